@@ -1,0 +1,100 @@
+"""A source: a dataset as the method sees it, written once and read by every component that needs to know of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from mmdataseg.structures import LabelSpace, Supervision, Task
+from mmdataseg.text.vocabularies import get_label_space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One entry of ``configs/_base_/sources``.
+
+    Args:
+        name: Unique among the sources of a run; stamped on each of its samples as metainfo ``source``.
+        task: What its images are trained for and tested on.
+        label_space: Its classes.
+        supervision: Masks, or boxes alone (instance task only).
+        embeddings: Path of its text embeddings, a ``.safetensors`` file of `tools/text_embeddings.py`; None for a run without text.
+        train: Config of the training dataset with its pipeline; None: not trained on.
+        test: Config of the test dataset with its pipeline; None: not tested on.
+        metrics: Configs of the metrics of ``test``.
+    """
+
+    name: str
+    task: Task
+    label_space: LabelSpace
+    supervision: Supervision = Supervision.MASKS
+    embeddings: str | None = None
+    train: Mapping[str, Any] | None = None
+    test: Mapping[str, Any] | None = None
+    metrics: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+    @classmethod
+    def from_config(cls, config: "Mapping[str, Any] | Source") -> "Source":
+        """Read one entry, with its label space given by a known name or in full.
+
+        Args:
+            config: The fields of `Source`. ``task`` and ``supervision`` as strings; ``label_space`` as the name of a known one
+                (`mmdataseg.text.vocabularies`) or as a dict with ``name``, ``classes`` and ``is_thing``.
+
+        Raises:
+            TypeError: A key that is not a field, or one that is missing.
+            ValueError: An unknown task, supervision or label space; boxes for a task other than instance.
+        """
+        if isinstance(config, Source):
+            return config
+        values = dict(config)
+        name = values.get("name", "?")
+        known = [f.name for f in fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise TypeError(f"source {name!r}: unknown key {unknown[0]!r}; a source has {known}")
+        missing = [key for key in ("name", "task", "label_space") if key not in values]
+        if missing:
+            raise TypeError(f"source {name!r}: key {missing[0]!r} is missing")
+        values["task"] = _member(Task, values["task"], name, "task")
+        values["supervision"] = _member(Supervision, values.get("supervision", Supervision.MASKS), name, "supervision")
+        values["label_space"] = _label_space(values["label_space"], name)
+        values["metrics"] = tuple(values.get("metrics", ()))
+        if values["supervision"] is Supervision.BOXES and values["task"] is not Task.INSTANCE:
+            raise ValueError(
+                f"source {name!r}: supervision 'boxes' trains the instance task, got task '{values['task'].value}'; "
+                "set task='instance'"
+            )
+        return cls(**values)
+
+
+def build_sources(configs: Sequence["Mapping[str, Any] | Source"]) -> tuple[Source, ...]:
+    """Read the sources of a run.
+
+    Raises:
+        ValueError: No source, or two of one name; and what `Source.from_config` raises.
+    """
+    sources = tuple(Source.from_config(c) for c in configs)
+    if not sources:
+        raise ValueError("expected at least one source, got none")
+    names = [s.name for s in sources]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise ValueError(f"source names must differ, {twice[0]!r} stands {names.count(twice[0])} times; rename one")
+    return sources
+
+
+def _member(kind: type, value: Any, source: str, what: str) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        known = [m.value for m in kind]
+        raise ValueError(f"source {source!r}: unknown {what} {value!r}; expected one of {known}") from None
+
+
+def _label_space(value: Any, source: str) -> LabelSpace:
+    if isinstance(value, LabelSpace):
+        return value
+    try:
+        return get_label_space(value) if isinstance(value, str) else LabelSpace(**value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"source {source!r}: {error}") from None

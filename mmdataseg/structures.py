@@ -1,0 +1,79 @@
+"""What a source is made of: its task, how it is annotated, and its label space."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Task(str, Enum):
+    """What is read off the proposals (Gu et al., 2023, section 3.1)."""
+
+    PANOPTIC = "panoptic"
+    SEMANTIC = "semantic"
+    INSTANCE = "instance"
+
+
+class Supervision(str, Enum):
+    """How the training images of a source are annotated (Gu et al., 2023, section 3.4)."""
+
+    MASKS = "masks"
+    BOXES = "boxes"
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The classes of a source, in the order of its labels.
+
+    Args:
+        name: What to call it in messages and files, e.g. ``ade150``.
+        classes: K names, each as it is shown to the text encoder; surrounding blanks are removed.
+        is_thing: K flags: countable (one segment an object) or stuff (one segment a class).
+
+    Raises:
+        ValueError: No class, a name that is empty or stands twice, or not one flag for each class.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    is_thing: tuple[bool, ...]
+
+    def __post_init__(self) -> None:
+        classes = tuple(str(c).strip() for c in self.classes)
+        is_thing = tuple(bool(t) for t in self.is_thing)
+        if not classes:
+            raise ValueError(f"label space '{self.name}': expected at least one class, got none")
+        if "" in classes:
+            raise ValueError(f"label space '{self.name}': class {classes.index('')} has an empty name")
+        twice = sorted({c for c in classes if classes.count(c) > 1})
+        if twice:
+            raise ValueError(f"label space '{self.name}': class names must differ, these stand twice: {twice}")
+        if len(is_thing) != len(classes):
+            raise ValueError(
+                f"label space '{self.name}': expected one is_thing flag for each of its {len(classes)} classes, "
+                f"got {len(is_thing)}"
+            )
+        object.__setattr__(self, "classes", classes)
+        object.__setattr__(self, "is_thing", is_thing)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def thing_classes(self) -> tuple[str, ...]:
+        return tuple(c for c, thing in zip(self.classes, self.is_thing, strict=True) if thing)
+
+    @property
+    def stuff_classes(self) -> tuple[str, ...]:
+        return tuple(c for c, thing in zip(self.classes, self.is_thing, strict=True) if not thing)
+
+    def index(self, names: Sequence[str]) -> list[int]:
+        """Labels of the given class names, in their order.
+
+        Raises:
+            ValueError: A name is not in the label space.
+        """
+        position = {c: i for i, c in enumerate(self.classes)}
+        unknown = [n for n in names if n.strip() not in position]
+        if unknown:
+            raise ValueError(f"label space '{self.name}' has no class {unknown[0]!r}")
+        return [position[n.strip()] for n in names]
