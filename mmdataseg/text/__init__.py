@@ -1,0 +1,1 @@
+"""Class names and what a text encoder makes of them."""

@@ -1,0 +1,259 @@
+"""The file format of text embeddings: one matrix, and where it came from.
+
+A ``.safetensors`` file (no code runs when it is read) with the tensor ``embeddings`` (K, D) float16, rows of unit length, and these metadata, all strings:
+
+==================  ====================================================================================================
+``format_version``  "1"
+``vocabulary``      name of the label space, e.g. ``ade150``
+``encoder``         model and weights, e.g. ``open_clip ViT-L-14 openai``, or ``hashing (stand-in)``
+``templates``       JSON list of prompt templates
+``classes``         JSON list of the K class names as the label space spells them
+``prompts``         JSON list of K lists: the phrases that were embedded for each class; ``[]`` where nobody knows
+``sha256``          of the five above: the recipe, so that a file that is up to date is recognised without an encoder
+``matrix_sha256``   of the float16 rows
+==================  ====================================================================================================
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mmdataseg.structures import LabelSpace
+
+FORMAT_VERSION = "1"
+_KEYS = ("format_version", "vocabulary", "encoder", "templates", "classes", "prompts", "sha256", "matrix_sha256")
+# float16 rounds the length of a unit row by less than 1e-3.
+_NORM_TOLERANCE = 5e-3
+
+
+@dataclass(frozen=True, eq=False)
+class TextEmbeddings:
+    """The classifier matrix of a label space, with its provenance.
+
+    Args:
+        matrix: (K, D) float32, rows of unit length, on the CPU.
+        classes: K class names, as the label space spells them.
+        encoder: Model and weights.
+        templates: Prompt templates; ``{}`` or ``{article} {}`` stand for the class.
+        prompts: For each class the phrases that were embedded; empty where that is not known.
+        vocabulary: Name of the label space.
+
+    Raises:
+        ValueError: Not one row for each class, a value that is not finite, or a row whose length is not 1.
+    """
+
+    matrix: Tensor
+    classes: tuple[str, ...]
+    encoder: str
+    templates: tuple[str, ...] = ("{}",)
+    prompts: tuple[tuple[str, ...], ...] = ()
+    vocabulary: str = ""
+
+    def __post_init__(self) -> None:
+        if self.matrix.ndim != 2 or len(self.matrix) != len(self.classes):
+            raise ValueError(f"expected one row for each of {len(self.classes)} classes, got embeddings of shape {tuple(self.matrix.shape)}")
+        if self.prompts and len(self.prompts) != len(self.classes):
+            raise ValueError(f"expected prompts for each of {len(self.classes)} classes, got {len(self.prompts)}")
+        rows = self.matrix.float()
+        finite = rows.isfinite().all(1)
+        if not finite.all():
+            raise ValueError(f"the embedding of class {self.classes[_first(~finite)]!r} has values that are NaN or infinite")
+        off = (rows.norm(dim=1) - 1).abs() > _NORM_TOLERANCE
+        if off.any():
+            row = _first(off)
+            raise ValueError(
+                f"expected rows of unit length, got {rows[row].norm().item():.4g} for class {self.classes[row]!r} ({int(off.sum())} of {len(rows)} rows are off)"
+            )
+        object.__setattr__(self, "matrix", torch.nn.functional.normalize(rows, dim=1))
+
+    @property
+    def dim(self) -> int:
+        """D, the length of an embedding."""
+        return self.matrix.shape[1]
+
+
+def save_embeddings(path: str | Path, embeddings: TextEmbeddings) -> Path:
+    """Write a file of text embeddings, whole or not at all.
+
+    Args:
+        path: Where to; missing folders are made, an existing file is replaced.
+        embeddings: What to write.
+
+    Returns:
+        The path.
+    """
+    path = Path(path)
+    matrix = embeddings.matrix.to(torch.float16).contiguous()
+    metadata = {
+        "format_version": FORMAT_VERSION,
+        "vocabulary": embeddings.vocabulary,
+        "encoder": embeddings.encoder,
+        "templates": _dump(embeddings.templates),
+        "classes": _dump(embeddings.classes),
+        "prompts": _dump(embeddings.prompts),
+        "sha256": recipe_sha256(
+            vocabulary=embeddings.vocabulary,
+            encoder=embeddings.encoder,
+            templates=embeddings.templates,
+            classes=embeddings.classes,
+            prompts=embeddings.prompts,
+        ),
+        "matrix_sha256": _matrix_sha256(matrix),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    save_file({"embeddings": matrix}, unfinished, metadata=metadata)
+    unfinished.replace(path)
+    return path
+
+
+def load_embeddings(
+    path: str | Path,
+    *,
+    label_space: LabelSpace | None = None,
+    source: str | None = None,
+    dim: int | None = None,
+) -> TextEmbeddings:
+    """Read a file of text embeddings and check it.
+
+    Args:
+        path: A ``.safetensors`` file of `save_embeddings`.
+        label_space: The classes that it must hold, in their order.
+        source: Name of the source that wants it, for messages.
+        dim: The length D that its rows must have.
+
+    Returns:
+        The embeddings, in float32, rows of unit length.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not a file of text embeddings, was changed after it was written, holds NaN or rows that are not of unit length, has another dimension than ``dim``, or other classes
+            than ``label_space`` or another order.
+    """
+    path = Path(path)
+    vocabulary = label_space.name if label_space else "<label space>"
+    where = f"source '{source}': " if source else ""
+    where += f"text embeddings {path}"
+    remedy = f"build them with: python tools/text_embeddings.py {vocabulary} --out {path} --force"
+    if not path.is_file():
+        raise FileNotFoundError(f"{where}: no such file; {remedy}")
+    try:
+        embeddings = _read(path)
+        _check_dim(embeddings, dim)
+        if label_space is not None:
+            _check_classes(embeddings.classes, label_space)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}; {remedy}") from error
+    return embeddings
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The metadata of a file of text embeddings, without its matrix.
+
+    Raises:
+        ValueError: It is not a safetensors file, or lacks an entry.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"not a safetensors file, or cut short ({error})") from error
+    missing = [key for key in _KEYS if key not in metadata]
+    if missing:
+        raise ValueError(f"expected the metadata {list(_KEYS)}, {missing[0]!r} is missing")
+    if metadata["format_version"] != FORMAT_VERSION:
+        raise ValueError(f"expected format version {FORMAT_VERSION}, got {metadata['format_version']!r}")
+    return metadata
+
+
+def recipe_sha256(
+    *,
+    vocabulary: str,
+    encoder: str,
+    templates: Sequence[str],
+    classes: Sequence[str],
+    prompts: Sequence[Sequence[str]],
+) -> str:
+    """SHA-256 of everything that decides what the rows are."""
+    recipe = [vocabulary, encoder, list(templates), list(classes), [list(p) for p in prompts]]
+    return hashlib.sha256(_dump(recipe).encode()).hexdigest()
+
+
+def _read(path: Path) -> TextEmbeddings:
+    metadata = read_metadata(path)
+    with safe_open(str(path), framework="pt") as file:
+        if "embeddings" not in file.keys():  # noqa: SIM118  a safetensors handle is no dict
+            raise ValueError(f"expected a tensor named 'embeddings', got {list(file.keys())}")
+        matrix = file.get_tensor("embeddings")
+    embeddings = TextEmbeddings(
+        matrix=matrix,
+        classes=tuple(_parse(metadata, "classes")),
+        encoder=metadata["encoder"],
+        templates=tuple(_parse(metadata, "templates")),
+        prompts=tuple(tuple(p) for p in _parse(metadata, "prompts")),
+        vocabulary=metadata["vocabulary"],
+    )
+    expected = recipe_sha256(
+        vocabulary=embeddings.vocabulary,
+        encoder=embeddings.encoder,
+        templates=embeddings.templates,
+        classes=embeddings.classes,
+        prompts=embeddings.prompts,
+    )
+    for what, got, kept in (
+        ("metadata", expected, metadata["sha256"]),
+        ("matrix", _matrix_sha256(matrix), metadata["matrix_sha256"]),
+    ):
+        if got != kept:
+            raise ValueError(f"its {what} changed after it was written: expected SHA-256 {kept[:12]}..., got {got[:12]}...")
+    return embeddings
+
+
+def _check_dim(embeddings: TextEmbeddings, dim: int | None) -> None:
+    if dim is not None and embeddings.dim != dim:
+        raise ValueError(f"expected {dim} dimensions, got {embeddings.dim} (encoder: {embeddings.encoder}); all sources of a model need one encoder")
+
+
+def _check_classes(classes: tuple[str, ...], label_space: LabelSpace) -> None:
+    """Names must agree one by one, with the first one that does not in the message."""
+    expected = label_space.classes
+    what = f"label space '{label_space.name}'"
+    if classes == expected:
+        return
+    if sorted(classes) == sorted(expected):
+        first = next(i for i, (a, b) in enumerate(zip(classes, expected, strict=True)) if a != b)
+        raise ValueError(f"they hold the classes of {what} in another order: row {first} is {classes[first]!r}, expected {expected[first]!r}")
+    shared = min(len(classes), len(expected))
+    first = next((i for i in range(shared) if classes[i] != expected[i]), shared)
+    got = repr(classes[first]) if first < len(classes) else "no more classes"
+    wanted = repr(expected[first]) if first < len(expected) else "no more classes"
+    raise ValueError(f"they have {len(classes)} classes, {what} has {len(expected)}; the first that differs is row {first}: {got}, expected {wanted}")
+
+
+def _parse(metadata: dict[str, str], key: str) -> list:
+    try:
+        value = json.loads(metadata[key])
+    except json.JSONDecodeError as error:
+        raise ValueError(f"metadata {key!r} is no JSON ({error})") from error
+    if not isinstance(value, list):
+        raise ValueError(f"expected metadata {key!r} to be a JSON list, got {type(value).__name__}")
+    return value
+
+
+def _dump(value: Sequence) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _matrix_sha256(matrix: Tensor) -> str:
+    return hashlib.sha256(matrix.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
+
+
+def _first(flags: Tensor) -> int:
+    return int(flags.nonzero()[0, 0])

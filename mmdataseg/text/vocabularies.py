@@ -1,0 +1,118 @@
+"""The label spaces of known datasets, by name.
+
+Names are those on disk, so that annotations are matched by them; what an encoder reads instead is made by `mmdataseg.text.prompts`. They come from the metainfo of mmdet's and mmseg's dataset
+classes, imported when one is asked for; what those lack is here.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+
+from mmdataseg.structures import LabelSpace
+from mmdataseg.text.pascal_context459 import PASCAL_CONTEXT_459
+
+_PACKAGES = {"mmdet": "onedl-mmdetection (or mmdet)", "mmseg": "onedl-mmsegmentation (or mmsegmentation)"}
+
+# The 50 of ADE20K's 150 classes that the panoptic split (Places Challenge 2017) counts as stuff; mmdet's ADE20KPanopticDataset has the same split in another order and under longer names.
+_ADE_STUFF = frozenset(
+    name.strip()
+    for name in """
+    wall, building, sky, floor, tree, ceiling, road, grass, sidewalk, earth, mountain, plant, water, house, sea, rug, field, rock, base, sand, skyscraper, grandstand, path, runway, stairway, river,
+    bridge, blind, hill, bar, hovel, tower, dirt track, land, escalator, buffet, poster, stage, conveyer belt, canopy, swimming pool, waterfall, tent, cradle, tank, lake, blanket, pier, crt screen,
+    shower
+    """.split(",")
+)
+
+# Countable, with instance ids in the annotations (cityscapesScripts, helpers/labels.py, hasInstances).
+_CITYSCAPES_THINGS = frozenset(["person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle"])
+
+# The Objects365 v2 class that is nearest to each of COCO's 80, in COCO's order, spelt as in Objects365's own files. 70 of the pairs are UniDet's (xingyizhou/UniDet), ten were matched by hand.
+_OBJECTS365_COCO80 = tuple(
+    name.strip()
+    for name in """
+    Person, Bicycle, Car, Motorcycle, Airplane, Bus, Train, Truck, Boat, Traffic Light, Fire Hydrant, Stop Sign, Parking meter, Bench, Wild Bird, Cat, Dog, Horse, Sheep, Cow, Elephant, Bear, Zebra,
+    Giraffe, Backpack, Umbrella, Handbag/Satchel, Tie, Luggage, Frisbee, Skiboard, Snowboard, Other Balls, Kite, Baseball Bat, Baseball Glove, Skateboard, Surfboard, Tennis Racket, Bottle, Wine Glass,
+    Cup, Fork, Knife, Spoon, Bowl/Basin, Banana, Apple, Sandwich, Orange/Tangerine, Broccoli, Carrot, Hot dog, Pizza, Donut, Cake, Chair, Couch, Potted Plant, Bed, Dinning Table, Toilet, Moniter/TV,
+    Laptop, Mouse, Remote, Keyboard, Cell Phone, Microwave, Oven, Toaster, Sink, Refrigerator, Book, Clock, Vase, Scissors, Stuffed Toy, Hair Dryer, Toothbrush
+    """.split(",")
+)
+
+
+@cache
+def get_label_space(name: str) -> LabelSpace:
+    """The label space of a known dataset.
+
+    Args:
+        name: One of `known_label_spaces`.
+
+    Returns:
+        Its classes in the order of the dataset's labels, without surrounding blanks (mmseg has "bed ", mmdet "Formula 1 "), and their thing flags. The Pascal Context ones know no split into things
+        and stuff: they serve semantic segmentation, and all their flags are False.
+
+    Raises:
+        ValueError: The name is not known.
+        ImportError: The package whose metainfo holds the class names is not installed.
+    """
+    if name not in _BUILDERS:
+        raise ValueError(
+            f"unknown label space {name!r}; known ones are {list(_BUILDERS)}. "
+            "Give any other in full: dict(name=..., classes=[...], is_thing=[...])"
+        )
+    classes, is_thing = _BUILDERS[name]()
+    return LabelSpace(name=name, classes=classes, is_thing=is_thing)
+
+
+def known_label_spaces() -> tuple[str, ...]:
+    """Names that `get_label_space` takes."""
+    return tuple(_BUILDERS)
+
+
+_Classes = tuple[tuple[str, ...], tuple[bool, ...]]
+
+
+def _names(package: str, dataset: str, key: str = "classes") -> tuple[str, ...]:
+    try:
+        datasets = import_module(f"{package}.datasets")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"the class names of this label space are those of {package}'s {dataset}, and importing {package} failed: {error}; "
+            f"install {_PACKAGES[package]}"
+        ) from error
+    return tuple(name.strip() for name in getattr(datasets, dataset).METAINFO[key])
+
+
+def _all_things(classes: tuple[str, ...]) -> _Classes:
+    return classes, (True,) * len(classes)
+
+
+def _no_things(classes: tuple[str, ...]) -> _Classes:
+    return classes, (False,) * len(classes)
+
+
+def _ade150() -> _Classes:
+    classes = _names("mmseg", "ADE20KDataset")
+    return classes, tuple(c not in _ADE_STUFF for c in classes)
+
+
+def _coco133() -> _Classes:
+    things = frozenset(_names("mmdet", "CocoPanopticDataset", "thing_classes"))
+    classes = _names("mmdet", "CocoPanopticDataset")
+    return classes, tuple(c in things for c in classes)
+
+
+def _cityscapes19() -> _Classes:
+    classes = _names("mmseg", "CityscapesDataset")
+    return classes, tuple(c in _CITYSCAPES_THINGS for c in classes)
+
+
+_BUILDERS: dict[str, Callable[[], _Classes]] = {
+    "ade150": _ade150,
+    "coco133": _coco133,
+    "objects365": lambda: _all_things(_names("mmdet", "Objects365V2Dataset")),
+    "objects365_coco80": lambda: _all_things(_OBJECTS365_COCO80),
+    "coco80": lambda: _all_things(_names("mmdet", "CocoDataset")),
+    "cityscapes19": _cityscapes19,
+    "pascal_context59": lambda: _no_things(_names("mmseg", "PascalContextDataset59")),
+    "pascal_context459": lambda: _no_things(PASCAL_CONTEXT_459),
+    "lvis": lambda: _all_things(_names("mmdet", "LVISV1Dataset")),
+}
