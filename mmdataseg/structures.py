@@ -66,6 +66,19 @@ class LabelSpace:
     def stuff_classes(self) -> tuple[str, ...]:
         return tuple(c for c, thing in zip(self.classes, self.is_thing, strict=True) if not thing)
 
+    def mergeable(self, task: Task) -> tuple[bool, ...]:
+        """Which classes are one region an image (MERGE; Gu et al., 2023, section 3.2).
+
+        Args:
+            task: What is read off the proposals.
+
+        Returns:
+            K flags: all classes for semantic, stuff for panoptic, none for instance.
+        """
+        if task is Task.PANOPTIC:
+            return tuple(not thing for thing in self.is_thing)
+        return (task is Task.SEMANTIC,) * len(self)
+
     def index(self, names: Sequence[str]) -> list[int]:
         """Labels of the given class names, in their order.
 

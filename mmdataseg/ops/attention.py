@@ -1,0 +1,55 @@
+"""Attention with a mask, through the fused kernel.
+
+Letters: B images, Q queries, S keys, C channels, A heads.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def attend(attention: nn.MultiheadAttention, query_BQC: Tensor, key_BSC: Tensor, value_BSC: Tensor, masked_BQS: Tensor | None) -> Tensor:
+    """What ``attention(query, key, value, attn_mask=...)`` computes, without forming the attention weights.
+
+    ``nn.MultiheadAttention`` wants one mask for each head; here one mask of an image broadcasts over them.
+
+    Args:
+        attention: Its weights; batch first or not does not matter.
+        query_BQC: (B, Q, C).
+        key_BSC: (B, S, C).
+        value_BSC: (B, S, C).
+        masked_BQS: (B, Q, S) bool, True where a query must not look; None: it may look everywhere.
+
+    Returns:
+        (B, Q, C).
+    """
+    weights = attention.in_proj_weight.chunk(3)
+    biases = attention.in_proj_bias.chunk(3) if attention.in_proj_bias is not None else (None, None, None)
+    query_BAQc, key_BASc, value_BASc = (
+        F.linear(x, w, b).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+        for x, w, b in zip((query_BQC, key_BSC, value_BSC), weights, biases, strict=True)
+    )
+    allowed = None if masked_BQS is None else ~masked_BQS[:, None]
+    dropout = attention.dropout if attention.training else 0.0
+    out_BAQc = F.scaled_dot_product_attention(query_BAQc, key_BASc, value_BASc, attn_mask=allowed, dropout_p=dropout)
+    return attention.out_proj(out_BAQc.transpose(1, 2).flatten(2))
+
+
+def look_everywhere_if_blind(masked_BQS: Tensor) -> Tensor:
+    """Unmask the rows that are masked everywhere, whose attention would be undefined (Cheng et al., 2022, Mask2Former's code)."""
+    return masked_BQS & ~masked_BQS.all(dim=-1, keepdim=True)
+
+
+def masks_to_attention(mask_embeds_BQC: Tensor, features_BCHW: Tensor) -> Tensor:
+    """Where each query must not look next: where its mask probability is below 1/2 (Cheng et al., 2022, equation 2).
+
+    Args:
+        mask_embeds_BQC: (B, Q, C).
+        features_BCHW: (B, C, H, W), the mask features shrunk to the level that is looked at.
+
+    Returns:
+        (B, Q, H * W) bool, True where masked; never True in a whole row.
+    """
+    with torch.no_grad():
+        logits_BQS = mask_embeds_BQC @ features_BCHW.flatten(2)
+        return look_everywhere_if_blind(logits_BQS < 0)

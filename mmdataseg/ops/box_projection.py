@@ -1,0 +1,85 @@
+"""Masks from boxes: a mask's projections on the axes must be those of its box (Tian et al., BoxInst, 2021, section 3.1; Gu et al., 2023, section 3.4).
+
+Letters: L decoder outputs, Q queries, N boxes, M matched pairs, (H, W) the grid of the mask logits. Boxes are xyxy pixels of the image; a cell of the grid covers ``stride`` x ``stride`` pixels.
+"""
+
+import torch
+from torch import Tensor
+
+DICE_EPS = 1e-5
+
+
+def box_profiles(boxes_N4: Tensor, size: tuple[int, int], stride: float) -> tuple[Tensor, Tensor]:
+    """The projections of the boxes: the share of each row and column of cells that a box covers.
+
+    Args:
+        boxes_N4: (N, 4) xyxy pixels.
+        size: (H, W) of the grid, in cells.
+        stride: Pixels a cell.
+
+    Returns:
+        (N, H) for the rows and (N, W) for the columns, in [0, 1].
+
+    Raises:
+        ValueError: A box without extent.
+    """
+    if bool((boxes_N4[:, 2:] <= boxes_N4[:, :2]).any()):
+        bad = int((boxes_N4[:, 2:] <= boxes_N4[:, :2]).any(1).nonzero()[0])
+        raise ValueError(f"boxes must have x2 > x1 and y2 > y1, got {boxes_N4[bad].tolist()} for box {bad}")
+    profiles = []
+    for low, high, cells in ((1, 3, size[0]), (0, 2, size[1])):
+        edge = torch.arange(cells, device=boxes_N4.device) * stride
+        covered = torch.minimum(boxes_N4[:, high, None], edge + stride) - torch.maximum(boxes_N4[:, low, None], edge)
+        profiles.append(covered.clamp(min=0) / stride)
+    return profiles[0], profiles[1]
+
+
+def mask_profiles(mask_logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The projections of masks: the largest probability of each row and of each column.
+
+    Args:
+        mask_logits: (..., H, W).
+
+    Returns:
+        (..., H) for the rows and (..., W) for the columns, in [0, 1].
+    """
+    # the sigmoid is monotonic: take the maximum of the logits first, H + W sigmoids instead of H x W
+    return mask_logits.amax(-1).sigmoid(), mask_logits.amax(-2).sigmoid()
+
+
+def projection_loss(mask_logits_MHW: Tensor, boxes_M4: Tensor, stride: float) -> Tensor:
+    """Dice between the projections of each mask and those of its box, rows plus columns.
+
+    Args:
+        mask_logits_MHW: (M, H, W).
+        boxes_M4: (M, 4) xyxy pixels.
+        stride: Pixels a cell.
+
+    Returns:
+        (M,) in [0, 2].
+    """
+    masks = mask_profiles(mask_logits_MHW)
+    boxes = box_profiles(boxes_M4, (mask_logits_MHW.shape[-2], mask_logits_MHW.shape[-1]), stride)
+    return sum(
+        1 - 2 * (p * g).sum(-1) / (p.square().sum(-1) + g.square().sum(-1) + DICE_EPS)
+        for p, g in zip(masks, boxes, strict=True)
+    )
+
+
+def projection_cost(mask_logits_LQHW: Tensor, boxes_N4: Tensor, stride: float) -> Tensor:
+    """`projection_loss` of every query with every box.
+
+    Args:
+        mask_logits_LQHW: (L, Q, H, W).
+        boxes_N4: (N, 4) xyxy pixels.
+        stride: Pixels a cell.
+
+    Returns:
+        (L, Q, N) in [0, 2].
+    """
+    masks = mask_profiles(mask_logits_LQHW)
+    boxes = box_profiles(boxes_N4, (mask_logits_LQHW.shape[-2], mask_logits_LQHW.shape[-1]), stride)
+    return sum(
+        1 - 2 * (p @ g.T) / (p.square().sum(-1)[..., None] + g.square().sum(-1) + DICE_EPS)
+        for p, g in zip(masks, boxes, strict=True)
+    )

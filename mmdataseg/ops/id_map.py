@@ -1,0 +1,104 @@
+"""Ground truth as one integer map an image: to masks, to boxes, and read at points without ever making a mask.
+
+Letters: N segments, P points, (H, W) the size of the image in pixels. An id map holds the row of a segment table, 0..N-1, and -1 where nothing is known (void).
+"""
+
+import torch
+from torch import Tensor
+
+from mmdataseg.ops.points import sample_maps
+
+VOID = -1
+
+
+def masks_from_id_map(id_map_HW: Tensor, num_segments: int) -> Tensor:
+    """Masks of all segments.
+
+    Args:
+        id_map_HW: (H, W) integer ids, -1 for void.
+        num_segments: N.
+
+    Returns:
+        (N, H, W) bool.
+    """
+    ids_N11 = torch.arange(num_segments, device=id_map_HW.device, dtype=id_map_HW.dtype)[:, None, None]
+    return id_map_HW[None] == ids_N11
+
+
+def boxes_from_masks(masks_NHW: Tensor) -> Tensor:
+    """The tight box of each mask.
+
+    Args:
+        masks_NHW: (N, H, W) bool.
+
+    Returns:
+        (N, 4) float32 xyxy pixels, x2 and y2 exclusive; all 0 for an empty mask.
+    """
+    sides = []
+    for occupied in (masks_NHW.any(dim=1), masks_NHW.any(dim=2)):  # columns, then rows
+        size = occupied.shape[1]
+        position = torch.arange(size, device=masks_NHW.device)
+        first = torch.where(occupied, position, size).amin(dim=1) if size else occupied.sum(1)
+        last = torch.where(occupied, position + 1, 0).amax(dim=1) if size else occupied.sum(1)
+        sides.append((torch.minimum(first, last), last))
+    (x1, x2), (y1, y2) = sides
+    return torch.stack([x1, y1, x2, y2], dim=1).float()
+
+
+def sample_id_map(id_map_HW: Tensor, ids_N: Tensor, points: Tensor) -> Tensor:
+    """What bilinear sampling of each segment's mask would give, read from the ids of the four neighbours.
+
+    Equals ``sample_maps(masks_from_id_map(...)[ids_N].float(), points)``.
+
+    Args:
+        id_map_HW: (H, W) integer ids.
+        ids_N: (N,) ids to read.
+        points: (N, P, 2) own points for each id, or (P, 2) shared by all; (x, y) in [0, 1].
+
+    Returns:
+        (N, P) float32 in [0, 1].
+    """
+    height, width = id_map_HW.shape
+    xy = points * points.new_tensor([width, height]) - 0.5
+    corner = xy.floor()
+    fraction = xy - corner
+    values = torch.zeros(len(ids_N), points.shape[-2], device=id_map_HW.device)
+    for dy in (0, 1):
+        for dx in (0, 1):
+            x, y = corner[..., 0].long() + dx, corner[..., 1].long() + dy
+            inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+            ids = id_map_HW[y.clamp(0, height - 1), x.clamp(0, width - 1)].masked_fill(~inside, VOID)
+            weight = (fraction[..., 0] if dx else 1 - fraction[..., 0]) * (fraction[..., 1] if dy else 1 - fraction[..., 1])
+            values += (ids == ids_N[:, None]) * weight
+    return values
+
+
+def sample_bitmaps(masks_NHW: Tensor, points: Tensor) -> Tensor:
+    """Bilinear samples of bool masks that may overlap.
+
+    Args:
+        masks_NHW: (N, H, W) bool.
+        points: (N, P, 2) own points for each mask, or (P, 2) shared by all; (x, y) in [0, 1].
+
+    Returns:
+        (N, P) float32 in [0, 1].
+    """
+    if points.dim() == 2:
+        points = points.expand(len(masks_NHW), -1, -1)
+    return sample_maps(masks_NHW.float(), points)
+
+
+def known_at(void_HW: Tensor, points: Tensor) -> Tensor:
+    """Whether the pixel a point lies in is annotated.
+
+    Args:
+        void_HW: (H, W) bool, True where nothing is known.
+        points: (..., 2) (x, y) in [0, 1].
+
+    Returns:
+        (...) bool.
+    """
+    height, width = void_HW.shape
+    x = (points[..., 0] * width).long().clamp(0, width - 1)
+    y = (points[..., 1] * height).long().clamp(0, height - 1)
+    return ~void_HW[y, x]

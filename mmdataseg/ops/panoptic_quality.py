@@ -1,0 +1,140 @@
+"""Panoptic quality from counts: one bincount over (true segment, predicted segment) pairs an image, no PNG files.
+
+Shapes: H, W map; N true segments; M predicted segments; K classes; ``N1 = N + 1`` and ``M1 = M + 1`` with void first.
+
+Source of the measure: Kirillov et al., Panoptic Segmentation, CVPR 2019, section 4. Where the paper leaves room (void, crowd), the
+counts follow the evaluator of the COCO panoptic task, which published numbers come from.
+"""
+
+import torch
+from torch import Tensor
+
+TP, FP, FN, IOU = range(4)
+"""Columns of a table of counts: true positives, false positives, false negatives, sum of the IoUs of the true positives."""
+
+
+def segment_intersections(gt_ids_HW: Tensor, pred_ids_HW: Tensor, *, num_gt: int, num_pred: int) -> Tensor:
+    """Count the pixels that each true segment shares with each predicted one.
+
+    Args:
+        gt_ids_HW: Integer map, value = index of the true segment, 0 .. N - 1; -1 is void.
+        pred_ids_HW: Integer map of the same size and device, value = index of the predicted segment, 0 .. M - 1; -1 is void.
+        num_gt: N, may be 0.
+        num_pred: M, may be 0.
+
+    Returns:
+        (N + 1, M + 1) int64 pixel counts. Row 0 and column 0 are void; true segment i is row i + 1, predicted segment j column j + 1.
+
+    Raises:
+        ValueError: Maps of different size; an id outside its range.
+    """
+    if gt_ids_HW.shape != pred_ids_HW.shape:
+        raise ValueError(
+            f"true and predicted map must have one size, got {tuple(gt_ids_HW.shape)} and {tuple(pred_ids_HW.shape)}"
+        )
+    for name, ids, num in (("true", gt_ids_HW, num_gt), ("predicted", pred_ids_HW, num_pred)):
+        if ids.numel() and (int(ids.min()) < -1 or int(ids.max()) >= num):
+            raise ValueError(
+                f"{name} map: expected ids in -1 .. {num - 1}, got {int(ids.min())} .. {int(ids.max())}"
+            )
+    pairs = (gt_ids_HW.long() + 1) * (num_pred + 1) + (pred_ids_HW.long() + 1)
+    counts = torch.bincount(pairs.flatten(), minlength=(num_gt + 1) * (num_pred + 1))
+    return counts.view(num_gt + 1, num_pred + 1)
+
+
+def panoptic_counts(
+    intersections_N1M1: Tensor,
+    *,
+    gt_labels_N: Tensor,
+    gt_is_crowd_N: Tensor,
+    pred_labels_M: Tensor,
+    num_classes: int,
+) -> Tensor:
+    """Match the segments of one image and count, by class, as the evaluator of the COCO panoptic task does.
+
+    - A predicted and a true segment match when they are of one class and their IoU is over 0.5. Void pixels inside the predicted
+      segment are left out of the union.
+    - A crowd segment neither matches nor is missed.
+    - A predicted segment without a match is no false positive when more than half of it lies on void and on the crowd segment of its
+      class. Of several crowd segments of one class, only the last one counts: the evaluator keeps one for each class.
+
+    Args:
+        intersections_N1M1: Pixel counts of `segment_intersections`.
+        gt_labels_N: Class of each true segment.
+        gt_is_crowd_N: Whether each true segment is a crowd region.
+        pred_labels_M: Class of each predicted segment.
+        num_classes: K.
+
+    Returns:
+        (K, 4) float64 on the device of the input: columns `TP`, `FP`, `FN`, `IOU`. A true segment without a pixel is missed (FN); a
+        predicted one without a pixel is nothing.
+
+    Raises:
+        ValueError: Numbers of segments that do not fit together; a label outside 0 .. K - 1.
+    """
+    _check(intersections_N1M1, gt_labels_N, gt_is_crowd_N, pred_labels_M, num_classes)
+    gt_labels_N, pred_labels_M, crowd_N = gt_labels_N.long(), pred_labels_M.long(), gt_is_crowd_N.bool()
+    shared_NM = intersections_N1M1[1:, 1:]
+    void_M = intersections_N1M1[0, 1:]
+    gt_area_N = intersections_N1M1[1:].sum(1)
+    pred_area_M = intersections_N1M1[:, 1:].sum(0)
+
+    union_NM = gt_area_N[:, None] + pred_area_M[None] - shared_NM - void_M[None]
+    iou_NM = shared_NM.double() / union_NM.clamp(min=1)
+    same_NM = gt_labels_N[:, None] == pred_labels_M[None]
+    match_NM = same_NM & ~crowd_N[:, None] & (iou_NM > 0.5)
+
+    # the row of the crowd segment of each class: the last one, -1 for none
+    rows_N = torch.arange(len(crowd_N), device=crowd_N.device)
+    crowd_row_K = torch.full((num_classes,), -1, device=crowd_N.device)
+    crowd_row_K = crowd_row_K.scatter_reduce(0, gt_labels_N[crowd_N], rows_N[crowd_N], reduce="amax")
+    is_last_crowd_NM = same_NM & (rows_N[:, None] == crowd_row_K[pred_labels_M][None])
+    excused_M = void_M + (shared_NM * is_last_crowd_NM).sum(0)
+    excused_M = excused_M.double() / pred_area_M.clamp(min=1) > 0.5
+
+    missed_N = ~match_NM.any(1) & ~crowd_N
+    wrong_M = ~match_NM.any(0) & ~excused_M & (pred_area_M > 0)
+    counts_K4 = iou_NM.new_zeros(num_classes, 4)
+    counts_K4[:, TP].index_add_(0, gt_labels_N, match_NM.sum(1).double())
+    counts_K4[:, IOU].index_add_(0, gt_labels_N, (iou_NM * match_NM).sum(1))
+    counts_K4[:, FN].index_add_(0, gt_labels_N, missed_N.double())
+    counts_K4[:, FP].index_add_(0, pred_labels_M, wrong_M.double())
+    return counts_K4
+
+
+def panoptic_quality(counts_K4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Panoptic, segmentation and recognition quality of each class.
+
+    Args:
+        counts_K4: Counts of `panoptic_counts`, summed over images; any leading dimensions may stand before (K, 4).
+
+    Returns:
+        PQ, SQ and RQ, each (..., K) float64 in 0 .. 1, nan for a class without any count: ``nanmean`` over the classes wanted (all,
+        things, stuff) is the average that is published. SQ of a class that is there but never matched is 0, as in the COCO evaluator.
+
+    Raises:
+        ValueError: The last dimension is not 4.
+    """
+    if counts_K4.shape[-1] != 4:
+        raise ValueError(f"expected counts (..., K, 4): tp, fp, fn, iou; got shape {tuple(counts_K4.shape)}")
+    tp, fp, fn, iou = counts_K4.double().unbind(-1)
+    halved = tp + 0.5 * fp + 0.5 * fn
+    pq, rq = iou / halved, tp / halved
+    sq = (iou / tp.clamp(min=1)).masked_fill(halved == 0, float("nan"))
+    return pq, sq, rq
+
+
+def _check(intersections: Tensor, gt_labels: Tensor, gt_is_crowd: Tensor, pred_labels: Tensor, num_classes: int) -> None:
+    expected = (len(gt_labels) + 1, len(pred_labels) + 1)
+    if tuple(intersections.shape) != expected:
+        raise ValueError(
+            f"{len(gt_labels)} true and {len(pred_labels)} predicted labels need intersections of shape {expected}, "
+            f"got {tuple(intersections.shape)}"
+        )
+    if gt_is_crowd.shape != gt_labels.shape:
+        raise ValueError(f"expected a crowd flag for each of {len(gt_labels)} true segments, got {len(gt_is_crowd)}")
+    for name, labels in (("true", gt_labels), ("predicted", pred_labels)):
+        if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= num_classes):
+            raise ValueError(
+                f"{name} labels: expected 0 .. {num_classes - 1}, got {int(labels.min())} .. {int(labels.max())}"
+            )

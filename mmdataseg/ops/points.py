@@ -1,0 +1,78 @@
+"""Points on feature and logit maps: drawing them, and reading maps at them by bilinear interpolation.
+
+Letters: N maps, P points, C channels, (H, W) the size of a map. Points are (x, y) in [0, 1] x [0, 1], the corners of the outermost pixels, as in PointRend (Kirillov et al., 2020).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def sample_maps(maps_NHW: Tensor, points_NP2: Tensor) -> Tensor:
+    """Read each map at its own points; outside the map it is 0.
+
+    Args:
+        maps_NHW: (N, H, W) float.
+        points_NP2: (N, P, 2) float, (x, y) in [0, 1].
+
+    Returns:
+        (N, P) values.
+    """
+    return F.grid_sample(maps_NHW[:, None], 2 * points_NP2[:, None] - 1, align_corners=False)[:, 0, 0]
+
+
+def sample_features(features_CHW: Tensor, points_P2: Tensor) -> Tensor:
+    """Read one feature map at P points; outside the map it is 0.
+
+    Sampling is linear, so the product of an embedding with the samples is the sample of its mask logits.
+
+    Args:
+        features_CHW: (C, H, W) float.
+        points_P2: (P, 2) float, (x, y) in [0, 1].
+
+    Returns:
+        (P, C) features.
+    """
+    return F.grid_sample(features_CHW[None], 2 * points_P2[None, None] - 1, align_corners=False)[0, :, 0].T
+
+
+def random_points(num_maps: int, num_points: int, device: torch.device | str) -> Tensor:
+    """Draw (num_maps, num_points, 2) points uniformly from [0, 1] x [0, 1]."""
+    return torch.rand(num_maps, num_points, 2, device=device)
+
+
+def uncertain_points(
+    logits_NHW: Tensor,
+    *,
+    num_points: int,
+    oversample_ratio: float,
+    importance_ratio: float,
+    extent_2: Tensor | None = None,
+) -> Tensor:
+    """Draw points for the mask loss: most where the logits are nearest 0, the rest uniformly (Kirillov et al., 2020, section 3).
+
+    Args:
+        logits_NHW: (N, H, W) mask logits.
+        num_points: P, points for each map.
+        oversample_ratio: At least 1; this many times P candidates are drawn for each map.
+        importance_ratio: In [0, 1]; this share of the P points are the most uncertain candidates.
+        extent_2: (2,) share of the map's width and height that the image fills, for padded maps; None: all of it.
+
+    Returns:
+        (N, P, 2) points, (x, y) in [0, 1] of the image (not of the padded map).
+
+    Raises:
+        ValueError: A ratio outside its range.
+    """
+    if oversample_ratio < 1:
+        raise ValueError(f"oversample_ratio: expected at least 1, got {oversample_ratio}")
+    if not 0 <= importance_ratio <= 1:
+        raise ValueError(f"importance_ratio: expected a share in [0, 1], got {importance_ratio}")
+    num_maps, device = len(logits_NHW), logits_NHW.device
+    candidates = random_points(num_maps, int(num_points * oversample_ratio), device)
+    on_map = candidates if extent_2 is None else candidates * extent_2
+    uncertainty = -sample_maps(logits_NHW, on_map).abs()
+    num_uncertain = int(importance_ratio * num_points)
+    chosen = uncertainty.topk(num_uncertain, dim=1).indices if num_maps else uncertainty[:, :num_uncertain].long()
+    uncertain = candidates.gather(1, chosen[..., None].expand(-1, -1, 2))
+    return torch.cat([uncertain, random_points(num_maps, num_points - num_uncertain, device)], dim=1)

@@ -1,0 +1,83 @@
+"""Intersection over union of semantic maps from one confusion matrix an image.
+
+Shapes: H, W map; K classes.
+"""
+
+import torch
+from torch import Tensor
+
+INTERSECTION, PREDICTED, TRUE = range(3)
+"""Columns of a table of areas, in pixels."""
+
+
+def confusion_matrix(gt_labels_HW: Tensor, pred_labels_HW: Tensor, *, num_classes: int) -> Tensor:
+    """Count the pixels of each (true class, predicted class) pair.
+
+    Args:
+        gt_labels_HW: Integer map of true classes, 0 .. K - 1; -1 is void and left out.
+        pred_labels_HW: Integer map of predicted classes, 0 .. K - 1, of the same size and device. Void in the prediction (-1) is a wrong
+            answer: the pixel counts for its true class and for no predicted one.
+        num_classes: K.
+
+    Returns:
+        (K, K + 1) int64: row = true class, column = predicted class, the last column predicted void.
+
+    Raises:
+        ValueError: Maps of different size; a class outside its range.
+    """
+    if gt_labels_HW.shape != pred_labels_HW.shape:
+        raise ValueError(
+            f"true and predicted map must have one size, got {tuple(gt_labels_HW.shape)} and {tuple(pred_labels_HW.shape)}"
+        )
+    for name, labels in (("true", gt_labels_HW), ("predicted", pred_labels_HW)):
+        if labels.numel() and (int(labels.min()) < -1 or int(labels.max()) >= num_classes):
+            raise ValueError(
+                f"{name} map: expected classes in -1 .. {num_classes - 1}, got {int(labels.min())} .. {int(labels.max())}"
+            )
+    known = gt_labels_HW >= 0
+    gt, pred = gt_labels_HW[known].long(), pred_labels_HW[known].long()
+    pred = torch.where(pred < 0, num_classes, pred)
+    counts = torch.bincount(gt * (num_classes + 1) + pred, minlength=num_classes * (num_classes + 1))
+    return counts.view(num_classes, num_classes + 1)
+
+
+def class_areas(confusion: Tensor, permutation_K: Tensor | None = None) -> Tensor:
+    """Read the areas that intersection over union needs off a confusion matrix.
+
+    Args:
+        confusion: (K, K + 1) of `confusion_matrix`.
+        permutation_K: Where given, what was predicted as class j counts as class ``permutation_K[j]``.
+
+    Returns:
+        (K, 3) int64: columns `INTERSECTION`, `PREDICTED`, `TRUE`.
+
+    Raises:
+        ValueError: Not (K, K + 1).
+    """
+    num_classes = len(confusion)
+    if tuple(confusion.shape) != (num_classes, num_classes + 1):
+        raise ValueError(f"expected a confusion matrix (K, K + 1), got shape {tuple(confusion.shape)}")
+    seen = confusion[:, :num_classes]
+    if permutation_K is not None:
+        seen = seen[:, permutation_K.argsort()]
+    return torch.stack([seen.diagonal(), seen.sum(0), confusion.sum(1)], dim=1)
+
+
+def semantic_iou(areas_K3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Intersection over union and accuracy.
+
+    Args:
+        areas_K3: Areas of `class_areas`, summed over images; any leading dimensions may stand before (K, 3).
+
+    Returns:
+        IoU (..., K), accuracy of each class (..., K) and accuracy over all pixels (...), float64 in 0 .. 1. IoU is nan for a class that
+        is neither there nor predicted, accuracy nan for one that is not there: ``nanmean`` gives mIoU and mAcc as mmseg has them.
+
+    Raises:
+        ValueError: The last dimension is not 3.
+    """
+    if areas_K3.shape[-1] != 3:
+        raise ValueError(f"expected areas (..., K, 3): intersection, predicted, true; got shape {tuple(areas_K3.shape)}")
+    intersection, predicted, true = areas_K3.double().unbind(-1)
+    union = predicted + true - intersection
+    return intersection / union, intersection / true, intersection.sum(-1) / true.sum(-1)
