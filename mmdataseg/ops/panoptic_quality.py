@@ -34,9 +34,7 @@ def segment_intersections(gt_ids_HW: Tensor, pred_ids_HW: Tensor, *, num_gt: int
         )
     for name, ids, num in (("true", gt_ids_HW, num_gt), ("predicted", pred_ids_HW, num_pred)):
         if ids.numel() and (int(ids.min()) < -1 or int(ids.max()) >= num):
-            raise ValueError(
-                f"{name} map: expected ids in -1 .. {num - 1}, got {int(ids.min())} .. {int(ids.max())}"
-            )
+            raise ValueError(f"{name} map: expected ids in -1 .. {num - 1}, got {int(ids.min())} .. {int(ids.max())}")
     pairs = (gt_ids_HW.long() + 1) * (num_pred + 1) + (pred_ids_HW.long() + 1)
     counts = torch.bincount(pairs.flatten(), minlength=(num_gt + 1) * (num_pred + 1))
     return counts.view(num_gt + 1, num_pred + 1)
@@ -124,7 +122,9 @@ def panoptic_quality(counts_K4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return pq, sq, rq
 
 
-def _check(intersections: Tensor, gt_labels: Tensor, gt_is_crowd: Tensor, pred_labels: Tensor, num_classes: int) -> None:
+def _check(
+    intersections: Tensor, gt_labels: Tensor, gt_is_crowd: Tensor, pred_labels: Tensor, num_classes: int
+) -> None:
     expected = (len(gt_labels) + 1, len(pred_labels) + 1)
     if tuple(intersections.shape) != expected:
         raise ValueError(

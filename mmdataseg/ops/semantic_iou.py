@@ -77,7 +77,9 @@ def semantic_iou(areas_K3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         ValueError: The last dimension is not 3.
     """
     if areas_K3.shape[-1] != 3:
-        raise ValueError(f"expected areas (..., K, 3): intersection, predicted, true; got shape {tuple(areas_K3.shape)}")
+        raise ValueError(
+            f"expected areas (..., K, 3): intersection, predicted, true; got shape {tuple(areas_K3.shape)}"
+        )
     intersection, predicted, true = areas_K3.double().unbind(-1)
     union = predicted + true - intersection
     return intersection / union, intersection / true, intersection.sum(-1) / true.sum(-1)
