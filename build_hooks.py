@@ -1,0 +1,51 @@
+"""What the build adds to setuptools: `.mim` in the wheel, and no `build/` in the source tree.
+
+OpenMMLab's tools look for configs and scripts in ``<package>/.mim``. The folder is made here, when a wheel is built, and is
+never kept in the source tree: there, mim searches the whole repository by file name and refuses a config it finds twice.
+For the same reason the build takes place outside the tree.
+"""
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+
+from setuptools.command.build import build
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+MIM_CONTENT = ("configs", "tools", "demo", "model-index.yml")
+# onedl-mim takes the first entry of an installed wheel's (sorted) file list for the package's folder, and
+# `mmdataseg-<version>.dist-info` sorts before `mmdataseg`. A second copy under a name that sorts first is what it finds.
+# Everything else (openmim, mmengine, this package) reads `mmdataseg/.mim`.
+MIM_FOLDERS = ("mmdataseg/.mim", "_mmdataseg_mim/.mim")
+
+
+class BuildOutsideTree(build):
+    """``build`` in a temporary folder, unless the caller names one."""
+
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        self.build_base = tempfile.mkdtemp(prefix="mmdataseg-build-")
+        atexit.register(shutil.rmtree, self.build_base, ignore_errors=True)
+
+
+class BuildPyWithMim(build_py):
+    """``build_py`` that puts configs, tools and the model index beside the modules; an editable install has them already."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        for folder in MIM_FOLDERS:
+            for name in MIM_CONTENT:
+                self._copy(ROOT / name, Path(self.build_lib, folder, name))
+
+    def _copy(self, source: Path, target: Path) -> None:
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"), dirs_exist_ok=True)
+        elif source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+        elif source.name != "demo":
+            raise FileNotFoundError(f"cannot build the wheel: {source} is missing from the source tree")
