@@ -4,6 +4,7 @@ The paper says which task merges what; the rule by which proposals join is ours 
 Letters: L decoder outputs, Q queries, K classes, M matched pairs, R proposals that take part, (H, W) the grid of the mask logits.
 """
 
+import torch
 from torch import Tensor
 
 UNMATCHED = -1
@@ -23,7 +24,7 @@ def absorb(class_logits_LQK: Tensor, queries_LM: Tensor, labels_LM: Tensor, merg
     Returns:
         (L, Q) int64, the pair, or -1.
     """
-    num_outputs, num_queries, num_logits = class_logits_LQK.shape
+    num_outputs, _, num_logits = class_logits_LQK.shape
     pair_LM = torch.arange(queries_LM.shape[1], device=queries_LM.device).expand(num_outputs, -1)
     pair_of_class = queries_LM.new_full((num_outputs, num_logits + 1), UNMATCHED)
     nowhere = num_logits  # a column that no proposal's class reads

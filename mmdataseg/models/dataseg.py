@@ -1,0 +1,165 @@
+"""The network.
+
+Letters: B images, L decoder outputs, Q queries, K classes of a source, C channels, (H, W) the stride-4 grid.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmdet.models.detectors import BaseDetector
+from mmdet.structures import DetDataSample
+from torch import Tensor
+
+from mmdataseg.models.head import Proposals
+from mmdataseg.models.targets import ImageTargets
+from mmdataseg.ops.postprocess import ImageSizes
+from mmdataseg.registry import MODELS
+from mmdataseg.sources import Source, build_sources
+from mmdataseg.structures import LabelSpace, Task
+
+
+@MODELS.register_module()
+class DaTaSeg(BaseDetector):
+    """One network, one set of weights, for every source, task and vocabulary (Gu et al., 2023).
+
+    What differs between sources (text embeddings, loss, MERGE, post-processing) follows from the sample's metainfo ``source``; nothing is guessed from tensors.
+
+    Args:
+        sources: Sources of the run, to train on or to test on, or their configs.
+        backbone: Config of a backbone that gives four maps of strides 4, 8, 16 and 32.
+        panoptic_head: Config of `DaTaSegHead`; the name is that of mmdet's ``Mask2Former``, for its checkpoints.
+        classifier: Config of `TextClassifier`.
+        criterion: Config of `DaTaSegCriterion`.
+        postprocessors: Config of a post-processor for each `Task`.
+        neck: Config of a neck, or None.
+        data_preprocessor: Config of mmdet's ``DetDataPreprocessor``.
+        init_cfg: mmengine's.
+
+    Raises:
+        ValueError: Two sources of one name, an unknown task, a task without a post-processor.
+    """
+
+    def __init__(
+        self,
+        *,
+        sources: Sequence[Mapping[str, Any] | Source],
+        backbone: Mapping[str, Any],
+        panoptic_head: Mapping[str, Any],
+        classifier: Mapping[str, Any],
+        criterion: Mapping[str, Any],
+        postprocessors: Mapping[str, Mapping[str, Any]],
+        neck: Mapping[str, Any] | None = None,
+        data_preprocessor: Mapping[str, Any] | None = None,
+        init_cfg: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.sources = {source.name: source for source in build_sources(sources)}
+        self.backbone = MODELS.build(backbone)
+        if neck is not None:
+            self.neck = MODELS.build(neck)
+        self.classifier = MODELS.build({**classifier, "sources": list(self.sources.values())})
+        self.panoptic_head = MODELS.build({**panoptic_head, "class_embed_dim": self.classifier.embed_dim})
+        self.criterion = MODELS.build(criterion)
+        self.postprocessors = torch.nn.ModuleDict({Task(task).value: MODELS.build(c) for task, c in postprocessors.items()})
+        for source in self.sources.values():
+            if source.task.value not in self.postprocessors:
+                raise ValueError(
+                    f"source '{source.name}': no post-processor for task '{source.task.value}' among {list(self.postprocessors)}"
+                )
+
+    def source_of(self, sample: DetDataSample) -> Source:
+        """The source a sample says it is from.
+
+        Raises:
+            ValueError: It says none, or one the model was built without.
+        """
+        name = sample.get("source")
+        if name not in self.sources:
+            raise ValueError(
+                f"sample {sample.get('img_path', '?')}: metainfo 'source' is {name!r}, expected one of {list(self.sources)}; "
+                "load data through MultiSourceDataset"
+            )
+        return self.sources[name]
+
+    def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
+        """Maps of the backbone (and neck), fine to coarse, of (B, 3, height, width) images."""
+        features = self.backbone(batch_inputs)
+        return self.neck(features) if self.with_neck else features
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict[str, Tensor]:
+        """Losses of a batch that is all of one source.
+
+        Args:
+            batch_inputs: (B, 3, height, width), normalised and padded.
+            batch_data_samples: With the fields of `PackInputs`.
+
+        Returns:
+            Scalars named ``<source>/loss_...``.
+
+        Raises:
+            ValueError: Samples of several sources.
+        """
+        names = {self.source_of(sample).name for sample in batch_data_samples}
+        if len(names) > 1:
+            raise ValueError(f"a training batch must be of one source, got {sorted(names)}; sample with mmdataseg.RatioBatchSampler")
+        source = self.sources[names.pop()]
+        proposals: Proposals = self.panoptic_head(self.extract_feat(batch_inputs))
+        class_logits_LBQK = self.classifier(proposals.class_embeds_LBQD, self.classifier.matrix(source.name))
+        targets = [ImageTargets.from_sample(sample, source) for sample in batch_data_samples]
+        losses = self.criterion(proposals, class_logits_LBQK, targets, tuple(batch_inputs.shape[-2:]))
+        return {f"{source.name}/{name}": value for name, value in losses.items()}
+
+    def predict(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True) -> list[DetDataSample]:
+        """Answers of a batch, each image by its own source's task and vocabulary.
+
+        Args:
+            batch_inputs: (B, 3, height, width), normalised and padded.
+            batch_data_samples: With metainfo ``source``, ``img_shape`` and ``ori_shape``.
+            rescale: At the size of the image on disk, else at that of the image as it was resized.
+
+        Returns:
+            The samples with ``pred_panoptic_seg``, ``pred_sem_seg`` or ``pred_instances``.
+        """
+        proposals: Proposals = self.panoptic_head(self.extract_feat(batch_inputs))
+        for b, sample in enumerate(batch_data_samples):
+            source = self.source_of(sample)
+            answer = self.read_off(
+                proposals,
+                b,
+                text_KD=self.classifier.matrix(source.name),
+                label_space=source.label_space,
+                task=source.task,
+                sizes=ImageSizes(
+                    padded=tuple(batch_inputs.shape[-2:]),
+                    image=tuple(sample.img_shape[:2]),
+                    original=tuple((sample.ori_shape if rescale else sample.img_shape)[:2]),
+                ),
+            )
+            for field, value in answer.items():
+                setattr(sample, field, value)
+        return batch_data_samples
+
+    def read_off(
+        self, proposals: Proposals, index: int, *, text_KD: Tensor, label_space: LabelSpace, task: Task, sizes: ImageSizes
+    ) -> dict[str, Any]:
+        """Read one task in one vocabulary off one image's proposals.
+
+        Args:
+            proposals: Of a batch.
+            index: Of the image in it.
+            text_KD: (K, D) unit rows, the text embeddings of the classes.
+            label_space: Of the K classes.
+            task: Which of the post-processors.
+            sizes: Of the image.
+
+        Returns:
+            The fields to set on its ``DetDataSample``.
+        """
+        class_logits_QK = self.classifier(proposals.class_embeds_LBQD[-1, index], text_KD)
+        mask_logits_QHW = torch.einsum("qc,chw->qhw", proposals.mask_embeds_LBQC[-1, index], proposals.mask_features_BCHW[index])
+        return self.postprocessors[task.value](class_logits_QK, mask_logits_QHW, label_space, sizes)
+
+    def _forward(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample] | None = None) -> Proposals:
+        """The raw proposals, for analysis."""
+        return self.panoptic_head(self.extract_feat(batch_inputs))

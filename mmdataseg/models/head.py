@@ -1,0 +1,172 @@
+"""The proposals: Mask2Former's pixel and transformer decoder, with a class embedding in the place of a classifier.
+
+Letters: B images, L decoder outputs (layers + 1), Q queries, C feature channels, D text dimension, (H, W) the stride-4 grid, S cells of a level.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import Conv2d
+from mmdet.models.layers import Mask2FormerTransformerDecoder, SinePositionalEncoding
+from mmdet.registry import MODELS as MMDET_MODELS
+from mmengine.config import ConfigDict
+from mmengine.model import BaseModule, ModuleList, caffe2_xavier_init
+from torch import Tensor, nn
+
+from mmdataseg.ops.attention import attend, masks_to_attention
+from mmdataseg.registry import MODELS
+
+
+class Proposals(NamedTuple):
+    """What the head gives; the mask logits of a proposal are <mask_embed, mask_features>.
+
+    Attributes:
+        class_embeds_LBQD: Unnormalised class embeddings of each output, to be compared with text embeddings.
+        mask_embeds_LBQC: Mask embeddings of each output.
+        mask_features_BCHW: The stride-4 map.
+    """
+
+    class_embeds_LBQD: Tensor
+    mask_embeds_LBQC: Tensor
+    mask_features_BCHW: Tensor
+
+
+def _mlp(channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(channels, channels),
+        nn.ReLU(inplace=True),
+        nn.Linear(channels, channels),
+        nn.ReLU(inplace=True),
+        nn.Linear(channels, out_channels),
+    )
+
+
+@MODELS.register_module()
+class DaTaSegHead(BaseModule):
+    """Queries to class and mask embeddings (Gu et al., 2023, section 3.1; Cheng et al., Mask2Former, 2022).
+
+    Parameters are named as in mmdet's ``Mask2FormerHead``, so its checkpoints initialise this head; ``class_embed`` takes the place of its classifier ``cls_embed``.
+    The head knows no task, no dataset and no class, and keeps no state between calls.
+
+    Args:
+        in_channels: Channels of the backbone's maps, fine to coarse.
+        class_embed_dim: D, the text dimension.
+        feat_channels: Channels of the pixel decoder and the queries.
+        out_channels: C, channels of the mask features.
+        num_queries: Q.
+        pixel_decoder: Config of mmdet's ``MSDeformAttnPixelDecoder``, without its channels.
+        transformer_decoder: Config of mmdet's ``Mask2FormerTransformerDecoder``.
+        positional_encoding: Config of mmdet's ``SinePositionalEncoding``.
+        init_cfg: mmengine's.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: Sequence[int],
+        class_embed_dim: int,
+        pixel_decoder: Mapping[str, Any],
+        transformer_decoder: Mapping[str, Any],
+        positional_encoding: Mapping[str, Any],
+        feat_channels: int = 256,
+        out_channels: int = 256,
+        num_queries: int = 100,
+        init_cfg: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.pixel_decoder = MMDET_MODELS.build(
+            ConfigDict(pixel_decoder, in_channels=in_channels, feat_channels=feat_channels, out_channels=out_channels)
+        )
+        self.transformer_decoder = Mask2FormerTransformerDecoder(**transformer_decoder)
+        self.num_levels = self.pixel_decoder.num_encoder_levels
+        channels = self.transformer_decoder.embed_dims
+        self.decoder_input_projs = ModuleList(
+            nn.Identity() if channels == feat_channels else Conv2d(feat_channels, channels, kernel_size=1)
+            for _ in range(self.num_levels)
+        )
+        self.decoder_positional_encoding = SinePositionalEncoding(**positional_encoding)
+        self.query_embed = nn.Embedding(num_queries, channels)
+        self.query_feat = nn.Embedding(num_queries, channels)
+        self.level_embed = nn.Embedding(self.num_levels, channels)
+        self.class_embed = _mlp(channels, class_embed_dim)
+        self.mask_embed = _mlp(channels, out_channels)
+
+    def init_weights(self) -> None:
+        """As mmdet's ``Mask2FormerHead``; then ``init_cfg``."""
+        for projection in self.decoder_input_projs:
+            if isinstance(projection, Conv2d):
+                caffe2_xavier_init(projection, bias=0)
+        self.pixel_decoder.init_weights()
+        for parameter in self.transformer_decoder.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_normal_(parameter)
+        super().init_weights()
+
+    def forward(self, features: Sequence[Tensor]) -> Proposals:
+        """Run both decoders.
+
+        Args:
+            features: Maps of the backbone, fine to coarse, each (B, channels, height, width).
+
+        Returns:
+            The proposals of all L outputs; the first output is that of the queries before any layer.
+        """
+        mask_features_BCHW, levels = self.pixel_decoder(features)
+        keys, positions = zip(*(self._level(i, level) for i, level in enumerate(levels)), strict=True)
+        # shrinking is linear: shrink the features once a level, not every query's logits once a layer
+        shrunk = [
+            F.interpolate(mask_features_BCHW.detach(), level.shape[-2:], mode="bilinear", align_corners=False)
+            for level in levels
+        ]
+        batch_size = len(mask_features_BCHW)
+        queries_BQC = self.query_feat.weight.expand(batch_size, -1, -1)
+        query_pos_BQC = self.query_embed.weight.expand(batch_size, -1, -1)
+        normed = [self.transformer_decoder.post_norm(queries_BQC)]
+        mask_embeds = [self.mask_embed(normed[0])]
+        for i, layer in enumerate(self.transformer_decoder.layers):
+            level = i % self.num_levels
+            masked_BQS = masks_to_attention(mask_embeds[-1], shrunk[level])
+            queries_BQC = decoder_layer(layer, queries_BQC, query_pos_BQC, keys[level], positions[level], masked_BQS)
+            normed.append(self.transformer_decoder.post_norm(queries_BQC))
+            mask_embeds.append(self.mask_embed(normed[-1]))
+        return Proposals(self.class_embed(torch.stack(normed)), torch.stack(mask_embeds), mask_features_BCHW)
+
+    def _level(self, index: int, level_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and their positions, each (B, S, C)."""
+        key_BSC = self.decoder_input_projs[index](level_BCHW).flatten(2).transpose(1, 2)
+        key_BSC = key_BSC + self.level_embed.weight[index]
+        unpadded = level_BCHW.new_zeros((1, *level_BCHW.shape[-2:]), dtype=torch.bool)
+        position_1SC = self.decoder_positional_encoding(unpadded).flatten(2).transpose(1, 2)
+        return key_BSC, position_1SC.to(key_BSC)
+
+
+def decoder_layer(
+    layer: nn.Module,
+    queries_BQC: Tensor,
+    query_pos_BQC: Tensor,
+    keys_BSC: Tensor,
+    key_pos_1SC: Tensor,
+    masked_BQS: Tensor,
+) -> Tensor:
+    """What mmdet's ``Mask2FormerTransformerDecoderLayer`` computes, with its weights, through the fused attention kernel.
+
+    Args:
+        layer: mmdet's decoder layer.
+        queries_BQC: (B, Q, C).
+        query_pos_BQC: (B, Q, C).
+        keys_BSC: (B, S, C).
+        key_pos_1SC: (1, S, C).
+        masked_BQS: (B, Q, S) bool, True where a query must not look.
+
+    Returns:
+        (B, Q, C).
+    """
+    cross, own = layer.cross_attn, layer.self_attn
+    looked = attend(cross.attn, queries_BQC + query_pos_BQC, keys_BSC + key_pos_1SC, keys_BSC, masked_BQS)
+    queries_BQC = layer.norms[0](queries_BQC + cross.dropout_layer(cross.proj_drop(looked)))
+    placed = queries_BQC + query_pos_BQC
+    talked = attend(own.attn, placed, placed, queries_BQC, None)
+    queries_BQC = layer.norms[1](queries_BQC + own.dropout_layer(own.proj_drop(talked)))
+    return layer.norms[2](layer.ffn(queries_BQC))

@@ -1,0 +1,130 @@
+"""From proposals to the fields of a ``DetDataSample`` that mmdet's visualiser and metrics read; one class a task.
+
+Letters: Q proposals, K classes, N segments or instances, (H, W) the grid of the mask logits, (Ho, Wo) the original image.
+"""
+
+import torch
+from mmdet.evaluation.functional import INSTANCE_OFFSET
+from mmengine.structures import InstanceData, PixelData
+from torch import Tensor, nn
+
+from mmdataseg.ops.id_map import boxes_from_masks
+from mmdataseg.ops.postprocess import ImageSizes, instances, panoptic_segments, semantic_map
+from mmdataseg.registry import MODELS
+from mmdataseg.structures import LabelSpace
+
+
+def _thing_flags(label_space: LabelSpace, device: torch.device) -> Tensor:
+    return torch.tensor(label_space.is_thing, device=device)
+
+
+@MODELS.register_module()
+class PanopticPostProcessor(nn.Module):
+    """Segments that do not overlap (Gu et al., 2023, section 3.2; Cheng et al., MaskFormer, 2021).
+
+    Args:
+        score_threshold: Least probability of a proposal's class.
+        kept_share: A proposal that keeps less of its own mask than this is dropped.
+    """
+
+    def __init__(self, *, score_threshold: float = 0.8, kept_share: float = 0.8) -> None:
+        super().__init__()
+        self.score_threshold = score_threshold
+        self.kept_share = kept_share
+
+    def forward(
+        self, class_logits_QK: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
+    ) -> dict[str, PixelData]:
+        """Read a panoptic segmentation off one image's proposals.
+
+        Args:
+            class_logits_QK: (Q, K + 1), background last.
+            mask_logits_QHW: (Q, H, W).
+            label_space: Of the K classes.
+            sizes: Of the image.
+
+        Returns:
+            ``pred_panoptic_seg`` with ``sem_seg`` (1, Ho, Wo) int64: class + 1000 n with n from 1, so that no segment is 0, which is void.
+        """
+        segment_map, labels_N = panoptic_segments(
+            class_logits_QK,
+            mask_logits_QHW,
+            sizes,
+            is_thing_K=_thing_flags(label_space, class_logits_QK.device),
+            score_threshold=self.score_threshold,
+            kept_share=self.kept_share,
+        )
+        number_N = torch.arange(1, len(labels_N) + 1, device=labels_N.device)
+        ids = torch.cat([labels_N.new_zeros(1), labels_N + INSTANCE_OFFSET * number_N])
+        segmentation = PixelData(sem_seg=ids[segment_map][None])
+        segmentation.set_metainfo({"label_names": list(label_space.classes), "ignore_index": 0})
+        return {"pred_panoptic_seg": segmentation}
+
+
+@MODELS.register_module()
+class SemanticPostProcessor(nn.Module):
+    """A class for each pixel (Gu et al., 2023, section 3.2; Cheng et al., MaskFormer, 2021).
+
+    Args:
+        merge: ``probability``: the sum over proposals; ``max``: the largest.
+    """
+
+    def __init__(self, *, merge: str = "probability") -> None:
+        super().__init__()
+        self.merge = merge
+
+    def forward(
+        self, class_logits_QK: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
+    ) -> dict[str, PixelData]:
+        """Read a semantic segmentation off one image's proposals.
+
+        Args:
+            class_logits_QK: (Q, K + 1), background last.
+            mask_logits_QHW: (Q, H, W).
+            label_space: Of the K classes.
+            sizes: Of the image.
+
+        Returns:
+            ``pred_sem_seg`` with ``sem_seg`` (1, Ho, Wo) int64 in 0..K-1.
+        """
+        labels = semantic_map(class_logits_QK, mask_logits_QHW, sizes, merge=self.merge)
+        segmentation = PixelData(sem_seg=labels[None])
+        segmentation.set_metainfo({"label_names": list(label_space.classes)})
+        return {"pred_sem_seg": segmentation}
+
+
+@MODELS.register_module()
+class InstancePostProcessor(nn.Module):
+    """Scored masks of things (Gu et al., 2023, section 3.2; Cheng et al., Mask2Former, 2022).
+
+    Args:
+        max_instances: At most so many an image.
+    """
+
+    def __init__(self, *, max_instances: int = 100) -> None:
+        super().__init__()
+        self.max_instances = max_instances
+
+    def forward(
+        self, class_logits_QK: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
+    ) -> dict[str, InstanceData]:
+        """Read instances off one image's proposals.
+
+        Args:
+            class_logits_QK: (Q, K + 1), background last.
+            mask_logits_QHW: (Q, H, W).
+            label_space: Of the K classes.
+            sizes: Of the image.
+
+        Returns:
+            ``pred_instances`` with ``labels`` (N,) int64, ``scores`` (N,), ``masks`` (N, Ho, Wo) bool and their ``bboxes`` (N, 4) xyxy pixels.
+        """
+        labels, scores, masks = instances(
+            class_logits_QK,
+            mask_logits_QHW,
+            sizes,
+            is_thing_K=_thing_flags(label_space, class_logits_QK.device),
+            max_instances=self.max_instances,
+        )
+        found = InstanceData(labels=labels, scores=scores, bboxes=boxes_from_masks(masks), masks=masks)
+        return {"pred_instances": found}
