@@ -1,0 +1,237 @@
+"""Several sources as one dataset."""
+
+import bisect
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.logging import print_log
+from torch.utils.data import Dataset
+
+from mmdataseg.datasets.seeding import ATTEMPT, derive_seed, seeded_generators
+from mmdataseg.registry import DATASETS
+from mmdataseg.sources import Source, build_sources
+from mmdataseg.structures import LabelSpace
+
+SPLITS = ("train", "test")
+# Whoever lays out the data made these mistakes: another sample would hide them.
+_NOT_THE_SAMPLE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+
+
+@DATASETS.register_module()
+class MultiSourceDataset(Dataset):
+    """Lay the images of several sources end to end, each source with its own dataset and pipeline.
+
+    A source's dataset is any dataset of mmengine's kind (ours, mmdet's, mmseg's): one that takes ``metainfo`` and has
+    ``get_data_info`` and ``pipeline``. It is built with the classes of the source's label space. Before its pipeline
+    runs, each sample gets ``source`` (str), ``task`` (`Task`), ``label_space`` (`LabelSpace`) and ``sample_idx``
+    (int, position in this dataset).
+
+    Given a `SeededIndex`, the pipeline runs with the generators ``random``, numpy's and torch's on the CPU at its
+    seed, and their states are put back: the sample is a function of the index and the seed, in whichever process it
+    is made.
+
+    In training, a sample that cannot be used (its pipeline returns None; its image cannot be read or decoded) is
+    logged, counted and replaced by another one of the same source that depends on the sample's seed alone, at most
+    ``max_refetch`` times. Any other error, a missing file or an annotation that is wrong, is raised at once with the
+    source's name and the image's path, and so is every error in testing.
+
+    Args:
+        sources: Configs of the sources (`mmdataseg.sources.Source`), in the order of the sampler's ratios.
+        split: ``train`` or ``test``: which of a source's two datasets.
+        max_refetch: How often in a row a sample is replaced, at least 0.
+
+    Raises:
+        ValueError: An unknown split; a source without this split or without images; two sources of one name; a
+            dataset that cannot be built or used (FileNotFoundError, TypeError where it raised one), with the source's
+            name.
+    """
+
+    def __init__(self, *, sources: Sequence[Mapping[str, Any] | Source], split: str, max_refetch: int = 10) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"MultiSourceDataset: expected split to be one of {list(SPLITS)}, got {split!r}")
+        if isinstance(max_refetch, bool) or not isinstance(max_refetch, int) or max_refetch < 0:
+            raise ValueError(f"MultiSourceDataset: expected max_refetch to be an int >= 0, got {max_refetch!r}")
+        self.sources = build_sources(sources)
+        self.split = split
+        self.max_refetch = max_refetch
+        self.num_replaced = dict.fromkeys(self.source_names, 0)  # of this process: each worker counts its own
+        self.datasets = [_build_dataset(source, split) for source in self.sources]
+        self.cumulative_sizes: list[int] = np.cumsum([len(d) for d in self.datasets]).tolist()
+
+    @property
+    def source_names(self) -> list[str]:
+        return [s.name for s in self.sources]
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(d) for d in self.datasets]
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """What mmengine's loops hand to the visualiser and write into checkpoints: plain values only.
+
+        Returns:
+            ``sources``: for each name, ``task``, ``label_space`` (its name), ``classes``, ``thing_classes``,
+            ``stuff_classes`` and ``is_thing``. With one source, these four also at the top, where single-dataset
+            components look for them.
+        """
+        sources = {
+            s.name: {"task": s.task.value, "label_space": s.label_space.name, **_class_info(s.label_space)}
+            for s in self.sources
+        }
+        common = _class_info(self.sources[0].label_space) if len(self.sources) == 1 else {}
+        return {"sources": sources, **common}
+
+    def full_init(self) -> None:
+        """Nothing to do: the constructor has read all annotations. mmengine calls it."""
+
+    def get_source(self, idx: int) -> tuple[int, int]:
+        """Where a sample lies.
+
+        Args:
+            idx: Position in this dataset, 0 <= idx < len(self).
+
+        Returns:
+            Position of its source, and its index within that source.
+
+        Raises:
+            IndexError: There is no such sample.
+        """
+        if not 0 <= idx < len(self):
+            raise IndexError(f"MultiSourceDataset: index {idx} is outside of its {len(self)} samples")
+        position = bisect.bisect_right(self.cumulative_sizes, idx)
+        return position, int(idx) - (self.cumulative_sizes[position - 1] if position else 0)
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """The annotation of a sample, stamped with what its source says of it."""
+        position, within = self.get_source(idx)
+        source = self.sources[position]
+        info = self.datasets[position].get_data_info(within)
+        info.update(source=source.name, task=source.task, label_space=source.label_space, sample_idx=int(idx))
+        return info
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, idx: int) -> Any:
+        position, within = self.get_source(idx)
+        seed = getattr(idx, "seed", None)
+        offset = int(idx) - within
+        size = len(self.datasets[position])
+        problem: Exception | None = None
+        for attempt in range(self.max_refetch + 1):
+            # without a seed the index stands in for it, so that a replacement does not depend on the process
+            attempt_seed = derive_seed(ATTEMPT, int(idx) if seed is None else seed, attempt)
+            place = within if attempt == 0 else attempt_seed % size
+            with nullcontext() if seed is None else seeded_generators(attempt_seed):
+                sample, problem = self._load(position, offset + place)
+            if problem is None:
+                return sample
+            self._log_replaced(position, problem)
+        raise ValueError(
+            f"{problem}. {self.max_refetch + 1} samples of this source in a row could not be used; check its files "
+            "and its pipeline, or raise max_refetch"
+        ) from problem
+
+    def _load(self, position: int, idx: int) -> tuple[Any, Exception | None]:
+        """Run the pipeline once: a sample and None, or None and why the sample cannot be used."""
+        source, dataset = self.sources[position], self.datasets[position]
+        path = None
+        try:
+            info = self.get_data_info(idx)
+            path = info.get("img_path")
+            sample = dataset.pipeline(info)
+        except Exception as error:
+            named = _named(error, source.name, path or f"sample {idx}")
+            if self.split == "train" and _is_unreadable(error):
+                return None, named
+            raise named from error
+        if sample is not None:
+            return sample, None
+        problem = ValueError(f"source {source.name!r}, {path or f'sample {idx}'}: its pipeline returned no sample")
+        if self.split == "test":
+            raise problem
+        return None, problem
+
+    def _log_replaced(self, position: int, problem: Exception) -> None:
+        name = self.sources[position].name
+        self.num_replaced[name] += 1
+        count = self.num_replaced[name]
+        if count <= 10 or count % 100 == 0:  # a pipeline that drops many samples would flood the log
+            print_log(
+                f"{problem}. Replaced by another sample of the source ({count} so far in this process)",
+                logger="current",
+                level=logging.WARNING,
+            )
+
+
+def _class_info(label_space: LabelSpace) -> dict[str, Any]:
+    return {
+        "classes": label_space.classes,
+        "thing_classes": label_space.thing_classes,
+        "stuff_classes": label_space.stuff_classes,
+        "is_thing": label_space.is_thing,
+    }
+
+
+def _build_dataset(source: Source, split: str) -> Any:
+    config = getattr(source, split)
+    if config is None:
+        raise ValueError(
+            f"source {source.name!r} has no '{split}' dataset; write one into its config, or leave it out of "
+            f"the {split} sources"
+        )
+    config = dict(config)
+    metainfo = dict(config.pop("metainfo", None) or {})
+    classes = _class_info(source.label_space)
+    both = sorted(set(metainfo) & set(classes))
+    if both:
+        raise ValueError(
+            f"source {source.name!r}: metainfo key {both[0]!r} of its {split} dataset is given by label space "
+            f"'{source.label_space.name}'; remove it there"
+        )
+    try:
+        dataset = DATASETS.build({**config, "metainfo": {**metainfo, **classes}})
+        if hasattr(dataset, "full_init"):
+            dataset.full_init()
+    except Exception as error:
+        where = config.get("ann_file") or config.get("data_root") or config.get("type")
+        raise _named(error, source.name, where) from error
+    missing = [a for a in ("get_data_info", "pipeline", "__len__") if not hasattr(dataset, a)]
+    if missing:
+        raise ValueError(
+            f"source {source.name!r}: a {type(dataset).__name__} has no {missing[0]!r}; expected a dataset "
+            "derived from mmengine's BaseDataset"
+        )
+    if len(dataset) == 0:
+        raise ValueError(f"source {source.name!r}: its {split} dataset has no image; check its paths and filters")
+    return dataset
+
+
+def _named(error: Exception, source: str, where: Any) -> Exception:
+    """The error with the source's name and the place in its message, unless they are there already.
+
+    A KeyError, an assertion and the like, raised on the user's data by the libraries below, become a ValueError.
+    """
+    message = str(error) if isinstance(error, ValueError | TypeError | OSError) else f"{type(error).__name__}: {error}"
+    place = "" if str(where) in message else f"{where}: "
+    if f"source {source!r}" not in message:
+        message = f"source {source!r}, {place}{message}" if place else f"source {source!r}: {message}"
+    elif place:
+        message = f"{place}{message}"
+    kinds = (FileNotFoundError, TypeError, ValueError, OSError)
+    kind = next((k for k in kinds if isinstance(error, k)), None)
+    if kind is None:
+        kind = ValueError if isinstance(error, LookupError | AssertionError | cv2.error) else RuntimeError
+    return kind(message)
+
+
+def _is_unreadable(error: Exception) -> bool:
+    """Whether the sample's file could not be read or decoded, rather than that something is wrong with the set-up."""
+    if isinstance(error, AssertionError):
+        return "failed to load image" in str(error)  # how mmcv.LoadImageFromFile says that nothing was decoded
+    return isinstance(error, OSError | cv2.error) and not isinstance(error, _NOT_THE_SAMPLE)

@@ -1,0 +1,200 @@
+"""Whole batches from one source at a time, by ratio, the same on every rank and after every resume."""
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from mmengine.dist import get_dist_info, sync_random_seed
+from mmengine.logging import print_log
+from torch.utils.data import Sampler
+
+from mmdataseg.datasets.sample_stream import EpochStream, SourceSchedule, block_counts
+from mmdataseg.datasets.seeding import SAMPLE, SeededIndex, check_seed, derive_seed
+from mmdataseg.registry import DATA_SAMPLERS
+
+
+@DATA_SAMPLERS.register_module()
+class RatioBatchSampler(Sampler[list[int]]):
+    """Draw each iteration's whole batch, over all ranks, from one source (Gu et al., 2023, section 3.5: co-training).
+
+    The batch of an iteration is a function of (seed, iteration) and of ratios, sizes of the sources and global batch
+    sizes. So all ranks agree without talking, starting at any iteration costs the same, and the batch over all ranks,
+    in its order, does not depend on how many ranks share it. Rank r of W takes the r-th of W equal slices.
+
+    The paper draws a source at random by ratio; here ([O]) every block of iterations holds exactly the ratio's number
+    of each source in a random order (`SourceSchedule`), which has the same mean, leaves no source out for long, and
+    tells how often a source was drawn without walking there. Each source is walked by its own shuffled epochs without
+    replacement (`EpochStream`).
+
+    An index it yields is a `SeededIndex`: the seed depends on (seed, source, epoch, index), and `MultiSourceDataset`
+    draws the sample's augmentation from it. Any other dataset takes it for an ``int``.
+
+    One iteration over the sampler is a *pass*: the smallest number of whole blocks in which every source has been
+    walked at least once; ``len`` says how many batches that is, exactly. The next one goes on where the last one
+    ended; `set_iteration` starts anywhere.
+
+    It works over any dataset with ``cumulative_sizes``, e.g. mmengine's ``ConcatDataset``.
+
+    Args:
+        sampler: What mmengine builds from ``sampler``; gives the dataset (``sampler.dataset``) and, where ``seed`` is
+            None, the seed of the run (``sampler.seed``, as ``DefaultSampler`` has it). Its order of indices is not
+            used.
+        batch_size: Images of one batch on one rank.
+        ratios: S finite numbers above 0: how often each source is drawn, relative to the others.
+        batch_sizes: S whole numbers: images of one batch on one rank for each source, instead of ``batch_size``.
+        seed: Of the order of sources and images and of the augmentation, the same on every rank. None: the sampler's,
+            or else one that the ranks agree on.
+
+    Raises:
+        ValueError: Ratios or batch sizes that are not one for each source, or not finite and above 0; a dataset without
+            ``cumulative_sizes``, or with an empty source.
+    """
+
+    def __init__(
+        self,
+        *,
+        sampler: Any,
+        batch_size: int,
+        ratios: Sequence[float],
+        batch_sizes: Sequence[int] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.rank, self.world_size = get_dist_info()
+        self.source_names, self.sizes = _sources_of(getattr(sampler, "dataset", None))
+        self.ratios = _one_each("ratio", ratios, self.source_names, Real)
+        given = [batch_size] * len(self.sizes) if batch_sizes is None else batch_sizes
+        self.batch_sizes = _one_each("batch size", given, self.source_names, int)
+        self._offsets = np.cumsum([0, *self.sizes])
+        self._iteration = 0
+        self._stop: int | None = None
+        if seed is None:
+            seed = getattr(sampler, "seed", None)
+        self.reseed(sync_random_seed() if seed is None else seed)
+        self._log()
+
+    def reseed(self, seed: int) -> None:
+        """Take another seed, e.g. that of the run that is resumed.
+
+        Args:
+            seed: 0 <= seed < 2**32.
+        """
+        self.seed = check_seed(seed, "RatioBatchSampler")
+        self.schedule = SourceSchedule(counts=block_counts(self.ratios), seed=self.seed)
+        self.streams = tuple(
+            EpochStream(size=size, batch=batch * self.world_size, seed=self.seed, source=i)
+            for i, (size, batch) in enumerate(zip(self.sizes, self.batch_sizes, strict=True))
+        )
+
+    def set_iteration(self, iteration: int, *, stop: int | None = None) -> None:
+        """Let the next ``iter()`` start at an iteration, at the same cost for all of them.
+
+        Args:
+            iteration: Of the run, counted from 0.
+            stop: Where that ``iter()`` ends; None: after ``len(self)`` batches.
+
+        Raises:
+            ValueError: ``iteration`` is negative.
+        """
+        if iteration < 0:
+            raise ValueError(f"RatioBatchSampler: expected an iteration of at least 0, got {iteration}")
+        self._iteration = iteration
+        self._stop = stop
+
+    def global_batch(self, iteration: int) -> tuple[int, np.ndarray, np.ndarray]:
+        """The batch of an iteration over all ranks.
+
+        Returns:
+            The source's position; epochs (B,) int64 and indices (B,) int64 within the source.
+        """
+        source, draw = self.schedule.at(iteration)
+        return source, *self.streams[source].at(draw)
+
+    def batch(self, iteration: int) -> list[SeededIndex]:
+        """The batch of an iteration on this rank, as indices into the dataset."""
+        source, epochs, indices = self.global_batch(iteration)
+        size = self.batch_sizes[source]
+        mine = slice(self.rank * size, (self.rank + 1) * size)
+        offset = int(self._offsets[source])
+        return [
+            SeededIndex(offset + index, derive_seed(SAMPLE, self.seed, source, epoch, index))
+            for epoch, index in zip(epochs[mine].tolist(), indices[mine].tolist(), strict=True)
+        ]
+
+    def __iter__(self) -> Iterator[list[SeededIndex]]:  # type: ignore[override]
+        first = self._iteration
+        stop = first + len(self) if self._stop is None else self._stop
+        self._stop = None
+        for iteration in range(first, stop):
+            self._iteration = iteration + 1
+            yield self.batch(iteration)
+
+    def __len__(self) -> int:
+        """Number of batches of one pass."""
+        blocks = (
+            math.ceil(math.ceil(stream.size / stream.batch) / count)
+            for stream, count in zip(self.streams, self.schedule.counts, strict=True)
+        )
+        return self.schedule.block_length * max(blocks)
+
+    def _log(self) -> None:
+        block = self.schedule.block_length
+        rows = [("source", "images", "ratio", "iterations", "images/batch", "iterations/epoch")]
+        for name, ratio, count, stream in zip(
+            self.source_names, self.ratios, self.schedule.counts, self.streams, strict=True
+        ):
+            epoch = stream.size / stream.batch * block / count
+            rows.append(
+                (name, str(stream.size), f"{ratio:g}", f"{count / block:.2%}", str(stream.batch), f"{epoch:.1f}")
+            )
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
+        title = f"Data mix: blocks of {block} iterations, {self.world_size} rank(s), seed {self.seed}"
+        print_log("\n".join([title, *lines]), logger="current")
+        for name, stream in zip(self.source_names, self.streams, strict=True):
+            if stream.size < stream.batch:
+                print_log(
+                    f"source {name!r} has {stream.size} images, fewer than the {stream.batch} of one batch over all "
+                    "ranks: each of its batches holds images more than once",
+                    logger="current",
+                    level=logging.WARNING,
+                )
+
+
+def _sources_of(dataset: Any) -> tuple[list[str], list[int]]:
+    cumulative = getattr(dataset, "cumulative_sizes", None)
+    if cumulative is None:
+        raise ValueError(
+            "RatioBatchSampler: expected a sampler over a dataset with cumulative_sizes (mmdataseg.MultiSourceDataset, "
+            f"mmengine's ConcatDataset), got {type(dataset).__name__}"
+        )
+    if len(dataset) != cumulative[-1]:
+        raise ValueError(
+            f"RatioBatchSampler: the dataset's sources have {cumulative[-1]} images, but its length is {len(dataset)}; "
+            "remove what shortens it (num_batch_per_epoch)"
+        )
+    sizes = np.diff([0, *cumulative]).tolist()
+    names = list(getattr(dataset, "source_names", [str(i) for i in range(len(sizes))]))
+    for name, size in zip(names, sizes, strict=True):
+        if size < 1:
+            raise ValueError(f"source {name!r}: expected at least one image, got none; check its paths and filters")
+    return names, sizes
+
+
+def _one_each(what: str, values: Sequence[Any], names: Sequence[str], kind: type) -> list[Any]:
+    values = list(values)
+    if len(values) != len(names):
+        raise ValueError(
+            f"RatioBatchSampler: expected one {what} for each of the {len(names)} sources {list(names)}, got "
+            f"{len(values)}: {values}"
+        )
+    for name, value in zip(names, values, strict=True):
+        number = isinstance(value, kind) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or value <= 0:
+            whole = "whole " if kind is int else ""
+            raise ValueError(f"source {name!r}: expected as {what} a finite {whole}number above 0, got {value!r}")
+    return values

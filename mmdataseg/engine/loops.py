@@ -1,0 +1,112 @@
+"""A training loop whose resumed run is the run that was never stopped."""
+
+import logging
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.logging import print_log
+from mmengine.runner import IterBasedTrainLoop
+from torch.utils.data import DataLoader
+
+from mmdataseg.registry import LOOPS
+
+DATA_SEED = "data_seed"
+
+
+@LOOPS.register_module()
+class ResumableTrainLoop(IterBasedTrainLoop):
+    """mmengine's ``IterBasedTrainLoop``, exact and immediate on resume.
+
+    Where the dataloader has a batch sampler that can start anywhere (``set_iteration``, ``seed`` and ``reseed``, as
+    `mmdataseg.RatioBatchSampler`), data loading starts at the iteration to resume at: mmengine would draw, and in
+    part load, all batches before it. One iterator serves the whole run, so workers are started once. The sampler's
+    seed travels with the checkpoint (message hub, ``data_seed``), so a run without a configured seed resumes as well.
+    Other batch samplers are handled as the parent class does.
+
+    In every iteration ``random``, numpy and torch (CPU and devices) are seeded by (seed of the run, iteration, rank):
+    what the model draws, points for the mask losses or dropout, does not depend on where the run was stopped or on
+    what validation drew. They stay so after the last iteration.
+
+    The parent's ``run`` is replaced, not extended: it always begins by replaying batches, differently in mmengine
+    0.10.7 and in onedl-mmengine 0.10.12. The hooks called and their order are its own.
+
+    Args:
+        runner: The runner.
+        dataloader: The dataloader or its config.
+        max_iters: Iterations of the whole run, those before a resume included.
+        val_begin: No validation before this iteration.
+        val_interval: Iterations from one validation to the next; there is one at the end, too.
+        dynamic_intervals: Pairs (iteration, val_interval from there on).
+    """
+
+    def __init__(
+        self,
+        *,
+        runner: Any,
+        dataloader: DataLoader | dict[str, Any],
+        max_iters: int,
+        val_begin: int = 1,
+        val_interval: int = 1000,
+        dynamic_intervals: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
+        super().__init__(runner, dataloader, max_iters, val_begin, val_interval, dynamic_intervals)
+
+    def run(self) -> torch.nn.Module:
+        """Train until ``max_iters``."""
+        if not hasattr(self.dataloader.batch_sampler, "set_iteration"):
+            return super().run()
+        self._take_data_seed()
+        # mmengine 0.10.7 has started the dataloader in its constructor: let go of its workers before ours start
+        self.dataloader_iterator = None
+        self.dataloader_iterator = self._batches()
+        self.runner.call_hook("before_train")
+        self.runner.call_hook("before_train_epoch")
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._decide_current_val_interval()
+            if self._is_validation_due():
+                self.runner.val_loop.run()
+        self.dataloader_iterator.close()
+        self.runner.call_hook("after_train_epoch")
+        self.runner.call_hook("after_train")
+        return self.runner.model
+
+    def run_iter(self, data_batch: Any) -> None:
+        """Train on one batch, with all generators at the seed of this iteration and rank."""
+        _seed_generators(self.runner.seed, self._iter, get_rank())
+        super().run_iter(data_batch)
+
+    def _batches(self) -> Iterator[Any]:
+        while True:  # once, unless max_iters grows on the way
+            self.dataloader.batch_sampler.set_iteration(self._iter, stop=self._max_iters)
+            yield from self.dataloader
+
+    def _take_data_seed(self) -> None:
+        sampler, hub = self.dataloader.batch_sampler, self.runner.message_hub
+        if self._iter > 0:
+            resumed = hub.runtime_info.get(DATA_SEED, sampler.seed)
+            if resumed != sampler.seed:
+                print_log(
+                    f"The data is drawn with the checkpoint's seed {resumed}, not with {sampler.seed}",
+                    logger="current",
+                    level=logging.WARNING,
+                )
+                sampler.reseed(resumed)
+        hub.update_info(DATA_SEED, sampler.seed)
+
+    def _is_validation_due(self) -> bool:
+        if self.runner.val_loop is None or self._iter < self.val_begin:
+            return False
+        return self._iter % self.val_interval == 0 or self._iter == self._max_iters
+
+
+def _seed_generators(seed: int, iteration: int, rank: int) -> None:
+    state = int(np.random.SeedSequence((seed, iteration, rank)).generate_state(1, np.uint64)[0])
+    random.seed(state)
+    np.random.seed(state % 2**32)
+    torch.manual_seed(state)
