@@ -1,8 +1,8 @@
 """What the build adds to setuptools: `.mim` in the wheel, and no `build/` in the source tree.
 
-OpenMMLab's tools look for configs and scripts in ``<package>/.mim``. The folder is made here, when a wheel is built, and is
-never kept in the source tree: there, mim searches the whole repository by file name and refuses a config it finds twice.
-For the same reason the build takes place outside the tree.
+OpenMMLab's tools look for configs and scripts in ``<package>/.mim``. The folder is made here, when a wheel is built, and
+is never kept in the source tree: there, mim searches the whole repository by file name and refuses a config it finds
+twice. For the same reason the build takes place outside the tree.
 """
 
 import atexit
@@ -16,8 +16,8 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 MIM_CONTENT = ("configs", "tools", "demo", "model-index.yml")
 # onedl-mim takes the first entry of an installed wheel's (sorted) file list for the package's folder, and
-# `mmdataseg-<version>.dist-info` sorts before `mmdataseg`. A second copy under a name that sorts first is what it finds.
-# Everything else (openmim, mmengine, this package) reads `mmdataseg/.mim`.
+# `mmdataseg-<version>.dist-info` sorts before `mmdataseg`. A second copy under a name that sorts first is what it
+# finds. Everything else (openmim, mmengine, this package) reads `mmdataseg/.mim`.
 MIM_FOLDERS = ("mmdataseg/.mim", "_mmdataseg_mim/.mim")
 
 
@@ -31,7 +31,10 @@ class BuildOutsideTree(build):
 
 
 class BuildPyWithMim(build_py):
-    """``build_py`` that puts configs, tools and the model index beside the modules; an editable install has them already."""
+    """``build_py`` that puts configs, tools and the model index beside the modules.
+
+    An editable install needs none of it: there, the source tree is searched.
+    """
 
     def run(self) -> None:
         super().run()

@@ -1,4 +1,4 @@
-"""mmdataseg: DaTaSeg for OpenMMLab, one set of weights for panoptic, semantic and instance segmentation of many datasets."""
+"""DaTaSeg for OpenMMLab: one set of weights for panoptic, semantic and instance segmentation of many datasets."""
 
 from mmdataseg.dependencies import check_dependencies
 

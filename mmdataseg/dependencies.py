@@ -1,4 +1,4 @@
-"""Are the OpenMMLab packages below us there, of one family, and of a supported version? Answered without importing them."""
+"""Are the OpenMMLab packages there, of one family, and of a supported version? Answered without importing them."""
 
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -64,7 +64,9 @@ def _release(text: str) -> tuple[int, ...]:
 
 def _remedy(family: str) -> str:
     pins = " ".join(f"{distribution}=={lowest}" for distribution, lowest, _ in FAMILIES[family].values())
-    return f"Install: pip install --no-build-isolation {pins} (pip install 'mmdataseg[{family}]' has the same versions)."
+    return (
+        f"Install: pip install --no-build-isolation {pins} (pip install 'mmdataseg[{family}]' has the same versions)."
+    )
 
 
 def _mixed(installed: dict[str, dict[str, str]]) -> str:

@@ -1,0 +1,1 @@
+"""What users call: training and testing from the command line."""

@@ -1,0 +1,139 @@
+"""The command line: ``python -m mmdataseg train|test``, and the scripts in ``tools/`` that mim runs.
+
+The arguments are those of OpenMMLab's own ``tools/train.py`` and ``tools/test.py``.
+"""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from mmdataseg.apis.config_files import find_config
+
+USAGE = """usage: {prog} train CONFIG [options]
+       {prog} test CONFIG CHECKPOINT [options]
+
+CONFIG is a path, or the file name of one of mmdataseg's own configs. Options: {prog} train -h, {prog} test -h."""
+
+
+def main(argv: Sequence[str] | None = None, *, prog: str = "python -m mmdataseg") -> None:
+    """Run ``train`` or ``test`` with the arguments that follow it.
+
+    Args:
+        argv: Arguments; None: those of the process.
+        prog: What the usage text calls the program.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    commands = {"train": run_train, "test": run_test}
+    usage = USAGE.format(prog=prog)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage)
+        sys.exit(0 if argv else 2)
+    if argv[0] not in commands:
+        sys.exit(f"{usage}\n\nunknown command {argv[0]!r}; expected train or test")
+    commands[argv[0]](argv[1:], prog=f"{prog} {argv[0]}")
+
+
+def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
+    """Parse the arguments of a training and run it."""
+    parser = build_train_parser(prog)
+    args = parser.parse_args(argv)
+    path = _find(parser, args)
+    _set_local_rank(args)
+    # not before the arguments are understood: torch and the mm* packages take seconds, mim asks for -h first
+    from mmdataseg.apis import run_config
+
+    cfg = run_config.load_config(path, args)
+    run_config.apply_train_args(cfg, args)
+    run_config.run_train(cfg)
+
+
+def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
+    """Parse the arguments of a test and run it."""
+    parser = build_test_parser(prog)
+    args = parser.parse_args(argv)
+    _check_test_args(parser, args)
+    path = _find(parser, args)
+    _set_local_rank(args)
+    from mmdataseg.apis import run_config
+
+    cfg = run_config.load_config(path, args)
+    run_config.apply_test_args(cfg, args)
+    run_config.run_test(cfg, out=args.out)
+
+
+def build_train_parser(prog: str | None = None) -> ArgumentParser:
+    """Arguments of a training."""
+    parser = ArgumentParser(prog=prog, description="Train a model")
+    _add_common(parser)
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="continue from this checkpoint; without a path, from the latest one in the work_dir, if there is one",
+    )
+    parser.add_argument("--amp", action="store_true", help="train with automatic mixed precision")
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate by the batch size over the config's auto_scale_lr.base_batch_size",
+    )
+    return parser
+
+
+def build_test_parser(prog: str | None = None) -> ArgumentParser:
+    """Arguments of a test."""
+    parser = ArgumentParser(prog=prog, description="Test a model")
+    _add_common(parser)
+    parser.add_argument("checkpoint", nargs="?", help="checkpoint to test")
+    parser.add_argument("-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="the same, by name")
+    parser.add_argument("--out", metavar="FILE", help="also write the predictions to this .pkl file")
+    parser.add_argument("--show-dir", metavar="FOLDER", help="also draw the predictions into this folder")
+    return parser
+
+
+def _add_common(parser: ArgumentParser) -> None:
+    parser.add_argument("config", help="path of a config, or the file name of one of mmdataseg's own")
+    parser.add_argument(
+        "--work-dir", metavar="FOLDER", help="for logs and checkpoints; default: the config's, or work_dirs/<config>"
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="override settings of the config, e.g. train_cfg.max_iters=100 randomness.seed=1; "
+        'lists as key="[a,b]", without blanks',
+    )
+    parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none", help="job launcher")
+    # torch.distributed.launch passes it in either spelling; the Runner reads the environment
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help="set by the launcher")
+
+
+def _check_test_args(parser: ArgumentParser, args: Namespace) -> None:
+    if (args.checkpoint is None) == (args.checkpoint_option is None):
+        parser.error("give one checkpoint, as the second argument or as --checkpoint")
+    args.checkpoint = args.checkpoint or args.checkpoint_option
+    if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
+        parser.error(f"--out must end in .pkl or .pickle, got {args.out!r}")
+    is_url = "://" in args.checkpoint
+    if not is_url and not os.path.isfile(args.checkpoint):
+        parser.error(f"checkpoint {args.checkpoint!r} is not a file")
+
+
+def _find(parser: ArgumentParser, args: Namespace) -> Path:
+    try:
+        path = find_config(args.config)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    if not os.path.isfile(args.config):
+        print(f"config {args.config!r}: using {path}", file=sys.stderr)
+    return path
+
+
+def _set_local_rank(args: Namespace) -> None:
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))

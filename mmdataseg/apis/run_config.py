@@ -1,0 +1,148 @@
+"""A config and the wishes of a command line, put together and handed to mmengine's Runner."""
+
+from argparse import Namespace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+ROOMS = ("models", "datasets", "evaluation", "engine")
+
+
+def register_all_modules() -> None:
+    """Import every room, so that all components are registered.
+
+    A config's ``type='mmdataseg.X'`` does this by itself, but mmengine then hides an ImportError behind "X is not in
+    the registry"; here it is raised.
+    """
+    for room in ROOMS:
+        import_module(f"mmdataseg.{room}")
+
+
+def load_config(path: Path, args: Namespace) -> Config:
+    """Read a config and apply what training and testing have in common: launcher, ``--cfg-options``, work_dir.
+
+    The work_dir is the command line's, else the config's, else ``work_dirs/<name of the config>``.
+    """
+    cfg = Config.fromfile(path)
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs", config_name(path)))
+    return cfg
+
+
+def config_name(path: str | Path) -> str:
+    """Name of a run: the config's, also when the run starts from the resolved config that an earlier one left."""
+    return Path(path).stem.removesuffix("_resolved")
+
+
+def apply_train_args(cfg: Config, args: Namespace) -> None:
+    """Write ``--amp``, ``--auto-scale-lr`` and ``--resume`` into the config.
+
+    Raises:
+        ValueError: The config's optimizer wrapper is one that mixed precision cannot replace, or there is no base batch
+            size to scale from.
+    """
+    if args.amp:
+        wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
+        if wrapper not in ("OptimWrapper", "AmpOptimWrapper"):
+            raise ValueError(
+                f"--amp needs optim_wrapper.type 'OptimWrapper' or 'AmpOptimWrapper', config has {wrapper!r}; "
+                "set mixed precision in the config instead"
+            )
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    if args.auto_scale_lr:
+        if cfg.get("auto_scale_lr", {}).get("base_batch_size") is None:
+            raise ValueError(
+                "--auto-scale-lr needs auto_scale_lr = dict(base_batch_size=...) in the config, the batch size its "
+                "learning rate was chosen for; found none"
+            )
+        cfg.auto_scale_lr.enable = True
+    if args.resume == "auto":
+        cfg.resume, cfg.load_from = True, None
+    elif args.resume is not None:
+        cfg.resume, cfg.load_from = True, args.resume
+
+
+def apply_test_args(cfg: Config, args: Namespace) -> None:
+    """Write the checkpoint and ``--show-dir`` into the config.
+
+    Raises:
+        ValueError: Pictures are asked for and the config has no visualization hook.
+    """
+    cfg.load_from = args.checkpoint
+    if args.show_dir is not None:
+        hook = cfg.get("default_hooks", {}).get("visualization")
+        if hook is None:
+            raise ValueError(
+                "--show-dir needs default_hooks.visualization in the config, found none; "
+                "add visualization=dict(type='DetVisualizationHook') or inherit from configs/_base_/runtimes"
+            )
+        hook.draw = True
+        # absolute: the hook joins it to work_dir and a time stamp, and the user asked for this very folder
+        hook.test_out_dir = str(Path(args.show_dir).absolute())
+
+
+def run_train(cfg: Config) -> None:
+    """Train as the config says."""
+    register_all_modules()
+    build_runner(cfg).train()
+
+
+def run_test(cfg: Config, *, out: str | None = None) -> None:
+    """Test as the config says; with ``out``, also write the predictions to that pickle file."""
+    register_all_modules()
+    runner = build_runner(cfg)
+    if out is not None:
+        runner.register_hook(DumpPredictionsHook(out_file=out))
+    runner.test()
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The Runner of a config: ``runner_type`` when it names one, else mmengine's."""
+    return NamedConfigRunner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
+
+
+class NamedConfigRunner(Runner):
+    """mmengine's Runner, but the resolved config in the work_dir is called ``<config>_resolved.py``.
+
+    Under the config's own name, mim would find two files of that name in a source tree with a ``work_dirs``, and
+    refuse both.
+    """
+
+    def dump_config(self) -> None:
+        """Write the config as it runs, all bases merged, into the work_dir."""
+        name = config_name(self.cfg.filename) if self.cfg.filename else self.timestamp
+        self.cfg.dump(str(Path(self.work_dir, f"{name}_resolved.py")))
+
+
+class DumpPredictionsHook(Hook):
+    """Write the predictions of a test to a pickle file, whatever evaluator the config has.
+
+    Args:
+        out_file: File to write, ending in .pkl or .pickle: a list of dicts, one a sample in the dataset's order, with
+            the fields and metainfo of its DetDataSample less the ground truth; instance masks as COCO RLE.
+    """
+
+    def __init__(self, *, out_file: str) -> None:
+        from mmdet.evaluation import DumpDetResults
+
+        self._dump = DumpDetResults(out_file_path=out_file)
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:  # noqa: ARG002
+        """Keep a batch's predictions, on the CPU."""
+        samples = [{k: v for k, v in s.to_dict().items() if not k.startswith("gt_")} for s in outputs]
+        self._dump.process(data_batch, samples)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Gather all ranks' predictions and write them."""
+        self._dump.evaluate(size=len(runner.test_dataloader.dataset))
