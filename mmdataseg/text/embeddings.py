@@ -1,24 +1,27 @@
 """The file format of text embeddings: one matrix, and where it came from.
 
-A ``.safetensors`` file (no code runs when it is read) with the tensor ``embeddings`` (K, D) float16, rows of unit length, and these metadata, all strings:
+A ``.safetensors`` file (no code runs when it is read) with the tensor ``embeddings`` (K, D) float16, rows of unit
+length, and these metadata, all strings:
 
-==================  ====================================================================================================
+==================  =====================================================================================
 ``format_version``  "1"
 ``vocabulary``      name of the label space, e.g. ``ade150``
 ``encoder``         model and weights, e.g. ``open_clip ViT-L-14 openai``, or ``hashing (stand-in)``
 ``templates``       JSON list of prompt templates
 ``classes``         JSON list of the K class names as the label space spells them
-``prompts``         JSON list of K lists: the phrases that were embedded for each class; ``[]`` where nobody knows
-``sha256``          of the five above: the recipe, so that a file that is up to date is recognised without an encoder
+``prompts``         JSON list of K pairs: phrases and descriptions embedded for each class; ``[]`` where not known
+``sha256``          of these and D, the recipe: a file that is up to date is recognised without encoding
 ``matrix_sha256``   of the float16 rows
-==================  ====================================================================================================
+==================  =====================================================================================
 """
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,6 +29,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmdataseg.structures import LabelSpace
+from mmdataseg.text.prompts import ClassPrompt
+from mmdataseg.text.vocabularies import known_label_spaces
+
+logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = "1"
 _KEYS = ("format_version", "vocabulary", "encoder", "templates", "classes", "prompts", "sha256", "matrix_sha256")
@@ -42,7 +49,7 @@ class TextEmbeddings:
         classes: K class names, as the label space spells them.
         encoder: Model and weights.
         templates: Prompt templates; ``{}`` or ``{article} {}`` stand for the class.
-        prompts: For each class the phrases that were embedded; empty where that is not known.
+        prompts: What was embedded for each class; empty where that is not known.
         vocabulary: Name of the label space.
 
     Raises:
@@ -53,23 +60,29 @@ class TextEmbeddings:
     classes: tuple[str, ...]
     encoder: str
     templates: tuple[str, ...] = ("{}",)
-    prompts: tuple[tuple[str, ...], ...] = ()
+    prompts: tuple[ClassPrompt, ...] = ()
     vocabulary: str = ""
 
     def __post_init__(self) -> None:
         if self.matrix.ndim != 2 or len(self.matrix) != len(self.classes):
-            raise ValueError(f"expected one row for each of {len(self.classes)} classes, got embeddings of shape {tuple(self.matrix.shape)}")
+            raise ValueError(
+                f"expected one row for each of {len(self.classes)} classes, "
+                f"got embeddings of shape {tuple(self.matrix.shape)}"
+            )
         if self.prompts and len(self.prompts) != len(self.classes):
             raise ValueError(f"expected prompts for each of {len(self.classes)} classes, got {len(self.prompts)}")
         rows = self.matrix.float()
         finite = rows.isfinite().all(1)
         if not finite.all():
-            raise ValueError(f"the embedding of class {self.classes[_first(~finite)]!r} has values that are NaN or infinite")
+            raise ValueError(
+                f"the embedding of class {self.classes[_first(~finite)]!r} has values that are NaN or infinite"
+            )
         off = (rows.norm(dim=1) - 1).abs() > _NORM_TOLERANCE
         if off.any():
             row = _first(off)
             raise ValueError(
-                f"expected rows of unit length, got {rows[row].norm().item():.4g} for class {self.classes[row]!r} ({int(off.sum())} of {len(rows)} rows are off)"
+                f"expected rows of unit length, got {rows[row].norm().item():.4g} for class {self.classes[row]!r} "
+                f"({int(off.sum())} of {len(rows)} rows are off)"
             )
         object.__setattr__(self, "matrix", torch.nn.functional.normalize(rows, dim=1))
 
@@ -77,6 +90,23 @@ class TextEmbeddings:
     def dim(self) -> int:
         """D, the length of an embedding."""
         return self.matrix.shape[1]
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether no language model made it (`mmdataseg.text.hashing`)."""
+        return "(stand-in)" in self.encoder
+
+    @property
+    def recipe(self) -> str:
+        """SHA-256 of everything that decides what the rows are, short of the rows."""
+        return recipe_sha256(
+            vocabulary=self.vocabulary,
+            encoder=self.encoder,
+            templates=self.templates,
+            classes=self.classes,
+            prompts=self.prompts,
+            dim=self.dim,
+        )
 
 
 def save_embeddings(path: str | Path, embeddings: TextEmbeddings) -> Path:
@@ -97,14 +127,8 @@ def save_embeddings(path: str | Path, embeddings: TextEmbeddings) -> Path:
         "encoder": embeddings.encoder,
         "templates": _dump(embeddings.templates),
         "classes": _dump(embeddings.classes),
-        "prompts": _dump(embeddings.prompts),
-        "sha256": recipe_sha256(
-            vocabulary=embeddings.vocabulary,
-            encoder=embeddings.encoder,
-            templates=embeddings.templates,
-            classes=embeddings.classes,
-            prompts=embeddings.prompts,
-        ),
+        "prompts": _dump([(p.phrases, p.descriptions) for p in embeddings.prompts]),
+        "sha256": embeddings.recipe,
         "matrix_sha256": _matrix_sha256(matrix),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,16 +158,17 @@ def load_embeddings(
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not a file of text embeddings, was changed after it was written, holds NaN or rows that are not of unit length, has another dimension than ``dim``, or other classes
-            than ``label_space`` or another order.
+        ValueError: It is not a file of text embeddings, was changed after it was written, holds NaN or rows that
+            are not of unit length, has another dimension than ``dim``, or other classes than ``label_space`` or another
+            order.
     """
     path = Path(path)
-    vocabulary = label_space.name if label_space else "<label space>"
     where = f"source '{source}': " if source else ""
     where += f"text embeddings {path}"
-    remedy = f"build them with: python tools/text_embeddings.py {vocabulary} --out {path} --force"
+    remedy = f"build them with: {_command(path, label_space)}"
     if not path.is_file():
         raise FileNotFoundError(f"{where}: no such file; {remedy}")
+    remedy += " --force"
     try:
         embeddings = _read(path)
         _check_dim(embeddings, dim)
@@ -151,6 +176,8 @@ def load_embeddings(
             _check_classes(embeddings.classes, label_space)
     except ValueError as error:
         raise ValueError(f"{where}: {error}; {remedy}") from error
+    if embeddings.is_stand_in:
+        logger.warning("%s: made by the hashing encoder, A STAND-IN that knows nothing of what words mean.", where)
     return embeddings
 
 
@@ -179,17 +206,19 @@ def recipe_sha256(
     encoder: str,
     templates: Sequence[str],
     classes: Sequence[str],
-    prompts: Sequence[Sequence[str]],
+    prompts: Sequence[ClassPrompt],
+    dim: int,
 ) -> str:
-    """SHA-256 of everything that decides what the rows are."""
-    recipe = [vocabulary, encoder, list(templates), list(classes), [list(p) for p in prompts]]
+    """SHA-256 of everything that decides what the rows are, short of the rows."""
+    texts = [(p.phrases, p.descriptions) for p in prompts]
+    recipe = [vocabulary, encoder, list(templates), list(classes), texts, dim]
     return hashlib.sha256(_dump(recipe).encode()).hexdigest()
 
 
 def _read(path: Path) -> TextEmbeddings:
     metadata = read_metadata(path)
     with safe_open(str(path), framework="pt") as file:
-        if "embeddings" not in file.keys():  # noqa: SIM118  a safetensors handle is no dict
+        if "embeddings" not in file.keys():
             raise ValueError(f"expected a tensor named 'embeddings', got {list(file.keys())}")
         matrix = file.get_tensor("embeddings")
     embeddings = TextEmbeddings(
@@ -197,28 +226,35 @@ def _read(path: Path) -> TextEmbeddings:
         classes=tuple(_parse(metadata, "classes")),
         encoder=metadata["encoder"],
         templates=tuple(_parse(metadata, "templates")),
-        prompts=tuple(tuple(p) for p in _parse(metadata, "prompts")),
+        prompts=tuple(
+            ClassPrompt(tuple(phrases), tuple(descriptions)) for phrases, descriptions in _parse(metadata, "prompts")
+        ),
         vocabulary=metadata["vocabulary"],
     )
-    expected = recipe_sha256(
-        vocabulary=embeddings.vocabulary,
-        encoder=embeddings.encoder,
-        templates=embeddings.templates,
-        classes=embeddings.classes,
-        prompts=embeddings.prompts,
-    )
     for what, got, kept in (
-        ("metadata", expected, metadata["sha256"]),
+        ("metadata", embeddings.recipe, metadata["sha256"]),
         ("matrix", _matrix_sha256(matrix), metadata["matrix_sha256"]),
     ):
         if got != kept:
-            raise ValueError(f"its {what} changed after it was written: expected SHA-256 {kept[:12]}..., got {got[:12]}...")
+            raise ValueError(
+                f"its {what} changed after it was written: expected SHA-256 {kept[:12]}..., got {got[:12]}..."
+            )
     return embeddings
+
+
+def _command(path: Path, label_space: LabelSpace | None) -> str:
+    """What to type; the classes of a label space of the user's own stand in a file of theirs."""
+    name = label_space.name if label_space else "NAME"
+    vocabulary = name if name in known_label_spaces() else f"CLASSES.txt --vocabulary {name}"
+    return f"python tools/text_embeddings.py {vocabulary} --out {path}"
 
 
 def _check_dim(embeddings: TextEmbeddings, dim: int | None) -> None:
     if dim is not None and embeddings.dim != dim:
-        raise ValueError(f"expected {dim} dimensions, got {embeddings.dim} (encoder: {embeddings.encoder}); all sources of a model need one encoder")
+        raise ValueError(
+            f"expected {dim} dimensions, got {embeddings.dim} (encoder: {embeddings.encoder}); "
+            "all sources of a model need one encoder"
+        )
 
 
 def _check_classes(classes: tuple[str, ...], label_space: LabelSpace) -> None:
@@ -229,15 +265,21 @@ def _check_classes(classes: tuple[str, ...], label_space: LabelSpace) -> None:
         return
     if sorted(classes) == sorted(expected):
         first = next(i for i, (a, b) in enumerate(zip(classes, expected, strict=True)) if a != b)
-        raise ValueError(f"they hold the classes of {what} in another order: row {first} is {classes[first]!r}, expected {expected[first]!r}")
+        raise ValueError(
+            f"they hold the classes of {what} in another order: row {first} is {classes[first]!r}, "
+            f"expected {expected[first]!r}"
+        )
     shared = min(len(classes), len(expected))
     first = next((i for i in range(shared) if classes[i] != expected[i]), shared)
     got = repr(classes[first]) if first < len(classes) else "no more classes"
     wanted = repr(expected[first]) if first < len(expected) else "no more classes"
-    raise ValueError(f"they have {len(classes)} classes, {what} has {len(expected)}; the first that differs is row {first}: {got}, expected {wanted}")
+    raise ValueError(
+        f"they have {len(classes)} classes, {what} has {len(expected)}; "
+        f"the first that differs is row {first}: {got}, expected {wanted}"
+    )
 
 
-def _parse(metadata: dict[str, str], key: str) -> list:
+def _parse(metadata: dict[str, str], key: str) -> list[Any]:
     try:
         value = json.loads(metadata[key])
     except json.JSONDecodeError as error:
@@ -247,7 +289,7 @@ def _parse(metadata: dict[str, str], key: str) -> list:
     return value
 
 
-def _dump(value: Sequence) -> str:
+def _dump(value: Sequence[Any]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

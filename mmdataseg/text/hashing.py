@@ -1,14 +1,15 @@
 """A stand-in for a text encoder: it knows which words two names share, and nothing of what they mean."""
 
 import hashlib
+import logging
 import re
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 from torch import Tensor
+
+logger = logging.getLogger(__name__)
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -16,8 +17,10 @@ _WORD = re.compile(r"[^\W_]+")
 class HashingEncoder:
     """Embed names without weights: shared words, shared directions.
 
-    Each word has a direction drawn uniformly from a cube around the origin by the bytes of its SHAKE-256 hash, so it is the same on every machine, and two different words are nearly orthogonal. A
-    text is the mean of its words' directions, normalised. It lets toy worlds and tests run where no weights are at hand. It is no substitute for CLIP: "sofa" and "couch" have nothing in common here.
+    Each word has a direction drawn uniformly from a cube around the origin by the bytes of its SHAKE-256 hash, so it is
+    the same on every machine, and two different words are nearly orthogonal. A text is the mean of its words'
+    directions, normalised. It lets toy worlds and tests run where no weights are at hand. It is no substitute for CLIP:
+    "sofa" and "couch" have nothing in common here.
 
     Args:
         dim: D, the length of an embedding.
@@ -33,6 +36,11 @@ class HashingEncoder:
             raise ValueError(f"hashing encoder: expected dim >= 1, got {dim}")
         self.dim = dim
         self._directions: dict[str, Tensor] = {}
+        logger.warning(
+            "Text embeddings come from the HASHING ENCODER, A STAND-IN that knows nothing of what words mean: "
+            "only shared words make two names alike. "
+            "For real ones: python tools/text_embeddings.py"
+        )
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Embed texts.
@@ -46,7 +54,6 @@ class HashingEncoder:
         Raises:
             ValueError: A text without a letter or digit.
         """
-        self._say_what_this_is  # noqa: B018  once an encoder
         if not texts:
             return torch.zeros(0, self.dim)
         return torch.stack([self._embed(text) for text in texts])
@@ -63,12 +70,3 @@ class HashingEncoder:
             cube = torch.from_numpy((draws + 0.5) / 2.0**31 - 1.0)
             self._directions[word] = torch.nn.functional.normalize(cube, dim=0).float()
         return self._directions[word]
-
-    @cached_property
-    def _say_what_this_is(self) -> None:
-        print_log(
-            "Text embeddings come from the HASHING ENCODER, A STAND-IN without any knowledge of language: only shared words make two names alike. "
-            "For real embeddings use open_clip: python tools/text_embeddings.py",
-            logger="current",
-            level=30,
-        )

@@ -1,7 +1,8 @@
 """The label spaces of known datasets, by name.
 
-Names are those on disk, so that annotations are matched by them; what an encoder reads instead is made by `mmdataseg.text.prompts`. They come from the metainfo of mmdet's and mmseg's dataset
-classes, imported when one is asked for; what those lack is here.
+Names are those on disk, so that annotations are matched by them; what an encoder reads instead is made by
+`mmdataseg.text.prompts`. They come from the metainfo of mmdet's and mmseg's dataset classes, imported when one is asked
+for; what those lack is here.
 """
 
 from collections.abc import Callable
@@ -13,27 +14,33 @@ from mmdataseg.text.pascal_context459 import PASCAL_CONTEXT_459
 
 _PACKAGES = {"mmdet": "onedl-mmdetection (or mmdet)", "mmseg": "onedl-mmsegmentation (or mmsegmentation)"}
 
-# The 50 of ADE20K's 150 classes that the panoptic split (Places Challenge 2017) counts as stuff; mmdet's ADE20KPanopticDataset has the same split in another order and under longer names.
+# The 50 of ADE20K's 150 classes that the panoptic split (Places Challenge 2017) counts as stuff; mmdet's
+# ADE20KPanopticDataset has the same split in another order and under longer names.
 _ADE_STUFF = frozenset(
-    name.strip()
+    " ".join(name.split())
     for name in """
-    wall, building, sky, floor, tree, ceiling, road, grass, sidewalk, earth, mountain, plant, water, house, sea, rug, field, rock, base, sand, skyscraper, grandstand, path, runway, stairway, river,
-    bridge, blind, hill, bar, hovel, tower, dirt track, land, escalator, buffet, poster, stage, conveyer belt, canopy, swimming pool, waterfall, tent, cradle, tank, lake, blanket, pier, crt screen,
-    shower
+    wall, building, sky, floor, tree, ceiling, road, grass, sidewalk, earth, mountain, plant, water, house, sea, rug,
+    field, rock, base, sand, skyscraper, grandstand, path, runway, stairway, river, bridge, blind, hill, bar, hovel,
+    tower, dirt track, land, escalator, buffet, poster, stage, conveyer belt, canopy, swimming pool, waterfall, tent,
+    cradle, tank, lake, blanket, pier, crt screen, shower
     """.split(",")
 )
 
 # Countable, with instance ids in the annotations (cityscapesScripts, helpers/labels.py, hasInstances).
 _CITYSCAPES_THINGS = frozenset(["person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle"])
 
-# The Objects365 v2 class that is nearest to each of COCO's 80, in COCO's order, spelt as in Objects365's own files. 70 of the pairs are UniDet's (xingyizhou/UniDet), ten were matched by hand.
+# The Objects365 v2 class that is nearest to each of COCO's 80, in COCO's order, spelt as in Objects365's own files. 70
+# of the pairs are UniDet's (xingyizhou/UniDet), ten were matched by hand.
 _OBJECTS365_COCO80 = tuple(
-    name.strip()
+    " ".join(name.split())
     for name in """
-    Person, Bicycle, Car, Motorcycle, Airplane, Bus, Train, Truck, Boat, Traffic Light, Fire Hydrant, Stop Sign, Parking meter, Bench, Wild Bird, Cat, Dog, Horse, Sheep, Cow, Elephant, Bear, Zebra,
-    Giraffe, Backpack, Umbrella, Handbag/Satchel, Tie, Luggage, Frisbee, Skiboard, Snowboard, Other Balls, Kite, Baseball Bat, Baseball Glove, Skateboard, Surfboard, Tennis Racket, Bottle, Wine Glass,
-    Cup, Fork, Knife, Spoon, Bowl/Basin, Banana, Apple, Sandwich, Orange/Tangerine, Broccoli, Carrot, Hot dog, Pizza, Donut, Cake, Chair, Couch, Potted Plant, Bed, Dinning Table, Toilet, Moniter/TV,
-    Laptop, Mouse, Remote, Keyboard, Cell Phone, Microwave, Oven, Toaster, Sink, Refrigerator, Book, Clock, Vase, Scissors, Stuffed Toy, Hair Dryer, Toothbrush
+    Person, Bicycle, Car, Motorcycle, Airplane, Bus, Train, Truck, Boat, Traffic Light, Fire Hydrant, Stop Sign, Parking
+    meter, Bench, Wild Bird, Cat, Dog, Horse, Sheep, Cow, Elephant, Bear, Zebra, Giraffe, Backpack, Umbrella,
+    Handbag/Satchel, Tie, Luggage, Frisbee, Skiboard, Snowboard, Other Balls, Kite, Baseball Bat, Baseball Glove,
+    Skateboard, Surfboard, Tennis Racket, Bottle, Wine Glass, Cup, Fork, Knife, Spoon, Bowl/Basin, Banana, Apple,
+    Sandwich, Orange/Tangerine, Broccoli, Carrot, Hot dog, Pizza, Donut, Cake, Chair, Couch, Potted Plant, Bed, Dinning
+    Table, Toilet, Moniter/TV, Laptop, Mouse, Remote, Keyboard, Cell Phone, Microwave, Oven, Toaster, Sink,
+    Refrigerator, Book, Clock, Vase, Scissors, Stuffed Toy, Hair Dryer, Toothbrush
     """.split(",")
 )
 
@@ -46,8 +53,9 @@ def get_label_space(name: str) -> LabelSpace:
         name: One of `known_label_spaces`.
 
     Returns:
-        Its classes in the order of the dataset's labels, without surrounding blanks (mmseg has "bed ", mmdet "Formula 1 "), and their thing flags. The Pascal Context ones know no split into things
-        and stuff: they serve semantic segmentation, and all their flags are False.
+        Its classes in the order of the dataset's labels, without surrounding blanks (mmseg has "bed ", mmdet
+        "Formula 1 "), and their thing flags. The Pascal Context ones know no split into things and stuff: they serve
+        semantic segmentation, and all their flags are False.
 
     Raises:
         ValueError: The name is not known.
@@ -75,8 +83,8 @@ def _names(package: str, dataset: str, key: str = "classes") -> tuple[str, ...]:
         datasets = import_module(f"{package}.datasets")
     except ModuleNotFoundError as error:
         raise ImportError(
-            f"the class names of this label space are those of {package}'s {dataset}, and importing {package} failed: {error}; "
-            f"install {_PACKAGES[package]}"
+            f"the class names of this label space are those of {package}'s {dataset}, and importing {package} failed: "
+            f"{error}; install {_PACKAGES[package]}"
         ) from error
     return tuple(name.strip() for name in getattr(datasets, dataset).METAINFO[key])
 

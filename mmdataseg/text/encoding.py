@@ -1,0 +1,162 @@
+"""From prompts to the classifier matrix of a label space (Gu et al., 2023, section 3.3)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+from tqdm import tqdm
+
+from mmdataseg.text.embeddings import TextEmbeddings
+from mmdataseg.text.prompts import ClassPrompt, default_prompts
+from mmdataseg.text.templates import fill_template
+
+
+class TextEncoder(Protocol):
+    """What `OpenClipEncoder` and `HashingEncoder` have in common."""
+
+    @property
+    def name(self) -> str:
+        """Model and weights, for the file's metadata."""
+
+    @property
+    def dim(self) -> int:
+        """D, the length of an embedding."""
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Embed N texts: (N, D) float32, rows of unit length, on the CPU."""
+
+
+def embed_classes(
+    encoder: TextEncoder,
+    classes: Sequence[str],
+    *,
+    vocabulary: str = "",
+    templates: Sequence[str] = ("{}",),
+    prompts: Sequence[ClassPrompt] | None = None,
+    batch_size: int = 256,
+    progress: bool = False,
+) -> TextEmbeddings:
+    """Embed class names.
+
+    Args:
+        encoder: Embeds texts.
+        classes: K names as the label space spells them.
+        vocabulary: Name of the label space.
+        templates: Prompt templates.
+        prompts: What to embed for each class; None: `default_prompts`.
+        batch_size: Texts that the encoder gets at a time.
+        progress: Show a bar.
+
+    Returns:
+        The embeddings, of unit length.
+    """
+    prompts = default_prompts(classes) if prompts is None else prompts
+    return TextEmbeddings(
+        matrix=embed_prompts(encoder, prompts, templates=templates, batch_size=batch_size, progress=progress),
+        classes=tuple(classes),
+        encoder=encoder.name,
+        templates=tuple(templates),
+        prompts=tuple(prompts),
+        vocabulary=vocabulary,
+    )
+
+
+def embed_prompts(
+    encoder: TextEncoder,
+    prompts: Sequence[ClassPrompt],
+    *,
+    templates: Sequence[str],
+    batch_size: int = 256,
+    progress: bool = False,
+) -> Tensor:
+    """Average the embeddings of each class's sentences.
+
+    The mean over the templates of a phrase is normalised (as ViLD and CLIP do), then the mean over the phrases and
+    descriptions of a class, so that each synonym has the same say [O].
+
+    Args:
+        encoder: Embeds texts.
+        prompts: What to embed for each of K classes.
+        templates: Prompt templates for the phrases.
+        batch_size: Texts that the encoder gets at a time.
+        progress: Show a bar.
+
+    Returns:
+        (K, D) float32, rows of unit length, on the CPU.
+
+    Raises:
+        ValueError: The batch size is less than 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"expected a batch size of at least 1, got {batch_size}")
+    texts: list[str] = []
+    phrase_of_text: list[int] = []
+    class_of_phrase: list[int] = []
+    for index, prompt in enumerate(prompts):
+        groups = [[fill_template(t, phrase) for t in templates] for phrase in prompt.phrases]
+        for group in groups + [[description] for description in prompt.descriptions]:
+            phrase_of_text.extend([len(class_of_phrase)] * len(group))
+            class_of_phrase.append(index)
+            texts.extend(group)
+
+    sum_by_phrase = torch.zeros(len(class_of_phrase), encoder.dim)
+    with tqdm(total=len(texts), unit="text", disable=not progress) as bar:
+        for start in range(0, len(texts), batch_size):
+            batch = texts[start : start + batch_size]
+            sum_by_phrase.index_add_(0, torch.tensor(phrase_of_text[start : start + batch_size]), encoder(batch))
+            bar.update(len(batch))
+    sum_by_class = torch.zeros(len(prompts), encoder.dim)
+    sum_by_class.index_add_(0, torch.tensor(class_of_phrase, dtype=torch.long), normalize(sum_by_phrase, dim=1))
+    return normalize(sum_by_class, dim=1)
+
+
+def import_matrix(
+    path: str | Path,
+    classes: Sequence[str],
+    *,
+    encoder: str,
+    vocabulary: str = "",
+    templates: Sequence[str] = ("{}",),
+    prompts: Sequence[ClassPrompt] = (),
+) -> TextEmbeddings:
+    """Take over embeddings that another program made.
+
+    Args:
+        path: A ``.npy`` file of shape (K, D); its rows are brought to unit length.
+        classes: K names, in the order of the rows.
+        encoder: What made them; " (imported)" is added.
+        vocabulary: Name of the label space.
+        templates: The templates they were made with.
+        prompts: What was embedded for each class; empty where that is not known.
+
+    Returns:
+        The embeddings.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: Not a ``.npy`` file of numbers, not one row for each class, or a row that is zero or not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected a .npy file of {len(classes)} rows")
+    try:
+        rows = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
+    except (ValueError, EOFError, TypeError) as error:
+        raise ValueError(f"{path}: expected a .npy file of numbers, reading it failed: {error}") from error
+    if rows.ndim != 2 or len(rows) != len(classes):
+        raise ValueError(f"{path}: expected one row for each of {len(classes)} classes, got shape {tuple(rows.shape)}")
+    try:
+        return TextEmbeddings(
+            matrix=normalize(rows, dim=1),
+            classes=tuple(classes),
+            encoder=f"{encoder} (imported)",
+            templates=tuple(templates),
+            prompts=tuple(prompts),
+            vocabulary=vocabulary,
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

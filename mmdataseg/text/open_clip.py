@@ -1,0 +1,206 @@
+"""The open_clip text encoders. The only module that imports open_clip, and only when it is needed."""
+
+import hashlib
+import logging
+import zipfile
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+logger = logging.getLogger(__name__)
+
+
+class OpenClipEncoder:
+    """The text tower of an open_clip model.
+
+    Constructing one loads no weights; the first text does. A checkpoint is read without running code from it. Tags that
+    open_clip knows come from the cache of its hub, or from the network where they are not there yet.
+
+    Args:
+        model: Architecture, one of ``open_clip.list_models()``. Default: the paper's (Gu et al., 2023, section 3.3).
+        pretrained: A tag of open_clip's for that architecture, or the path of a checkpoint of the whole model
+            (``.safetensors``, or ``.pt``/``.bin`` with a state dict).
+        quick_gelu: Whether the weights were trained with the activation x * sigmoid(1.702 x), as all of OpenAI's;
+            None: as open_clip says of the tag, and for a path whether "openai" is in it.
+        device: Where to encode; None: a GPU if there is one.
+
+    Raises:
+        ImportError: open_clip is not installed.
+        ValueError: An unknown architecture, or a tag that it does not have.
+        FileNotFoundError: ``pretrained`` looks like a path and nothing is there.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = "ViT-L-14",
+        pretrained: str = "openai",
+        quick_gelu: bool | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        library = _import_open_clip()
+        config = library.get_model_config(model) if ":" not in model else None
+        if config is None:
+            raise ValueError(
+                f"unknown open_clip model {model!r}; "
+                "known ones: python -c 'import open_clip; print(open_clip.list_models())'"
+            )
+        self.model = model
+        self.pretrained = pretrained
+        self.dim = int(config["embed_dim"])
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.is_file = Path(pretrained).is_file()
+        if not self.is_file:
+            _check_tag(library, model, pretrained)
+        self.quick_gelu = bool(config.get("quick_gelu", False)) or (
+            self._expected_quick_gelu(library) if quick_gelu is None else quick_gelu
+        )
+
+    @cached_property
+    def name(self) -> str:
+        """Model and weights; a file is named with the start of its SHA-256."""
+        if not self.is_file:
+            return f"open_clip {self.model} {self.pretrained}"
+        activation = ", quick_gelu" if self.quick_gelu else ""
+        file = Path(self.pretrained)
+        return f"open_clip {self.model} {file.name} (sha256 {_file_sha256(file)[:16]}{activation})"
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Embed texts, in one batch.
+
+        Args:
+            texts: N sentences; what exceeds the context of the model (77 tokens for CLIP) is cut off, with a warning.
+
+        Returns:
+            (N, D) float32, rows of unit length, on the CPU.
+
+        Raises:
+            ValueError: The checkpoint is no state dict of this architecture.
+            FileNotFoundError: The weights of the tag are not in the cache and cannot be fetched.
+        """
+        if not texts:
+            return torch.zeros(0, self.dim)
+        self._warn_of_long(texts)
+        tokens = self._tokenizer(list(texts)).to(self.device)
+        with torch.inference_mode():
+            rows = self._network.encode_text(tokens, normalize=True)  # type: ignore[operator]
+        return rows.float().cpu().clone()
+
+    def _expected_quick_gelu(self, library: "ModuleType") -> bool:
+        """Whether the weights were trained with QuickGELU.
+
+        open_clip only warns where its "ViT-L-14" (GELU) meets OpenAI's weights (QuickGELU), and embeds something else.
+        """
+        if not self.is_file:
+            return bool(library.pretrained.get_pretrained_cfg(self.model, self.pretrained).get("quick_gelu", False))
+        found = "openai" in str(Path(self.pretrained).absolute()).lower()
+        logger.warning(
+            "Taking %s for weights that were trained %s QuickGELU, by its path; say so otherwise (--%squick-gelu).",
+            Path(self.pretrained).name,
+            "with" if found else "without",
+            "no-" if found else "",
+        )
+        return found
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        library = _import_open_clip()
+        if self.is_file:
+            _refuse_torchscript(Path(self.pretrained))
+        try:
+            network = library.create_model(
+                self.model,
+                pretrained=self.pretrained,
+                device=self.device,
+                precision="fp32",
+                force_quick_gelu=self.quick_gelu,
+                weights_only=True,
+            )
+        except Exception as error:  # what open_clip and the hub raise here has no common class
+            raise self._explained(error) from error
+        return network.eval().requires_grad_(False)
+
+    def _explained(self, error: Exception) -> Exception:
+        if self.is_file:
+            return ValueError(
+                f"{self.pretrained}: expected a checkpoint of open_clip's {self.model}, loading it failed: {error}; "
+                "give the architecture of these weights with --model"
+            )
+        return FileNotFoundError(
+            f"the weights {self.pretrained!r} of {self.model} are not in the library's cache and could not be fetched "
+            f"({error}); fetch them on a machine with a network, and give the file: --pretrained PATH"
+        )
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return _import_open_clip().get_tokenizer(self.model)
+
+    def _warn_of_long(self, texts: Sequence[str]) -> None:
+        encode = getattr(self._tokenizer, "encode", None)
+        if encode is None:
+            return
+        # Two tokens mark start and end.
+        room = self._tokenizer.context_length - 2
+        for text in texts:
+            tokens = len(encode(text))
+            if tokens > room:
+                logger.warning("%d tokens, cut off after %d: %r", tokens, room, text)
+
+
+def imagenet_templates() -> tuple[str, ...]:
+    """The 80 templates with which CLIP was tested on ImageNet (Radford et al., 2021), from open_clip.
+
+    Raises:
+        ImportError: open_clip is not installed.
+    """
+    return tuple(template("{}") for template in _import_open_clip().OPENAI_IMAGENET_TEMPLATES)
+
+
+def _import_open_clip() -> "ModuleType":
+    try:
+        import open_clip
+    except ImportError as error:
+        raise ImportError(
+            f"open_clip is needed to encode text, and importing it failed: {error}; "
+            "install it: pip install open_clip_torch==3.3.0"
+        ) from error
+    return open_clip
+
+
+def _check_tag(library: "ModuleType", model: str, pretrained: str) -> None:
+    tags = library.list_pretrained_tags_by_model(model)
+    if pretrained in tags:
+        return
+    if "/" in pretrained or Path(pretrained).suffix:
+        raise FileNotFoundError(
+            f"{pretrained}: no such file; expected a checkpoint of open_clip's {model}, or one of its tags {tags}"
+        )
+    raise ValueError(f"open_clip's {model} has no weights {pretrained!r}; expected a path, or one of its tags {tags}")
+
+
+def _refuse_torchscript(path: Path) -> None:
+    """OpenAI published its models as TorchScript, which is code."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        is_script = any(Path(name).name == "constants.pkl" for name in archive.namelist())
+    if is_script:
+        raise ValueError(
+            f"{path}: is a TorchScript archive, which is code and not only weights, and is not loaded; "
+            "give the same weights as a state dict, e.g. open_clip_model.safetensors of open_clip's own hub"
+        )
+
+
+def _file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

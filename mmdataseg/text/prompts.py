@@ -1,0 +1,231 @@
+"""From class names as datasets spell them to phrases that a text encoder reads.
+
+Annotations are matched by the names on disk ("Moniter/TV", "floor-other-merged"); an encoder is shown words ("monitor",
+"tv", "floor"). A class may have several phrases, synonyms of one another, which go into the prompt templates, and
+descriptions, which are sentences of their own and go in as they are.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+# Spelling, and words that mislead without their context, by the name on disk. Objects365's were compared with the list
+# in facebookresearch/Detic; "French" is called "french horn" in version 1 of the dataset.
+_CORRECTIONS = {
+    "Moniter/TV": "monitor/tv",
+    "Bakset": "basket",
+    "Ballon": "balloon",
+    "Billards": "billiards",
+    "Buttefly": "butterfly",
+    "Campel": "camel",
+    "Cutting/chopping Board": "cutting board/chopping board",
+    "Dinning Table": "dining table",
+    "Extention Cord": "extension cord",
+    "French": "french horn",
+    "Hamimelon": "hami melon",
+    "Head Phone": "headphone",
+    "Hotair ballon": "hot air balloon",
+    "Meat ball": "meatball",
+    "Mushroon": "mushroom",
+    "Noddles": "noodles",
+    "Skiboard": "skis",
+    "Table Teniis paddle": "table tennis paddle",
+    "Tape Measur/ Ruler": "tape measure/ruler",
+    "Tea pot": "teapot",
+    "Tong": "tongs",
+    "Trash bin Can": "trash bin/trash can",
+    # ADE20K, LVIS, Pascal Context
+    "conveyer belt": "conveyor belt",
+    "baguet": "baguette",
+    "casette recorder": "cassette recorder",
+    "fire place": "fireplace",
+    "pottedplant": "potted plant",
+    "sunglass": "sunglasses",
+    "tvmonitor": "tv monitor",
+    "wineglass": "wine glass",
+    # COCO
+    "playingfield": "playing field",
+    "window-blind": "window blind",
+}
+# COCO panoptic marks what it merged, and stuff that shares its name with a thing: "sky-other-merged", "water-other",
+# "door-stuff".
+_COCO_SUFFIX = re.compile(r"(-other)?(-merged)?(-stuff)?$")
+# COCO-Stuff puts the material last: "wall-brick", "floor-wood".
+_MATERIAL_LAST = re.compile(r"^(wall|floor|ceiling)-(\w+)$")
+
+
+@dataclass(frozen=True)
+class ClassPrompt:
+    """What is embedded for one class: the mean of its phrases, each in every template, and of its descriptions.
+
+    Args:
+        phrases: Synonyms, for the templates.
+        descriptions: Whole sentences, encoded as they are.
+
+    Raises:
+        ValueError: Neither phrase nor description, or an empty one.
+    """
+
+    phrases: tuple[str, ...]
+    descriptions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        texts = self.phrases + self.descriptions
+        if not texts:
+            raise ValueError("expected at least one phrase or description, got none")
+        if any(not text.strip() for text in texts):
+            raise ValueError(f"expected phrases and descriptions that are not empty, got {list(texts)}")
+
+
+def prompt_phrases(name: str) -> tuple[str, ...]:
+    """The phrases for a class name of a dataset.
+
+    Args:
+        name: As on disk.
+
+    Returns:
+        One phrase, or one for each alternative that "/" or "," separates: lower case (CLIP's tokenizer has no other),
+        blanks for underscores, COCO's "-merged", "-other" and "-stuff" removed, known misspellings put right.
+
+    Raises:
+        ValueError: Nothing is left of the name.
+    """
+    name = name.strip()
+    alternatives = re.split(r"[/,]", _CORRECTIONS.get(name, name))
+    phrases = tuple(dict.fromkeys(phrase for phrase in map(_clean, alternatives) if phrase))
+    if not phrases:
+        raise ValueError(f"class name {name!r} has no word in it")
+    return phrases
+
+
+def prompt_name(name: str) -> str:
+    """The first of `prompt_phrases`: how to call the class in one phrase."""
+    return prompt_phrases(name)[0]
+
+
+def default_prompts(classes: Sequence[str]) -> tuple[ClassPrompt, ...]:
+    """The prompt of each class when nothing but its name is known."""
+    return tuple(ClassPrompt(prompt_phrases(name)) for name in classes)
+
+
+def read_class_file(path: str | Path) -> tuple[tuple[str, ...], tuple[ClassPrompt, ...]]:
+    """Read a vocabulary that is not a known one.
+
+    Args:
+        path: ``.txt``: one class name a line; empty lines and lines that start with "#" do not count. ``.json``: a
+            list of names, or an object ``{name: entry}`` with entries as in `read_synonyms`.
+
+    Returns:
+        The class names, and the prompt of each.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: Neither of these formats, no class, or a name twice.
+    """
+    path = Path(path)
+    if path.suffix == ".json":
+        value = _read_json(path)
+        names = value if isinstance(value, list) else list(value)
+        entries = {} if isinstance(value, list) else value
+    else:
+        lines = [line.strip() for line in _read_text(path).splitlines()]
+        names, entries = [line for line in lines if line and not line.startswith("#")], {}
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise ValueError(
+            f"{path}: expected class names, got {next(n for n in names if not isinstance(n, str) or not n.strip())!r}"
+        )
+    classes = tuple(name.strip() for name in names)
+    twice = sorted({name for name in classes if classes.count(name) > 1})
+    if twice or not classes:
+        raise ValueError(
+            f"{path}: " + (f"class {twice[0]!r} stands twice" if twice else "expected at least one class, got none")
+        )
+    return classes, add_synonyms(
+        classes,
+        default_prompts(classes),
+        {name.strip(): _entry(entry, f"{path}: class {name!r}") for name, entry in entries.items()},
+    )
+
+
+def read_synonyms(path: str | Path) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Read synonyms and descriptions of classes.
+
+    Args:
+        path: JSON, ``{class name: [synonym, ...]}`` or ``{class name: {"phrases": [...], "synonyms": [...],
+            "descriptions": [...]}}``. ``phrases`` replace those made from the name, ``synonyms``
+            come on top of them; each key may be left out.
+
+    Returns:
+        For each class name the lists that were given.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: Not of this format.
+    """
+    path = Path(path)
+    value = _read_json(path)
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{path}: expected an object {{class name: [synonym, ...]}}, got a list")
+    return {name.strip(): _entry(entry, f"{path}: class {name!r}") for name, entry in value.items()}
+
+
+def add_synonyms(
+    classes: Sequence[str],
+    prompts: Sequence[ClassPrompt],
+    synonyms: Mapping[str, Mapping[str, tuple[str, ...]]],
+) -> tuple[ClassPrompt, ...]:
+    """Put what `read_synonyms` read into the prompts of the classes it names.
+
+    Raises:
+        ValueError: It names a class that is not there.
+    """
+    unknown = sorted(set(synonyms) - set(classes))
+    if unknown:
+        raise ValueError(
+            f"synonyms are given for {unknown[0]!r}, which is not among the {len(classes)} classes; "
+            "spell it as the label space does"
+        )
+    added = []
+    for name, prompt in zip(classes, prompts, strict=True):
+        entry = synonyms.get(name, {})
+        phrases = entry.get("phrases", prompt.phrases) + entry.get("synonyms", ())
+        descriptions = prompt.descriptions + entry.get("descriptions", ())
+        added.append(replace(prompt, phrases=tuple(dict.fromkeys(phrases)), descriptions=descriptions))
+    return tuple(added)
+
+
+def _clean(phrase: str) -> str:
+    phrase = _COCO_SUFFIX.sub("", phrase.strip())
+    phrase = _MATERIAL_LAST.sub(r"\2 \1", phrase)
+    return " ".join(phrase.replace("_", " ").lower().split())
+
+
+def _entry(entry: Any, where: str) -> dict[str, tuple[str, ...]]:
+    lists = entry if isinstance(entry, Mapping) else {"synonyms": entry}
+    known = ("phrases", "synonyms", "descriptions")
+    unknown = sorted(set(lists) - set(known))
+    if unknown:
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}; expected some of {list(known)}")
+    for key, texts in lists.items():
+        if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise ValueError(f"{where}: expected {key!r} to be a list of texts, got {texts!r}")
+    return {key: tuple(text.strip() for text in texts) for key, texts in lists.items()}
+
+
+def _read_text(path: Path) -> str:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected class names, as text or JSON")
+    return path.read_text(encoding="utf-8")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        value = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not a JSON file ({error})") from error
+    if not isinstance(value, list | dict):
+        raise ValueError(f"{path}: expected a JSON list or object, got {value!r}")
+    return value

@@ -1,0 +1,109 @@
+"""Prompt templates: the sentences that a class name is put into before it is encoded.
+
+``{}`` stands for the class and ``{article}`` for "a" or "an", as the class asks for; a template without ``{article}``
+is used to the letter.
+"""
+
+from collections.abc import Sequence
+
+from mmdataseg.text.open_clip import imagenet_templates
+
+# ViLD (Gu et al., ICLR 2022), as listed in mmseg and others.
+_VILD_14 = (
+    "a photo of {article} {}.",
+    "This is a photo of {article} {}",
+    "There is {article} {} in the scene",
+    "There is the {} in the scene",
+    "a photo of {article} {} in the scene",
+    *(f"{start}a photo of a {size} {{}}." for start in ("", "This is ") for size in ("small", "medium", "large")),
+    *(f"There is a {size} {{}} in the scene." for size in ("small", "medium", "large")),
+)
+# The ensemble of ViLD's released code (tensorflow/tpu, detection/projects/vild), which puts "This is" before all that
+# starts with an article. "itap": I took a picture of.
+_VILD_63 = (
+    *(f"There is {the} {{}} in the scene." for the in ("{article}", "the")),
+    *(f"This is a photo of {the} {{}} in the scene." for the in ("{article}", "the", "one")),
+    *(f"itap of {the} {{}}." for the in ("{article}", "my", "the")),
+    *(f"This is a photo of {the} {{}}." for the in ("{article}", "my", "the", "one", "many")),
+    *(
+        f"This is a {kind} photo of {the} {{}}."
+        for kind in (
+            "good",
+            "bad",
+            "bright",
+            "dark",
+            "low resolution",
+            "cropped",
+            "close-up",
+            "jpeg corrupted",
+            "blurry",
+            "pixelated",
+            "black and white",
+        )
+        for the in ("{article}", "the")
+    ),
+    *(
+        f"This is a photo of {the} {kind} {{}}."
+        for kind in ("nice", "cool", "weird", "small", "large", "clean", "dirty", "hard to see")
+        for the in ("a", "the")
+    ),
+    *(f"This is {the} {kind} {{}}." for kind in ("plastic", "toy", "plushie", "cartoon") for the in ("a", "the")),
+    "This is an embroidered {}.",
+    "This is the embroidered {}.",
+    "This is a painting of the {}.",
+    "This is a painting of a {}.",
+)
+_SETS = {
+    "name": lambda: ("{}",),
+    "single": lambda: ("a photo of a {}",),
+    "vild14": lambda: _VILD_14,
+    "vild63": lambda: _VILD_63,
+    "imagenet80": imagenet_templates,
+}
+
+
+def known_template_sets() -> tuple[str, ...]:
+    """Names that `get_templates` takes.
+
+    The bare name, one sentence, ViLD's 14 and 63, and the 80 with which CLIP was tested on ImageNet.
+    """
+    return tuple(_SETS)
+
+
+def get_templates(names: Sequence[str]) -> tuple[str, ...]:
+    """The templates of one or several sets.
+
+    Args:
+        names: Names of sets (`known_template_sets`), or templates, which have a ``{}`` in them.
+
+    Returns:
+        All their templates, each once.
+
+    Raises:
+        ValueError: Neither a known set nor a template, or nothing at all.
+        ImportError: ``imagenet80`` is asked for and open_clip is not installed.
+    """
+    templates: list[str] = []
+    for name in names:
+        if name not in _SETS and "{}" not in name:
+            raise ValueError(
+                f"expected one of the template sets {list(_SETS)} or a template with {{}} for the class, got {name!r}"
+            )
+        templates.extend(_SETS[name]() if name in _SETS else (name,))
+    if not templates:
+        raise ValueError("expected at least one prompt template, got none")
+    return tuple(dict.fromkeys(templates))
+
+
+def fill_template(template: str, phrase: str) -> str:
+    """Put a phrase into a template.
+
+    Args:
+        template: With ``{}`` for the phrase, and perhaps ``{article}``.
+        phrase: What to call the class.
+
+    Returns:
+        The sentence; the article is "an" before a vowel (by letter, as in ViLD).
+    """
+    article = "an" if phrase[:1].lower() in tuple("aeiou") else "a"
+    return template.replace("{article}", article).replace("{}", phrase)
