@@ -2,15 +2,15 @@
 
 Shapes: H, W map; N true segments; M predicted segments; K classes; ``N1 = N + 1`` and ``M1 = M + 1`` with void first.
 
-Source of the measure: Kirillov et al., Panoptic Segmentation, CVPR 2019, section 4. Where the paper leaves room (void, crowd), the
-counts follow the evaluator of the COCO panoptic task, which published numbers come from.
+Source of the measure: Kirillov et al., Panoptic Segmentation, CVPR 2019, section 4. Where the paper leaves room
+(void, crowd), the counts follow the evaluator of the COCO panoptic task, which published numbers come from.
 """
 
 import torch
 from torch import Tensor
 
 TP, FP, FN, IOU = range(4)
-"""Columns of a table of counts: true positives, false positives, false negatives, sum of the IoUs of the true positives."""
+"""Columns of a table of counts; the last one is the sum of the IoUs of the true positives."""
 
 
 def segment_intersections(gt_ids_HW: Tensor, pred_ids_HW: Tensor, *, num_gt: int, num_pred: int) -> Tensor:
@@ -18,12 +18,14 @@ def segment_intersections(gt_ids_HW: Tensor, pred_ids_HW: Tensor, *, num_gt: int
 
     Args:
         gt_ids_HW: Integer map, value = index of the true segment, 0 .. N - 1; -1 is void.
-        pred_ids_HW: Integer map of the same size and device, value = index of the predicted segment, 0 .. M - 1; -1 is void.
+        pred_ids_HW: Integer map of the same size and device, value = index of the predicted segment, 0 .. M - 1; -1
+            is void.
         num_gt: N, may be 0.
         num_pred: M, may be 0.
 
     Returns:
-        (N + 1, M + 1) int64 pixel counts. Row 0 and column 0 are void; true segment i is row i + 1, predicted segment j column j + 1.
+        (N + 1, M + 1) int64 pixel counts. Row 0 and column 0 are void; true segment i is row i + 1, predicted segment
+        j column j + 1.
 
     Raises:
         ValueError: Maps of different size; an id outside its range.
@@ -50,11 +52,12 @@ def panoptic_counts(
 ) -> Tensor:
     """Match the segments of one image and count, by class, as the evaluator of the COCO panoptic task does.
 
-    - A predicted and a true segment match when they are of one class and their IoU is over 0.5. Void pixels inside the predicted
-      segment are left out of the union.
+    - A predicted and a true segment match when they are of one class and their IoU is over 0.5. Void pixels inside
+      the predicted segment are left out of the union.
     - A crowd segment neither matches nor is missed.
-    - A predicted segment without a match is no false positive when more than half of it lies on void and on the crowd segment of its
-      class. Of several crowd segments of one class, only the last one counts: the evaluator keeps one for each class.
+    - A predicted segment without a match is no false positive when more than half of it lies on void and on the crowd
+      segment of its class. Of several crowd segments of one class, only the last one counts: the evaluator keeps one
+      for each class.
 
     Args:
         intersections_N1M1: Pixel counts of `segment_intersections`.
@@ -64,8 +67,8 @@ def panoptic_counts(
         num_classes: K.
 
     Returns:
-        (K, 4) float64 on the device of the input: columns `TP`, `FP`, `FN`, `IOU`. A true segment without a pixel is missed (FN); a
-        predicted one without a pixel is nothing.
+        (K, 4) float64 on the device of the input: columns `TP`, `FP`, `FN`, `IOU`. A true segment without a pixel is
+        missed (FN); a predicted one without a pixel is nothing.
 
     Raises:
         ValueError: Numbers of segments that do not fit together; a label outside 0 .. K - 1.
@@ -107,8 +110,9 @@ def panoptic_quality(counts_K4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         counts_K4: Counts of `panoptic_counts`, summed over images; any leading dimensions may stand before (K, 4).
 
     Returns:
-        PQ, SQ and RQ, each (..., K) float64 in 0 .. 1, nan for a class without any count: ``nanmean`` over the classes wanted (all,
-        things, stuff) is the average that is published. SQ of a class that is there but never matched is 0, as in the COCO evaluator.
+        PQ, SQ and RQ, each (..., K) float64 in 0 .. 1, nan for a class without any count: ``nanmean`` over the
+        classes wanted (all, things, stuff) is the average that is published. SQ of a class that is there but never
+        matched is 0, as in the COCO evaluator.
 
     Raises:
         ValueError: The last dimension is not 4.

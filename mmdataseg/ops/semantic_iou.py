@@ -15,7 +15,8 @@ def confusion_matrix(gt_labels_HW: Tensor, pred_labels_HW: Tensor, *, num_classe
 
     Args:
         gt_labels_HW: Integer map of true classes, 0 .. K - 1; -1 is void and left out.
-        pred_labels_HW: Integer map of predicted classes, 0 .. K - 1, of the same size and device. Void in the prediction (-1) is a wrong
+        pred_labels_HW: Integer map of predicted classes, 0 .. K - 1, of the same size and device. Void in the
+            prediction (-1) is a wrong
             answer: the pixel counts for its true class and for no predicted one.
         num_classes: K.
 
@@ -27,12 +28,14 @@ def confusion_matrix(gt_labels_HW: Tensor, pred_labels_HW: Tensor, *, num_classe
     """
     if gt_labels_HW.shape != pred_labels_HW.shape:
         raise ValueError(
-            f"true and predicted map must have one size, got {tuple(gt_labels_HW.shape)} and {tuple(pred_labels_HW.shape)}"
+            f"true and predicted map must have one size, got {tuple(gt_labels_HW.shape)} "
+            f"and {tuple(pred_labels_HW.shape)}"
         )
     for name, labels in (("true", gt_labels_HW), ("predicted", pred_labels_HW)):
         if labels.numel() and (int(labels.min()) < -1 or int(labels.max()) >= num_classes):
             raise ValueError(
-                f"{name} map: expected classes in -1 .. {num_classes - 1}, got {int(labels.min())} .. {int(labels.max())}"
+                f"{name} map: expected classes in -1 .. {num_classes - 1}, "
+                f"got {int(labels.min())} .. {int(labels.max())}"
             )
     known = gt_labels_HW >= 0
     gt, pred = gt_labels_HW[known].long(), pred_labels_HW[known].long()
@@ -70,8 +73,9 @@ def semantic_iou(areas_K3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         areas_K3: Areas of `class_areas`, summed over images; any leading dimensions may stand before (K, 3).
 
     Returns:
-        IoU (..., K), accuracy of each class (..., K) and accuracy over all pixels (...), float64 in 0 .. 1. IoU is nan for a class that
-        is neither there nor predicted, accuracy nan for one that is not there: ``nanmean`` gives mIoU and mAcc as mmseg has them.
+        IoU (..., K), accuracy of each class (..., K) and accuracy over all pixels (...), float64 in 0 .. 1. IoU is
+        nan for a class that is neither there nor predicted, accuracy nan for one that is not there: ``nanmean`` gives
+        mIoU and mAcc as mmseg has them.
 
     Raises:
         ValueError: The last dimension is not 3.

@@ -11,7 +11,7 @@ from mmdataseg.ops.panoptic_quality import FN, FP, IOU, TP, panoptic_counts, pan
 REFERENCE = Path(os.environ.get("MMDATASEG_REFERENCE", Path(__file__).parents[2].parent / "shared" / "reference"))
 
 
-def count(gt, pred, gt_labels, pred_labels, crowd=(), num_classes=3):
+def count(gt, pred, gt_labels, pred_labels, crowd=()):
     pairs = segment_intersections(
         torch.tensor(gt), torch.tensor(pred), num_gt=len(gt_labels), num_pred=len(pred_labels)
     )
@@ -22,7 +22,7 @@ def count(gt, pred, gt_labels, pred_labels, crowd=(), num_classes=3):
         gt_labels_N=torch.tensor(gt_labels, dtype=torch.long),
         gt_is_crowd_N=is_crowd,
         pred_labels_M=torch.tensor(pred_labels, dtype=torch.long),
-        num_classes=num_classes,
+        num_classes=3,
     )
 
 

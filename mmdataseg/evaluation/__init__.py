@@ -1,0 +1,8 @@
+"""Metrics, and the evaluator that gives each source its own."""
+
+from mmdataseg.evaluation.instance import InstanceMetric
+from mmdataseg.evaluation.multi_source import MultiSourceEvaluator
+from mmdataseg.evaluation.panoptic_quality import PanopticQualityMetric
+from mmdataseg.evaluation.semantic import SemanticMetric
+
+__all__ = ["InstanceMetric", "MultiSourceEvaluator", "PanopticQualityMetric", "SemanticMetric"]

@@ -1,0 +1,65 @@
+"""Tables of counts by class, kept small: of one image only the classes that are in it."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+PackedCounts = tuple[Tensor, Tensor]
+"""Labels (P,) of the classes in an image, and their counts (R, P, C): R readings of the prediction, C columns."""
+
+
+def pack_counts(counts: Tensor) -> PackedCounts:
+    """Keep the classes that count.
+
+    Args:
+        counts: (R, K, C): R readings of one image (the prediction, then chance draws), K classes, C columns.
+
+    Returns:
+        Labels (P,) int64 and counts (R, P, C), on the CPU.
+    """
+    counts = counts.cpu()
+    labels = (counts != 0).any(dim=2).any(dim=0).nonzero().flatten()
+    return labels, counts[:, labels].clone()
+
+
+def sum_counts(packed: Iterable[PackedCounts], *, num_classes: int) -> Tensor:
+    """Sum images.
+
+    Args:
+        packed: Of `pack_counts`, at least one, all with the same R and C.
+        num_classes: K.
+
+    Returns:
+        (R, K, C).
+
+    Raises:
+        ValueError: There is no image.
+    """
+    total = None
+    for labels, counts in packed:
+        if total is None:
+            total = counts.new_zeros(counts.shape[0], num_classes, counts.shape[2])
+        total.index_add_(1, labels, counts)
+    if total is None:
+        raise ValueError("expected the counts of at least one image, got none")
+    return total
+
+
+def mean_percent(values: Tensor) -> float:
+    """Mean over the entries that are not nan, times 100; nan where all are.
+
+    Args:
+        values: Qualities in 0 .. 1, any shape.
+    """
+    return float(values.nanmean() * 100) if values.numel() else float("nan")
+
+
+def chance_generator(sample: dict, number: int) -> torch.Generator:
+    """Generator of an image's chance draws: the same for an image whatever rank it is on and in whatever order.
+
+    Args:
+        sample: Data sample as a dict, with metainfo ``sample_idx`` where `MultiSourceDataset` made it.
+        number: Stands in for a missing ``sample_idx``.
+    """
+    return torch.Generator().manual_seed(int(sample.get("sample_idx", number)))

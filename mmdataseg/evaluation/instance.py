@@ -1,0 +1,201 @@
+"""Mask average precision against a COCO annotation file."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmdet.evaluation import CocoMetric
+from mmengine.logging import print_log
+from pycocotools import mask as mask_api
+
+from mmdataseg.evaluation.ground_truth import classes_of, describe
+from mmdataseg.registry import METRICS
+
+_NAMES = {
+    "segm_mAP": "mask_AP",
+    "segm_mAP_50": "mask_AP50",
+    "segm_mAP_75": "mask_AP75",
+    "segm_mAP_s": "mask_AP_s",
+    "segm_mAP_m": "mask_AP_m",
+    "segm_mAP_l": "mask_AP_l",
+}
+
+
+@METRICS.register_module()
+class InstanceMetric(CocoMetric):
+    """mmdet's ``CocoMetric`` for masks, with labels found by class name.
+
+    Deviations from mmdet, each for a reason: a label becomes the category of its class's name (mmdet takes the
+    categories in the order of the file, which gives wrong ones without a word when the label space has another order
+    or more classes); only the images that were tested are scored; no detection at all is AP 0, not a missing number;
+    percent.
+
+    Reports ``mask_AP``, ``mask_AP50``, ``mask_AP75``, ``mask_AP_s``, ``mask_AP_m``, ``mask_AP_l``; nan where the
+    annotation file has nothing to find.
+
+    Args:
+        ann_file: COCO annotations with masks, of at least the images tested.
+        classes: Score these classes alone, e.g. those that only ever had boxes. None: all that the file has.
+        fill_boxes: Score the same detections once more with every mask replaced by its own filled bounding box and
+            report that as ``mask_AP_filled_boxes`` and so on: what masks learned from boxes must beat.
+        prefix: Goes before the names of the metrics.
+
+    Raises:
+        FileNotFoundError: There is no such annotation file.
+        ValueError: It is no COCO annotation file.
+    """
+
+    default_prefix = ""
+
+    def __init__(
+        self,
+        *,
+        ann_file: str,
+        classes: Sequence[str] | None = None,
+        fill_boxes: bool = False,
+        prefix: str | None = None,
+    ) -> None:
+        _check_annotations(ann_file)
+        with redirect_stdout(StringIO()):  # pycocotools prints
+            super().__init__(ann_file=ann_file, metric="segm", prefix=prefix)
+        self.ann_file = ann_file
+        self.classes = None if classes is None else tuple(name.strip() for name in classes)
+        self.fill_boxes = fill_boxes
+
+    def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the detections of some images, masks run-length encoded.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Data samples as dicts with ``pred_instances`` (labels, scores, bboxes, masks) and ``img_id``.
+
+        Raises:
+            ValueError: No masks; an image that the annotation file does not know.
+        """
+        for sample in data_samples:
+            if "masks" not in sample.get("pred_instances", {}):
+                raise ValueError(
+                    f"{describe(sample)}: no masks in 'pred_instances'; mask AP needs a source whose task is 'instance'"
+                )
+            if sample["img_id"] not in self._coco_api.imgs:
+                raise ValueError(
+                    f"{describe(sample)}: image id {sample['img_id']!r} is not in {self.ann_file}; "
+                    "the metric and the test dataset must read the same annotations"
+                )
+        super().process(data_batch, data_samples)
+
+    def compute_metrics(self, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
+        """Average precision over all images.
+
+        Args:
+            results: Of `process`, one for each image.
+
+        Returns:
+            Name -> percent.
+
+        Raises:
+            ValueError: The file has none of the classes wanted; categories that are in use and not in the label space.
+        """
+        labels, self.cat_ids = self._categories()
+        self.img_ids = [gt["img_id"] for gt, _ in results]
+        position = np.full(len(classes_of(self.dataset_meta)), -1)
+        position[labels] = np.arange(len(labels))
+        results = [(gt, _select(pred, position)) for gt, pred in results]
+        metrics = self._average_precision(results)
+        if self.fill_boxes:
+            filled = self._average_precision([(gt, _filled(pred)) for gt, pred in results])
+            metrics |= {f"{name}_filled_boxes": value for name, value in filled.items()}
+        return metrics
+
+    def _average_precision(self, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
+        if not any(len(pred["labels"]) for _, pred in results):
+            results = [(results[0][0], _hit_nothing(results[0])), *results[1:]]
+        with redirect_stdout(StringIO()):
+            values = super().compute_metrics(
+                [(gt, dict(pred, masks=[dict(m) for m in pred["masks"]])) for gt, pred in results]
+            )
+        return {name: float("nan") if values[key] < 0 else round(100 * values[key], 2) for key, name in _NAMES.items()}
+
+    def _categories(self) -> tuple[list[int], list[int]]:
+        """Labels that are scored, and their category ids."""
+        names = classes_of(self.dataset_meta)
+        category = {c["name"].strip(): c["id"] for c in self._coco_api.dataset["categories"]}
+        used = {ann["category_id"] for ann in self._coco_api.dataset.get("annotations", ())}
+        strange = sorted(name for name, number in category.items() if number in used and name not in names)
+        if strange:
+            raise ValueError(
+                f"{self._source()}: {self.ann_file} has annotations of class {strange[0]!r}, which is not in the label "
+                f"space ({len(strange)} such classes); use the label space of these annotations"
+            )
+        wanted = self.classes or names
+        unknown = [name for name in wanted if name not in names]
+        if unknown:
+            raise ValueError(f"{self._source()}: InstanceMetric cannot score {unknown[0]!r}: not in the label space")
+        found = [name for name in wanted if name in category]
+        if not found:
+            raise ValueError(
+                f"{self._source()}: {self.ann_file} has none of the {len(wanted)} classes to score "
+                f"({wanted[0]!r} ...), it has {sorted(category)[:5]} ..."
+            )
+        if len(found) < len(wanted):
+            missing = [name for name in wanted if name not in category]
+            print_log(
+                f"{self._source()}: {len(missing)} of {len(wanted)} classes are not in {self.ann_file}; "
+                f"their detections are not scored: {missing[:5]}",
+                logger="current",
+            )
+        return [names.index(name) for name in found], [category[name] for name in found]
+
+    def _source(self) -> str:
+        return f"source {self.dataset_meta.get('source', '?')!r}"
+
+
+def _check_annotations(ann_file: str) -> None:
+    if not Path(ann_file).is_file():
+        raise FileNotFoundError(
+            f"InstanceMetric: annotation file {ann_file} is not there; mask AP needs COCO annotations with masks "
+            "of the test images"
+        )
+    try:
+        content = json.loads(Path(ann_file).read_text())
+    except ValueError as error:
+        raise ValueError(f"InstanceMetric: {ann_file} is no JSON: {error}") from None
+    missing = [key for key in ("images", "categories") if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise ValueError(f"InstanceMetric: {ann_file} is no COCO annotation file, it has no {missing[0]!r}")
+
+
+def _select(pred: Mapping[str, Any], position: np.ndarray) -> dict[str, Any]:
+    """Detections of the classes scored, label = place in the list of these."""
+    places = position[pred["labels"]]
+    keep = places >= 0
+    return dict(
+        img_id=pred["img_id"],
+        labels=places[keep],
+        scores=pred["scores"][keep],
+        bboxes=pred["bboxes"][keep],
+        masks=[mask for mask, kept in zip(pred["masks"], keep, strict=True) if kept],
+    )
+
+
+def _filled(pred: Mapping[str, Any]) -> dict[str, Any]:
+    """The same detections, each mask filled up to its bounding box; an empty one stays empty."""
+    masks = []
+    for mask in pred["masks"]:
+        box = mask_api.toBbox(mask)
+        height, width = mask["size"]
+        masks.append(mask_api.frPyObjects(box[None], height, width)[0] if box[2:].all() else mask)
+    return dict(pred, masks=masks)
+
+
+def _hit_nothing(result: tuple[dict, dict]) -> dict[str, Any]:
+    """One empty mask: pycocotools loads no empty list, and an empty mask finds nothing either."""
+    gt, pred = result
+    empty = mask_api.encode(np.zeros((gt["height"], gt["width"]), dtype=np.uint8, order="F"))
+    return dict(
+        img_id=pred["img_id"], labels=np.zeros(1, int), scores=np.zeros(1), bboxes=np.zeros((1, 4)), masks=[empty]
+    )

@@ -1,0 +1,242 @@
+"""One evaluation of several sources: each sample goes to the metrics of its own source, and one table comes out."""
+
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.logging import print_log
+from mmengine.structures import BaseDataElement
+
+from mmdataseg.registry import EVALUATOR
+from mmdataseg.sources import Source, build_sources
+
+BASELINES = {"_chance": "chance", "_filled_boxes": "filled boxes"}
+"""Endings of the names of metrics that say what another one is to be compared with."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A row of the table."""
+
+    source: str
+    task: str
+    images: int
+    metric: str
+    value: float
+    baseline: str = ""
+
+
+@EVALUATOR.register_module()
+class MultiSourceEvaluator(Evaluator):
+    """Evaluator of one model on several sources, with the metrics that each source names.
+
+    A sample goes to the metrics of the source in its metainfo ``source`` and to no others. Each metric's
+    ``dataset_meta`` is that of its source: ``classes``, ``thing_classes``, ``stuff_classes``, ``is_thing``, ``source``.
+
+    Under distributed evaluation a sampler pads with repeated samples, and ranks hold different numbers of samples of a
+    source, so cutting the gathered list to a length, as mmengine does, would count some twice and lose others. Here
+    results are gathered by ``sample_idx``, each is counted once, and they are scored in the order of the dataset: the
+    scores do not depend on the number of ranks.
+
+    Metrics of any OpenMMLab project fit that keep one or more results a sample in ``results``; they are called with one
+    sample at a time and without the batch (``data_batch=None``).
+
+    Args:
+        metrics: The sources tested, as written in ``configs/_base_/sources`` or built. Named so because mmengine's
+            Runner builds an evaluator of its own only from a config with this key.
+
+    Raises:
+        TypeError: A source with a key that is not known.
+        ValueError: Two sources of one name; a source without a metric; two metrics of one class in a source that would
+            report under the same names.
+    """
+
+    def __init__(self, *, metrics: Sequence[Mapping[str, Any] | Source]) -> None:
+        self.sources = build_sources(metrics)
+        for source in self.sources:
+            if not source.metrics:
+                raise ValueError(f"source '{source.name}' is tested and names no metric; give it metrics=[...]")
+        super().__init__([dict(metric) for source in self.sources for metric in source.metrics])
+        built = iter(self.metrics)
+        self._metrics = {source.name: [next(built) for _ in source.metrics] for source in self.sources}
+        self._results: dict[str, dict[int, list[list[Any]]]] = {source.name: {} for source in self.sources}
+        for source in self.sources:
+            self._check_prefixes(source)
+            for metric in self._metrics[source.name]:
+                metric.dataset_meta = _meta_of(source)
+
+    @property
+    def dataset_meta(self) -> dict | None:
+        """Of the whole test set, as the loop sets it. The metrics keep those of their sources."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        self._dataset_meta = dataset_meta
+
+    def process(self, data_samples: Sequence[BaseDataElement | dict], data_batch: Any = None) -> None:  # noqa: ARG002
+        """Send each sample to the metrics of its source.
+
+        Args:
+            data_samples: Predictions with their ground truth; metainfo ``source`` and ``sample_idx``.
+            data_batch: Not used.
+
+        Raises:
+            ValueError: A sample of a source that is not tested here, or without ``sample_idx``.
+        """
+        for element in data_samples:
+            sample = element.to_dict() if isinstance(element, BaseDataElement) else element
+            name = sample.get("source")
+            if name not in self._metrics:
+                raise ValueError(
+                    f"sample {sample.get('img_path', '?')} is of source {name!r}, the evaluator has "
+                    f"{list(self._metrics)}; give test_dataloader and test_evaluator the same sources"
+                )
+            if "sample_idx" not in sample:
+                raise ValueError(
+                    f"source '{name}', {sample.get('img_path', '?')}: no 'sample_idx' in the metainfo; test with "
+                    "mmdataseg.MultiSourceDataset and mmdataseg.PackInputs"
+                )
+            self._results[name][int(sample["sample_idx"])] = [
+                _results_of(metric, sample) for metric in self._metrics[name]
+            ]
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Score everything processed since the last call, on all ranks, and print the table.
+
+        Args:
+            size: Samples in the whole test set.
+
+        Returns:
+            ``<source>/<metric>`` -> value, the same on every rank.
+
+        Raises:
+            ValueError: Two metrics of a source report under one name.
+        """
+        values: dict[str, float] = {}
+        rows: list[Score] = []
+        num_samples = 0
+        for source in self.sources:
+            parts = all_gather_object(self._results[source.name])
+            self._results[source.name] = {}
+            if not is_main_process():
+                continue
+            by_sample = {index: results for part in parts for index, results in part.items()}
+            num_samples += len(by_sample)
+            scores = self._score(source, [by_sample[index] for index in sorted(by_sample)])
+            values |= {f"{source.name}/{name}": value for name, value in scores.items()}
+            rows += _rows(source, len(by_sample), scores)
+        if is_main_process():
+            if num_samples != size:
+                _warn(f"tested {num_samples} different samples, the test set has {size}")
+            print_log("scores by source\n" + format_table(rows), logger="current")
+        shared = [values]
+        broadcast_object_list(shared)
+        return shared[0]
+
+    def _score(self, source: Source, results: Sequence[list[list[Any]]]) -> dict[str, float]:
+        """Scores of one source from the results of its samples, each a list for each metric."""
+        if not results:
+            _warn(f"source '{source.name}': no image was tested, it has no scores")
+            return {}
+        scores: dict[str, float] = {}
+        for number, metric in enumerate(self._metrics[source.name]):
+            found = metric.compute_metrics([one for sample in results for one in sample[number]])
+            for name, value in found.items():
+                key = f"{metric.prefix}/{name}" if metric.prefix else name
+                if key in scores:
+                    raise ValueError(
+                        f"source '{source.name}': two metrics report '{key}'; give one of them a prefix, prefix='...'"
+                    )
+                scores[key] = value
+        return scores
+
+    def _check_prefixes(self, source: Source) -> None:
+        seen = set()
+        for metric in self._metrics[source.name]:
+            kind = (type(metric), metric.prefix)
+            if kind in seen:
+                raise ValueError(
+                    f"source '{source.name}': two {type(metric).__name__} would report under the same names; "
+                    "give one of them a prefix, prefix='...'"
+                )
+            seen.add(kind)
+
+
+def format_table(rows: Iterable[Score]) -> str:
+    """Lay scores out for a monospaced log.
+
+    Args:
+        rows: In order; source, task and images are written once for neighbours that share them.
+
+    Returns:
+        Lines of one length, without one at the end. The column of the baseline is there when a row has one.
+    """
+    rows = list(rows)
+    head = ["source", "task", "images", "metric", "value", "baseline"]
+    cells, last = [head], None
+    for row in rows:
+        of_source = [row.source, row.task, str(row.images)]
+        cells.append([*(of_source if of_source != last else ["", "", ""]), row.metric, _shown(row.value), row.baseline])
+        last = of_source
+    if not any(row.baseline for row in rows):
+        cells = [line[:-1] for line in cells]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    to_right = {2, 4}
+    lines = [
+        " | ".join(
+            cell.rjust(width) if column in to_right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in cells
+    ]
+    return "\n".join([lines[0], "-+-".join("-" * width for width in widths), *lines[1:]])
+
+
+def _rows(source: Source, images: int, scores: Mapping[str, float]) -> list[Score]:
+    """Rows of a source; what ends like a baseline stands beside the metric that it is for."""
+    if not scores:
+        return [Score(source.name, source.task.value, images, "not tested", float("nan"))]
+    return [
+        Score(source.name, source.task.value, images, key, value, _baseline_of(key, scores))
+        for key, value in scores.items()
+        if not any(key.endswith(ending) and key.removesuffix(ending) in scores for ending in BASELINES)
+    ]
+
+
+def _baseline_of(key: str, scores: Mapping[str, float]) -> str:
+    found = [
+        f"{_shown(scores[key + ending])} ({label})" for ending, label in BASELINES.items() if key + ending in scores
+    ]
+    return ", ".join(found)
+
+
+def _shown(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def _meta_of(source: Source) -> dict[str, Any]:
+    space = source.label_space
+    return dict(
+        source=source.name,
+        classes=space.classes,
+        is_thing=space.is_thing,
+        thing_classes=space.thing_classes,
+        stuff_classes=space.stuff_classes,
+    )
+
+
+def _results_of(metric: BaseMetric, sample: dict) -> list[Any]:
+    """What a metric keeps of one sample, taken out of its own list."""
+    metric.process(None, [sample])
+    results = list(metric.results)
+    metric.results.clear()
+    return results
+
+
+def _warn(message: str) -> None:
+    print_log(message, logger="current", level=logging.WARNING)

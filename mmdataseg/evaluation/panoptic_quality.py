@@ -1,0 +1,143 @@
+"""Panoptic quality as a metric of OpenMMLab, counted in memory."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmdet.evaluation import INSTANCE_OFFSET
+from mmengine.evaluator import BaseMetric
+from torch import Tensor
+
+from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator, mean_percent, pack_counts, sum_counts
+from mmdataseg.evaluation.ground_truth import classes_of, describe, id_map_of, thing_flags_of
+from mmdataseg.ops.panoptic_quality import panoptic_counts, panoptic_quality, segment_intersections
+from mmdataseg.registry import METRICS
+
+
+@METRICS.register_module()
+class PanopticQualityMetric(BaseMetric):
+    """COCO's panoptic quality to the last count, without panopticapi and without PNG files.
+
+    Reads of each data sample ``gt_id_map`` with ``gt_instances`` (labels, is_crowd) and ``pred_panoptic_seg``, whose
+    ``sem_seg`` (1, H, W) holds ``class + 1000 * n`` and, for void, its ``ignore_index`` (mmdet's own heads set none and
+    mark void by the number of classes; that is read too). Needs ``classes`` and ``is_thing`` in its ``dataset_meta``.
+
+    Reports in percent PQ, SQ, RQ, the same over things (``PQ_th`` ...) and over stuff (``PQ_st`` ...): means over the
+    classes that are in the ground truth or in the prediction.
+
+    Args:
+        chance: Number of draws in which each predicted segment gets a class at random among those of its kind (things
+            for things, stuff for stuff); the mean of their scores is reported as ``PQ_chance``, ``PQ_th_chance``,
+            ``PQ_st_chance``: what the segments are worth when the classes mean nothing. Draws depend on the sample's
+            ``sample_idx`` alone. 0: none.
+        classwise: Report ``PQ/<class>`` too.
+        prefix: Goes before the names of the metrics.
+
+    Raises:
+        ValueError: A negative number of draws.
+    """
+
+    default_prefix = ""
+
+    def __init__(self, *, chance: int = 0, classwise: bool = False, prefix: str | None = None) -> None:
+        super().__init__(prefix=prefix)
+        if chance < 0:
+            raise ValueError(f"PanopticQualityMetric: chance is a number of draws, expected 0 or more, got {chance}")
+        self.chance = chance
+        self.classwise = classwise
+
+    def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002
+        """Count the segments of some images.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Data samples as dicts.
+
+        Raises:
+            ValueError: No ground truth or prediction; sizes that differ; a class outside the label space.
+        """
+        classes, is_thing = classes_of(self.dataset_meta), thing_flags_of(self.dataset_meta)
+        for sample in data_samples:
+            pred_ids, pred_labels = self._prediction(sample, len(classes))
+            gt_ids, gt_labels, is_crowd = id_map_of(sample, size=pred_ids.shape)
+            pairs = segment_intersections(
+                gt_ids.to(pred_ids.device), pred_ids, num_gt=len(gt_labels), num_pred=len(pred_labels)
+            ).cpu()
+            generator = chance_generator(sample, len(self.results))
+            drawn = [draw_labels(pred_labels, is_thing, generator=generator) for _ in range(self.chance)]
+            counts = [
+                panoptic_counts(
+                    pairs,
+                    gt_labels_N=gt_labels.cpu(),
+                    gt_is_crowd_N=is_crowd.cpu(),
+                    pred_labels_M=labels,
+                    num_classes=len(classes),
+                )
+                for labels in [pred_labels, *drawn]
+            ]
+            self.results.append(pack_counts(torch.stack(counts)))
+
+    def compute_metrics(self, results: Sequence[PackedCounts]) -> dict[str, float]:
+        """Qualities of the counts summed over all images.
+
+        Args:
+            results: Of `process`, one for each image.
+
+        Returns:
+            Name -> percent; nan where no class has a count.
+        """
+        classes, is_thing = classes_of(self.dataset_meta), thing_flags_of(self.dataset_meta)
+        counts_RK4 = sum_counts(results, num_classes=len(classes))
+        qualities = dict(zip(("PQ", "SQ", "RQ"), panoptic_quality(counts_RK4), strict=True))
+        kinds = {"": is_thing | True, "_th": is_thing, "_st": ~is_thing}
+        kinds = {suffix: wanted for suffix, wanted in kinds.items() if wanted.any()}
+        metrics = {
+            name + suffix: mean_percent(values[0, wanted])
+            for suffix, wanted in kinds.items()
+            for name, values in qualities.items()
+        }
+        if self.chance:
+            for suffix, wanted in kinds.items():
+                metrics[f"PQ{suffix}_chance"] = mean_percent(qualities["PQ"][1:, wanted].nanmean(dim=1))
+        if self.classwise:
+            metrics |= {f"PQ/{name}": float(v * 100) for name, v in zip(classes, qualities["PQ"][0], strict=True)}
+        return metrics
+
+    def _prediction(self, sample: Mapping[str, Any], num_classes: int) -> tuple[Tensor, Tensor]:
+        """Read ``pred_panoptic_seg``: ids (H, W), value = row, -1 = void; and the rows' labels (M,), on the CPU."""
+        if "pred_panoptic_seg" not in sample:
+            raise ValueError(
+                f"{describe(sample)}: no prediction 'pred_panoptic_seg'; panoptic quality needs a source whose task is "
+                "'panoptic'"
+            )
+        prediction = sample["pred_panoptic_seg"]
+        ids, row_HW = torch.unique(prediction["sem_seg"][0], return_inverse=True)
+        is_segment = ids != prediction.get("ignore_index", num_classes)
+        rows = torch.where(is_segment, is_segment.cumsum(0) - 1, -1)
+        labels = (ids[is_segment] % INSTANCE_OFFSET).cpu()
+        if labels.numel() and int(labels.max()) >= num_classes:
+            raise ValueError(
+                f"{describe(sample)}: predicted class {int(labels.max())}, the label space has {num_classes} classes"
+            )
+        return rows[row_HW], labels
+
+
+def draw_labels(labels_M: Tensor, is_thing_K: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Draw for each segment a class at random among those of its kind.
+
+    Args:
+        labels_M: Class of each segment.
+        is_thing_K: Which classes are things.
+        generator: Of the draw.
+
+    Returns:
+        (M,) int64.
+    """
+    drawn = torch.empty_like(labels_M)
+    for kind in (True, False):
+        members = (is_thing_K == kind).nonzero().flatten()
+        of_kind = is_thing_K[labels_M] == kind
+        if of_kind.any():
+            picks = torch.randint(len(members), (int(of_kind.sum()),), generator=generator)
+            drawn[of_kind] = members[picks]
+    return drawn

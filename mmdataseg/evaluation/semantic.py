@@ -1,0 +1,95 @@
+"""Intersection over union of semantic maps."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.evaluator import BaseMetric
+
+from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator, mean_percent, pack_counts, sum_counts
+from mmdataseg.evaluation.ground_truth import classes_of, describe, id_map_of
+from mmdataseg.ops.semantic_iou import class_areas, confusion_matrix, semantic_iou
+from mmdataseg.registry import METRICS
+
+
+@METRICS.register_module()
+class SemanticMetric(BaseMetric):
+    """mIoU as mmseg's ``IoUMetric`` counts it, with the ground truth read off the id map.
+
+    Reads of each data sample ``gt_id_map`` with ``gt_instances`` and ``pred_sem_seg`` (``sem_seg`` (1, H, W), labels).
+    So it scores panoptic ground truth as well: segments of one class are one region, and so are crowd regions, whose
+    class is known. Void is left out.
+
+    Reports in percent mIoU (classes in the ground truth or in the prediction), mAcc (classes in the ground truth) and
+    aAcc (all pixels).
+
+    Args:
+        chance: Number of draws in which the classes predicted in an image are permuted at random among all K; the mean
+            of their scores is reported as ``mIoU_chance``: what the regions are worth when the classes mean nothing.
+            Draws depend on the sample's ``sample_idx`` alone. 0: none.
+        classwise: Report ``IoU/<class>`` too.
+        prefix: Goes before the names of the metrics.
+
+    Raises:
+        ValueError: A negative number of draws.
+    """
+
+    default_prefix = ""
+
+    def __init__(self, *, chance: int = 0, classwise: bool = False, prefix: str | None = None) -> None:
+        super().__init__(prefix=prefix)
+        if chance < 0:
+            raise ValueError(f"SemanticMetric: chance is a number of draws, expected 0 or more, got {chance}")
+        self.chance = chance
+        self.classwise = classwise
+
+    def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002
+        """Count the pixels of some images.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Data samples as dicts.
+
+        Raises:
+            ValueError: No ground truth or prediction; sizes that differ; a class outside the label space.
+        """
+        num_classes = len(classes_of(self.dataset_meta))
+        for sample in data_samples:
+            if "pred_sem_seg" not in sample:
+                raise ValueError(
+                    f"{describe(sample)}: no prediction 'pred_sem_seg'; mIoU needs a source whose task is 'semantic'"
+                )
+            predicted = sample["pred_sem_seg"]["sem_seg"][0]
+            ids, labels, _ = id_map_of(sample, size=predicted.shape)
+            # void, -1, finds the -1 at the end
+            true = torch.cat([labels, labels.new_tensor([-1])])[ids]
+            try:
+                confusion = confusion_matrix(true.to(predicted.device), predicted, num_classes=num_classes).cpu()
+            except ValueError as error:
+                raise ValueError(f"{describe(sample)}: {error}") from None
+            generator = chance_generator(sample, len(self.results))
+            orders = [torch.randperm(num_classes, generator=generator) for _ in range(self.chance)]
+            areas = [class_areas(confusion, order) for order in [None, *orders]]
+            self.results.append(pack_counts(torch.stack(areas)))
+
+    def compute_metrics(self, results: Sequence[PackedCounts]) -> dict[str, float]:
+        """Scores of the areas summed over all images.
+
+        Args:
+            results: Of `process`, one for each image.
+
+        Returns:
+            Name -> percent; nan where there is nothing to score.
+        """
+        classes = classes_of(self.dataset_meta)
+        iou, accuracy, all_accuracy = semantic_iou(sum_counts(results, num_classes=len(classes)))
+        metrics = {
+            "mIoU": mean_percent(iou[0]),
+            "mAcc": mean_percent(accuracy[0]),
+            "aAcc": float(all_accuracy[0] * 100),
+        }
+        if self.chance:
+            metrics["mIoU_chance"] = mean_percent(iou[1:].nanmean(dim=1))
+        if self.classwise:
+            metrics |= {f"IoU/{name}": float(v * 100) for name, v in zip(classes, iou[0], strict=True)}
+        return metrics
