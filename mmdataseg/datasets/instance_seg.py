@@ -1,0 +1,126 @@
+"""Instance data sets in COCO's format: boxes alone, as Objects365's, or boxes with polygons or RLE."""
+
+import copy
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from mmdataseg.datasets.annotation_files import check_files, class_names, require_dir, require_file, resolve
+from mmdataseg.datasets.instance_table import InstanceTable, read_instance_table
+from mmdataseg.datasets.table_cache import cached_table
+from mmdataseg.registry import DATASETS
+
+
+@DATASETS.register_module()
+class InstanceSegDataset(BaseDataset):
+    """COCO-style instance annotations, their categories matched to the label space by name, held as columns.
+
+    Boxes that stick out of their image are clipped and counted; crowd regions are kept with ``ignore_flag``.
+
+    Args:
+        ann_file: The JSON.
+        img_dir: Image folder.
+        data_root: Folder that the paths are relative to.
+        metainfo: ``classes`` of the label space; the wrapper gives it.
+        pipeline: Transforms.
+        test_mode: For testing: a bad sample is an error.
+        indices: Only the first (or, negative, last) so many images, or these.
+        label_map: Category name in the JSON -> class name, or None to leave its boxes out; names it lacks are taken as
+            they are.
+        with_masks: Read ``segmentation``, which each annotation must then have; else it is not even looked at.
+        cache_dir: Folder, relative to ``data_root``, that keeps the parsed file, so that the next start takes seconds;
+            None: no cache.
+        drop_bad_boxes: Leave out boxes without extent, with NaN or outside their image, and count them, instead of
+            refusing the file.
+
+    Raises:
+        FileNotFoundError: The JSON, the image folder or an image is missing. Images are looked for when the file is
+            parsed, not when it comes from the cache.
+        ValueError: As `read_instance_table`.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        *,
+        ann_file: str,
+        img_dir: str,
+        data_root: str = "",
+        metainfo: Mapping[str, Any] | None = None,
+        pipeline: Sequence[Any] = (),
+        test_mode: bool = False,
+        indices: int | Sequence[int] | None = None,
+        label_map: Mapping[str, str | None] | None = None,
+        with_masks: bool = False,
+        cache_dir: str | None = None,
+        drop_bad_boxes: bool = False,
+    ) -> None:
+        self.json_file = resolve(data_root, ann_file)
+        self.img_dir = resolve(data_root, img_dir)
+        self.cache_dir = resolve(data_root, cache_dir) if cache_dir is not None else None
+        self.options = {
+            "classes": list(class_names(metainfo, type(self).__name__)),
+            "label_map": None if label_map is None else dict(label_map),
+            "with_masks": with_masks,
+            "drop_bad_boxes": drop_bad_boxes,
+        }
+        super().__init__(metainfo=metainfo, pipeline=list(pipeline), test_mode=test_mode, indices=indices)
+
+    def full_init(self) -> None:
+        """Read the table; in place of the base class's list of dicts."""
+        if self._fully_initialized:
+            return
+        require_dir(self.img_dir, "image folder")
+        require_file(self.json_file, "annotation file")
+        if self.cache_dir is None:
+            self.table = self._read()
+        else:
+            self.table = cached_table(self.json_file, self.cache_dir, self.options, self._read)
+        print_log(f"'{self.json_file}': {self.table.summary()}", logger="current", level=logging.INFO)
+        self.rows = np.arange(len(self.table))
+        self._fully_initialized = True
+        if self._indices is not None:
+            self.get_subset_(self._indices)
+
+    def _read(self) -> InstanceTable:
+        table = read_instance_table(self.json_file, **self.options)
+        check_files(self.img_dir, (table.name(image) for image in range(len(table))), "images", self.json_file)
+        return table
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """``img_path``, ``img_id``, ``height``, ``width`` and ``instances``: dicts of bbox (xyxy pixels), bbox_label,
+        ignore_flag and, on demand, mask."""
+        image = int(self.rows[idx])
+        height, width = self.table.sizes[image].tolist()
+        return {
+            "img_path": str(self.img_dir / self.table.name(image)),
+            "img_id": int(self.table.image_ids[image]),
+            "height": height,
+            "width": width,
+            "instances": self.table.instances(image),
+            "sample_idx": idx % len(self),
+        }
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def get_subset_(self, indices: int | Sequence[int]) -> None:
+        """Keep only the first (or, negative, last) so many images, or those at the given positions."""
+        if isinstance(indices, int):
+            self.rows = self.rows[:indices] if indices >= 0 else self.rows[indices:]
+        else:
+            self.rows = self.rows[np.asarray(indices, np.int64)]
+
+    def get_subset(self, indices: int | Sequence[int]) -> "InstanceSegDataset":
+        """As `get_subset_`, as another dataset over the same table."""
+        subset = copy.copy(self)
+        subset.get_subset_(indices)
+        return subset
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Labels of the image's boxes, for mmengine's ``ClassBalancedDataset``."""
+        image = int(self.rows[idx])
+        return self.table.labels[self.table.box_offsets[image] : self.table.box_offsets[image + 1]].tolist()

@@ -1,0 +1,141 @@
+"""Read a JSON object of long lists element by element: COCO-style files of gigabytes in bounded memory, with the
+standard library."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+CHUNK = 1 << 22
+LARGEST_VALUE = 1 << 26
+_BLANK = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
+
+
+def stream_json(path: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, Any]]:
+    """Yield the content of a JSON object in the order of the file.
+
+    Args:
+        path: The file.
+        chunk: Characters read at a time.
+
+    Yields:
+        (key, element) for each element of a list, (key, value) for every other value, (key, None) once for each list,
+        before its elements.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: It is no JSON object; or one element is longer than 64 Mi characters, which no annotation is.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            yield from _Window(file, chunk).top_level()
+    except UnicodeDecodeError as error:
+        raise _broken(path, str(error)) from None
+    except _SyntaxFault as fault:
+        raise _broken(path, str(fault)) from None
+
+
+def _broken(path: Path, why: str) -> ValueError:
+    return ValueError(f"'{path}' is no valid JSON ({why}); was it copied or downloaded completely?")
+
+
+class _SyntaxFault(Exception):
+    """What is wrong with the text, and where."""
+
+
+class _Window:
+    """The part of the file in memory, and the position in it."""
+
+    def __init__(self, file: TextIO, chunk: int) -> None:
+        self.file = file
+        self.chunk = chunk
+        self.text = ""
+        self.position = 0
+        self.dropped = 0
+        self.at_end = False
+
+    def top_level(self) -> Iterator[tuple[str, Any]]:
+        self.expect("{")
+        if self.peek() == "}":
+            self.position += 1
+        else:
+            while True:
+                key = self.value()
+                if not isinstance(key, str):
+                    raise self.fault("expected a key in quotes")
+                self.expect(":")
+                if self.peek() == "[":
+                    yield key, None
+                    for element in self.elements():
+                        yield key, element
+                else:
+                    yield key, self.value()
+                if self.expect(",}") == "}":
+                    break
+        if self.peek():
+            raise self.fault("expected the end of the file")
+
+    def elements(self) -> Iterator[Any]:
+        self.expect("[")
+        if self.peek() == "]":
+            self.position += 1
+            return
+        while True:
+            yield self.value()
+            if self.expect(",]") == "]":
+                return
+
+    def peek(self) -> str:
+        """The next character that is not blank, '' at the end of the file."""
+        while True:
+            self.position = _BLANK.match(self.text, self.position).end()
+            if self.position < len(self.text):
+                return self.text[self.position]
+            if not self.read_on():
+                return ""
+
+    def expect(self, characters: str) -> str:
+        found = self.peek()
+        if not found or found not in characters:
+            wanted = " or ".join(repr(c) for c in characters)
+            raise self.fault(f"expected {wanted}, found {found!r}" if found else f"expected {wanted}, found the end")
+        self.position += 1
+        return found
+
+    def value(self) -> Any:
+        """Decode the next value; one that reaches the end of the window may go on behind it."""
+        self.peek()
+        while True:
+            start = self.position
+            try:
+                value, end = _DECODER.raw_decode(self.text, start)
+            except json.JSONDecodeError as error:
+                fault = self.fault(error.msg, error.pos)
+                if len(self.text) - start > LARGEST_VALUE or not self.read_on():
+                    raise fault from None
+                continue
+            if end < len(self.text):
+                self.position = end
+                return value
+            if not self.read_on():
+                self.position += end - start
+                return value
+
+    def read_on(self) -> bool:
+        """Drop what is behind, append what follows; False at the end of the file."""
+        if self.at_end:
+            return False
+        self.dropped += self.position
+        self.text = self.text[self.position :]
+        self.position = 0
+        # Twice as much as is there: a value of n chunks is decoded log n times, not n times.
+        more = self.file.read(max(self.chunk, len(self.text)))
+        self.at_end = not more
+        self.text += more
+        return bool(more)
+
+    def fault(self, what: str, position: int | None = None) -> _SyntaxFault:
+        at = self.dropped + (self.position if position is None else position)
+        return _SyntaxFault(f"{what} at character {at}")

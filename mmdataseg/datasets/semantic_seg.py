@@ -1,0 +1,140 @@
+"""Semantic data sets: a folder of images and a folder of label PNGs, as ADE20K's."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from mmdataseg.datasets.annotation_files import (
+    UNKNOWN,
+    VOID,
+    check_targets,
+    class_names,
+    list_files,
+    require_dir,
+    require_file,
+    resolve,
+)
+from mmdataseg.datasets.transforms.annotation_maps import label_table
+from mmdataseg.registry import DATASETS
+
+
+@DATASETS.register_module()
+class SemanticSegDataset(BaseDataset):
+    """Images and label PNGs of the same relative name, in two folders.
+
+    On disk, class k of the label space is the value k, or k + 1 with ``zero_is_void``; ``label_map`` says otherwise
+    value by value.
+
+    Args:
+        data_root: Folder that the other paths are relative to.
+        img_dir: Image folder.
+        ann_dir: Folder of the label PNGs.
+        ann_file: Text file with one name a line, without suffix; '': all images of ``img_dir``.
+        metainfo: ``classes`` of the label space; the wrapper gives it.
+        pipeline: Transforms.
+        test_mode: For testing: a bad sample is an error.
+        indices: Only the first (or, negative, last) so many, or these.
+        suffixes: Ends of the names of image and label PNG.
+        zero_is_void: 0 means unlabelled and class k is stored as k + 1 (ADE20K).
+        ignore_index: Value on disk that means unlabelled, too; None: no such value (needed where it is one of more than
+            255 classes).
+        label_map: Value on disk -> class name, or None for void, instead of the order above. Values it lacks are
+            errors.
+
+    Raises:
+        FileNotFoundError: A folder or the file is missing; an image without label PNG, or the reverse.
+        ValueError: No image; no classes; an ``ignore_index`` that is a class; a label map to a class that is not there.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        *,
+        img_dir: str,
+        ann_dir: str,
+        data_root: str = "",
+        ann_file: str = "",
+        metainfo: Mapping[str, Any] | None = None,
+        pipeline: Sequence[Any] = (),
+        test_mode: bool = False,
+        indices: int | Sequence[int] | None = None,
+        suffixes: tuple[str, str] = (".jpg", ".png"),
+        zero_is_void: bool = False,
+        ignore_index: int | None = 255,
+        label_map: Mapping[int, str | None] | None = None,
+    ) -> None:
+        self.img_dir = resolve(data_root, img_dir)
+        self.ann_dir = resolve(data_root, ann_dir)
+        self.name_file = resolve(data_root, ann_file) if ann_file else None
+        self.suffixes = tuple(suffixes)
+        classes = class_names(metainfo, type(self).__name__)
+        if label_map is None:
+            self.label_table = _table_by_order(len(classes), zero_is_void, ignore_index, self.ann_dir)
+        else:
+            self.label_table = _table_by_name(label_map, classes, ignore_index)
+        super().__init__(metainfo=metainfo, pipeline=list(pipeline), test_mode=test_mode, indices=indices)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """List the images and check, by two listings, that each has its label PNG."""
+        require_dir(self.img_dir, "image folder")
+        require_dir(self.ann_dir, "folder of label PNGs")
+        images = list_files(self.img_dir, self.suffixes[0])
+        labels = list_files(self.ann_dir, self.suffixes[1])
+        if self.name_file is None:
+            names, origin = sorted(images), self.img_dir
+            _refuse(labels - images, "label PNGs have no image", self.img_dir, self.suffixes[0])
+        else:
+            lines = require_file(self.name_file, "list of names").read_text(encoding="utf-8").splitlines()
+            names, origin = [line.strip() for line in lines if line.strip()], self.name_file
+            _refuse(set(names) - images, f"names of '{self.name_file}' have no image", self.img_dir, self.suffixes[0])
+        _refuse(set(names) - labels, "images have no label PNG", self.ann_dir, self.suffixes[1])
+        if not names:
+            raise ValueError(f"'{origin}' names no image with the suffix {self.suffixes[0]!r}; set suffixes or img_dir")
+        return [
+            {
+                "img_path": str(self.img_dir / (name + self.suffixes[0])),
+                "seg_map_path": str(self.ann_dir / (name + self.suffixes[1])),
+                "img_id": name,
+            }
+            for name in names
+        ]
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Paths of a sample, and ``label_table``, (V,) int32: value on disk -> label, for `LoadSemanticMap`."""
+        info = super().get_data_info(idx)
+        info["label_table"] = self.label_table
+        return info
+
+
+def _table_by_order(num_classes: int, zero_is_void: bool, ignore_index: int | None, ann_dir: Path) -> np.ndarray:
+    if ignore_index is not None and 0 <= ignore_index - int(zero_is_void) < num_classes:
+        raise ValueError(
+            f"'{ann_dir}': ignore_index={ignore_index} is also the value of a class, as the label space has "
+            f"{num_classes}; "
+            "set ignore_index=None, or the value the data uses"
+        )
+    return label_table(1 << 16, num_classes, zero_is_void=zero_is_void, ignore_index=ignore_index)
+
+
+def _table_by_name(label_map: Mapping[int, str | None], classes: Sequence[str], ignore_index: int | None) -> np.ndarray:
+    check_targets(label_map.values(), classes)
+    label_of = {name.strip(): label for label, name in enumerate(classes)}
+    table = np.full(1 << 16, UNKNOWN, np.int32)
+    if ignore_index is not None:
+        table[ignore_index] = VOID
+    for value, name in label_map.items():
+        if not 0 <= int(value) < len(table):
+            raise ValueError(f"label_map: expected values between 0 and {len(table) - 1} as keys, got {value}")
+        table[int(value)] = VOID if name is None else label_of[name.strip()]
+    return table
+
+
+def _refuse(names: set[str], what: str, folder: Path, suffix: str) -> None:
+    if names:
+        first = [name + suffix for name in sorted(names)[:3]]
+        raise FileNotFoundError(
+            f"{len(names)} {what} in '{folder}', e.g. {first} missing; complete the folder, or name the complete ones "
+            "in ann_file"
+        )

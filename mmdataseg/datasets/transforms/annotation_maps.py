@@ -1,0 +1,206 @@
+"""From the ids on disk to the id map and its table: plain functions on arrays, by look-up table.
+
+The id map is (H, W) int32: the row of the segment table that a pixel belongs to, or -1 (void). Every file convention
+ends here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from mmdataseg.datasets.annotation_files import UNKNOWN, VOID
+
+
+@dataclass(frozen=True)
+class Segments:
+    """An annotated image.
+
+    Args:
+        id_map: (H, W) int32, rows of the table below; -1 is void.
+        labels: (N,) int64, class of each row.
+        is_crowd: (N,) bool.
+    """
+
+    id_map: np.ndarray
+    labels: np.ndarray
+    is_crowd: np.ndarray
+
+
+def label_table(
+    num_values: int,
+    num_classes: int | None,
+    *,
+    zero_is_void: bool,
+    ignore_index: int | None,
+    label_map: Mapping[int, int] | None = None,
+) -> np.ndarray:
+    """Look-up table of a label PNG that numbers its classes in the order of the label space.
+
+    The steps are those of mmseg's loader, so that its data infos (``reduce_zero_label``, ``label_map``) mean the same
+    here.
+
+    Args:
+        num_values: Size of the table: 256 for 8 bits, 65536 for 16.
+        num_classes: K; None: not known, every value stands for a class.
+        zero_is_void: 0 is unlabelled and class k is stored as k + 1; else class k is stored as k.
+        ignore_index: Value on disk that is void too; None: no such value.
+        label_map: Label -> label, applied last; ``ignore_index`` as a target is void.
+
+    Returns:
+        (num_values,) int32 labels; `VOID` or `UNKNOWN` where a value stands for no class.
+    """
+    table = np.arange(num_values, dtype=np.int32) - int(zero_is_void)
+    if label_map is not None:
+        mapped = table.copy()
+        for old, new in label_map.items():
+            mapped[table == old] = VOID if new == ignore_index or new < 0 else new
+        table = mapped
+    if num_classes is not None:
+        table[table >= num_classes] = UNKNOWN
+    if zero_is_void:
+        table[0] = VOID
+    if ignore_index is not None and ignore_index < num_values:
+        table[ignore_index] = VOID
+    return table
+
+
+def semantic_segments(label_png: np.ndarray, table: np.ndarray) -> Segments:
+    """One row for each class of a label PNG, in the order of the labels.
+
+    Args:
+        label_png: (H, W) unsigned values on disk.
+        table: (V,) int32 from `label_table`.
+
+    Raises:
+        ValueError: A value that stands for no class.
+    """
+    values = np.flatnonzero(np.bincount(label_png.ravel()))
+    unknown = values[values >= len(table)]
+    inside = values[values < len(table)]
+    unknown = np.concatenate([inside[table[inside] == UNKNOWN], unknown])
+    if unknown.size:
+        raise ValueError(f"values {unknown[:5].tolist()} stand for no class of the label space")
+    labels = np.unique(table[inside])
+    labels = labels[labels >= 0]
+    # One more entry: index -1 (void) reads the last one.
+    row_of_label = np.full(int(table.max()) + 2, VOID, np.int32)
+    row_of_label[labels] = np.arange(len(labels), dtype=np.int32)
+    row_of_value = row_of_label[np.maximum(table, VOID)]
+    return Segments(row_of_value[label_png], labels.astype(np.int64), np.zeros(len(labels), bool))
+
+
+def rgb_to_id(rgb: np.ndarray) -> np.ndarray:
+    """COCO's segment ids, R + 256 G + 256^2 B.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+
+    Returns:
+        (H, W) int32.
+    """
+    padded = np.zeros((*rgb.shape[:2], 4), np.uint8)
+    padded[..., :3] = rgb
+    return padded.view("<i4")[..., 0]
+
+
+def panoptic_segments(
+    id_png: np.ndarray,
+    *,
+    ids: Sequence[int],
+    labels: Sequence[int],
+    is_thing: Sequence[bool],
+    is_crowd: Sequence[bool],
+    merge: str,
+) -> Segments:
+    """Rows of a panoptic PNG, each pixel looked up once.
+
+    Args:
+        id_png: (H, W) segment ids on disk; 0 is unlabelled.
+        ids: Segment ids of the JSON.
+        labels: Their classes; -1: void by the label map.
+        is_thing: Whether their class is countable.
+        is_crowd: Whether they are crowd regions.
+        merge: ``none``: rows as annotated, crowds too. ``stuff``: one row a thing segment, one a stuff class. ``all``:
+            one row a class. With the last two, crowd is void.
+
+    Raises:
+        ValueError: Ids that stand twice, are in the PNG but not in the JSON, or the reverse.
+    """
+    order = np.argsort(np.asarray(ids, np.int64), kind="stable")
+    known = np.concatenate([[0], np.asarray(ids, np.int64)[order]])
+    if len(np.unique(known)) != len(known):
+        twice = known[1:][known[1:] == known[:-1]]
+        raise ValueError(
+            f"segment ids must be positive and differ, the JSON has {int(twice[0])} twice (0 is unlabelled)"
+        )
+    position = np.searchsorted(known, id_png)
+    np.minimum(position, len(known) - 1, out=position)
+    strange = known[position] != id_png
+    if strange.any():
+        raise ValueError(f"the PNG has segment ids {np.unique(id_png[strange])[:5].tolist()} that the JSON lacks")
+    absent = known[1:][np.bincount(position.ravel(), minlength=len(known))[1:] == 0]
+    if absent.size:
+        raise ValueError(f"the JSON has segment ids {absent[:5].tolist()} that the PNG lacks")
+    rows, row_labels, row_is_crowd = _rows(labels, is_thing, is_crowd, merge)
+    row_of_position = np.concatenate([[VOID], rows[order]]).astype(np.int32)
+    return Segments(row_of_position[position], row_labels, row_is_crowd)
+
+
+def _rows(
+    labels: Sequence[int], is_thing: Sequence[bool], is_crowd: Sequence[bool], merge: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row of each segment (or -1), and label and crowd flag of each row."""
+    rows = np.full(len(labels), VOID, np.int32)
+    row_labels: list[int] = []
+    row_is_crowd: list[bool] = []
+    row_of_class: dict[int, int] = {}
+    for index, (label, thing, crowd) in enumerate(zip(labels, is_thing, is_crowd, strict=True)):
+        if label < 0 or (crowd and merge != "none"):
+            continue
+        merged = merge == "all" or (merge == "stuff" and not thing)
+        row = row_of_class.get(label) if merged else None
+        if row is None:
+            row = len(row_labels)
+            row_labels.append(int(label))
+            row_is_crowd.append(bool(crowd))
+            if merged:
+                row_of_class[label] = row
+        rows[index] = row
+    return rows, np.asarray(row_labels, np.int64), np.asarray(row_is_crowd, bool)
+
+
+def decode_mask(segmentation: Any, height: int, width: int) -> np.ndarray:
+    """Bitmap of a COCO ``segmentation``.
+
+    Args:
+        segmentation: Polygons (lists of x1, y1, x2, y2, ... pixels), an uncompressed or a compressed RLE.
+        height: Of the image.
+        width: Of the image.
+
+    Returns:
+        (height, width) uint8, 0 or 1.
+
+    Raises:
+        ValueError: None of the three forms, a polygon of fewer than three points, or an RLE of another size.
+    """
+    if isinstance(segmentation, Mapping):
+        if "size" not in segmentation or "counts" not in segmentation:
+            raise ValueError("its RLE lacks 'size' or 'counts'")
+        size = [int(s) for s in segmentation["size"]]
+        if size != [height, width]:
+            raise ValueError(f"its RLE is {size[0]} x {size[1]} (height x width), the image {height} x {width}")
+        rle = dict(segmentation)
+        if isinstance(rle["counts"], list):
+            if sum(rle["counts"]) != height * width:
+                raise ValueError(f"its RLE counts {sum(rle['counts'])} pixels, the image has {height * width}")
+            rle = coco_mask.frPyObjects(rle, height, width)
+        return coco_mask.decode(rle)
+    if not isinstance(segmentation, Sequence) or isinstance(segmentation, str) or not segmentation:
+        raise ValueError("expected polygons or RLE as its segmentation")
+    for polygon in segmentation:
+        if len(polygon) < 6 or len(polygon) % 2 or not np.isfinite(polygon).all():
+            raise ValueError(f"a polygon needs three or more finite points x, y; one has {len(polygon)} numbers")
+    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(list(segmentation), height, width)))

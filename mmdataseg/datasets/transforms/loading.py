@@ -1,0 +1,304 @@
+"""Loading transforms: from files to image, id map and segment table, boxes, or bitmaps.
+
+They read the data infos of this package's datasets and, as the keys are theirs, those of mmdet's
+``CocoPanopticDataset`` and ``CocoDataset`` and of mmseg's datasets.
+
+Keys they write (H, W: the annotated image; N rows):
+    ``gt_seg_map`` (H, W) int32: row of the segment table, -1 = void; listed in ``seg_fields``, so that mmcv's and
+    mmdet's transforms move it. ``gt_segment_labels`` (N,) int64, and with ``scoring`` ``gt_segment_is_crowd`` (N,)
+    bool. ``gt_bboxes`` `HorizontalBoxes` (N, 4) xyxy pixels, ``gt_bboxes_labels`` (N,) int64, ``gt_ignore_flags`` (N,)
+    bool, and ``gt_masks`` `BitmapMasks`.
+"""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
+from mmengine import fileio
+from PIL import Image
+
+from mmdataseg.datasets.annotation_files import VOID
+from mmdataseg.datasets.transforms.annotation_maps import (
+    Segments,
+    decode_mask,
+    label_table,
+    panoptic_segments,
+    rgb_to_id,
+    semantic_segments,
+)
+from mmdataseg.registry import TRANSFORMS
+from mmdataseg.structures import Task
+
+
+class ImageReadError(OSError):
+    """An image that cannot be read: the sample is bad, the data set may be fine. Annotations that are wrong raise
+    ValueError."""
+
+
+def place(results: Mapping[str, Any], path: str) -> str:
+    """Where an error is, for its message: the source, where the wrapper stamped one, and the file."""
+    return f"source {results['source']!r}: '{path}'" if "source" in results else f"'{path}'"
+
+
+@TRANSFORMS.register_module()
+class LoadImage(LoadImageFromFile):
+    """mmcv's `LoadImageFromFile` with an error that names the file."""
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Read ``img_path``.
+
+        Returns:
+            With ``img`` (H, W, 3) uint8 BGR, ``img_shape`` and ``ori_shape`` (H, W).
+
+        Raises:
+            FileNotFoundError: It is missing.
+            ImageReadError: It cannot be decoded.
+        """
+        try:
+            loaded = super().transform(results)
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"{place(results, results['img_path'])}: this image does not exist; complete the data set, or take it "
+                "out"
+            ) from None
+        except Exception as error:  # what decoding raises depends on the backend
+            raise ImageReadError(
+                f"{place(results, results['img_path'])}: cannot read this image "
+                f"({type(error).__name__}: {error}); replace the file, or take it out of the data set"
+            ) from error
+        if loaded is None:
+            raise ImageReadError(f"{place(results, results['img_path'])}: cannot read this image; replace the file")
+        return loaded
+
+
+@TRANSFORMS.register_module()
+class LoadSemanticMap(BaseTransform):
+    """Read a label PNG as one segment a class, things merged too: the targets of the semantic task.
+
+    The values on disk become labels by the dataset's ``label_table`` or, for mmseg's datasets, by ``reduce_zero_label``
+    and ``label_map``.
+
+    Args:
+        scoring: Also write ``gt_segment_is_crowd`` (no row is), for test pipelines.
+    """
+
+    def __init__(self, *, scoring: bool = False) -> None:
+        self.scoring = scoring
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Read ``seg_map_path``.
+
+        Raises:
+            ValueError: It cannot be decoded, has another size than the image, or a value that stands for no class; or
+                the source's task is not semantic.
+        """
+        _require_task(results, (Task.SEMANTIC,), self)
+        path = results["seg_map_path"]
+        image = _read_png(results, path)
+        if image.ndim != 2:
+            raise ValueError(
+                f"{place(results, path)}: expected one channel of labels, got {image.shape[2]}; is this a picture of "
+                "the labels?"
+            )
+        _check_size(results, path, image.shape[:2])
+        table = results.get("label_table")
+        if table is None:
+            table = _mmseg_table(results, image)
+        try:
+            segments = semantic_segments(image, table)
+        except ValueError as error:
+            raise ValueError(
+                f"{place(results, path)}: {error}; correct zero_is_void, ignore_index or label_map of the dataset, or "
+                "the file"
+            ) from None
+        return _write_segments(results, segments, self.scoring)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(scoring={self.scoring})"
+
+
+@TRANSFORMS.register_module()
+class LoadPanopticMap(BaseTransform):
+    """Read a COCO panoptic PNG (id = R + 256 G + 256^2 B) by its ``segments_info``.
+
+    One row a thing segment and one a stuff class (panoptic task), or one row a class (semantic task); crowd and
+    unlabelled pixels are void.
+
+    Args:
+        scoring: Keep the rows as annotated, crowd regions too, and write ``gt_segment_is_crowd``; for test pipelines.
+    """
+
+    def __init__(self, *, scoring: bool = False) -> None:
+        self.scoring = scoring
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Read ``seg_map_path`` and ``segments_info``.
+
+        A segment is crowd if it says ``iscrowd``, or, as mmdet's dataset writes it, if its class is a thing and it is
+        not.
+
+        Raises:
+            ValueError: The PNG cannot be decoded or has another size than the image, PNG and JSON disagree on the ids,
+                or the source's task is instance.
+        """
+        task = _require_task(results, (Task.PANOPTIC, Task.SEMANTIC), self)
+        path = results["seg_map_path"]
+        image = _read_png(results, path)
+        if image.ndim != 3 or image.shape[2] < 3:
+            raise ValueError(f"{place(results, path)}: expected an RGB PNG of segment ids, got the shape {image.shape}")
+        _check_size(results, path, image.shape[:2])
+        infos = results["segments_info"]
+        labels = [info["category"] for info in infos]
+        said_thing = [bool(info["is_thing"]) for info in infos]
+        space = results.get("label_space")
+        is_thing = said_thing if space is None else [label >= 0 and space.is_thing[label] for label in labels]
+        is_crowd = [
+            bool(info.get("iscrowd", thing and not said))
+            for info, thing, said in zip(infos, is_thing, said_thing, strict=True)
+        ]
+        merge = "none" if self.scoring else ("all" if task is Task.SEMANTIC else "stuff")
+        try:
+            segments = panoptic_segments(
+                rgb_to_id(image[..., :3]),
+                ids=[info["id"] for info in infos],
+                labels=labels,
+                is_thing=is_thing,
+                is_crowd=is_crowd,
+                merge=merge,
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"{place(results, path)}: {error}; are ann_file and ann_dir of the same version and split?"
+            ) from None
+        return _write_segments(results, segments, self.scoring)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(scoring={self.scoring})"
+
+
+@TRANSFORMS.register_module()
+class LoadInstances(BaseTransform):
+    """Write the boxes of ``instances``, and on demand their masks as bitmaps, which may overlap.
+
+    With masks, ``gt_seg_map`` holds 0, or -1 (void) where a crowd region lies and no instance is annotated.
+
+    Args:
+        with_masks: Decode ``mask`` (polygons or RLE).
+        scoring: Keep crowd regions as rows and write ``gt_segment_is_crowd``; for test pipelines.
+    """
+
+    def __init__(self, *, with_masks: bool = False, scoring: bool = False) -> None:
+        self.with_masks = with_masks
+        self.scoring = scoring
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Read ``instances``.
+
+        Raises:
+            ValueError: An instance lacks its mask, or the mask is none or of another size; the annotation is of an
+                image of another size; or the source's task is not instance.
+        """
+        _require_task(results, (Task.INSTANCE,), self)
+        if "height" in results:
+            _check_size(results, results["img_path"], (results["height"], results["width"]))
+        instances = results["instances"]
+        crowd = np.array([bool(i["ignore_flag"]) for i in instances], bool)
+        if self.with_masks:
+            height, width = results["ori_shape"]
+            bitmaps = np.zeros((len(instances), height, width), np.uint8)
+            for index, instance in enumerate(instances):
+                bitmaps[index] = self._mask(results, index, instance, height, width)
+            void = bitmaps[crowd].any(axis=0) & ~bitmaps[~crowd].any(axis=0)
+            results["gt_seg_map"] = np.where(void, np.int32(VOID), np.int32(0))
+            _add_seg_field(results)
+        rows = np.arange(len(instances)) if self.scoring else np.flatnonzero(~crowd)
+        if self.with_masks:
+            results["gt_masks"] = BitmapMasks(bitmaps[rows], height, width)
+        boxes = np.array([instances[i]["bbox"] for i in rows], np.float32).reshape(-1, 4)
+        results["gt_bboxes"] = HorizontalBoxes(torch.from_numpy(boxes))
+        results["gt_bboxes_labels"] = np.array([instances[i]["bbox_label"] for i in rows], np.int64)
+        results["gt_ignore_flags"] = crowd[rows]
+        if self.scoring:
+            results["gt_segment_is_crowd"] = crowd[rows]
+        return results
+
+    @staticmethod
+    def _mask(
+        results: Mapping[str, Any], index: int, instance: Mapping[str, Any], height: int, width: int
+    ) -> np.ndarray:
+        try:
+            return decode_mask(instance.get("mask"), height, width)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{place(results, results['img_path'])}: mask of instance {index}: {error}; repair the annotation, or "
+                "train "
+                "from boxes alone (supervision='boxes', with_masks=False)"
+            ) from None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(with_masks={self.with_masks}, scoring={self.scoring})"
+
+
+def _require_task(results: Mapping[str, Any], possible: tuple[Task, ...], transform: BaseTransform) -> Task:
+    """The source's task, or the first one possible where no source is stamped."""
+    task = Task(results.get("task", possible[0]))
+    if task not in possible:
+        raise ValueError(
+            f"source {results.get('source', '?')!r}: {type(transform).__name__} makes targets for the task "
+            f"{' or '.join(repr(t.value) for t in possible)}, the source's is {task.value!r}; change one of them"
+        )
+    return task
+
+
+def _read_png(results: Mapping[str, Any], path: str) -> np.ndarray:
+    """(H, W) or (H, W, 3) values as stored: PIL keeps palette indices and 16 bits, where OpenCV expands palettes to
+    colours."""
+    try:
+        with Image.open(io.BytesIO(fileio.get(path))) as image:
+            return np.asarray(image)
+    except (OSError, SyntaxError) as error:  # PIL raises SyntaxError for a broken PNG chunk
+        raise ValueError(f"{place(results, path)}: cannot decode this annotation ({error}); replace the file") from None
+
+
+def _check_size(results: Mapping[str, Any], path: str, size: tuple[int, int]) -> None:
+    """Compare the annotation's (H, W) with the image's; test pipelines load it after resizing, so with
+    ``ori_shape``."""
+    expected = results.get("ori_shape")
+    if expected is not None and tuple(size) != tuple(expected[:2]):
+        raise ValueError(
+            f"{place(results, path)}: the annotation is for {size[0]} x {size[1]} pixels (height x width), the image "
+            f"'{results.get('img_path')}' has {expected[0]} x {expected[1]}; take both from the same release (for an "
+            "image that "
+            "its EXIF tag rotates, load it with color_type='color_ignore_orientation')"
+        )
+
+
+def _mmseg_table(results: Mapping[str, Any], image: np.ndarray) -> np.ndarray:
+    """Look-up table from the keys that mmseg's datasets give."""
+    space = results.get("label_space")
+    return label_table(
+        256 if image.dtype == np.uint8 else max(256, int(image.max()) + 1),
+        None if space is None else len(space),
+        zero_is_void=bool(results.get("reduce_zero_label", False)),
+        ignore_index=results.get("ignore_index", 255),
+        label_map=results.get("label_map"),
+    )
+
+
+def _write_segments(results: dict[str, Any], segments: Segments, scoring: bool) -> dict[str, Any]:
+    results["gt_seg_map"] = segments.id_map
+    results["gt_segment_labels"] = segments.labels
+    if scoring:
+        results["gt_segment_is_crowd"] = segments.is_crowd
+    _add_seg_field(results)
+    return results
+
+
+def _add_seg_field(results: dict[str, Any]) -> None:
+    # A new list: a data info that is not serialised would share its own with the next epoch.
+    results["seg_fields"] = [*(f for f in results.get("seg_fields", ()) if f != "gt_seg_map"), "gt_seg_map"]

@@ -1,0 +1,111 @@
+"""The end of every pipeline: tensors and a data sample."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData, PixelData
+
+from mmdataseg.datasets.annotation_files import VOID
+from mmdataseg.datasets.transforms.boxes import large_enough
+from mmdataseg.registry import TRANSFORMS
+
+META_KEYS = (
+    "source",
+    "sample_idx",
+    "img_path",
+    "img_id",
+    "ori_shape",
+    "img_shape",
+    "scale_factor",
+    "flip",
+    "flip_direction",
+)
+
+
+@TRANSFORMS.register_module()
+class PackInputs(BaseTransform):
+    """Pack image and targets, and drop the targets of which nothing is left.
+
+    What the data sample holds depends on what was loaded (H, W of the id map: the augmented image in training, the
+    original one where annotations are loaded after resizing; N rows):
+
+    - id map: ``gt_id_map`` `PixelData` (data (1, H, W) int32, -1 = void) and ``gt_instances`` (labels (N,) int64), row
+      i being id i;
+    - boxes: ``gt_instances`` (labels, bboxes (N, 4) float32 xyxy pixels);
+    - bitmaps: ``gt_instances`` (labels, bboxes, masks (N, H, W) bool) and ``gt_void`` `PixelData` (data (1, H, W)
+      bool);
+    - loaded for scoring: also ``gt_instances.is_crowd`` (N,) bool, with crowd regions among the rows; else they are
+      dropped.
+
+    Its metainfo has source, sample_idx, img_path, img_id, ori_shape, img_shape, scale_factor, flip and flip_direction.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Pack a sample.
+
+        Returns:
+            ``inputs``: (3, H, W) uint8 tensor; ``data_samples``: `DetDataSample`.
+        """
+        sample = DetDataSample()
+        if "gt_bboxes" in results:
+            self._pack_instances(sample, results)
+        elif "gt_seg_map" in results:
+            self._pack_id_map(sample, results)
+        sample.set_metainfo(_metainfo(results))
+        return {"inputs": _image_tensor(results["img"]), "data_samples": sample}
+
+    @staticmethod
+    def _pack_id_map(sample: DetDataSample, results: dict[str, Any]) -> None:
+        id_map, labels = results["gt_seg_map"], results["gt_segment_labels"]
+        keep = np.bincount(id_map.ravel() + 1, minlength=len(labels) + 1)[1:] > 0
+        if not keep.all():
+            new_row = np.full(len(labels) + 1, VOID, np.int32)  # the last entry is read by index -1: void stays void
+            new_row[:-1][keep] = np.arange(keep.sum(), dtype=np.int32)
+            id_map = new_row[id_map]
+        sample.gt_id_map = PixelData(data=torch.from_numpy(np.ascontiguousarray(id_map, np.int32))[None])
+        sample.gt_instances = InstanceData(labels=torch.from_numpy(labels[keep]))
+        if "gt_segment_is_crowd" in results:
+            sample.gt_instances.is_crowd = torch.from_numpy(results["gt_segment_is_crowd"][keep])
+
+    @staticmethod
+    def _pack_instances(sample: DetDataSample, results: dict[str, Any]) -> None:
+        boxes = results["gt_bboxes"].tensor.numpy()
+        masks = results["gt_masks"].masks if results.get("gt_masks") is not None else None
+        keep = large_enough(boxes) if masks is None else masks.any(axis=(1, 2))
+        scoring = "gt_segment_is_crowd" in results
+        if scoring:
+            keep[:] = True  # what is scored is what is annotated
+        elif "gt_ignore_flags" in results:
+            keep &= ~results["gt_ignore_flags"]
+        fields = {
+            "labels": torch.from_numpy(results["gt_bboxes_labels"][keep].astype(np.int64)),
+            "bboxes": torch.from_numpy(boxes[keep].astype(np.float32)),
+        }
+        if masks is not None:
+            fields["masks"] = torch.from_numpy(masks[keep].astype(bool))
+            sample.gt_void = PixelData(data=torch.from_numpy(results["gt_seg_map"] < 0)[None])
+        if scoring:
+            fields["is_crowd"] = torch.from_numpy(results["gt_segment_is_crowd"][keep])
+        sample.gt_instances = InstanceData(**fields)
+
+
+def _image_tensor(image: np.ndarray) -> torch.Tensor:
+    """(H, W, 3) of any number type -> (3, H, W) uint8, contiguous."""
+    if image.dtype != np.uint8:  # mmdet's PhotoMetricDistortion leaves floats
+        image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+def _metainfo(results: dict[str, Any]) -> dict[str, Any]:
+    """The keys of `META_KEYS` that are known, with the neutral value for what no transform did."""
+    neutral = {
+        "img_id": Path(results["img_path"]).stem if "img_path" in results else None,
+        "scale_factor": (1.0, 1.0),
+        "flip": False,
+        "flip_direction": None,
+    }
+    return {key: results.get(key, neutral.get(key)) for key in META_KEYS if key in results or key in neutral}
