@@ -1,8 +1,8 @@
 """What the build adds to setuptools: `.mim` in the wheel, and no `build/` in the source tree.
 
-OpenMMLab's tools look for configs and scripts in ``<package>/.mim``. The folder is made here, when a wheel is built, and
-is never kept in the source tree: there, mim searches the whole repository by file name and refuses a config it finds
-twice. For the same reason the build takes place outside the tree.
+OpenMMLab's tools look for configs and scripts in ``<package>/.mim``. The folder is made here, when a wheel is built,
+and is never kept in the source tree: there, mim searches the whole repository by file name and refuses a config that it
+finds twice. For the same reason the build takes place outside the tree.
 """
 
 import atexit

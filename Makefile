@@ -1,0 +1,40 @@
+# `make demo` and `make test` set up what they need, see requirements/setup_env.py. `make help` lists the targets.
+
+SETUP := python3 requirements/setup_env.py
+# expanded when a recipe runs, so after `setup` has made what it names
+PYTHON = $(shell $(SETUP) --which)
+
+DEMO := dataseg_toy_3ds
+DEMO_DIR := work_dirs/$(DEMO)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint coverage clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+setup:  ## make .venv with the pinned versions, or complete the active environment
+	@$(SETUP)
+
+demo: setup  ## draw the toy world, train on its three sources, test on its tasks, draw predictions
+	$(PYTHON) tools/make_toy.py data/toy
+	$(PYTHON) -m mmdataseg train $(DEMO).py --work-dir $(DEMO_DIR)
+	$(PYTHON) -m mmdataseg test $(DEMO).py --checkpoint "$$(cat $(DEMO_DIR)/last_checkpoint)" \
+		--work-dir $(DEMO_DIR) --show-dir $(DEMO_DIR)/pictures
+	@echo "pictures of the predictions: $(DEMO_DIR)/pictures"
+
+test: setup  ## the default tests, with branch coverage
+	$(PYTHON) -m pytest -q --cov --cov-report=term
+
+coverage: setup  ## the default tests; uncovered lines in htmlcov/index.html
+	$(PYTHON) -m pytest -q --cov --cov-report=term-missing --cov-report=html
+
+lint: setup  ## format, lint, types, spelling
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m codespell_lib
+
+clean:  ## remove caches and the stamps of set-up; keeps .venv, data and work_dirs
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov *.egg-info build dist .venv/mmdataseg-setup.json
+	find mmdataseg tools configs tests demo requirements -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,215 @@
+"""Set up what ``make demo`` and ``make test`` need; ``--which`` prints the Python they use.
+
+An active environment in which torch, torchvision and mmcv import and work is respected: only what it lacks is
+installed, and nothing in it changes its version. Otherwise ``.venv`` is made, with the pinned versions of the files
+beside this one. Both are done once; a stamp in the environment says for which pins.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+VENV = ROOT / ".venv"
+STAMP = "mmdataseg-setup.json"
+PYTHONS = ((3, 10), (3, 11), (3, 12))
+
+# one operator of each of the two: compiled for another torch, they import and then fail when called
+WORKS = """
+import torch, torchvision, mmcv
+from mmcv.ops import nms
+boxes, scores = torch.tensor([[0.0, 0.0, 2.0, 2.0]]), torch.tensor([1.0])
+torchvision.ops.nms(boxes, scores, 0.5)
+nms(boxes, scores, 0.5)
+"""
+PRESENT = (
+    "from importlib.util import find_spec as f; raise SystemExit(not all(map(f, ('torch', 'torchvision', 'mmcv'))))"
+)
+INSTALLED = """
+import json
+from importlib.metadata import distributions
+print(json.dumps({d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]}))
+"""
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--which", action="store_true", help="print the Python that make uses, install nothing")
+    args = parser.parse_args()
+    active = active_python()
+    if args.which:
+        print(active or VENV / "bin" / "python")
+    elif active:
+        set_up(active, own=False)
+    else:
+        if not (VENV / "bin" / "python").exists():
+            say(f"making {VENV}")
+            subprocess.run([base_python(), "-m", "venv", str(VENV)], check=True)
+        set_up(VENV / "bin" / "python", own=True)
+
+
+def active_python() -> Path | None:
+    """The Python of an active environment that is fit for use; None: there is none but perhaps our own ``.venv``."""
+    found = shutil.which("python") or shutil.which("python3")
+    if found is None:
+        return None
+    python = Path(found)
+    home = prefix(python)
+    if home == VENV or not succeeds(python, PRESENT):
+        return None
+    return python if stamped(home) or succeeds(python, WORKS) else None
+
+
+def set_up(python: Path, *, own: bool) -> None:
+    """Install what the environment of ``python`` lacks and this package, editable; nothing where that was done."""
+    home = prefix(python)
+    if stamped(home):
+        return
+    say(f"setting up {home}" + ("" if own else " (the active environment: nothing in it changes its version)"))
+    if own:
+        install_pins(python)
+    else:
+        install_missing(python)
+    pip(python, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+    if own and not succeeds(python, WORKS):
+        say("mmcv does not work with this torch (pip had kept one built for another); compiling it anew")
+        mmcv = pins("onedl")["onedl-mmcv"]
+        pip(python, "--force-reinstall", "--no-cache-dir", "--no-deps", "--no-build-isolation", mmcv)
+        subprocess.run([python, "-c", WORKS], check=True)
+    (home / STAMP).write_text(json.dumps(stamp_content()))
+    say("set-up is complete")
+
+
+def install_pins(python: Path) -> None:
+    """Bring our own environment to the pinned versions; pip leaves alone what has them already."""
+    limits = constraint_args("torch", "runtime")
+    pip(python, *limits, "--requirement", str(HERE / "torch.txt"))
+    have, mmcv = installed(python), pins("onedl")["onedl-mmcv"]
+    if "onedl-mmcv" not in have or "setuptools" not in have:
+        pip(python, "--requirement", str(HERE / "build.txt"))
+    if have.get("onedl-mmcv") != mmcv.partition("==")[2]:
+        say("compiling mmcv for this torch: about 10 minutes on 2 cores, and pip is silent meanwhile")
+        pip(python, *limits, "--no-build-isolation", mmcv)
+    files = [a for name in ("onedl", "runtime", "dev") for a in ("--requirement", str(HERE / f"{name}.txt"))]
+    pip(python, *constraint_args("torch"), *files)
+
+
+def install_missing(python: Path) -> None:
+    """Install what an active environment lacks, with everything that it has held at its version."""
+    have = installed(python)
+    family = "openmmlab" if "mmcv" in have else "onedl"
+    lacking = missing(have, family)
+    if not lacking:
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as frozen:
+        frozen.writelines(f"{name}==={version}\n" for name, version in have.items())
+        frozen.flush()
+        try:
+            pip(python, "--constraint", frozen.name, *lacking)
+        except subprocess.CalledProcessError:
+            sys.exit(
+                f"setup: cannot add {' '.join(lacking)} to {prefix(python)} without changing what it has. "
+                "Deactivate it, and make builds a .venv of its own; or install these by hand"
+            )
+
+
+def missing(have: dict[str, str], family: str) -> list[str]:
+    """Pinned requirements of which no version is installed."""
+    wanted = {**pins(family), **pins("runtime"), **pins("dev"), "setuptools": pins("build")["setuptools"]}
+    return [line for name, line in wanted.items() if name not in have]
+
+
+def pins(name: str) -> dict[str, str]:
+    """Normalised distribution name -> its line, of one file beside this one; of several lines for a name the first."""
+    found: dict[str, str] = {}
+    for line in (HERE / f"{name}.txt").read_text().splitlines():
+        text = line.partition("#")[0].strip()
+        match = re.match(r"[A-Za-z0-9._-]+", text)
+        if match:
+            found.setdefault(normalised(match.group()), text)
+    return found
+
+
+def normalised(name: str) -> str:
+    """'open_clip_torch' and 'open-clip-torch' are one distribution."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def installed(python: Path) -> dict[str, str]:
+    """Normalised name -> version of every distribution in the environment of ``python``."""
+    out = subprocess.run([python, "-c", INSTALLED], check=True, capture_output=True, text=True).stdout
+    return {normalised(name): version for name, version in json.loads(out).items()}
+
+
+def constraint_args(*names: str) -> list[str]:
+    """The files of pins as pip's arguments for versions to keep to."""
+    return [a for name in names for a in ("--constraint", str(HERE / f"{name}.txt"))]
+
+
+def base_python() -> str:
+    """A Python that ``.venv`` can be made from."""
+    if sys.version_info[:2] in PYTHONS:
+        return sys.executable
+    for major, minor in reversed(PYTHONS):
+        found = shutil.which(f"python{major}.{minor}")
+        if found:
+            return found
+    known = ", ".join(f"{a}.{b}" for a, b in PYTHONS)
+    sys.exit(f"setup: needs Python {known}; found {sys.version.split()[0]} only. Install one of them")
+
+
+def prefix(python: Path) -> Path:
+    """Root folder of the environment of ``python``."""
+    code = "import sys; print(sys.prefix)"
+    return Path(
+        subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    ).resolve()
+
+
+def stamp_content() -> dict[str, str]:
+    """What an environment was set up for: this source tree, these pins."""
+    digest = hashlib.sha256()
+    for path in sorted([*HERE.glob("*.txt"), ROOT / "setup.cfg"]):
+        digest.update(path.read_bytes())
+    return {"root": str(ROOT), "pins": digest.hexdigest()}
+
+
+def stamped(home: Path) -> bool:
+    """Whether this environment was set up for this source tree and these pins."""
+    try:
+        return json.loads((home / STAMP).read_text()) == stamp_content()
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def succeeds(python: Path, code: str) -> bool:
+    """Whether the code runs to its end."""
+    return subprocess.run([python, "-c", code], capture_output=True).returncode == 0
+
+
+def pip(python: Path, *args: str) -> None:
+    """Run pip install, passing on what it says less the long list of what is there already."""
+    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *args]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            if not line.startswith("Requirement already satisfied"):
+                print(line, end="", flush=True)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+
+
+def say(text: str) -> None:
+    """Tell the user, before pip's own output."""
+    print(f"setup: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
