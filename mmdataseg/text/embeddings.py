@@ -129,7 +129,7 @@ def save_embeddings(path: str | Path, embeddings: TextEmbeddings) -> Path:
         "classes": _dump(embeddings.classes),
         "prompts": _dump([(p.phrases, p.descriptions) for p in embeddings.prompts]),
         "sha256": embeddings.recipe,
-        "matrix_sha256": _matrix_sha256(matrix),
+        "matrix_sha256": matrix_sha256(matrix),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
@@ -215,6 +215,12 @@ def recipe_sha256(
     return hashlib.sha256(_dump(recipe).encode()).hexdigest()
 
 
+def matrix_sha256(matrix: Tensor) -> str:
+    """SHA-256 of the rows as they stand in a file, in float16."""
+    matrix = matrix.to(torch.float16)
+    return hashlib.sha256(matrix.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
+
+
 def _read(path: Path) -> TextEmbeddings:
     metadata = read_metadata(path)
     with safe_open(str(path), framework="pt") as file:
@@ -233,7 +239,7 @@ def _read(path: Path) -> TextEmbeddings:
     )
     for what, got, kept in (
         ("metadata", embeddings.recipe, metadata["sha256"]),
-        ("matrix", _matrix_sha256(matrix), metadata["matrix_sha256"]),
+        ("matrix", matrix_sha256(matrix), metadata["matrix_sha256"]),
     ):
         if got != kept:
             raise ValueError(
@@ -291,10 +297,6 @@ def _parse(metadata: dict[str, str], key: str) -> list[Any]:
 
 def _dump(value: Sequence[Any]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _matrix_sha256(matrix: Tensor) -> str:
-    return hashlib.sha256(matrix.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
 
 
 def _first(flags: Tensor) -> int:

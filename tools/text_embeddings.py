@@ -1,0 +1,261 @@
+"""Embed class names once, offline, for the classifiers of a model (Gu et al., 2023, section 3.3).
+
+    python tools/text_embeddings.py ade150 coco133 objects365
+    python tools/text_embeddings.py coco133 --pretrained path/to/open_clip_model.safetensors --quick-gelu
+    python tools/text_embeddings.py --names "red car" dog --vocabulary garage
+    python tools/text_embeddings.py my_classes.json --templates single
+    python tools/text_embeddings.py ade150 --import-npy rows.npy --encoder-name "CLIP ViT-B/16" --templates single
+
+What goes into a file of classes, and how weights get to a machine without a network: docs/text_embeddings.md.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mmdataseg.text.embeddings import TextEmbeddings, matrix_sha256, read_metadata, recipe_sha256, save_embeddings
+from mmdataseg.text.encoding import TextEncoder, embed_classes, import_matrix
+from mmdataseg.text.hashing import HashingEncoder
+from mmdataseg.text.open_clip import OpenClipEncoder
+from mmdataseg.text.prompts import ClassPrompt, add_synonyms, default_prompts, read_class_file, read_synonyms
+from mmdataseg.text.templates import get_templates, known_template_sets
+from mmdataseg.text.vocabularies import get_label_space, known_label_spaces
+
+# The paper says that prompts are ensembled, not which: ViLD's, by one of the same authors [O].
+DEFAULT_TEMPLATES = "vild63"
+
+
+class Vocabulary(NamedTuple):
+    """Classes to embed; ``is_stated``: the user said what to embed for them."""
+
+    name: str
+    classes: tuple[str, ...]
+    prompts: tuple[ClassPrompt, ...]
+    is_stated: bool
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the files that are asked for, and say so.
+
+    Args:
+        argv: Command line; None: the process's.
+
+    Raises:
+        SystemExit: The user's mistake, said on stderr.
+    """
+    args = parse_args(argv)
+    try:
+        vocabularies = read_vocabularies(args)
+        if args.import_npy:
+            write_imported(args, vocabularies)
+        else:
+            write_encoded(args, vocabularies)
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"error: {error}")
+
+
+def write_encoded(args: argparse.Namespace, vocabularies: Sequence[Vocabulary]) -> None:
+    """Encode each vocabulary whose file is not up to date."""
+    encoder: TextEncoder
+    if args.encoder == "hashing":
+        encoder, tag, usual = HashingEncoder(dim=args.dim), "hashing", "name"
+    else:
+        encoder = OpenClipEncoder(
+            model=args.model, pretrained=args.pretrained, quick_gelu=args.quick_gelu, device=args.device
+        )
+        weights = Path(args.pretrained).stem if encoder.is_file else args.pretrained
+        tag, usual = f"{args.model}_{weights}", DEFAULT_TEMPLATES
+    templates = get_templates(args.templates or [usual])
+    if args.templates and args.templates != [usual]:
+        tag += "_" + "-".join(t if t in known_template_sets() else "custom" for t in args.templates)
+    for vocabulary in vocabularies:
+        path = out_path(args, vocabulary.name, tag)
+        recipe = recipe_sha256(
+            vocabulary=vocabulary.name,
+            encoder=encoder.name,
+            templates=templates,
+            classes=vocabulary.classes,
+            prompts=vocabulary.prompts,
+            dim=encoder.dim,
+        )
+        if is_up_to_date(path, recipe):
+            continue
+        refuse_to_overwrite(path, force=args.force)
+        warn_of_twins(vocabulary)
+        print(f"{vocabulary.name}: {len(vocabulary.classes)} classes, {len(templates)} templates, {encoder.name}")
+        embeddings = embed_classes(
+            encoder,
+            vocabulary.classes,
+            vocabulary=vocabulary.name,
+            templates=templates,
+            prompts=vocabulary.prompts,
+            batch_size=args.batch_size,
+            progress=True,
+        )
+        write(path, embeddings)
+
+
+def write_imported(args: argparse.Namespace, vocabularies: Sequence[Vocabulary]) -> None:
+    """Take over a matrix that another program made."""
+    if len(vocabularies) != 1:
+        raise ValueError(
+            f"--import-npy takes one vocabulary, got {len(vocabularies)}: {[v.name for v in vocabularies]}"
+        )
+    if not args.encoder_name or not args.templates:
+        raise ValueError(
+            "--import-npy needs --encoder-name and --templates: what made the rows, and from which sentences"
+        )
+    (vocabulary,) = vocabularies
+    embeddings = import_matrix(
+        args.import_npy,
+        vocabulary.classes,
+        encoder=args.encoder_name,
+        vocabulary=vocabulary.name,
+        templates=get_templates(args.templates),
+        prompts=vocabulary.prompts if vocabulary.is_stated else (),
+    )
+    path = out_path(args, vocabulary.name, args.encoder_name)
+    if is_up_to_date(path, embeddings.recipe, matrix_sha256(embeddings.matrix)):
+        return
+    refuse_to_overwrite(path, force=args.force)
+    write(path, embeddings)
+
+
+def read_vocabularies(args: argparse.Namespace) -> list[Vocabulary]:
+    """The vocabularies of the command line: known ones, files, and one of its own words."""
+    vocabularies = []
+    for name in args.vocabularies:
+        if Path(name).suffix in (".txt", ".json"):
+            classes, prompts = read_class_file(name)
+            vocabularies.append(Vocabulary(args.vocabulary or Path(name).stem, classes, prompts, True))
+        else:
+            classes = get_label_space(name).classes
+            vocabularies.append(Vocabulary(name, classes, default_prompts(classes), False))
+    if args.names:
+        classes = tuple(name.strip() for name in args.names)
+        twice = sorted({name for name in classes if classes.count(name) > 1})
+        if twice:
+            raise ValueError(f"--names: class {twice[0]!r} stands twice")
+        vocabularies.append(Vocabulary(args.vocabulary or "custom", classes, default_prompts(classes), True))
+    if not vocabularies:
+        raise ValueError(
+            f"expected a vocabulary: one of {list(known_label_spaces())}, a .txt or .json file, or --names"
+        )
+    names = [v.name for v in vocabularies]
+    if len(set(names)) < len(names):
+        raise ValueError(f"expected vocabularies of different names, got {names}; call this program for each of them")
+    if args.synonyms:
+        vocabularies = with_synonyms(args.synonyms, vocabularies)
+    return vocabularies
+
+
+def with_synonyms(path: Path, vocabularies: Sequence[Vocabulary]) -> list[Vocabulary]:
+    """Add the synonyms of a file to the vocabularies; each of its classes must be in one of them at least."""
+    synonyms = read_synonyms(path)
+    known = {name for v in vocabularies for name in v.classes}
+    unknown = sorted(set(synonyms) - known)
+    if unknown:
+        raise ValueError(f"{path}: {unknown[0]!r} is not a class of {[v.name for v in vocabularies]}")
+    return [
+        v._replace(
+            prompts=add_synonyms(v.classes, v.prompts, {n: s for n, s in synonyms.items() if n in v.classes}),
+            is_stated=True,
+        )
+        for v in vocabularies
+    ]
+
+
+def out_path(args: argparse.Namespace, vocabulary: str, tag: str) -> Path:
+    """Where a vocabulary's file goes: where the user says, else a name of vocabulary and encoder."""
+    if args.out.suffix == ".safetensors":
+        if len(args.vocabularies) + bool(args.names) > 1:
+            raise ValueError(f"--out {args.out} is one file and there are several vocabularies; give a folder")
+        return args.out
+    return args.out / (re.sub(r"[^a-z0-9_-]+", "-", f"{vocabulary}_{tag}".lower()) + ".safetensors")
+
+
+def is_up_to_date(path: Path, recipe: str, matrix: str | None = None) -> bool:
+    """Whether the file holds what would be written; says so if it does."""
+    if not path.is_file():
+        return False
+    try:
+        metadata = read_metadata(path)
+    except ValueError:
+        return False
+    if metadata["sha256"] != recipe or matrix not in (None, metadata["matrix_sha256"]):
+        return False
+    print(f"{path}: up to date, nothing to do")
+    return True
+
+
+def refuse_to_overwrite(path: Path, *, force: bool) -> None:
+    """A file of another recipe may be in use by a running training."""
+    if path.exists() and not force:
+        raise ValueError(
+            f"{path} exists and was made from something else; give --force to replace it, or another --out"
+        )
+
+
+def warn_of_twins(vocabulary: Vocabulary) -> None:
+    """Two classes that are embedded alike cannot be told apart."""
+    first: dict[ClassPrompt, str] = {}
+    for name, prompt in zip(vocabulary.classes, vocabulary.prompts, strict=True):
+        if prompt in first:
+            print(
+                f"warning: {vocabulary.name}: classes {first[prompt]!r} and {name!r} are both embedded as "
+                f"{list(prompt.phrases)}; tell them apart with --synonyms",
+                file=sys.stderr,
+            )
+        first.setdefault(prompt, name)
+
+
+def write(path: Path, embeddings: TextEmbeddings) -> None:
+    """Write the file and say what is in it."""
+    save_embeddings(path, embeddings)
+    print(f"{path}: {len(embeddings.classes)} classes x {embeddings.dim}, {embeddings.encoder}")
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_argument_group("what to embed")
+    what.add_argument(
+        "vocabularies", nargs="*", metavar="VOCABULARY", help=f".txt or .json, or of {', '.join(known_label_spaces())}"
+    )
+    what.add_argument("--names", nargs="+", metavar="NAME", help="class names")
+    what.add_argument("--vocabulary", help="what to call the label space of --names or of a file (default: its name)")
+    what.add_argument("--synonyms", type=Path, metavar="JSON", help="further phrases and descriptions of some classes")
+    what.add_argument(
+        "--templates",
+        nargs="+",
+        metavar="SET",
+        help=f"of {', '.join(known_template_sets())}, or templates with {{}} in them (default: {DEFAULT_TEMPLATES}; "
+        "hashing: name)",
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument("--encoder", choices=["open_clip", "hashing"], default="open_clip", help="hashing is a stand-in")
+    how.add_argument("--model", default="ViT-L-14", help="open_clip's name of the architecture (default: %(default)s)")
+    how.add_argument("--pretrained", default="openai", metavar="TAG|PATH", help="weights (default: %(default)s)")
+    how.add_argument(
+        "--quick-gelu",
+        action=argparse.BooleanOptionalAction,
+        help="the weights of a PATH were trained with QuickGELU, as OpenAI's (default: if 'openai' is in the path)",
+    )
+    how.add_argument("--device", help="default: a GPU if there is one")
+    how.add_argument("--batch-size", type=int, default=256, help="texts at a time (default: %(default)s)")
+    how.add_argument("--dim", type=int, default=512, help="of --encoder hashing (default: %(default)s)")
+    how.add_argument("--import-npy", type=Path, metavar="NPY", help="take over these rows, encode nothing")
+    how.add_argument("--encoder-name", help="what made the rows of --import-npy, e.g. 'CLIP ViT-B/16'")
+    where = parser.add_argument_group("where to")
+    where.add_argument(
+        "--out", type=Path, default=Path("data/embeddings"), help=".safetensors file, or folder (default: %(default)s)"
+    )
+    where.add_argument("--force", action="store_true", help="replace a file that was made from something else")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    main()
