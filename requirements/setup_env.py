@@ -81,7 +81,7 @@ def set_up(python: Path, *, own: bool) -> None:
     pip(python, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     if own and not succeeds(python, WORKS):
         say("mmcv does not work with this torch (pip had kept one built for another); compiling it anew")
-        mmcv = pins("onedl")["onedl-mmcv"]
+        (mmcv,) = pins("onedl")["onedl-mmcv"]
         pip(python, "--force-reinstall", "--no-cache-dir", "--no-deps", "--no-build-isolation", mmcv)
         subprocess.run([python, "-c", WORKS], check=True)
     (home / STAMP).write_text(json.dumps(stamp_content()))
@@ -92,7 +92,7 @@ def install_pins(python: Path) -> None:
     """Bring our own environment to the pinned versions; pip leaves alone what has them already."""
     limits = constraint_args("torch", "runtime")
     pip(python, *limits, "--requirement", str(HERE / "torch.txt"))
-    have, mmcv = installed(python), pins("onedl")["onedl-mmcv"]
+    have, (mmcv,) = installed(python), pins("onedl")["onedl-mmcv"]
     if "onedl-mmcv" not in have or "setuptools" not in have:
         pip(python, "--requirement", str(HERE / "build.txt"))
     if have.get("onedl-mmcv") != mmcv.partition("==")[2]:
@@ -123,18 +123,19 @@ def install_missing(python: Path) -> None:
 
 def missing(have: dict[str, str], family: str) -> list[str]:
     """Pinned requirements of which no version is installed."""
-    wanted = {**pins(family), **pins("runtime"), **pins("dev"), "setuptools": pins("build")["setuptools"]}
-    return [line for name, line in wanted.items() if name not in have]
+    build = {name: pins("build")[name] for name in ("setuptools", "wheel")}
+    wanted = {**build, **pins(family), **pins("runtime"), **pins("dev")}
+    return [line for name, lines in wanted.items() if name not in have for line in lines]
 
 
-def pins(name: str) -> dict[str, str]:
-    """Normalised distribution name -> its line, of one file beside this one; of several lines for a name the first."""
-    found: dict[str, str] = {}
+def pins(name: str) -> dict[str, list[str]]:
+    """Normalised distribution name -> its lines in a file here; several where the version depends on Python's."""
+    found: dict[str, list[str]] = {}
     for line in (HERE / f"{name}.txt").read_text().splitlines():
         text = line.partition("#")[0].strip()
         match = re.match(r"[A-Za-z0-9._-]+", text)
         if match:
-            found.setdefault(normalised(match.group()), text)
+            found.setdefault(normalised(match.group()), []).append(text)
     return found
 
 
