@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.evaluator.metric import _to_cpu
 from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 
@@ -231,9 +232,9 @@ def _meta_of(source: Source) -> dict[str, Any]:
 
 
 def _results_of(metric: BaseMetric, sample: dict) -> list[Any]:
-    """What a metric keeps of one sample, taken out of its own list."""
+    """What a metric keeps of one sample, taken out of its own list and, as `BaseMetric` does, off the device."""
     metric.process(None, [sample])
-    results = list(metric.results)
+    results = _to_cpu(list(metric.results))
     metric.results.clear()
     return results
 

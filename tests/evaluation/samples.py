@@ -38,7 +38,7 @@ def semantic(ids, labels, predicted, **metainfo):
 
 def instances(masks, labels, scores=None, **metainfo):
     """A sample with detections: masks (N, H, W)."""
-    masks = torch.as_tensor(masks).bool()
+    masks = torch.stack([torch.as_tensor(mask) for mask in masks]).bool() if len(masks) else masks
     sample = DetDataSample(metainfo=dict(ori_shape=tuple(masks.shape[-2:])) | metainfo)
     num = len(labels)
     sample.pred_instances = InstanceData(

@@ -1,9 +1,10 @@
 import pytest
 import torch
 from mmengine.registry import METRICS
-from .samples import CLASSES, META, id_map, panoptic, score, semantic
 
 from mmdataseg.evaluation.panoptic_quality import PanopticQualityMetric, draw_labels
+
+from .samples import CLASSES, META, id_map, panoptic, score, semantic
 
 # dog 0 | dog 1 | sky 3; one dog found (3 of 4 pixels), the other called a cat, sky found
 GT, LABELS = [[0, 0, 0, 0, 1, 1, 2, 2, -1]], [0, 0, 3]

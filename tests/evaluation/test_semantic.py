@@ -1,9 +1,10 @@
 import pytest
 import torch
 from mmseg.evaluation import IoUMetric
-from .samples import CLASSES, META, panoptic, score, semantic
 
 from mmdataseg.evaluation.semantic import SemanticMetric
+
+from .samples import CLASSES, META, panoptic, score, semantic
 
 
 def test_a_hand_worked_image():

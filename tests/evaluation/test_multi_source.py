@@ -1,0 +1,238 @@
+import logging
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import EVALUATOR, METRICS
+from torch import distributed
+
+from mmdataseg.evaluation.multi_source import MultiSourceEvaluator, Score, format_table
+
+from .samples import CLASSES, LABEL_SPACE, panoptic, semantic
+
+OTHER_SPACE = dict(name="two", classes=("road", "car"), is_thing=(False, True))
+
+
+@METRICS.register_module(force=True)
+class OrderMetric(BaseMetric):
+    """Reports which samples it was given and in which order; two results a sample."""
+
+    default_prefix = ""
+
+    def process(self, data_batch, data_samples):
+        assert data_batch is None
+        self.results += [sample["sample_idx"] for sample in data_samples for _ in range(2)]
+
+    def compute_metrics(self, results):
+        order = sum(index * 10**place for place, index in enumerate(reversed(results[::2])))
+        return dict(order=float(order), classes=float(len(self.dataset_meta["classes"])), results=float(len(results)))
+
+
+def source(name, metrics, *, task="panoptic", label_space=LABEL_SPACE):
+    return dict(name=name, task=task, label_space=label_space, test=dict(type="Any"), metrics=metrics)
+
+
+def sources():
+    return [
+        source("pets", [dict(type="mmdataseg.PanopticQualityMetric", chance=2), dict(type="OrderMetric")]),
+        source("roads", [dict(type="mmdataseg.SemanticMetric")], task="semantic", label_space=OTHER_SPACE),
+    ]
+
+
+def pets(index):
+    """Of 4 pixels of a dog, ``index`` are missed: IoU 1, 0.75, then no match."""
+    row = [0] * index + [1000] * (4 - index)
+    return panoptic([[0] * 4], [0], [row], source="pets", sample_idx=index)
+
+
+def roads(index, right):
+    return semantic([[0, 1]], [0, 1], [[0, 1] if right else [1, 0]], source="roads", sample_idx=index)
+
+
+SAMPLES = [pets(0), pets(1), roads(2, True), pets(3), roads(4, False)]
+# pets: ious 1, 0.75, and one IoU of 0.25: missed and a false alarm; roads: half of the pixels right
+EXPECTED = {
+    "pets/PQ": 100 * 1.75 / 3,
+    "pets/SQ": 100 * 1.75 / 2,
+    "pets/RQ": 100 * 2 / 3,
+    "pets/order": 13.0,
+    "pets/classes": 4.0,
+    "pets/results": 6.0,
+    "roads/mIoU": 100 / 3,
+    "roads/mAcc": 50.0,
+    "roads/aAcc": 50.0,
+}
+
+
+def check(values):
+    assert {key: values[key] for key in EXPECTED} == pytest.approx(EXPECTED)
+    assert {key.split("/")[0] for key in values} == {"pets", "roads"}
+
+
+def test_samples_of_mixed_batches_reach_the_metrics_of_their_source_only():
+    evaluator = MultiSourceEvaluator(metrics=sources())
+    evaluator.process(data_samples=SAMPLES[3:], data_batch=dict(inputs=[]))
+    evaluator.process(data_samples=[SAMPLES[2].to_dict(), *SAMPLES[:2]])
+    check(evaluator.evaluate(5))
+
+
+def test_an_evaluation_forgets_the_one_before():
+    evaluator = MultiSourceEvaluator(metrics=sources())
+    evaluator.process([pets(3), roads(4, True)])
+    assert evaluator.evaluate(2)["pets/PQ"] == 0
+    evaluator.process(SAMPLES)
+    check(evaluator.evaluate(5))
+
+
+def test_a_sample_that_comes_twice_counts_once():
+    evaluator = MultiSourceEvaluator(metrics=sources())
+    evaluator.process([*SAMPLES, SAMPLES[0], SAMPLES[4]])
+    check(evaluator.evaluate(5))
+
+
+def test_mmengines_offline_evaluation():
+    check(MultiSourceEvaluator(metrics=sources()).offline_evaluate([s.to_dict() for s in SAMPLES], chunk_size=2))
+
+
+def test_the_runner_builds_it_from_a_config_with_the_key_metrics():
+    config = dict(type="mmdataseg.MultiSourceEvaluator", metrics=sources())
+    evaluator = EVALUATOR.build(config)
+    assert [s.name for s in evaluator.sources] == ["pets", "roads"]
+    assert config["metrics"] == sources()
+
+
+def test_each_metric_knows_its_source_and_the_loop_cannot_change_that():
+    evaluator = MultiSourceEvaluator(metrics=sources())
+    evaluator.dataset_meta = dict(classes=("from", "the", "loop"))
+    assert evaluator.dataset_meta == dict(classes=("from", "the", "loop"))
+    assert evaluator.metrics[0].dataset_meta == dict(
+        source="pets",
+        classes=CLASSES,
+        is_thing=(True, True, False, False),
+        thing_classes=("dog", "cat"),
+        stuff_classes=("grass", "sky"),
+    )
+    assert evaluator.metrics[-1].dataset_meta["classes"] == ("road", "car")
+
+
+SHARES = [
+    [[0, 2, 4], [1, 3, 0]],  # as DefaultSampler deals 5 samples to 2 ranks: the sixth repeats the first
+    [[2, 4, 2], [3, 1, 0]],  # a rank with no sample of one source
+]
+
+
+def run_rank(rank, folder):
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    evaluator = MultiSourceEvaluator(metrics=sources())
+    values = []
+    for share in SHARES:
+        evaluator.process([SAMPLES[index] for index in share[rank]])
+        values.append(evaluator.evaluate(5))
+    torch.save(values, Path(folder) / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_two_ranks_with_padding_score_as_one(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))  # the new processes import this file by its name
+    torch.multiprocessing.spawn(run_rank, args=(str(tmp_path),), nprocs=2)
+    alone = MultiSourceEvaluator(metrics=sources())
+    alone.process(SAMPLES)
+    expected = alone.evaluate(5)
+    check(expected)
+    for rank in range(2):
+        for values in torch.load(tmp_path / f"{rank}.pt"):
+            assert values == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
+
+
+@pytest.fixture
+def log(monkeypatch):
+    lines = []
+
+    def record(message, logger=None, level=logging.INFO):
+        assert logger == "current"
+        lines.append((level, message))
+
+    monkeypatch.setattr("mmdataseg.evaluation.multi_source.print_log", record)
+    return lines
+
+
+def test_the_table_comes_once_and_is_aligned(log):
+    evaluator = MultiSourceEvaluator(metrics=sources())
+    evaluator.process(SAMPLES)
+    values = evaluator.evaluate(5)
+    assert [level for level, _ in log] == [logging.INFO]
+    head, rule, *rows = log[0][1].splitlines()[1:]
+    assert [cell.strip() for cell in head.split("|")] == ["source", "task", "images", "metric", "value", "baseline"]
+    assert set(rule) == {"-", "+"}
+    assert {len(line) for line in (rule, *rows)} == {len(head)}
+    cells = [[cell.strip() for cell in row.split("|")] for row in rows]
+    assert cells[0] == ["pets", "panoptic", "3", "PQ", "58.33", f"{values['pets/PQ_chance']:.2f} (chance)"]
+    assert cells[1][:5] == ["", "", "", "SQ", "87.50"]
+    assert "PQ_chance" not in log[0][1]
+    assert ["roads", "semantic", "2", "mIoU", "33.33", ""] in cells
+
+
+def test_a_table_without_baselines_has_no_column_for_them():
+    table = format_table([Score("a", "panoptic", 3, "PQ", 5.126), Score("b", "semantic", 12, "mIoU", math.nan)])
+    assert table.splitlines() == [
+        "source | task     | images | metric | value",
+        "-------+----------+--------+--------+------",
+        "a      | panoptic |      3 | PQ     |  5.13",
+        "b      | semantic |     12 | mIoU   |     -",
+    ]
+
+
+def test_a_source_without_a_tested_image_is_named(log):
+    evaluator = MultiSourceEvaluator(metrics=sources())
+    evaluator.process([pets(0)])
+    values = evaluator.evaluate(5)
+    assert not any(key.startswith("roads/") for key in values)
+    warnings = [message for level, message in log if level == logging.WARNING]
+    assert warnings == [
+        "source 'roads': no image was tested, it has no scores",
+        "tested 1 different samples, the test set has 5",
+    ]
+    assert "not tested" in log[-1][1]
+
+
+def test_bad_samples():
+    evaluator = MultiSourceEvaluator(metrics=sources())
+    stranger = panoptic([[0]], [0], [[1000]], source="cars", sample_idx=0, img_path="x.jpg")
+    with pytest.raises(ValueError, match=r"sample x\.jpg is of source 'cars', the evaluator has \['pets', 'roads'\]"):
+        evaluator.process([stranger])
+    with pytest.raises(ValueError, match=r"source 'pets', y\.jpg: no 'sample_idx'"):
+        evaluator.process([panoptic([[0]], [0], [[1000]], source="pets", img_path="y.jpg")])
+
+
+def test_bad_sources():
+    quality = dict(type="mmdataseg.PanopticQualityMetric")
+    with pytest.raises(ValueError, match="'pets' stands 2 times"):
+        MultiSourceEvaluator(metrics=[source("pets", [quality]), source("pets", [quality])])
+    with pytest.raises(ValueError, match="source 'pets' is tested and names no metric"):
+        MultiSourceEvaluator(metrics=[source("pets", [])])
+    with pytest.raises(ValueError, match="source 'pets': two PanopticQualityMetric would report under the same names"):
+        MultiSourceEvaluator(metrics=[source("pets", [quality, quality])])
+    with pytest.raises(TypeError, match="unexpected keyword argument 'chanse'"):
+        MultiSourceEvaluator(metrics=[source("pets", [quality | dict(chanse=1)])])
+
+
+def test_a_prefix_tells_two_metrics_of_one_class_apart():
+    quality = dict(type="mmdataseg.PanopticQualityMetric")
+    evaluator = MultiSourceEvaluator(metrics=[source("pets", [quality, quality | dict(prefix="again")])])
+    evaluator.process([pets(0)])
+    values = evaluator.evaluate(1)
+    assert values["pets/PQ"] == values["pets/again/PQ"] == 100
+
+
+def test_names_that_collide_are_refused():
+    @METRICS.register_module(force=True)
+    class SameNameMetric(OrderMetric):
+        pass
+
+    evaluator = MultiSourceEvaluator(metrics=[source("pets", [dict(type="OrderMetric"), dict(type="SameNameMetric")])])
+    evaluator.process([pets(0)])
+    with pytest.raises(ValueError, match="source 'pets': two metrics report 'order'"):
+        evaluator.evaluate(1)
