@@ -1,0 +1,262 @@
+"""A run that is stopped and resumed is the run that was never stopped: samples, augmentation, weights."""
+
+import random
+import time
+from types import SimpleNamespace
+
+import mmengine.runner.loops
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import BaseDataset
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from torch import nn
+
+from mmdataseg.datasets import MultiSourceDataset, RatioBatchSampler
+from mmdataseg.engine import ResumableTrainLoop
+from mmdataseg.engine.loops import _seed_generators
+from mmdataseg.registry import DATASETS, TRANSFORMS
+
+SPACE = {"name": "one", "classes": ["cat"], "is_thing": [True]}
+MAX_ITERS = 11
+STOP = 6
+
+
+@TRANSFORMS.register_module(force=True)
+class MakeNoisyInputs:
+    """Turn a sample's number into a tensor with noise from each generator a transform may draw from."""
+
+    def __call__(self, results):
+        noise = torch.tensor([random.random(), np.random.rand(), torch.rand(()).item()])
+        return {"inputs": results["number"] / 50 + noise, "sources": results["source"], "numbers": results["number"]}
+
+
+@DATASETS.register_module(force=True)
+class NoisyNumbers(BaseDataset):
+    """Samples that are a number."""
+
+    def __init__(self, *, size, metainfo=None, pipeline=()):
+        self.size = size
+        super().__init__(metainfo=metainfo, pipeline=list(pipeline))
+
+    def load_data_list(self):
+        return [{"number": i} for i in range(self.size)]
+
+
+class TinyModel(BaseModel):
+    """A linear model that draws random points in its loss, as the mask losses do."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, inputs, sources, numbers, mode="tensor"):  # noqa: ARG002
+        out = self.linear(torch.stack(inputs))
+        return {"loss": (out * torch.rand_like(out)).square().mean()}
+
+
+class Record(Hook):
+    """Note what each iteration was trained on; stop early or draw from the generators, as validation may, if told."""
+
+    def __init__(self, stop=None, start=None, disturb=False):
+        self.batches = {}
+        self.stop = stop
+        self.start = start
+        self.disturb = disturb
+
+    def before_run(self, runner):
+        if self.start is not None:
+            runner.train_loop._iter = self.start
+
+    def after_train_iter(self, runner, batch_idx, data_batch, outputs):  # noqa: ARG002
+        inputs = torch.stack(data_batch["inputs"]).tolist()
+        self.batches[batch_idx] = (data_batch["sources"][0], tuple(map(int, data_batch["numbers"])), inputs)
+        if self.disturb:
+            torch.rand(3)
+            np.random.rand(3)
+        if batch_idx + 1 == self.stop:
+            runner.train_loop.stop_training = True
+
+
+@pytest.fixture(autouse=True)
+def _restore_default_scope():
+    """A Runner leaves its default scope behind for the whole process."""
+    before = DefaultScope._instance_dict.copy()
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
+
+
+def make_runner(work_dir, hook, *, seed=5, num_workers=0, max_iters=MAX_ITERS, resume=False, sizes=(13, 20), **loader):
+    pipeline = [{"type": "mmdataseg.MakeNoisyInputs"}]
+    sources = [
+        {
+            "name": f"s{size}",
+            "task": "instance",
+            "label_space": SPACE,
+            "train": {"type": "mmdataseg.NoisyNumbers", "size": size, "pipeline": pipeline},
+        }
+        for size in sizes
+    ]
+    torch.manual_seed(0)  # so that all runs start from the same weights, whatever their seed
+    return Runner(
+        model=TinyModel(),
+        work_dir=str(work_dir),
+        experiment_name=f"{work_dir.name}_{time.monotonic_ns()}",
+        train_dataloader={
+            "batch_size": 4,
+            "num_workers": num_workers,
+            "sampler": {"type": "DefaultSampler", "shuffle": False},
+            "batch_sampler": {"type": "mmdataseg.RatioBatchSampler", "ratios": [1, 2]},
+            "dataset": {"type": "mmdataseg.MultiSourceDataset", "sources": sources, "split": "train"},
+            **loader,
+        },
+        train_cfg={"type": "mmdataseg.ResumableTrainLoop", "max_iters": max_iters},
+        optim_wrapper={"optimizer": {"type": "AdamW", "lr": 0.05}},
+        param_scheduler={"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "end": 8},
+        default_hooks={"checkpoint": {"type": "CheckpointHook", "interval": STOP, "by_epoch": False}},
+        custom_hooks=[hook],
+        randomness={"seed": seed},
+        resume=resume,
+        log_level="WARNING",
+    )
+
+
+def train(work_dir, hook, **kwargs):
+    runner = make_runner(work_dir, hook, **kwargs)
+    runner.train()
+    return runner, [p.detach().clone() for p in runner.model.parameters()]
+
+
+def assert_same_run(left, right):
+    (record, weights), (other, other_weights) = left, right
+    assert record == other
+    for a, b in zip(weights, other_weights, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("num_workers", "kwargs"), [(0, {}), (2, {}), (2, {"persistent_workers": True})], ids=["0", "2", "2-persistent"]
+)
+def test_resumed_run_equals_one_that_was_never_stopped(tmp_path, num_workers, kwargs):
+    whole, first, second = Record(disturb=True), Record(stop=STOP), Record()
+    _, expected = train(tmp_path / "whole", whole)
+    train(tmp_path / "parts", first, num_workers=num_workers, **kwargs)
+    assert sorted(first.batches) == list(range(STOP))
+    runner, weights = train(tmp_path / "parts", second, num_workers=num_workers, resume=True, **kwargs)
+    assert runner.iter == MAX_ITERS
+    assert sorted(second.batches) == list(range(STOP, MAX_ITERS))
+    assert_same_run((first.batches | second.batches, weights), (whole.batches, expected))
+
+
+def test_batches_are_those_of_the_sampler(tmp_path):
+    record = Record()
+    runner, _ = train(tmp_path, record)
+    sampler = runner.train_dataloader.batch_sampler
+    assert isinstance(runner.train_loop, ResumableTrainLoop)
+    for t in range(MAX_ITERS):
+        source, _, indices = sampler.global_batch(t)
+        assert record.batches[t][:2] == (["s13", "s20"][source], tuple(indices.tolist()))
+
+
+def test_seed_changes_the_run(tmp_path):
+    records = [Record(), Record()]
+    weights = [train(tmp_path / str(i), record, seed=i)[1] for i, record in enumerate(records)]
+    assert records[0].batches != records[1].batches
+    assert not torch.equal(weights[0][0], weights[1][0])
+
+
+def test_run_without_a_configured_seed_resumes_with_the_seed_it_drew(tmp_path):
+    first, second, whole = Record(stop=STOP), Record(), Record()
+    runner, _ = train(tmp_path / "parts", first, seed=None)
+    seed = runner.train_dataloader.batch_sampler.seed
+    runner, weights = train(tmp_path / "parts", second, seed=None, resume=True)
+    assert runner.train_dataloader.batch_sampler.seed == seed
+    _, expected = train(tmp_path / "whole", whole, seed=runner.seed)
+    assert_same_run((first.batches | second.batches, weights), (whole.batches, expected))
+
+
+def test_resuming_at_a_million_loads_only_what_it_trains_on(tmp_path, monkeypatch):
+    loaded = []
+    load = MultiSourceDataset.__getitem__
+    monkeypatch.setattr(MultiSourceDataset, "__getitem__", lambda self, idx: loaded.append(idx) or load(self, idx))
+    record = Record(start=1_000_000)
+    start = time.perf_counter()
+    runner, _ = train(tmp_path, record, max_iters=1_000_003, sizes=(13, 200_000))
+    assert time.perf_counter() - start < 20
+    assert sorted(record.batches) == [1_000_000, 1_000_001, 1_000_002]
+    assert len(loaded) == 3 * 4
+    sampler = runner.train_dataloader.batch_sampler
+    assert record.batches[1_000_002][1] == tuple(sampler.global_batch(1_000_002)[2].tolist())
+
+
+def test_iterator_that_mmengine_starts_in_its_constructor_is_let_go(tmp_path, monkeypatch):
+    """As mmengine 0.10.7 does: its workers have fetched the first batches before the run knows where it resumes."""
+    expected, first, second = Record(), Record(stop=STOP), Record()
+    train(tmp_path / "whole", expected)
+    iterator = mmengine.runner.loops._InfiniteDataloaderIterator
+    build = iterator.__init__
+
+    def build_eagerly(self, dataloader):
+        build(self, dataloader)
+        self._iterator = iter(dataloader)
+        next(self._iterator)
+
+    monkeypatch.setattr(iterator, "__init__", build_eagerly)
+    train(tmp_path / "parts", first, num_workers=2)
+    train(tmp_path / "parts", second, num_workers=2, resume=True)
+    assert first.batches | second.batches == expected.batches
+
+
+def test_one_iterator_serves_a_run_of_several_passes(tmp_path, monkeypatch):
+    started = []
+    iterate = RatioBatchSampler.__iter__
+    monkeypatch.setattr(RatioBatchSampler, "__iter__", lambda self: started.append(self) or iterate(self))
+    runner, _ = train(tmp_path, Record(), max_iters=30)
+    assert len(runner.train_dataloader) == 12
+    assert len(started) == 1
+
+
+def test_generators_depend_on_seed_iteration_and_rank():
+    drawn = []
+    for where in [(1, 2, 0), (1, 2, 0), (1, 2, 1), (1, 3, 0), (2, 2, 0)]:
+        _seed_generators(*where)
+        drawn.append((random.random(), np.random.rand(), torch.rand(()).item()))
+    assert drawn[0] == drawn[1]
+    assert [len({d[i] for d in drawn}) for i in range(3)] == [4, 4, 4]
+
+
+def test_other_batch_samplers_are_left_to_mmengine(tmp_path):
+    record = Record()
+    loader = {"batch_sampler": None, "sampler": {"type": "InfiniteSampler", "shuffle": False}}
+    runner, _ = train(tmp_path, record, max_iters=3, **loader)
+    assert runner.iter == 3
+    assert [record.batches[t][1] for t in range(3)] == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11)]
+
+
+@pytest.mark.parametrize("stop", [None, 7])
+def test_hooks_and_validation_come_where_mmengine_puts_them(tmp_path, monkeypatch, stop):
+    def events(kind):
+        seen = []
+        call = Runner.call_hook
+        with monkeypatch.context() as patch:
+            patch.setattr(Runner, "call_hook", lambda self, name, **kw: seen.append(name) or call(self, name, **kw))
+            val_loop = SimpleNamespace(run=lambda: seen.append("validate"))
+            patch.setattr(Runner, "val_loop", property(lambda self: val_loop))  # noqa: ARG005
+            runner = make_runner(tmp_path / kind, Record(stop=stop))
+            runner._train_loop.update(type=kind, val_begin=4, val_interval=3)
+            runner.train()
+        return seen
+
+    ours = events("mmdataseg.ResumableTrainLoop")
+    assert ours == events("IterBasedTrainLoop")
+    assert ours.count("validate") == (3 if stop is None else 1)  # after iterations 6, 9 and 11
+
+
+def test_unknown_keyword_is_a_type_error(tmp_path):
+    runner = make_runner(tmp_path, Record())
+    with pytest.raises(TypeError, match="max_epochs"):
+        ResumableTrainLoop(runner=runner, dataloader=runner._train_dataloader, max_iters=3, max_epochs=4)
