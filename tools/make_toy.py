@@ -32,8 +32,8 @@ Made by `tools/make_toy.py` of mmdataseg; delete the folder and run it again to 
 - `toy_panoptic`: panoptic segments as in COCO, with crowds and unlabelled regions.
 - `toy_boxes`: boxes as in Objects365. `true_masks` holds the masks of its validation images, which no training reads.
 - `toy_open`: the hold-out. Every word of its class names is in the training sources, no combination is.
-- `embeddings`: **a stand-in.** They come from the hashing encoder (shared words, shared directions, no meaning), not from
-  CLIP or any other language model.
+- `embeddings`: **a stand-in.** They come from the hashing encoder (shared words, shared directions, no meaning), not
+  from CLIP or any other language model.
 - `toy.json`: the arguments the world was made with.
 
 Classes of `toy_boxes` that have masks in no training source: {box_only}.

@@ -1,7 +1,7 @@
 """Toy world, boxes as in Objects365; scored against true masks that no training reads.
 
-The second metric scores the classes that have masks in no training source, as they are and with every mask filled up to its
-box: what the masks have learned is the difference.
+The second metric scores the classes that have masks in no training source, as they are and with every mask filled up to
+its box: what the masks have learned is the difference.
 Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python tools/make_toy.py
 """
 

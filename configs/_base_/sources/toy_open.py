@@ -1,4 +1,4 @@
-"""Toy world, open vocabulary: names whose words are all known from training, in combinations never drawn there. Test only.
+"""Toy world, open vocabulary: the words of all names are known from training, their combinations are not. Test only.
 
 Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python tools/make_toy.py
 """

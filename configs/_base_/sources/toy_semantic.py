@@ -29,10 +29,11 @@ toy_semantic = dict(
         pipeline=[
             dict(type="mmdataseg.LoadImage"),
             dict(type="mmdataseg.LoadSemanticMap"),
+            # Before crop and flip: it writes into the image, which must be contiguous.
+            dict(type="YOLOXHSVRandomAug", hue_delta=0, saturation_delta=12, value_delta=20),
             dict(type="RandomResize", scale=(128, 128), ratio_range=(0.8, 1.6), keep_ratio=True),
             dict(type="mmdataseg.RandomCrop", size=(128, 128), max_class_share=0.9),
             dict(type="RandomFlip", prob=0.5),
-            dict(type="YOLOXHSVRandomAug", hue_delta=0, saturation_delta=12, value_delta=20),
             dict(type="mmdataseg.PackInputs"),
         ],
     ),

@@ -41,7 +41,7 @@ def _regular(corners: int, radius: float, *, inner: float | None = None) -> np.n
 def _outline(shape: str, radius: float) -> np.ndarray:
     """Corners (N, 2) of the shapes with straight sides, around 0, within the circle of the given radius."""
     if shape == "square":
-        side = 0.8 * radius
+        side = 0.7 * radius
         return np.array([[-side, -side], [side, -side], [side, side], [-side, side]])
     if shape == "triangle":
         return _regular(3, radius)
