@@ -1,0 +1,80 @@
+"""What mmdataseg says when the OpenMMLab packages below it are missing, wrong or mixed."""
+
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError
+
+import pytest
+
+from mmdataseg import dependencies
+from mmdataseg.dependencies import FAMILIES, check_dependencies
+
+ONEDL = {d: low for d, low, _ in FAMILIES["onedl"].values()}
+ORIGINAL = {d: low for d, low, _ in FAMILIES["openmmlab"].values()}
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Pretend that these distributions, name -> version, and these modules are all there is."""
+
+    def pretend(versions: dict[str, str], modules: tuple[str, ...] = dependencies.MODULES) -> None:
+        def version(name: str) -> str:
+            if name not in versions:
+                raise PackageNotFoundError(name)
+            return versions[name]
+
+        monkeypatch.setattr(dependencies, "version", version)
+        monkeypatch.setattr(dependencies, "find_spec", lambda name: object() if name in modules else None)
+
+    return pretend
+
+
+@pytest.mark.parametrize("versions", [ONEDL, ORIGINAL, {}], ids=["onedl", "original", "source checkouts"])
+def test_either_family_is_accepted(environment, versions):
+    environment(versions)
+    check_dependencies()
+
+
+def test_nothing_installed_names_the_default_family(environment):
+    environment({}, modules=())
+    with pytest.raises(ImportError, match=r"needs mmengine, which is not installed.*onedl-mmdetection==3\.5\.1"):
+        check_dependencies()
+
+
+def test_a_missing_package_is_asked_for_in_the_family_that_is_there(environment):
+    environment({d: v for d, v in ORIGINAL.items() if d != "mmsegmentation"}, modules=("mmengine", "mmcv", "mmdet"))
+    with pytest.raises(ImportError, match=r"needs mmseg, .*mmsegmentation==1\.2\.2.*mmdataseg\[openmmlab\]"):
+        check_dependencies()
+
+
+@pytest.mark.parametrize(
+    ("versions", "message"),
+    [
+        (ONEDL | {"onedl-mmcv": "2.3.5"}, r"onedl-mmcv >= 2\.3\.6, < 3\.0; 2\.3\.5 is installed"),
+        (ORIGINAL | {"mmcv": "2.2.0"}, r"mmcv >= 2\.1\.0, < 2\.2\.0; 2\.2\.0 is installed"),
+        (ORIGINAL | {"mmdet": "2.28.2"}, r"mmdet >= 3\.3\.0, < 4\.0; 2\.28\.2 is installed"),
+    ],
+)
+def test_unsupported_versions_are_named(environment, versions, message):
+    environment(versions)
+    with pytest.raises(ImportError, match=message):
+        check_dependencies()
+
+
+def test_versions_compare_as_numbers_and_suffixes_do_not_matter(environment):
+    environment(ONEDL | {"onedl-mmengine": "0.10.100", "onedl-mmcv": "2.10.0rc1+cpu"})
+    check_dependencies()
+
+
+def test_the_two_families_cannot_be_mixed(environment):
+    environment({**ONEDL, "mmdet": "3.3.0"})
+    with pytest.raises(ImportError, match=r"both OpenMMLab families.*pip uninstall mmdet"):
+        check_dependencies()
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, mmdataseg; print(sorted({'torch', 'mmengine', 'mmcv', 'mmdet', 'open_clip'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
