@@ -1,5 +1,6 @@
 """Training loops and hooks."""
 
 from mmdataseg.engine.loops import ResumableTrainLoop
+from mmdataseg.engine.visualization import DrawPredictions
 
-__all__ = ["ResumableTrainLoop"]
+__all__ = ["DrawPredictions", "ResumableTrainLoop"]

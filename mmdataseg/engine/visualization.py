@@ -1,0 +1,195 @@
+"""Pictures of what the model says, written while it is tested."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+from mmdet.evaluation import INSTANCE_OFFSET
+from mmdet.structures import DetDataSample
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmdataseg.engine.drawing import Segment, class_color, draw_segments, panel_size, resize, side_by_side
+from mmdataseg.registry import HOOKS
+from mmdataseg.sources import Source
+from mmdataseg.structures import Task
+
+
+@HOOKS.register_module()
+class DrawPredictions(Hook):
+    """Draws image, ground truth and prediction side by side for the first images of each source.
+
+    Needs `MultiSourceEvaluator`, which knows the sources tested. With several ranks, the first one draws of its share.
+
+    Args:
+        num_per_source: Pictures of each source.
+        out_dir: Where they go, as ``<source>_<task>_<number>.png``. None: ``pictures`` in the work_dir.
+        min_score: Instances with a lower score are left out.
+
+    Raises:
+        ValueError: No picture wanted; a score outside 0 .. 1.
+    """
+
+    def __init__(self, *, num_per_source: int = 4, out_dir: str | None = None, min_score: float = 0.3) -> None:
+        if num_per_source < 1:
+            raise ValueError(f"DrawPredictions: expected num_per_source >= 1, got {num_per_source}; leave the hook out")
+        if not 0 <= min_score <= 1:
+            raise ValueError(f"DrawPredictions: expected min_score in 0 .. 1, got {min_score}")
+        self.num_per_source = num_per_source
+        self.out_dir = out_dir
+        self.min_score = min_score
+        self._drawn: dict[str, int] = {}
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Start counting anew.
+
+        Args:
+            runner: Of the test.
+
+        Raises:
+            ValueError: The evaluator knows no sources.
+        """
+        if not hasattr(runner.test_evaluator, "sources"):
+            raise ValueError(
+                "DrawPredictions takes class names from the sources of the test evaluator, got "
+                f"{type(runner.test_evaluator).__name__}; use mmdataseg.MultiSourceEvaluator"
+            )
+        self._drawn = {source.name: 0 for source in runner.test_evaluator.sources}
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,  # noqa: ARG002
+        data_batch: Any = None,  # noqa: ARG002
+        outputs: Sequence[DetDataSample] | None = None,
+    ) -> None:
+        """Draw the samples of a batch whose source has not had its pictures yet.
+
+        Args:
+            runner: Of the test.
+            batch_idx: Not used.
+            data_batch: Not used.
+            outputs: Predictions with their ground truth.
+        """
+        if not is_main_process():
+            return
+        sources = {source.name: source for source in runner.test_evaluator.sources}
+        for sample in outputs or ():
+            source = sources.get(sample.metainfo.get("source"))
+            if source is None or self._drawn[source.name] >= self.num_per_source:
+                continue
+            self._drawn[source.name] += 1
+            name = f"{source.name}_{source.task.value}_{self._drawn[source.name]}.png"
+            picture = draw_sample(sample.cpu(), source, min_score=self.min_score)
+            mmcv.imwrite(picture[..., ::-1], str(self._folder(runner) / name))
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Say where the pictures are.
+
+        Args:
+            runner: Of the test.
+            metrics: Not used.
+        """
+        if is_main_process():
+            runner.logger.info(f"{sum(self._drawn.values())} pictures of predictions are in {self._folder(runner)}")
+
+    def _folder(self, runner: Runner) -> Path:
+        return Path(self.out_dir or Path(runner.work_dir) / "pictures")
+
+
+def draw_sample(sample: DetDataSample, source: Source, *, min_score: float) -> np.ndarray:
+    """Image, ground truth and prediction of one sample.
+
+    Args:
+        sample: On the CPU, at the size of the original image, which is read from its ``img_path``.
+        source: That it is from.
+        min_score: Instances with a lower score are left out.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        FileNotFoundError: The image is not there.
+    """
+    image = mmcv.imread(sample.metainfo["img_path"], channel_order="rgb")
+    size = panel_size(*image.shape[:2])
+    true, predicted = true_segments(sample, source), predicted_segments(sample, source, min_score=min_score)
+    return side_by_side(
+        [
+            (f"{source.name}: {Path(sample.metainfo['img_path']).name}", resize(image, size)),
+            ("ground truth", draw_segments(image, true, size=size)),
+            (f"prediction ({source.task.value})", draw_segments(image, predicted, size=size)),
+        ]
+    )
+
+
+def true_segments(sample: DetDataSample, source: Source) -> list[Segment]:
+    """Ground truth of a sample, as far as it has any.
+
+    Args:
+        sample: With ``gt_id_map`` and ``gt_instances``, or with ``gt_instances`` that have masks or boxes.
+        source: That it is from.
+    """
+    if "gt_instances" not in sample:
+        return []
+    truth = sample.gt_instances
+    labels = truth.labels.tolist()
+    if "gt_id_map" in sample:
+        ids = sample.gt_id_map.data[0].numpy()
+        if source.task is Task.SEMANTIC:
+            return _of_map(np.append(labels, -1)[ids], range(len(source.label_space)), source)
+        return _of_masks([ids == row for row in range(len(labels))], labels, source)
+    if "masks" in truth:
+        return _of_masks(_bool_masks(truth.masks), labels, source)
+    boxes = truth.bboxes.tolist() if "bboxes" in truth else []
+    return [
+        Segment(name=source.label_space.classes[label], color=class_color(label), box=tuple(box))
+        for box, label in zip(boxes, labels, strict=True)
+    ]
+
+
+def predicted_segments(sample: DetDataSample, source: Source, *, min_score: float) -> list[Segment]:
+    """What the model predicted for a sample, by the task of its source.
+
+    Args:
+        sample: With ``pred_panoptic_seg``, ``pred_sem_seg`` or ``pred_instances``.
+        source: That it is from.
+        min_score: Instances with a lower score are left out.
+    """
+    if source.task is Task.SEMANTIC:
+        return _of_map(sample.pred_sem_seg.sem_seg[0].numpy(), range(len(source.label_space)), source)
+    if source.task is Task.PANOPTIC:
+        id_map = sample.pred_panoptic_seg.sem_seg[0].numpy()
+        ids = [i for i in np.unique(id_map) if i != sample.pred_panoptic_seg.metainfo.get("ignore_index", 0)]
+        return _of_masks([id_map == i for i in ids], [int(i) % INSTANCE_OFFSET for i in ids], source)
+    found = sample.pred_instances
+    found = found[found.scores >= min_score]
+    order = found.scores.argsort()  # the best on top
+    scores = [f" {score:.2f}" for score in found.scores[order].tolist()]
+    return _of_masks(_bool_masks(found.masks[order]), found.labels[order].tolist(), source, endings=scores)
+
+
+def _of_map(label_map: np.ndarray, labels: Sequence[int], source: Source) -> list[Segment]:
+    present = [label for label in labels if (label_map == label).any()]
+    return _of_masks([label_map == label for label in present], present, source)
+
+
+def _of_masks(
+    masks: Sequence[np.ndarray], labels: Sequence[int], source: Source, *, endings: Sequence[str] | None = None
+) -> list[Segment]:
+    seen: dict[int, int] = {}
+    segments = []
+    for mask, label, ending in zip(masks, labels, endings or [""] * len(labels), strict=True):
+        number = seen[label] = seen.get(label, -1) + 1
+        name = source.label_space.classes[label] + ending
+        segments.append(Segment(name=name, color=class_color(label, number), mask=np.asarray(mask)))
+    return segments
+
+
+def _bool_masks(masks: Any) -> list[np.ndarray]:
+    """Masks of a tensor or of mmdet's BitmapMasks."""
+    masks = masks.masks if hasattr(masks, "masks") else masks.numpy()
+    return list(masks.astype(bool))
