@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from mmdataseg.text.encoding import embed_classes, embed_prompts, import_matrix
+from mmdataseg.text.hashing import HashingEncoder
+from mmdataseg.text.prompts import ClassPrompt
+
+
+class CountingEncoder:
+    """Puts each text on the axis that its first letter says, and keeps the batches it got."""
+
+    name = "letters"
+    dim = 3
+
+    def __init__(self):
+        self.batches = []
+
+    def __call__(self, texts):
+        self.batches.append(list(texts))
+        return torch.stack([torch.eye(3)["abc".index(text[0])] for text in texts])
+
+
+def test_templates_phrases_and_descriptions_are_averaged_in_two_steps():
+    # Phrase "x": templates "a x", "a x." and "b x" give (2, 1, 0) / sqrt(5); description "c" gives (0, 0, 1).
+    # Their mean, normalised: (2 / sqrt(5), 1 / sqrt(5), 1) / sqrt(2).
+    prompts = [ClassPrompt(("x",), ("c",)), ClassPrompt((), ("b",))]
+    rows = embed_prompts(CountingEncoder(), prompts, templates=("a {}", "a {}.", "b {}"))
+    torch.testing.assert_close(rows, torch.tensor([[0.632456, 0.316228, 0.707107], [0, 1, 0]]), atol=1e-6, rtol=0)
+
+
+def test_a_synonym_has_the_same_say_as_the_name():
+    encoder = HashingEncoder(dim=64)
+    rows = embed_prompts(encoder, [ClassPrompt(("sofa", "big couch"))], templates=("{}",))
+    sofa, couch = encoder(["sofa", "big couch"])
+    torch.testing.assert_close(rows[0], normalize(sofa + couch, dim=0))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_batches_do_not_change_the_rows(batch_size):
+    prompts = [ClassPrompt((f"thing {i}", f"object {i}"), (f"It is the {i}th.",)) for i in range(5)]
+    templates = ("a photo of {article} {}", "{}")
+    expected = embed_prompts(HashingEncoder(dim=16), prompts, templates=templates)
+    rows = embed_prompts(HashingEncoder(dim=16), prompts, templates=templates, batch_size=batch_size)
+    torch.testing.assert_close(rows, expected)
+
+
+def test_the_encoder_gets_batches_of_the_size_asked_for():
+    encoder = CountingEncoder()
+    embed_prompts(encoder, [ClassPrompt(("x",))] * 3, templates=("a {}", "b {}"), batch_size=4)
+    assert encoder.batches == [["a x", "b x", "a x", "b x"], ["a x", "b x"]]
+
+
+def test_no_class_gives_no_row():
+    assert embed_prompts(CountingEncoder(), [], templates=("{}",)).shape == (0, 3)
+
+
+def test_a_batch_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="batch size of at least 1, got 0"):
+        embed_prompts(CountingEncoder(), [ClassPrompt(("a",))], templates=("{}",), batch_size=0)
+
+
+def test_classes_are_embedded_by_their_phrases_and_kept_by_their_names():
+    encoder = HashingEncoder(dim=64)
+    found = embed_classes(encoder, ["Wine_Glass", "floor-other-merged"], vocabulary="two")
+    torch.testing.assert_close(found.matrix, encoder(["wine glass", "floor"]))
+    assert found.classes == ("Wine_Glass", "floor-other-merged")
+    assert found.prompts == (ClassPrompt(("wine glass",)), ClassPrompt(("floor",)))
+    assert (found.encoder, found.templates, found.vocabulary) == ("hashing (stand-in)", ("{}",), "two")
+
+
+def test_imported_rows_are_brought_to_unit_length(tmp_path):
+    path = tmp_path / "rows.npy"
+    np.save(path, np.array([[3.0, 4.0], [0.0, 0.5]], dtype=np.float16))
+    found = import_matrix(path, ["a", "b"], encoder="CLIP", vocabulary="ab", templates=("a photo of a {}",))
+    torch.testing.assert_close(found.matrix, torch.tensor([[0.6, 0.8], [0.0, 1.0]]))
+    assert (found.encoder, found.prompts) == ("CLIP (imported)", ())
+
+
+@pytest.mark.parametrize(
+    ("rows", "match"),
+    [
+        (np.ones((3, 2)), r"one row for each of 2 classes, got shape \(3, 2\)"),
+        (np.array([[1.0, 0.0], [0.0, 0.0]]), "got 0 for class 'b'"),
+        (np.array([[np.inf, 0.0], [0.0, 1.0]]), "class 'a' has values that are NaN or infinite"),
+        (np.array([{"a": 1}]), "expected a .npy file of numbers"),
+        (np.array(["x", "y"]), "expected a .npy file of numbers"),
+    ],
+)
+def test_rows_that_cannot_be_a_classifier_are_refused(tmp_path, rows, match):
+    path = tmp_path / "rows.npy"
+    np.save(path, rows)
+    with pytest.raises(ValueError, match=match) as error:
+        import_matrix(path, ["a", "b"], encoder="CLIP")
+    assert str(path) in str(error.value)
+
+
+def test_rows_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no\.npy: no such file"):
+        import_matrix(tmp_path / "no.npy", ["a"], encoder="CLIP")

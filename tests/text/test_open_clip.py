@@ -1,0 +1,151 @@
+import logging
+import sys
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mmdataseg.text import open_clip as ours
+from mmdataseg.text.encoding import embed_classes
+from mmdataseg.text.open_clip import OpenClipEncoder
+from tests.text.tiny_clip import make_tiny_clip
+
+TEXTS = ["a photo of a dog", "a photo of a fire hydrant", "sky"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return make_tiny_clip(tmp_path_factory.mktemp("clip"))
+
+
+def encoder_of(tiny, **kwargs):
+    return OpenClipEncoder(**{"model": tiny.model, "pretrained": str(tiny.weights), "device": "cpu"} | kwargs)
+
+
+def test_encodes_as_open_clip_does(tiny):
+    encoder = encoder_of(tiny)
+    tokens = open_clip.get_tokenizer(tiny.model)(TEXTS)
+    with torch.no_grad():
+        expected = torch.nn.functional.normalize(tiny.network.encode_text(tokens), dim=1)
+    rows = encoder(TEXTS)
+    torch.testing.assert_close(rows, expected, atol=1e-6, rtol=1e-5)
+    assert rows.dtype == torch.float32
+    assert rows.shape == (3, encoder.dim)
+    assert (rows[0] - rows[1]).abs().max() > 1e-3
+
+
+def test_a_class_is_as_open_clips_zero_shot_classifier_has_it(tiny):
+    templates = ("a photo of a {}.", "the {}.", "{}")
+    expected = open_clip.build_zero_shot_classifier(
+        tiny.network, open_clip.get_tokenizer(tiny.model), ["dog", "wine glass"], templates
+    )
+    found = embed_classes(encoder_of(tiny), ["Dog", "wine_glass"], templates=templates)
+    torch.testing.assert_close(found.matrix, expected.T, atol=1e-6, rtol=1e-5)
+
+
+def test_safetensors_and_state_dict_are_the_same_weights(tiny, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file({k: v.contiguous() for k, v in tiny.network.state_dict().items()}, path)
+    torch.testing.assert_close(encoder_of(tiny, pretrained=str(path))(TEXTS), encoder_of(tiny)(TEXTS))
+
+
+def test_a_file_is_named_with_its_hash_and_without_its_folder(tiny, tmp_path):
+    other = tmp_path / tiny.weights.name
+    other.write_bytes(tiny.weights.read_bytes() + b" ")
+    names = [encoder_of(tiny).name, encoder_of(tiny, pretrained=str(other)).name]
+    assert names[0].startswith("open_clip tiny-clip tiny-clip.pt (sha256 ")
+    assert str(tiny.weights.parent) not in names[0]
+    assert names[0] != names[1]
+    assert encoder_of(tiny, quick_gelu=True).name.endswith(", quick_gelu)")
+
+
+def test_the_activation_is_that_of_the_weights(tiny):
+    plain, quick = encoder_of(tiny, quick_gelu=False)(TEXTS), encoder_of(tiny, quick_gelu=True)(TEXTS)
+    assert (plain - quick).abs().max() > 1e-4
+
+
+def test_quick_gelu_is_taken_from_the_tag_or_from_the_path(tiny, tmp_path, caplog):
+    assert OpenClipEncoder(model="ViT-L-14", pretrained="openai").quick_gelu
+    assert not OpenClipEncoder(model="ViT-L-14", pretrained="laion2b_s32b_b82k").quick_gelu
+    assert not encoder_of(tiny).quick_gelu
+    folder = tmp_path / "vit_large_patch14_clip_224.OpenAI"
+    folder.mkdir()
+    weights = folder / "w.pt"
+    weights.write_bytes(tiny.weights.read_bytes())
+    with caplog.at_level(logging.WARNING):
+        assert encoder_of(tiny, pretrained=str(weights)).quick_gelu
+    assert "w.pt for weights that were trained with QuickGELU" in caplog.text
+    assert "--no-quick-gelu" in caplog.text
+
+
+def test_the_default_is_the_papers_model_and_loads_nothing_yet():
+    encoder = OpenClipEncoder()
+    assert encoder.name == "open_clip ViT-L-14 openai"
+    assert encoder.dim == 768
+    assert encoder([]).shape == (0, 768)
+    assert "_network" not in vars(encoder)
+
+
+def test_long_texts_are_announced(tiny, caplog):
+    with caplog.at_level(logging.WARNING):
+        encoder_of(tiny)(["dog " * 14, "cat " * 15])
+    assert "15 tokens, cut off after 14: 'cat cat" in caplog.text
+    assert "'dog" not in caplog.text
+
+
+def test_unknown_model_and_tag_are_refused():
+    with pytest.raises(ValueError, match="unknown open_clip model 'ViT-L-15'"):
+        OpenClipEncoder(model="ViT-L-15")
+    with pytest.raises(ValueError, match="unknown open_clip model 'hf-hub:some/model'"):
+        OpenClipEncoder(model="hf-hub:some/model")
+    with pytest.raises(ValueError, match=r"ViT-L-14 has no weights 'opnai'.*'openai'"):
+        OpenClipEncoder(pretrained="opnai")
+
+
+def test_a_missing_checkpoint_is_named():
+    with pytest.raises(FileNotFoundError, match=r"weights/clip\.pt: no such file"):
+        OpenClipEncoder(pretrained="weights/clip.pt")
+
+
+def test_weights_of_another_architecture_are_refused(tiny, tmp_path):
+    other = make_tiny_clip(tmp_path, name="tiny-wide", embed_dim=24)
+    encoder = encoder_of(tiny, model=other.model)
+    with pytest.raises(ValueError, match=r"(?s)tiny-clip\.pt: expected a checkpoint of open_clip's tiny-wide.*--model"):
+        encoder(["dog"])
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tiny, tmp_path):
+    class Touch:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "touched"), "w"))
+
+    path = tmp_path / "evil.pt"
+    torch.save({"state_dict": {"text_projection": Touch()}}, path)
+    with pytest.raises(ValueError, match=r"evil\.pt: expected a checkpoint"):
+        encoder_of(tiny, pretrained=str(path))(["dog"])
+    assert not (tmp_path / "touched").exists()
+
+
+def test_torchscript_is_refused(tiny, tmp_path):
+    path = tmp_path / "script.pt"
+    torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(str(path))
+    with pytest.raises(ValueError, match=r"script\.pt: is a TorchScript archive"):
+        encoder_of(tiny, pretrained=str(path))(["dog"])
+
+
+def test_weights_that_are_not_there_offline_lead_to_pretrained_path(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        FileNotFoundError, match=r"(?s)weights 'openai' of ViT-L-14 are not in the .* --pretrained PATH"
+    ):
+        OpenClipEncoder()(["dog"])
+
+
+def test_without_the_library_the_remedy_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    with pytest.raises(ImportError, match="pip install open_clip_torch"):
+        OpenClipEncoder()
+    with pytest.raises(ImportError, match="pip install open_clip_torch"):
+        ours.imagenet_templates()

@@ -1,0 +1,142 @@
+import json
+from collections import Counter
+
+import pytest
+
+from mmdataseg.text.prompts import (
+    ClassPrompt,
+    add_synonyms,
+    default_prompts,
+    prompt_name,
+    prompt_phrases,
+    read_class_file,
+    read_synonyms,
+)
+from mmdataseg.text.vocabularies import get_label_space, known_label_spaces
+
+
+@pytest.mark.parametrize(
+    ("name", "phrases"),
+    [
+        ("Person", ("person",)),
+        ("Pickup Truck", ("pickup truck",)),
+        ("door-stuff", ("door",)),
+        ("floor-other-merged", ("floor",)),
+        ("water-other", ("water",)),
+        ("tree-merged", ("tree",)),
+        ("wall-brick", ("brick wall",)),
+        ("floor-wood", ("wood floor",)),
+        ("window-blind", ("window blind",)),
+        ("hot-air_balloon", ("hot-air balloon",)),
+        ("horse-drawn carriage", ("horse-drawn carriage",)),
+        ("crab_(animal)", ("crab (animal)",)),
+        ("Cabinet/shelf", ("cabinet", "shelf")),
+        ("Moniter/TV", ("monitor", "tv")),
+        ("Tape Measur/ Ruler", ("tape measure", "ruler")),
+        ("Cutting/chopping Board", ("cutting board", "chopping board")),
+        ("column, pillar", ("column", "pillar")),
+        ("Formula 1 ", ("formula 1",)),
+        ("cup/ Cup", ("cup",)),
+    ],
+)
+def test_names_on_disk_become_phrases(name, phrases):
+    assert prompt_phrases(name) == phrases
+    assert prompt_name(name) == phrases[0]
+
+
+@pytest.mark.parametrize("name", known_label_spaces())
+def test_no_two_classes_of_a_label_space_share_a_phrase(name):
+    counts = Counter(p for c in get_label_space(name).classes for p in prompt_phrases(c))
+    assert [p for p, n in counts.items() if n > 1] == []
+    assert all(p == p.strip().lower() and "_" not in p and "/" not in p for p in counts)
+
+
+@pytest.mark.parametrize("name", ["", " / ", "-merged"])
+def test_a_name_without_a_word_is_refused(name):
+    with pytest.raises(ValueError, match="has no word in it"):
+        prompt_phrases(name)
+
+
+@pytest.mark.parametrize(("phrases", "match"), [((), "at least one phrase"), (("dog", " "), "not empty")])
+def test_a_prompt_of_nothing_is_refused(phrases, match):
+    with pytest.raises(ValueError, match=match):
+        ClassPrompt(phrases)
+
+
+def test_text_file_has_a_class_a_line(tmp_path):
+    path = tmp_path / "garage.txt"
+    path.write_text("# what stands there\nred car\n\n Tool_box \n")
+    classes, prompts = read_class_file(path)
+    assert classes == ("red car", "Tool_box")
+    assert prompts == (ClassPrompt(("red car",)), ClassPrompt(("tool box",)))
+
+
+def test_json_file_may_be_a_list(tmp_path):
+    path = tmp_path / "garage.json"
+    path.write_text('["red car", "Bike/Bicycle"]')
+    assert read_class_file(path)[1] == (ClassPrompt(("red car",)), ClassPrompt(("bike", "bicycle")))
+
+
+def test_json_file_may_say_what_to_embed(tmp_path):
+    path = tmp_path / "rooms.json"
+    entries = {
+        "sofa": ["couch", "sofa"],
+        "Wild Bird": {"phrases": ["bird"], "descriptions": ["An animal with feathers."]},
+        "dog": [],
+    }
+    path.write_text(json.dumps(entries))
+    classes, prompts = read_class_file(path)
+    assert classes == ("sofa", "Wild Bird", "dog")
+    assert prompts == (
+        ClassPrompt(("sofa", "couch")),
+        ClassPrompt(("bird",), ("An animal with feathers.",)),
+        ClassPrompt(("dog",)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "match"),
+    [
+        ("a.txt", "dog\ncat\ndog\n", "class 'dog' stands twice"),
+        ("a.txt", "# nothing\n", "at least one class"),
+        ("a.json", "{", "not a JSON file"),
+        ("a.json", "3", "expected a JSON list or object"),
+        ("a.json", '["dog", 3]', "expected class names, got 3"),
+        ("a.json", '{"dog": "hound"}', "class 'dog': expected 'synonyms' to be a list of texts"),
+        ("a.json", '{"dog": {"synonym": ["hound"]}}', "class 'dog': unknown key 'synonym'"),
+    ],
+)
+def test_a_bad_class_file_is_named(tmp_path, name, text, match):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ValueError, match=match) as error:
+        read_class_file(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_class_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no\.txt: no such file"):
+        read_class_file(tmp_path / "no.txt")
+
+
+def test_synonyms_go_to_the_classes_they_name(tmp_path):
+    path = tmp_path / "more.json"
+    path.write_text('{"tv": ["television"], "cat": {"descriptions": ["A small feline."]}}')
+    classes = ("cat", "tv", "dog")
+    assert add_synonyms(classes, default_prompts(classes), read_synonyms(path)) == (
+        ClassPrompt(("cat",), ("A small feline.",)),
+        ClassPrompt(("tv", "television")),
+        ClassPrompt(("dog",)),
+    )
+
+
+def test_synonyms_of_a_class_that_is_not_there_are_refused():
+    with pytest.raises(ValueError, match=r"synonyms are given for 'dgo', which is not among the 1 classes"):
+        add_synonyms(("dog",), default_prompts(("dog",)), {"dgo": {"synonyms": ("hound",)}})
+
+
+def test_a_list_of_synonyms_is_refused(tmp_path):
+    path = tmp_path / "more.json"
+    path.write_text('["television"]')
+    with pytest.raises(ValueError, match=r"expected an object \{class name"):
+        read_synonyms(path)
