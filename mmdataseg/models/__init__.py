@@ -2,10 +2,12 @@
 
 from mmdataseg.models.criterion import DaTaSegCriterion
 from mmdataseg.models.dataseg import DaTaSeg
+from mmdataseg.models.feature_pyramid import SimpleFeaturePyramid
 from mmdataseg.models.head import DaTaSegHead, Proposals
 from mmdataseg.models.losses import BoxProjectionCost, BoxProjectionLoss
 from mmdataseg.models.postprocessors import InstancePostProcessor, PanopticPostProcessor, SemanticPostProcessor
 from mmdataseg.models.text_classifier import TextClassifier
+from mmdataseg.models.vitdet import ViTDet
 
 __all__ = [
     "BoxProjectionCost",
@@ -17,5 +19,7 @@ __all__ = [
     "PanopticPostProcessor",
     "Proposals",
     "SemanticPostProcessor",
+    "SimpleFeaturePyramid",
     "TextClassifier",
+    "ViTDet",
 ]
