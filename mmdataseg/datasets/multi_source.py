@@ -149,7 +149,7 @@ class MultiSourceDataset(Dataset):
             named = _named(error, source.name, path or f"sample {idx}")
             if self.split == "train" and _is_unreadable(error):
                 return None, named
-            raise named from error
+            raise named from (error if named is not error else error.__cause__)
         if sample is not None:
             return sample, None
         problem = ValueError(f"source {source.name!r}, {path or f'sample {idx}'}: its pipeline returned no sample")
@@ -200,7 +200,8 @@ def _build_dataset(source: Source, split: str) -> Any:
     except Exception as error:
         if "need at least one array to concatenate" in str(error):  # what mmengine makes of an empty list of images
             error = ValueError("the dataset has no image; check its paths and filters")
-        raise _named(error, source.name, where) from error
+        named = _named(error, source.name, where)
+        raise named from (error if named is not error else error.__cause__)
     if category_names and category_names != source.label_space.classes:
         raise ValueError(
             f"source {source.name!r}, {where}: a {type(dataset).__name__} numbers classes in the order of the file, "
@@ -260,6 +261,8 @@ def _named(error: Exception, source: str, where: Any) -> Exception:
 
     A KeyError, an assertion and the like, raised on the user's data by the libraries below, become a ValueError.
     """
+    if f"source {source!r}" in str(error) and str(where) in str(error):
+        return error
     message = str(error) if isinstance(error, ValueError | TypeError | OSError) else f"{type(error).__name__}: {error}"
     place = "" if str(where) in message else f"{where}: "
     if f"source {source!r}" not in message:

@@ -128,6 +128,8 @@ def make_runner(work_dir, hook, *, seed=5, num_workers=0, max_iters=MAX_ITERS, r
 def train(work_dir, hook, **kwargs):
     runner = make_runner(work_dir, hook, **kwargs)
     runner.train()
+    # persistent workers end here: left to the collection of the runner's cycles, torch waits five seconds for each
+    runner.train_dataloader._iterator = None
     return runner, [p.detach().clone() for p in runner.model.parameters()]
 
 
