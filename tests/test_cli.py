@@ -1,0 +1,237 @@
+"""The command line: what the arguments do to a config, the messages, and one small training, resumed and tested."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmdataseg.apis import cli, run_config
+
+TINY_PARTS = '''
+"""A model of one weight, its data and its metric, outside the package."""
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS
+from mmengine.structures import InstanceData
+from torch.utils.data import Dataset
+
+
+@MODELS.register_module()
+class TinyModel(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, inputs, data_samples=None, mode="tensor"):
+        if mode == "loss":
+            return dict(loss=(self.weight - 1) ** 2)
+        for sample in data_samples:
+            sample.pred_instances = InstanceData(labels=torch.tensor([7]), masks=torch.ones(1, 4, 4, dtype=torch.bool))
+        return data_samples
+
+
+@DATASETS.register_module()
+class TinyDataset(Dataset):
+    metainfo = dict(classes=("a",))
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        sample = DetDataSample(metainfo=dict(img_id=index), gt_instances=InstanceData(labels=torch.tensor([1])))
+        return dict(inputs=torch.zeros(3, 4, 4), data_samples=sample)
+
+
+@METRICS.register_module()
+class TinyMetric(BaseMetric):
+    def process(self, data_batch, data_samples):
+        self.results.extend(data_samples)
+
+    def compute_metrics(self, results):
+        return dict(seen=len(results))
+
+
+@HOOKS.register_module()
+class TinyVisualizationHook(Hook):
+    def __init__(self, draw=False, test_out_dir=None):
+        self.draw, self.test_out_dir = draw, test_out_dir
+
+    def before_test(self, runner):
+        print(f"pictures: {self.draw} {self.test_out_dir}")
+'''
+
+TINY_CONFIG = """
+custom_imports = dict(imports=['tiny_parts'], allow_failed_imports=False)
+default_scope = 'mmdet'
+model = dict(type='TinyModel')
+_loader = dict(batch_size=1, num_workers=0, collate_fn=dict(type='pseudo_collate'), dataset=dict(type='TinyDataset'))
+train_dataloader = dict(sampler=dict(type='DefaultSampler', shuffle=True), **_loader)
+test_dataloader = dict(sampler=dict(type='DefaultSampler', shuffle=False), **_loader)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2)
+test_cfg = dict()
+test_evaluator = dict(type='TinyMetric')
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
+default_hooks = dict(
+    checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False),
+    visualization=dict(type='TinyVisualizationHook'))
+log_processor = dict(by_epoch=False)
+"""
+
+DRIVER = """
+import sys
+from mmdataseg.apis.cli import main
+main(["train", "tiny.py", "--work-dir", "run"])
+main(["train", "tiny.py", "--work-dir", "run", "--resume", "--cfg-options", "train_cfg.max_iters=4"])
+main(["test", "run/tiny_resolved.py", "run/iter_4.pth", "--work-dir", "run", "--out", "out.pkl", "--show-dir", "seen"])
+"""
+
+
+def train_args(*argv: str):
+    return cli.build_train_parser().parse_args(["some.py", *argv])
+
+
+def tiny_config(**more) -> Config:
+    return Config(dict(optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)), **more))
+
+
+def test_a_training_is_run_resumed_and_tested(tmp_path):
+    """One process for all three: starting Python with mmdet takes most of the time."""
+    (tmp_path / "tiny_parts.py").write_text(TINY_PARTS)
+    (tmp_path / "tiny.py").write_text(TINY_CONFIG)
+    done = subprocess.run([sys.executable, "-c", DRIVER], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    names = {p.name for p in (tmp_path / "run").iterdir()}
+    assert {"iter_1.pth", "iter_2.pth", "iter_3.pth", "iter_4.pth", "tiny_resolved.py"} <= names
+    assert "tiny.py" not in names, "mim would find the config's name twice"
+    assert "resumed epoch: 0, iter: 2" in said
+    assert f"pictures: True {tmp_path / 'seen'}" in said
+    assert "seen: 3" in said
+    samples = pickle.loads((tmp_path / "out.pkl").read_bytes())
+    assert [s["img_id"] for s in samples] == [0, 1, 2]
+    assert set(samples[0]) == {"img_id", "pred_instances"}, "ground truth is left out"
+    assert samples[0]["pred_instances"]["masks"][0]["size"] == [4, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", [["-m", "mim"], ["-m", "mmdataseg"]], ids=["mim", "python -m"])
+def test_each_front_end_trains_and_tests(start, tmp_path):
+    if start[1] == "mim":
+        pytest.importorskip("mim", reason="mim is not installed")
+        start = ["-c", "import sys; from mim.cli import cli; cli()"]
+    package = ["mmdataseg"] if "mim" in start[1] else []
+    (tmp_path / "tiny_parts.py").write_text(TINY_PARTS)
+    (tmp_path / "tiny.py").write_text(TINY_CONFIG)
+    env = {"PYTHONPATH": str(tmp_path)}
+    for arguments in (["train", *package, "tiny.py"], ["test", *package, "tiny.py", "--checkpoint", "iter_2.pth"]):
+        command = [sys.executable, *start, *arguments, "--work-dir", "."]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | env)
+        assert done.returncode == 0, done.stderr
+    assert "seen: 3" in done.stdout + done.stderr
+
+
+def test_work_dir_is_the_arguments_then_the_configs_then_the_name(tmp_path):
+    path = tmp_path / "some_resolved.py"
+    path.write_text("a = 1\n")
+    assert run_config.load_config(path, train_args("--work-dir", "here")).work_dir == "here"
+    assert run_config.load_config(path, train_args()).work_dir == str(Path("work_dirs", "some"))
+    path.write_text("work_dir = 'there'\n")
+    assert run_config.load_config(path, train_args()).work_dir == "there"
+
+
+def test_cfg_options_and_launcher_reach_the_config(tmp_path):
+    path = tmp_path / "some.py"
+    path.write_text("a = dict(b=1, c=[1, 2])\n")
+    cfg = run_config.load_config(path, train_args("--cfg-options", "a.b=3", "a.c=[4,5]", "--launcher", "pytorch"))
+    assert cfg.a == dict(b=3, c=[4, 5])
+    assert cfg.launcher == "pytorch"
+
+
+@pytest.mark.parametrize(
+    ("argv", "resume", "load_from"),
+    [((), False, "weights.pth"), (("--resume",), True, None), (("--resume", "old.pth"), True, "old.pth")],
+)
+def test_resume_is_off_automatic_or_a_path(argv, resume, load_from):
+    cfg = tiny_config(load_from="weights.pth", resume=False)
+    run_config.apply_train_args(cfg, train_args(*argv))
+    assert (cfg.resume, cfg.load_from) == (resume, load_from)
+
+
+def test_amp_replaces_the_optimizer_wrapper_and_keeps_a_loss_scale_that_is_set():
+    cfg = tiny_config()
+    run_config.apply_train_args(cfg, train_args("--amp"))
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ("AmpOptimWrapper", "dynamic")
+    cfg.optim_wrapper.loss_scale = 512.0
+    run_config.apply_train_args(cfg, train_args("--amp"))
+    assert cfg.optim_wrapper.loss_scale == 512.0
+
+
+def test_amp_refuses_a_wrapper_it_would_lose():
+    cfg = tiny_config()
+    cfg.optim_wrapper.type = "ApexOptimWrapper"
+    with pytest.raises(ValueError, match=r"--amp needs .*, config has 'ApexOptimWrapper'"):
+        run_config.apply_train_args(cfg, train_args("--amp"))
+
+
+def test_auto_scale_lr_is_switched_on_where_there_is_a_base_batch_size():
+    cfg = tiny_config(auto_scale_lr=dict(enable=False, base_batch_size=16))
+    run_config.apply_train_args(cfg, train_args())
+    assert cfg.auto_scale_lr.enable is False
+    run_config.apply_train_args(cfg, train_args("--auto-scale-lr"))
+    assert cfg.auto_scale_lr.enable is True
+    with pytest.raises(ValueError, match="--auto-scale-lr needs auto_scale_lr"):
+        run_config.apply_train_args(tiny_config(), train_args("--auto-scale-lr"))
+
+
+def test_pictures_need_a_visualization_hook():
+    args = cli.build_test_parser().parse_args(["some.py", "some.pth", "--show-dir", "seen"])
+    with pytest.raises(ValueError, match=r"--show-dir needs default_hooks\.visualization"):
+        run_config.apply_test_args(tiny_config(), args)
+
+
+@pytest.mark.parametrize("spelling", ["--local-rank=3", "--local_rank=3"])
+def test_both_spellings_of_the_launchers_rank_are_taken(spelling):
+    assert train_args(spelling).local_rank == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["train", "no_such_config"], "config 'no_such_config' is neither a file nor one of mmdataseg's configs"),
+        (["test", "some.py"], "give one checkpoint"),
+        (["test", "some.py", "a.pth", "--checkpoint", "b.pth"], "give one checkpoint"),
+        (["test", "some.py", "no_such.pth"], "checkpoint 'no_such.pth' is not a file"),
+        (["test", "some.py", "a.pth", "--out", "a.json"], "--out must end in .pkl or .pickle"),
+        (["train"], "the following arguments are required: config"),
+        ([], "usage: python -m mmdataseg train CONFIG"),
+    ],
+)
+def test_mistakes_end_with_a_message_and_no_traceback(argv, message, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main(argv)
+    assert exit_info.value.code == 2
+    captured = capsys.readouterr()
+    assert message in captured.out + captured.err
+
+
+def test_an_unknown_command_is_refused():
+    with pytest.raises(SystemExit, match="unknown command 'evaluate'; expected train or test"):
+        cli.main(["evaluate"])
+
+
+def test_mim_is_not_told_of_an_argument_gpus():
+    """mim adds --gpus to the command of a script whose help has that word."""
+    assert "--gpus" not in cli.build_train_parser().format_help()
+
+
+def test_the_scripts_that_mim_runs_have_the_same_arguments(repo_root):
+    for script, parser in (("train.py", cli.build_train_parser), ("test.py", cli.build_test_parser)):
+        done = subprocess.run([sys.executable, f"tools/{script}", "-h"], cwd=repo_root, capture_output=True, text=True)
+        assert done.stdout.split() == parser(prog=script).format_help().split(), done.stderr
