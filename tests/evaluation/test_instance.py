@@ -78,6 +78,7 @@ def test_a_ring_beats_its_filled_box(annotate):
     assert got["mask_AP_filled_boxes"] == pytest.approx(100 * (0 + 0.6) / 2)
     assert got["mask_AP50_filled_boxes"] == 50
     assert got["mask_AP75_filled_boxes"] == 50
+    assert sum(name.endswith("_filled_boxes") for name in got) == 3
 
 
 def test_filled_boxes_are_exact_and_an_empty_mask_stays_empty(annotate):
