@@ -1,5 +1,7 @@
 import importlib.util
 import json
+import re
+import shlex
 
 import numpy as np
 import open_clip
@@ -7,9 +9,9 @@ import pytest
 import torch
 
 from mmdataseg.text.embeddings import load_embeddings, read_metadata
-from mmdataseg.text.prompts import ClassPrompt
+from mmdataseg.text.prompts import ClassPrompt, read_class_file
 from mmdataseg.text.templates import get_templates
-from mmdataseg.text.vocabularies import get_label_space
+from mmdataseg.text.vocabularies import get_label_space, known_label_spaces
 from tests.text.tiny_clip import make_tiny_clip
 
 WORLD = {
@@ -232,3 +234,19 @@ def test_equal_names_find_each_other_in_all_vocabularies(world):
         assert cosine.amax(1).min() > 0.99
         shared += len(names)
     assert shared > 50
+
+
+def test_the_commands_of_the_page_parse_and_its_json_is_read(tool, repo_root, tmp_path):
+    page = (repo_root / "docs" / "text_embeddings.md").read_text()
+    commands = re.findall(r"^python tools/text_embeddings\.py (.*)$", page, flags=re.M)
+    assert len(commands) == 9
+    for command in commands:
+        args = tool.parse_args(shlex.split(command))
+        assert get_templates(args.templates or ["vild63"])
+        for name in args.vocabularies:
+            assert name in known_label_spaces() or name.startswith("my_classes.")
+    (tmp_path / "my_classes.json").write_text(re.search(r"```json\n(.*?)```", page, flags=re.S)[1])
+    classes, prompts = read_class_file(tmp_path / "my_classes.json")
+    assert classes == ("sofa", "Wild Bird", "dog")
+    assert prompts[0].phrases == ("sofa", "couch", "settee")
+    assert all(f"`{name}`" in page for name in known_label_spaces())
