@@ -171,8 +171,7 @@ def class_names(metainfo: Mapping[str, Any] | None, kind: str) -> tuple[str, ...
     if not names:
         raise ValueError(
             f"{kind} needs the names of its label space; use it in a source (MultiSourceDataset hands them on), or "
-            "pass "
-            "metainfo=dict(classes=[...])"
+            "pass metainfo=dict(classes=[...])"
         )
     return names
 

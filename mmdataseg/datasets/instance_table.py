@@ -27,6 +27,7 @@ from mmdataseg.datasets.annotation_files import (
 from mmdataseg.datasets.json_stream import stream_json
 
 _BLOCK = 1 << 16
+_Block = dict[str, np.ndarray]
 _REQUIRED = ("images", "annotations", "categories")
 
 
@@ -92,8 +93,7 @@ class InstanceTable:
         void, clipped, dropped, crowd, empty = self.counts.tolist()
         return (
             f"{len(self)} images ({empty} without box), {len(self.boxes)} boxes ({crowd} crowd, {clipped} clipped to "
-            "their "
-            f"image; left out: {void} void by label_map, {dropped} bad)"
+            f"their image; left out: {void} void by label_map, {dropped} bad)"
         )
 
     @classmethod
@@ -142,7 +142,7 @@ class _Reader:
         self.keys: set[str] = set()
         self.categories: list[dict[str, Any]] = []
         self.pending: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": []}
-        self.blocks: dict[str, list[np.ndarray]] = {}
+        self.blocks: dict[str, list[_Block]] = {"images": [], "annotations": []}
         self.blobs: dict[str, list[bytes]] = {"names": [], "masks": []}
 
     def take(self, key: str, element: Any) -> None:
@@ -161,13 +161,11 @@ class _Reader:
         if not block:
             return
         try:
-            columns = self.image_columns(block) if key == "images" else self.annotation_columns(block)
+            self.blocks[key].append(self.image_columns(block) if key == "images" else self.annotation_columns(block))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self.first_fault(key, block, error) from None
-        for name, column in columns.items():
-            self.blocks.setdefault(name, []).append(column)
 
-    def image_columns(self, block: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    def image_columns(self, block: list[dict[str, Any]]) -> _Block:
         names = [image["file_name"].encode() for image in block]
         self.blobs["names"].append(b"".join(names))
         return {
@@ -176,7 +174,7 @@ class _Reader:
             "name_lengths": np.array([len(name) for name in names], np.int32),
         }
 
-    def annotation_columns(self, block: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    def annotation_columns(self, block: list[dict[str, Any]]) -> _Block:
         columns = {
             "annotation_ids": np.array([a["id"] for a in block], np.int64),
             "image_of": np.array([a["image_id"] for a in block], np.int64),
@@ -209,99 +207,97 @@ class _Reader:
     def mask_remedy(self, what: str) -> str:
         return ", or train from boxes alone (with_masks=False)" if "segmentation" in what else ""
 
-    def column(self, name: str, empty: np.ndarray) -> np.ndarray:
-        return np.concatenate(self.blocks.pop(name)) if name in self.blocks else empty
-
     def table(self, label_of: Mapping[int, int], drop_bad_boxes: bool) -> InstanceTable:
-        """Match, check and sort the columns."""
+        """Match and check the annotations block by block, then sort them by image."""
         self.flush("images")
         self.flush("annotations")
-        image_ids = self.column("image_ids", np.empty(0, np.int64))
-        sizes = self.column("sizes", np.empty((0, 2), np.int32))
+        image_ids = _column(self.blocks["images"], "image_ids", np.int64)
+        sizes = _column(self.blocks["images"], "sizes", np.int32, 2)
         if not len(image_ids):
             raise ValueError(f"'{self.path}' has no image; give a file with at least one")
-        annotation_ids = self.column("annotation_ids", np.empty(0, np.int64))
-        images = self.match_images(image_ids, annotation_ids)
-        labels = self.match_labels(label_of, annotation_ids)
-        boxes = self.column("boxes", np.empty((0, 4), np.float32))
-        boxes[:, 2:] += boxes[:, :2]
-        bad, clipped = _check_boxes(boxes, sizes[images])
-        if bad.any() and not drop_bad_boxes:
-            raise self.bad_box(bad, boxes, annotation_ids, image_ids[images], sizes[images])
-        is_crowd = self.column("is_crowd", np.empty(0, bool))
-        kept = np.flatnonzero((labels != VOID) & ~bad)
+        row_of_image = self.sorted_image_ids(image_ids)
+        blocks = self.blocks["annotations"]
+        for block in blocks:
+            block["images"] = self.match_images(block, *row_of_image)
+            block["labels"] = self.match_labels(block, label_of)
+            block["boxes"][:, 2:] += block["boxes"][:, :2]
+            block["bad"], block["clipped"] = _check_boxes(block["boxes"], sizes[block["images"]])
+        num_bad = sum(int(block["bad"].sum()) for block in blocks)
+        if num_bad and not drop_bad_boxes:
+            raise self.bad_box(num_bad, sizes)
+        bad, labels = _column(blocks, "bad", bool), _column(blocks, "labels", np.int32)
+        void = labels == VOID
+        images = _column(blocks, "images", np.int32)
+        kept = np.flatnonzero(~void & ~bad)
         kept = kept[np.argsort(images[kept], kind="stable")]
         per_image = np.bincount(images[kept], minlength=len(image_ids))
+        is_crowd = _column(blocks, "is_crowd", bool)[kept]
+        clipped = int(_column(blocks, "clipped", bool).sum())
+        counts = (void.sum(), clipped, (bad & ~void).sum(), is_crowd.sum(), (per_image == 0).sum())
         masks, mask_offsets = self.sorted_masks(kept)
-        void = int((labels == VOID).sum())
-        counts = (void, clipped, len(labels) - void - len(kept), int(is_crowd[kept].sum()), int((per_image == 0).sum()))
         return InstanceTable(
             image_ids=image_ids,
             sizes=sizes,
             names=np.frombuffer(b"".join(self.blobs.pop("names")), np.uint8),
-            name_offsets=_offsets(self.column("name_lengths", np.empty(0, np.int32))),
+            name_offsets=_offsets(_column(self.blocks["images"], "name_lengths", np.int32)),
             box_offsets=_offsets(per_image),
-            boxes=boxes[kept],
+            boxes=_column(blocks, "boxes", np.float32, 4)[kept],
             labels=labels[kept],
-            is_crowd=is_crowd[kept],
+            is_crowd=is_crowd,
             masks=masks,
             mask_offsets=mask_offsets,
             counts=np.array(counts, np.int64),
         )
 
-    def match_images(self, image_ids: np.ndarray, annotation_ids: np.ndarray) -> np.ndarray:
-        """(N,) row of each annotation's image."""
-        order = np.argsort(image_ids, kind="stable")
+    def sorted_image_ids(self, image_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The image ids in order, and the row of each."""
+        order = np.argsort(image_ids, kind="stable").astype(np.int32)
         known = image_ids[order]
         twice = known[1:][known[1:] == known[:-1]]
         if len(twice):
             raise ValueError(f"'{self.path}': image id {twice[0]} stands twice in 'images'; repair the file")
-        wanted = self.column("image_of", np.empty(0, np.int64))
+        return known, order
+
+    def match_images(self, block: _Block, known: np.ndarray, order: np.ndarray) -> np.ndarray:
+        """Row of each annotation's image."""
+        wanted = block.pop("image_of")
         position = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
         strange = np.flatnonzero(known[position] != wanted)
         if len(strange):
             raise ValueError(
-                f"'{self.path}': {len(strange)} annotations are of images that are not listed, e.g. annotation "
-                f"{annotation_ids[strange[0]]} of image {wanted[strange[0]]}; add them to 'images', or take the "
-                "annotations out"
+                f"'{self.path}': annotation {block['annotation_ids'][strange[0]]} is of image {wanted[strange[0]]}, "
+                "which is not listed; add it to 'images', or take its annotations out"
             )
-        return order[position].astype(np.int32)
+        return order[position]
 
-    def match_labels(self, label_of: Mapping[int, int], annotation_ids: np.ndarray) -> np.ndarray:
-        """(N,) label of each annotation."""
-        category_ids, which = np.unique(self.column("categories", np.empty(0, np.int64)), return_inverse=True)
-        labels = np.array([label_of.get(int(c), UNKNOWN) for c in category_ids], np.int32)
-        if (labels == UNKNOWN).any():
-            category = int(np.flatnonzero(labels == UNKNOWN)[0])
-            annotation = annotation_ids[np.flatnonzero(which == category)[0]]
-            raise unknown_category(self.path, f"annotation {annotation}", int(category_ids[category]), self.categories)
-        return labels[which.reshape(-1)]
+    def match_labels(self, block: _Block, label_of: Mapping[int, int]) -> np.ndarray:
+        """Label of each annotation."""
+        category_ids, which = np.unique(block.pop("categories"), return_inverse=True)
+        labels = np.array([label_of.get(int(c), UNKNOWN) for c in category_ids], np.int32)[which.reshape(-1)]
+        unknown = np.flatnonzero(labels == UNKNOWN)
+        if len(unknown):
+            annotation = f"annotation {block['annotation_ids'][unknown[0]]}"
+            category_id = int(category_ids[which.reshape(-1)[unknown[0]]])
+            raise unknown_category(self.path, annotation, category_id, self.categories)
+        return labels
 
     def sorted_masks(self, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not self.with_masks:
             return np.empty(0, np.uint8), np.empty(0, np.int64)
         blob = memoryview(b"".join(self.blobs.pop("masks")))
-        offsets = _offsets(self.column("mask_lengths", np.empty(0, np.int64)))
+        offsets = _offsets(_column(self.blocks["annotations"], "mask_lengths", np.int64))
         joined = b"".join(blob[offsets[row] : offsets[row + 1]] for row in kept)
         return np.frombuffer(joined, np.uint8), _offsets(np.diff(offsets)[kept])
 
-    def bad_box(
-        self,
-        bad: np.ndarray,
-        boxes: np.ndarray,
-        annotation_ids: np.ndarray,
-        image_ids: np.ndarray,
-        sizes: np.ndarray,
-    ) -> ValueError:
-        row = int(np.flatnonzero(bad)[0])
-        height, width = sizes[row]
+    def bad_box(self, num_bad: int, sizes: np.ndarray) -> ValueError:
+        block = next(block for block in self.blocks["annotations"] if block["bad"].any())
+        row = int(np.flatnonzero(block["bad"])[0])
+        height, width = sizes[block["images"][row]]
         return ValueError(
-            f"'{self.path}': {int(bad.sum())} boxes are no boxes in their image, e.g. annotation {annotation_ids[row]} "
-            "of image "
-            f"{image_ids[row]}: xyxy {boxes[row].tolist()} in {height} x {width} pixels (height x width); expected "
-            "finite numbers, "
-            "positive width and height, and a part inside the image; repair them, or leave them out with "
-            "drop_bad_boxes=True"
+            f"'{self.path}': {num_bad} boxes are no boxes in their image, e.g. annotation "
+            f"{block['annotation_ids'][row]}: xyxy {block['boxes'][row].tolist()} in {height} x {width} pixels (height "
+            "x width); expected finite numbers, positive width and height, and a part inside the image; repair them, "
+            "or leave them out with drop_bad_boxes=True"
         )
 
 
@@ -311,19 +307,29 @@ def _segmentation(annotation: Mapping[str, Any]) -> Any:
     return annotation["segmentation"]
 
 
-def _check_boxes(boxes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, int]:
+def _check_boxes(boxes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Clip (N, 4) xyxy boxes in place to their images, (N, 2) height and width.
 
     Returns:
-        (N,) bool: bad; they stay as they are. How many others were clipped.
+        (N,) bool: bad; they stay as they are. (N,) bool: clipped.
     """
-    limits = sizes[:, [1, 0, 1, 0]].astype(np.float32)
-    inside = np.clip(boxes, 0, limits)
+    inside = np.clip(boxes, 0, sizes[:, [1, 0, 1, 0]].astype(np.float32))
     bad = ~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
     bad |= ~(inside[:, 2:] > inside[:, :2]).all(axis=1)
-    clipped = int(((inside != boxes).any(axis=1) & ~bad).sum())
-    boxes[~bad] = inside[~bad]
+    clipped = (inside != boxes).any(axis=1) & ~bad
+    boxes[clipped] = inside[clipped]
     return bad, clipped
+
+
+def _column(blocks: list[_Block], name: str, dtype: type, width: int = 0) -> np.ndarray:
+    """Join a column, and free its parts on the way."""
+    lengths = [len(block[name]) for block in blocks]
+    joined = np.empty((sum(lengths), width) if width else sum(lengths), dtype)
+    start = 0
+    for block, length in zip(blocks, lengths, strict=True):
+        joined[start : start + length] = block.pop(name)
+        start += length
+    return joined
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:

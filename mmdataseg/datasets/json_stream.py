@@ -10,6 +10,8 @@ from typing import Any, TextIO
 CHUNK = 1 << 22
 LARGEST_VALUE = 1 << 26
 _BLANK = re.compile(r"[ \t\r\n]*")
+_LONGEST_TAIL = len("e+1")  # the most that must be seen behind a number to know that it ends there
+_TRIES = 3  # a window
 _DECODER = json.JSONDecoder()
 
 
@@ -54,6 +56,7 @@ class _Window:
         self.text = ""
         self.position = 0
         self.dropped = 0
+        self.tries_left = _TRIES
         self.at_end = False
 
     def top_level(self) -> Iterator[tuple[str, Any]]:
@@ -83,9 +86,30 @@ class _Window:
             self.position += 1
             return
         while True:
-            yield self.value()
+            yield from self.some_values()
             if self.expect(",]") == "]":
                 return
+
+    def some_values(self) -> list[Any]:
+        """Decode the next elements of a list of objects: all that the window holds whole, where it is easy to tell.
+
+        Text that ends in an object's bracket and is valid with list brackets around it is whole elements: were the cut
+        inside an element, brackets or quotes would be open. Several tries, as the last object may be a nested one.
+        """
+        self.peek()
+        cut = len(self.text)
+        while self.tries_left:
+            cut = self.text.rfind("},", self.position, cut) + 1
+            if not cut:
+                break
+            try:
+                values, end = _DECODER.raw_decode("[" + self.text[self.position : cut] + "]")
+            except json.JSONDecodeError:
+                self.tries_left -= 1
+                continue
+            self.position += end - 2  # without our brackets; less than all of it where the list ends before the cut
+            return values
+        return [self.value()]
 
     def peek(self) -> str:
         """The next character that is not blank, '' at the end of the file."""
@@ -105,7 +129,7 @@ class _Window:
         return found
 
     def value(self) -> Any:
-        """Decode the next value; one that reaches the end of the window may go on behind it."""
+        """Decode the next value; one that reaches the end of the window may go on behind it, as 12 does in 12.5."""
         self.peek()
         while True:
             start = self.position
@@ -116,7 +140,7 @@ class _Window:
                 if len(self.text) - start > LARGEST_VALUE or not self.read_on():
                     raise fault from None
                 continue
-            if end < len(self.text):
+            if len(self.text) - end >= _LONGEST_TAIL:
                 self.position = end
                 return value
             if not self.read_on():
@@ -133,6 +157,7 @@ class _Window:
         # Twice as much as is there: a value of n chunks is decoded log n times, not n times.
         more = self.file.read(max(self.chunk, len(self.text)))
         self.at_end = not more
+        self.tries_left = _TRIES
         self.text += more
         return bool(more)
 

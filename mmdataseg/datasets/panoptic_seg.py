@@ -112,15 +112,13 @@ class PanopticSegDataset(BaseDataset):
         if without:
             raise ValueError(
                 f"'{self.json_file}': {len(without)} images have no annotation, e.g. image {without[0]}; annotate "
-                "them, or take "
-                "them out of 'images'"
+                "them, or take them out of 'images'"
             )
         strangers = [key for key in annotations if key not in images]
         if strangers:
             raise ValueError(
                 f"'{self.json_file}': {len(strangers)} annotations are of images that are not listed, e.g. image "
-                f"{strangers[0]}; "
-                "add them to 'images', or take the annotations out"
+                f"{strangers[0]}; add them to 'images', or take the annotations out"
             )
 
     def _data_info(

@@ -112,8 +112,7 @@ def _table_by_order(num_classes: int, zero_is_void: bool, ignore_index: int | No
     if ignore_index is not None and 0 <= ignore_index - int(zero_is_void) < num_classes:
         raise ValueError(
             f"'{ann_dir}': ignore_index={ignore_index} is also the value of a class, as the label space has "
-            f"{num_classes}; "
-            "set ignore_index=None, or the value the data uses"
+            f"{num_classes}; set ignore_index=None, or the value the data uses"
         )
     return label_table(1 << 16, num_classes, zero_is_void=zero_is_void, ignore_index=ignore_index)
 

@@ -236,8 +236,7 @@ class LoadInstances(BaseTransform):
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"{place(results, results['img_path'])}: mask of instance {index}: {error}; repair the annotation, or "
-                "train "
-                "from boxes alone (supervision='boxes', with_masks=False)"
+                "train from boxes alone (supervision='boxes', with_masks=False)"
             ) from None
 
     def __repr__(self) -> str:
@@ -273,8 +272,7 @@ def _check_size(results: Mapping[str, Any], path: str, size: tuple[int, int]) ->
         raise ValueError(
             f"{place(results, path)}: the annotation is for {size[0]} x {size[1]} pixels (height x width), the image "
             f"'{results.get('img_path')}' has {expected[0]} x {expected[1]}; take both from the same release (for an "
-            "image that "
-            "its EXIF tag rotates, load it with color_type='color_ignore_orientation')"
+            "image that its EXIF tag rotates, load it with color_type='color_ignore_orientation')"
         )
 
 
