@@ -1,0 +1,77 @@
+"""What ``make setup`` decides to install, and when it decides that nothing is to be done."""
+
+import importlib.util
+import json
+import re
+
+import pytest
+
+from mmdataseg.apis.config_files import find_config
+
+
+@pytest.fixture
+def setup_env(repo_root):
+    """The set-up script, as a module of its own."""
+    spec = importlib.util.spec_from_file_location("setup_env", repo_root / "requirements" / "setup_env.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def pinned(setup_env, monkeypatch, tmp_path):
+    """The script over two small files of pins instead of ours."""
+    files = {
+        "build": "setuptools<81  # for mmcv\nwheel\n",
+        "onedl": "# a comment\nonedl-mmcv==2.3.6\n",
+        "runtime": 'open_clip_torch==3.3.0\nscipy==2.0; python_version >= "3.11"\nscipy==1.0; python_version < "3.11"\n',
+        "dev": "",
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    (tmp_path / "setup.cfg").write_text("[metadata]\n")
+    monkeypatch.setattr(setup_env, "HERE", tmp_path)
+    monkeypatch.setattr(setup_env, "ROOT", tmp_path)
+    return setup_env
+
+
+def test_pins_are_read_by_normalised_name(pinned):
+    assert pinned.pins("build") == {"setuptools": ["setuptools<81"], "wheel": ["wheel"]}
+    assert list(pinned.pins("runtime")) == ["open-clip-torch", "scipy"]
+    assert len(pinned.pins("runtime")["scipy"]) == 2
+
+
+def test_an_active_environment_gets_only_what_it_has_no_version_of(pinned):
+    have = {"setuptools": "90", "wheel": "1", "onedl-mmcv": "2.9", "scipy": "0.1"}
+    assert pinned.missing(have, "onedl") == ["open_clip_torch==3.3.0"]
+    assert pinned.missing({**have, "open-clip-torch": "1"}, "onedl") == []
+
+
+def test_a_stamp_holds_until_a_pin_changes(pinned, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    assert not pinned.stamped(home)
+    (home / pinned.STAMP).write_text(json.dumps(pinned.stamp_content()))
+    assert pinned.stamped(home)
+    (tmp_path / "dev.txt").write_text("pytest==9.2.0\n")
+    assert not pinned.stamped(home)
+    (home / pinned.STAMP).write_text("cut sho")
+    assert not pinned.stamped(home)
+
+
+def test_an_environment_set_up_for_another_tree_is_not_taken_for_ours(pinned, tmp_path):
+    (tmp_path / pinned.STAMP).write_text(json.dumps(pinned.stamp_content() | {"root": "/elsewhere"}))
+    assert not pinned.stamped(tmp_path)
+
+
+def test_torch_is_pinned_to_exactly_one_build(setup_env):
+    """With "==" pip would take a "+cpu" build, for which torchvision's operators do not load."""
+    assert setup_env.pins("torch") == {"torch": ["torch===2.13.0"], "torchvision": ["torchvision===0.28.0"]}
+
+
+def test_what_make_demo_calls_exists(repo_root):
+    text = (repo_root / "Makefile").read_text()
+    (demo,) = re.findall(r"^DEMO := (\S+)$", text, flags=re.MULTILINE)
+    assert find_config(demo).stem == demo
+    for script in re.findall(r"\b(?:tools|requirements|demo)/\w+\.py\b", text):
+        assert (repo_root / script).is_file()
