@@ -24,7 +24,7 @@ def pinned(setup_env, monkeypatch, tmp_path):
     files = {
         "build": "setuptools<81  # for mmcv\nwheel\n",
         "onedl": "# a comment\nonedl-mmcv==2.3.6\n",
-        "runtime": 'open_clip_torch==3.3.0\nscipy==2.0; python_version >= "3.11"\nscipy==1.0; python_version < "3.11"\n',
+        "runtime": 'open_clip_torch==3.3.0\nscipy==2; python_version > "3.10"\nscipy==1; python_version < "3.11"\n',
         "dev": "",
     }
     for name, text in files.items():
