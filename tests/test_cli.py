@@ -221,6 +221,19 @@ def test_mistakes_end_with_a_message_and_no_traceback(argv, message, capsys):
     assert message in captured.out + captured.err
 
 
+def test_arguments_that_the_config_has_no_place_for_are_mistakes_too(tmp_path, capsys):
+    config, checkpoint = tmp_path / "some.py", tmp_path / "some.pth"
+    config.write_text("optim_wrapper = dict()\n")
+    checkpoint.touch()
+    for argv, message in (
+        (["train", str(config), "--auto-scale-lr"], "--auto-scale-lr needs auto_scale_lr"),
+        (["test", str(config), str(checkpoint), "--show-dir", "seen"], "--show-dir needs default_hooks.visualization"),
+    ):
+        with pytest.raises(SystemExit):
+            cli.main(argv)
+        assert message in capsys.readouterr().err
+
+
 def test_an_unknown_command_is_refused():
     with pytest.raises(SystemExit, match="unknown command 'evaluate'; expected train or test"):
         cli.main(["evaluate"])

@@ -47,7 +47,10 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
     from mmdataseg.apis import run_config
 
     cfg = run_config.load_config(path, args)
-    run_config.apply_train_args(cfg, args)
+    try:
+        run_config.apply_train_args(cfg, args)
+    except ValueError as error:
+        parser.error(str(error))
     run_config.run_train(cfg)
 
 
@@ -61,7 +64,10 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     from mmdataseg.apis import run_config
 
     cfg = run_config.load_config(path, args)
-    run_config.apply_test_args(cfg, args)
+    try:
+        run_config.apply_test_args(cfg, args)
+    except ValueError as error:
+        parser.error(str(error))
     run_config.run_test(cfg, out=args.out)
 
 

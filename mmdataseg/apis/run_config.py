@@ -85,7 +85,7 @@ def apply_test_args(cfg: Config, args: Namespace) -> None:
         if hook is None:
             raise ValueError(
                 "--show-dir needs default_hooks.visualization in the config, found none; "
-                "add visualization=dict(type='DetVisualizationHook') or inherit from configs/_base_/runtimes"
+                "add one to it, e.g. visualization=dict(type='DetVisualizationHook')"
             )
         hook.draw = True
         # absolute: the hook joins it to work_dir and a time stamp, and the user asked for this very folder
