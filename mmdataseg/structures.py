@@ -26,7 +26,7 @@ class LabelSpace:
 
     Args:
         name: What to call it in messages and files, e.g. ``ade150``.
-        classes: K names, each as it is shown to the text encoder; surrounding blanks are removed.
+        classes: K names as the annotations spell them, without surrounding blanks; `mmdataseg.text.prompts` makes of them what an encoder reads.
         is_thing: K flags: countable (one segment an object) or stuff (one segment a class).
 
     Raises:

@@ -1,0 +1,8 @@
+"""The toy model with more queries, for real images on a CPU."""
+
+_base_ = ["./dataseg_toy.py"]
+
+model = dict(
+    panoptic_head=dict(num_queries=50),
+    criterion=dict(num_points=3136),
+)

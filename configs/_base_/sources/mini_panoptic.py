@@ -1,0 +1,45 @@
+"""Eight real images with COCO panoptic segments, trained on and tested on: does it overfit?
+
+Data: a small part of COCO in its official layout, below the folder that the environment variable MMDATASEG_MINI_WORLD names.
+Text embeddings: python tools/text_embeddings.py coco133 --import-npy $MMDATASEG_MINI_WORLD/text/coco133.npy --encoder-name "CLIP ViT-B/16" --templates single --out data/embeddings/mini/coco133.safetensors
+"""
+
+mini_panoptic = dict(
+    name="mini_panoptic",
+    task="panoptic",
+    supervision="masks",
+    label_space="coco133",
+    embeddings="data/embeddings/mini/coco133.safetensors",
+    train=dict(
+        type="mmdataseg.PanopticSegDataset",
+        data_root="{{$MMDATASEG_MINI_WORLD:data/mini_world}}/coco",
+        img_dir="train2017",
+        ann_file="annotations/panoptic_train2017.json",
+        ann_dir="annotations/panoptic_train2017",
+        indices=8,
+        pipeline=[
+            dict(type="mmdataseg.LoadImage"),
+            dict(type="mmdataseg.LoadPanopticMap"),
+            dict(type="RandomResize", scale=(320, 256), ratio_range=(0.8, 1.2), keep_ratio=True),
+            dict(type="mmdataseg.RandomCrop", size=(256, 320)),
+            dict(type="RandomFlip", prob=0.5),
+            dict(type="mmdataseg.PackInputs"),
+        ],
+    ),
+    test=dict(
+        type="mmdataseg.PanopticSegDataset",
+        data_root="{{$MMDATASEG_MINI_WORLD:data/mini_world}}/coco",
+        img_dir="train2017",
+        ann_file="annotations/panoptic_train2017.json",
+        ann_dir="annotations/panoptic_train2017",
+        indices=8,
+        test_mode=True,
+        pipeline=[
+            dict(type="mmdataseg.LoadImage"),
+            dict(type="Resize", scale=(320, 256), keep_ratio=True),
+            dict(type="mmdataseg.LoadPanopticMap", scoring=True),
+            dict(type="mmdataseg.PackInputs"),
+        ],
+    ),
+    metrics=[dict(type="mmdataseg.PanopticQualityMetric", chance=20)],
+)
