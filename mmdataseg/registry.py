@@ -1,6 +1,7 @@
 """Registries of mmdataseg: children of mmengine's, scope ``mmdataseg``.
 
-Name a component from any OpenMMLab config by its prefix, ``type='mmdataseg.DaTaSeg'``: mmengine then imports this module, and the registry imports the modules in its ``locations``. No
+Name a component from any OpenMMLab config by its prefix, ``type='mmdataseg.DaTaSeg'``: mmengine then imports this
+module, and the registry imports the modules in its ``locations``. No
 ``custom_imports`` is needed.
 """
 

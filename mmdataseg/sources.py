@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from typing import Any
 
 from mmdataseg.structures import LabelSpace, Supervision, Task
@@ -17,7 +18,8 @@ class Source:
         task: What its images are trained for and tested on.
         label_space: Its classes.
         supervision: Masks, or boxes alone (instance task only).
-        embeddings: Path of its text embeddings, a ``.safetensors`` file of `tools/text_embeddings.py`; None for a run without text.
+        embeddings: Path of its text embeddings, a ``.safetensors`` file of `tools/text_embeddings.py`; None for a run
+            without text.
         train: Config of the training dataset with its pipeline; None: not trained on.
         test: Config of the test dataset with its pipeline; None: not tested on.
         metrics: Configs of the metrics of ``test``.
@@ -37,7 +39,8 @@ class Source:
         """Read one entry, with its label space given by a known name or in full.
 
         Args:
-            config: The fields of `Source`. ``task`` and ``supervision`` as strings; ``label_space`` as the name of a known one
+            config: The fields of `Source`. ``task`` and ``supervision`` as strings; ``label_space`` as the name of a
+                known one
                 (`mmdataseg.text.vocabularies`) or as a dict with ``name``, ``classes`` and ``is_thing``.
 
         Raises:
@@ -83,7 +86,7 @@ def build_sources(configs: Sequence["Mapping[str, Any] | Source"]) -> tuple[Sour
     return sources
 
 
-def _member(kind: type, value: Any, source: str, what: str) -> Any:
+def _member(kind: type[Enum], value: Any, source: str, what: str) -> Any:
     try:
         return kind(value)
     except ValueError:

@@ -26,7 +26,8 @@ class LabelSpace:
 
     Args:
         name: What to call it in messages and files, e.g. ``ade150``.
-        classes: K names as the annotations spell them, without surrounding blanks; `mmdataseg.text.prompts` makes of them what an encoder reads.
+        classes: K names as the annotations spell them, without surrounding blanks; `mmdataseg.text.prompts` makes of
+            them what an encoder reads.
         is_thing: K flags: countable (one segment an object) or stuff (one segment a class).
 
     Raises:

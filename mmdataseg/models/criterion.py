@@ -1,7 +1,7 @@
 """Matching and losses of one batch of one source.
 
-Letters: B images, L decoder outputs, Q queries, K classes, C channels, N targets of an image, M matched pairs of an image, R proposals that take part, P points, (H, W) the stride-4 grid of
-an image without its padding.
+Letters: B images, L decoder outputs, Q queries, K classes, C channels, N targets of an image, M matched pairs of an
+image, R proposals that take part, P points, (H, W) the stride-4 grid of an image without its padding.
 """
 
 from collections.abc import Sequence
@@ -32,17 +32,20 @@ class _Grid(NamedTuple):
 
 @MODELS.register_module()
 class DaTaSegCriterion(nn.Module):
-    """Class, mask and box losses with deep supervision (Gu et al., 2023, sections 3.2 and 3.4; forms and weights of Cheng et al., Mask2Former, 2022).
+    """Class, mask and box losses with deep supervision (Gu et al., 2023, sections 3.2 and 3.4).
 
-    The cost of matching and the loss use the same terms and weights. Each loss is the sum over the L outputs.
-    A target's loss is divided by the number of targets over all ranks (at least 1), the class loss by the sum of its weights over all ranks.
+    Forms and weights are Mask2Former's (Cheng et al., 2022) where the paper gives none. The cost of matching and the
+    loss use the same terms and weights. Each loss is the sum over the L outputs.
+    A target's loss is divided by the number of targets over all ranks (at least 1), the class loss by the sum of its
+    weights over all ranks.
     Points on void have weight 0.
 
     Args:
         class_weight: Weight of the cross-entropy over K + 1 classes.
         mask_weight: Weight of the binary cross-entropy on points.
         dice_weight: Weight of the dice loss on points.
-        projection_weight: Weight of the projection loss, which takes the place of both where boxes are all there is (ours; the paper gives none).
+        projection_weight: Weight of the projection loss, which takes the place of both where boxes are all there is
+            (ours; the paper gives none).
         background_weight: Weight of an unmatched proposal in the class loss.
         num_points: P.
         oversample_ratio: Candidates for the loss's points, as a multiple of P.
@@ -117,7 +120,9 @@ class DaTaSegCriterion(nn.Module):
         sums = proposals.mask_embeds_LBQC.new_zeros(1 if boxes else 2, dtype=torch.float32)
         for b, targets in enumerate(targets_B):
             if pairs[b][0].shape[1]:
-                mask_logits_MHW = self._pair_masks(proposals.mask_embeds_LBQC[:, b], grids[b], groups_BLQ[b], pairs[b][0].shape[1])
+                mask_logits_MHW = self._pair_masks(
+                    proposals.mask_embeds_LBQC[:, b], grids[b], groups_BLQ[b], pairs[b][0].shape[1]
+                )
                 term = self._box_loss if boxes else self._mask_losses
                 sums = sums + term(mask_logits_MHW, grids[b], pairs[b][1].flatten(), targets)
         if not num_pairs:  # nothing to learn from, but on every rank the same parameters take part in the gradient
@@ -136,7 +141,8 @@ class DaTaSegCriterion(nn.Module):
             if not self.projection_cost:
                 return cost
             per_output = [  # one output at a time: its Q masks are needed at full size
-                projection_cost(_masks(embeds_QC, grid)[None], targets.boxes_N4, grid.stride) for embeds_QC in mask_embeds_LQC
+                projection_cost(_masks(embeds_QC, grid)[None], targets.boxes_N4, grid.stride)
+                for embeds_QC in mask_embeds_LQC
             ]
             return cost + self.projection_weight * torch.cat(per_output)
         points_P2 = random_points(1, self.num_points, class_logits_LQK.device)[0]
@@ -148,7 +154,9 @@ class DaTaSegCriterion(nn.Module):
         return cost + self.dice_weight * point_dice_cost(logits_LQP, masks_NP, known_P)
 
     @torch.no_grad()
-    def _groups(self, class_logits_LQK: Tensor, queries_LM: Tensor, targets_LM: Tensor, targets: ImageTargets) -> Tensor:
+    def _groups(
+        self, class_logits_LQK: Tensor, queries_LM: Tensor, targets_LM: Tensor, targets: ImageTargets
+    ) -> Tensor:
         """(L, Q) the pair each proposal belongs to, or -1."""
         mergeable_LM = targets.mergeable_N[targets_LM] & self.merge
         return merging.absorb(class_logits_LQK, queries_LM, targets.labels_N[targets_LM], mergeable_LM)
@@ -204,7 +212,9 @@ class DaTaSegCriterion(nn.Module):
 def _image_grid(features_CHW: Tensor, size: tuple[int, int], stride: float) -> _Grid:
     height, width = (-(-side // stride) for side in size)
     extent = (size[1] / (width * stride), size[0] / (height * stride))
-    return _Grid(features_CHW[:, : int(height), : int(width)], stride, features_CHW.new_tensor(extent, dtype=torch.float32))
+    return _Grid(
+        features_CHW[:, : int(height), : int(width)], stride, features_CHW.new_tensor(extent, dtype=torch.float32)
+    )
 
 
 def _masks(mask_embeds_RC: Tensor, grid: _Grid) -> Tensor:

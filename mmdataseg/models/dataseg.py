@@ -23,7 +23,8 @@ from mmdataseg.structures import LabelSpace, Task
 class DaTaSeg(BaseDetector):
     """One network, one set of weights, for every source, task and vocabulary (Gu et al., 2023).
 
-    What differs between sources (text embeddings, loss, MERGE, post-processing) follows from the sample's metainfo ``source``; nothing is guessed from tensors.
+    What differs between sources (text embeddings, loss, MERGE, post-processing) follows from the sample's metainfo
+    ``source``; nothing is guessed from tensors.
 
     Args:
         sources: Sources of the run, to train on or to test on, or their configs.
@@ -61,11 +62,14 @@ class DaTaSeg(BaseDetector):
         self.classifier = MODELS.build({**classifier, "sources": list(self.sources.values())})
         self.panoptic_head = MODELS.build({**panoptic_head, "class_embed_dim": self.classifier.embed_dim})
         self.criterion = MODELS.build(criterion)
-        self.postprocessors = torch.nn.ModuleDict({Task(task).value: MODELS.build(c) for task, c in postprocessors.items()})
+        self.postprocessors = torch.nn.ModuleDict(
+            {Task(task).value: MODELS.build(c) for task, c in postprocessors.items()}
+        )
         for source in self.sources.values():
             if source.task.value not in self.postprocessors:
                 raise ValueError(
-                    f"source '{source.name}': no post-processor for task '{source.task.value}' among {list(self.postprocessors)}"
+                    f"source '{source.name}': no post-processor for task '{source.task.value}' among "
+                    f"{list(self.postprocessors)}"
                 )
 
     def source_of(self, sample: DetDataSample) -> Source:
@@ -77,8 +81,8 @@ class DaTaSeg(BaseDetector):
         name = sample.get("source")
         if name not in self.sources:
             raise ValueError(
-                f"sample {sample.get('img_path', '?')}: metainfo 'source' is {name!r}, expected one of {list(self.sources)}; "
-                "load data through MultiSourceDataset"
+                f"sample {sample.get('img_path', '?')}: metainfo 'source' is {name!r}, expected one of "
+                f"{list(self.sources)}; load data through MultiSourceDataset"
             )
         return self.sources[name]
 
@@ -102,7 +106,9 @@ class DaTaSeg(BaseDetector):
         """
         names = {self.source_of(sample).name for sample in batch_data_samples}
         if len(names) > 1:
-            raise ValueError(f"a training batch must be of one source, got {sorted(names)}; sample with mmdataseg.RatioBatchSampler")
+            raise ValueError(
+                f"a training batch must be of one source, got {sorted(names)}; sample with mmdataseg.RatioBatchSampler"
+            )
         source = self.sources[names.pop()]
         proposals: Proposals = self.panoptic_head(self.extract_feat(batch_inputs))
         class_logits_LBQK = self.classifier(proposals.class_embeds_LBQD, self.classifier.matrix(source.name))
@@ -110,7 +116,9 @@ class DaTaSeg(BaseDetector):
         losses = self.criterion(proposals, class_logits_LBQK, targets, tuple(batch_inputs.shape[-2:]))
         return {f"{source.name}/{name}": value for name, value in losses.items()}
 
-    def predict(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True) -> list[DetDataSample]:
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True
+    ) -> list[DetDataSample]:
         """Answers of a batch, each image by its own source's task and vocabulary.
 
         Args:
@@ -141,7 +149,14 @@ class DaTaSeg(BaseDetector):
         return batch_data_samples
 
     def read_off(
-        self, proposals: Proposals, index: int, *, text_KD: Tensor, label_space: LabelSpace, task: Task, sizes: ImageSizes
+        self,
+        proposals: Proposals,
+        index: int,
+        *,
+        text_KD: Tensor,
+        label_space: LabelSpace,
+        task: Task,
+        sizes: ImageSizes,
     ) -> dict[str, Any]:
         """Read one task in one vocabulary off one image's proposals.
 
@@ -157,9 +172,15 @@ class DaTaSeg(BaseDetector):
             The fields to set on its ``DetDataSample``.
         """
         class_logits_QK = self.classifier(proposals.class_embeds_LBQD[-1, index], text_KD)
-        mask_logits_QHW = torch.einsum("qc,chw->qhw", proposals.mask_embeds_LBQC[-1, index], proposals.mask_features_BCHW[index])
+        mask_logits_QHW = torch.einsum(
+            "qc,chw->qhw", proposals.mask_embeds_LBQC[-1, index], proposals.mask_features_BCHW[index]
+        )
         return self.postprocessors[task.value](class_logits_QK, mask_logits_QHW, label_space, sizes)
 
-    def _forward(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample] | None = None) -> Proposals:
+    def _forward(
+        self,
+        batch_inputs: Tensor,
+        batch_data_samples: list[DetDataSample] | None = None,  # noqa: ARG002 - mmdet passes it
+    ) -> Proposals:
         """The raw proposals, for analysis."""
         return self.panoptic_head(self.extract_feat(batch_inputs))

@@ -1,6 +1,7 @@
 """The proposals: Mask2Former's pixel and transformer decoder, with a class embedding in the place of a classifier.
 
-Letters: B images, L decoder outputs (layers + 1), Q queries, C feature channels, D text dimension, (H, W) the stride-4 grid, S cells of a level.
+Letters: B images, L decoder outputs (layers + 1), Q queries, C feature channels, D text dimension, (H, W) the stride-4
+grid, S cells of a level.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,7 +48,8 @@ def _mlp(channels: int, out_channels: int) -> nn.Sequential:
 class DaTaSegHead(BaseModule):
     """Queries to class and mask embeddings (Gu et al., 2023, section 3.1; Cheng et al., Mask2Former, 2022).
 
-    Parameters are named as in mmdet's ``Mask2FormerHead``, so its checkpoints initialise this head; ``class_embed`` takes the place of its classifier ``cls_embed``.
+    Parameters are named as in mmdet's ``Mask2FormerHead``, so its checkpoints initialise this head; ``class_embed``
+    takes the place of its classifier ``cls_embed``.
     The head knows no task, no dataset and no class, and keeps no state between calls.
 
     Args:
@@ -150,7 +152,7 @@ def decoder_layer(
     key_pos_1SC: Tensor,
     masked_BQS: Tensor,
 ) -> Tensor:
-    """What mmdet's ``Mask2FormerTransformerDecoderLayer`` computes, with its weights, through the fused attention kernel.
+    """What mmdet's ``Mask2FormerTransformerDecoderLayer`` computes, with its weights, through fused attention.
 
     Args:
         layer: mmdet's decoder layer.

@@ -12,7 +12,9 @@ from mmdataseg.registry import MODELS, TASK_UTILS
 
 @MODELS.register_module()
 class BoxProjectionLoss(nn.Module):
-    """Masks from boxes: dice between the axis projections of a mask and of its box (Tian et al., BoxInst, 2021; Gu et al., 2023, section 3.4).
+    """Masks from boxes: dice between the axis projections of a mask and of its box (Gu et al., 2023, section 3.4).
+
+    The form is BoxInst's (Tian et al., 2021, section 3.1).
 
     Args:
         loss_weight: Factor of the loss.
@@ -22,7 +24,9 @@ class BoxProjectionLoss(nn.Module):
         super().__init__()
         self.loss_weight = loss_weight
 
-    def forward(self, mask_logits_MHW: Tensor, boxes_M4: Tensor, *, stride: float, avg_factor: float | Tensor) -> Tensor:
+    def forward(
+        self, mask_logits_MHW: Tensor, boxes_M4: Tensor, *, stride: float, avg_factor: float | Tensor
+    ) -> Tensor:
         """Sum over the pairs, divided by ``avg_factor``.
 
         Args:
@@ -51,7 +55,10 @@ class BoxProjectionCost(BaseMatchCost):
         self.stride = stride
 
     def __call__(
-        self, pred_instances: InstanceData, gt_instances: InstanceData, img_meta: dict[str, Any] | None = None
+        self,
+        pred_instances: InstanceData,
+        gt_instances: InstanceData,
+        img_meta: dict[str, Any] | None = None,  # noqa: ARG002 - mmdet passes it
     ) -> Tensor:
         """Cost matrix.
 

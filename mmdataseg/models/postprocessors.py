@@ -1,6 +1,7 @@
 """From proposals to the fields of a ``DetDataSample`` that mmdet's visualiser and metrics read; one class a task.
 
-Letters: Q proposals, K classes, N segments or instances, (H, W) the grid of the mask logits, (Ho, Wo) the original image.
+Letters: Q proposals, K classes, N segments or instances, (H, W) the grid of the mask logits, (Ho, Wo) the original
+image.
 """
 
 import torch
@@ -44,7 +45,8 @@ class PanopticPostProcessor(nn.Module):
             sizes: Of the image.
 
         Returns:
-            ``pred_panoptic_seg`` with ``sem_seg`` (1, Ho, Wo) int64: class + 1000 n with n from 1, so that no segment is 0, which is void.
+            ``pred_panoptic_seg`` with ``sem_seg`` (1, Ho, Wo) int64: class + 1000 n with n from 1, so that no segment
+            is 0, which is void.
         """
         segment_map, labels_N = panoptic_segments(
             class_logits_QK,
@@ -117,7 +119,8 @@ class InstancePostProcessor(nn.Module):
             sizes: Of the image.
 
         Returns:
-            ``pred_instances`` with ``labels`` (N,) int64, ``scores`` (N,), ``masks`` (N, Ho, Wo) bool and their ``bboxes`` (N, 4) xyxy pixels.
+            ``pred_instances`` with ``labels`` (N,) int64, ``scores`` (N,), ``masks`` (N, Ho, Wo) bool and their
+            ``bboxes`` (N, 4) xyxy pixels.
         """
         labels, scores, masks = instances(
             class_logits_QK,

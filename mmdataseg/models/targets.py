@@ -49,7 +49,10 @@ class ImageTargets:
         common = {"labels_N": labels_N, "mergeable_N": mergeable_K[labels_N], "size": tuple(sample.img_shape[:2])}
         if source.supervision is Supervision.BOXES:
             if "bboxes" not in annotated:
-                raise ValueError(f"source '{source.name}': expected boxes in gt_instances of {sample.img_path}, got none; use LoadInstances")
+                raise ValueError(
+                    f"source '{source.name}': expected boxes in gt_instances of {sample.img_path}, got none; "
+                    "use mmdataseg.LoadInstances"
+                )
             return cls(**common, boxes_N4=annotated.bboxes)
         if "gt_id_map" in sample:
             id_map_HW = sample.gt_id_map.data[0]
@@ -57,8 +60,8 @@ class ImageTargets:
         if "masks" in annotated:
             return cls(**common, masks_NHW=annotated.masks, void_HW=sample.gt_void.data[0])
         raise ValueError(
-            f"source '{source.name}': expected masks (gt_id_map, or masks in gt_instances) of {sample.img_path}, got neither; "
-            "load them, or set supervision='boxes'"
+            f"source '{source.name}': expected masks (gt_id_map, or masks in gt_instances) of {sample.img_path}, "
+            "got neither; load them, or set supervision='boxes'"
         )
 
     def masks_at(self, targets_M: Tensor, points: Tensor) -> Tensor:

@@ -23,9 +23,10 @@ LARGEST_SCALE = 100.0
 
 @MODELS.register_module()
 class TextClassifier(BaseModule):
-    """Frozen text embeddings of each source's classes, and one learnable background shared by all (Gu et al., 2023, section 3.3).
+    """Frozen text embeddings of each source's classes, one learnable background for all (Gu et al., 2023, section 3.3).
 
-    logits[k] = s cos(e, T_k) and logits[K] = s cos(e, background); s is learnable, starts at 1 / 0.07 and is at most 100, as in CLIP (ours; the paper gives none).
+    logits[k] = s cos(e, T_k) and logits[K] = s cos(e, background); s is learnable, starts at 1 / 0.07 and is at most
+    100, as in CLIP (ours; the paper gives none).
     The matrices are buffers, saved with the checkpoint: a checkpoint is complete without the files.
 
     Args:

@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def attend(attention: nn.MultiheadAttention, query_BQC: Tensor, key_BSC: Tensor, value_BSC: Tensor, masked_BQS: Tensor | None) -> Tensor:
+def attend(
+    attention: nn.MultiheadAttention, query_BQC: Tensor, key_BSC: Tensor, value_BSC: Tensor, masked_BQS: Tensor | None
+) -> Tensor:
     """What ``attention(query, key, value, attn_mask=...)`` computes, without forming the attention weights.
 
     ``nn.MultiheadAttention`` wants one mask for each head; here one mask of an image broadcasts over them.
@@ -36,7 +38,7 @@ def attend(attention: nn.MultiheadAttention, query_BQC: Tensor, key_BSC: Tensor,
 
 
 def look_everywhere_if_blind(masked_BQS: Tensor) -> Tensor:
-    """Unmask the rows that are masked everywhere, whose attention would be undefined (Cheng et al., 2022, Mask2Former's code)."""
+    """Unmask the rows that are masked everywhere, whose attention would be undefined (as in Mask2Former's code)."""
     return masked_BQS & ~masked_BQS.all(dim=-1, keepdim=True)
 
 

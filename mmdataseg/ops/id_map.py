@@ -1,6 +1,7 @@
 """Ground truth as one integer map an image: to masks, to boxes, and read at points without ever making a mask.
 
-Letters: N segments, P points, (H, W) the size of the image in pixels. An id map holds the row of a segment table, 0..N-1, and -1 where nothing is known (void).
+Letters: N segments, P points, (H, W) the size of the image in pixels. An id map holds the row of a segment table,
+0..N-1, and -1 where nothing is known (void).
 """
 
 import torch
@@ -68,7 +69,9 @@ def sample_id_map(id_map_HW: Tensor, ids_N: Tensor, points: Tensor) -> Tensor:
             x, y = corner[..., 0].long() + dx, corner[..., 1].long() + dy
             inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
             ids = id_map_HW[y.clamp(0, height - 1), x.clamp(0, width - 1)].masked_fill(~inside, VOID)
-            weight = (fraction[..., 0] if dx else 1 - fraction[..., 0]) * (fraction[..., 1] if dy else 1 - fraction[..., 1])
+            weight = (fraction[..., 0] if dx else 1 - fraction[..., 0]) * (
+                fraction[..., 1] if dy else 1 - fraction[..., 1]
+            )
             values += (ids == ids_N[:, None]) * weight
     return values
 

@@ -7,7 +7,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-UNMATCHABLE = 1e6  # a cost that is not finite (a diverged half-precision step) must not stop the solver; the loss shows it
+UNMATCHABLE = (
+    1e6  # a cost that is not finite (a diverged half-precision step) must not stop the solver; the loss shows it
+)
 
 
 @torch.no_grad()
@@ -20,7 +22,8 @@ def match(costs_B: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
         costs_B: For each image (L, Q, N_b) costs; L and Q are the same for all, N_b may be 0.
 
     Returns:
-        For each image two int64 tensors (L, M_b), query and target of each pair, on the device of the costs, targets ascending.
+        For each image two int64 tensors (L, M_b), query and target of each pair, on the device of the costs, targets
+        ascending.
 
     Raises:
         ValueError: No image, or costs that differ in L or Q.

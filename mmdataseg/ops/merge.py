@@ -1,7 +1,8 @@
 """MERGE: several proposals, one region (Gu et al., 2023, section 3.2).
 
 The paper says which task merges what; the rule by which proposals join is ours (`absorb`), see docs/method.md.
-Letters: L decoder outputs, Q queries, K classes, M matched pairs, R proposals that take part, (H, W) the grid of the mask logits.
+Letters: L decoder outputs, Q queries, K classes, M matched pairs, R proposals that take part, (H, W) the grid of the
+mask logits.
 """
 
 import torch
@@ -13,7 +14,8 @@ UNMATCHED = -1
 def absorb(class_logits_LQK: Tensor, queries_LM: Tensor, labels_LM: Tensor, mergeable_LM: Tensor) -> Tensor:
     """Which pair each proposal belongs to after MERGE in training.
 
-    A matched proposal belongs to its own pair. An unmatched one whose most likely class (background included) is that of a mergeable pair joins it. The others belong to none.
+    A matched proposal belongs to its own pair. An unmatched one whose most likely class (background included) is that
+    of a mergeable pair joins it. The others belong to none.
 
     Args:
         class_logits_LQK: (L, Q, K + 1), background last.

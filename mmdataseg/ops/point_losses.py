@@ -1,6 +1,7 @@
-"""Binary cross-entropy and dice on sampled points, as loss and as matching cost (Cheng et al., Mask2Former, 2022, section 3.3).
+"""Binary cross-entropy and dice on sampled points, as loss and as matching cost (Mask2Former, section 3.3).
 
-Letters: L decoder outputs, Q queries, N targets, M matched pairs, P points. A point that lies on void has weight 0: it is outside the sum and outside the mean.
+Letters: L decoder outputs, Q queries, N targets, M matched pairs, P points. A point that lies on void has weight 0: it
+is outside the sum and outside the mean.
 """
 
 import torch

@@ -1,6 +1,7 @@
 """Points on feature and logit maps: drawing them, and reading maps at them by bilinear interpolation.
 
-Letters: N maps, P points, C channels, (H, W) the size of a map. Points are (x, y) in [0, 1] x [0, 1], the corners of the outermost pixels, as in PointRend (Kirillov et al., 2020).
+Letters: N maps, P points, C channels, (H, W) the size of a map. Points are (x, y) in [0, 1] x [0, 1], the corners of
+the outermost pixels, as in PointRend (Kirillov et al., 2020).
 """
 
 import torch
@@ -49,7 +50,7 @@ def uncertain_points(
     importance_ratio: float,
     extent_2: Tensor | None = None,
 ) -> Tensor:
-    """Draw points for the mask loss: most where the logits are nearest 0, the rest uniformly (Kirillov et al., 2020, section 3).
+    """Draw points for the mask loss, most of them where the logits are nearest 0 (Kirillov et al., 2020, section 3).
 
     Args:
         logits_NHW: (N, H, W) mask logits.

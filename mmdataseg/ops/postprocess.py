@@ -1,6 +1,7 @@
 """From proposals to the answer of a task at the size of the original image, in row blocks of bounded memory.
 
-Letters: Q proposals, K classes, N segments or instances, (H, W) the grid of the mask logits, (Ho, Wo) the original image in pixels.
+Letters: Q proposals, K classes, N segments or instances, (H, W) the grid of the mask logits, (Ho, Wo) the original
+image in pixels.
 """
 
 from collections.abc import Iterator
@@ -39,7 +40,8 @@ def _taps(cells: int, padded: int, image: int, original: int, device: torch.devi
 def enlarge_blocks(mask_logits_QHW: Tensor, sizes: ImageSizes) -> Iterator[tuple[slice, Tensor]]:
     """Mask logits at the original image's pixels, a block of rows at a time.
 
-    One bilinear step from the grid to the original pixels, skipping the padding; mmdet enlarges, cuts and resizes in two.
+    One bilinear step from the grid to the original pixels, skipping the padding; mmdet enlarges, cuts and resizes in
+    two.
 
     Args:
         mask_logits_QHW: (Q, H, W).
@@ -60,14 +62,17 @@ def enlarge_blocks(mask_logits_QHW: Tensor, sizes: ImageSizes) -> Iterator[tuple
         yield rows, torch.lerp(band[:, :, left], band[:, :, right], across)
 
 
-def semantic_map(class_logits_QK: Tensor, mask_logits_QHW: Tensor, sizes: ImageSizes, *, merge: str = "probability") -> Tensor:
+def semantic_map(
+    class_logits_QK: Tensor, mask_logits_QHW: Tensor, sizes: ImageSizes, *, merge: str = "probability"
+) -> Tensor:
     """The class of each pixel: argmax over k of MERGE over q of p(q, k) sigmoid(m_q).
 
     Args:
         class_logits_QK: (Q, K + 1), background last.
         mask_logits_QHW: (Q, H, W).
         sizes: Of the image.
-        merge: ``probability``: the sum over proposals (Cheng et al., MaskFormer, 2021, section 3.4); ``max``: the largest.
+        merge: ``probability``: the sum over proposals (Cheng et al., MaskFormer, 2021, section 3.4); ``max``: the
+            largest.
 
     Returns:
         (Ho, Wo) int64 in 0..K-1.
@@ -102,8 +107,10 @@ def panoptic_segments(
 ) -> tuple[Tensor, Tensor]:
     """Segments that do not overlap (Cheng et al., MaskFormer, 2021, section 3.4), stuff merged by class.
 
-    Each pixel goes to the proposal with the largest probability x mask probability, and is void where even that proposal's mask probability is below 1/2.
-    A proposal that keeps less than ``kept_share`` of the pixels where its mask probability reaches 1/2 is dropped, and its pixels are void.
+    Each pixel goes to the proposal with the largest probability x mask probability, and is void where even that
+    proposal's mask probability is below 1/2.
+    A proposal that keeps less than ``kept_share`` of the pixels where its mask probability reaches 1/2 is dropped, and
+    its pixels are void.
 
     Args:
         class_logits_QK: (Q, K + 1), background last.
@@ -157,7 +164,9 @@ def instances(
     is_thing_K: Tensor,
     max_instances: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The best (proposal, thing class) pairs; score = class probability x mean mask probability inside the mask (Cheng et al., Mask2Former, 2022).
+    """The best (proposal, thing class) pairs (Cheng et al., Mask2Former, 2022).
+
+    Score = class probability x mean mask probability inside the mask.
 
     Args:
         class_logits_QK: (Q, K + 1), background last.

@@ -1,6 +1,5 @@
 """A model small enough for a CPU, and samples of every kind of annotation."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,15 @@ from mmdataseg.text.embeddings import TextEmbeddings, save_embeddings
 from mmdataseg.text.hashing import HashingEncoder
 
 CHANNELS, QUERIES, LAYERS, TEXT_DIM = 32, 7, 3, 16
-LABEL_SPACE = LabelSpace(name="tiny", classes=("red disc", "blue disc", "grass", "sky"), is_thing=(True, True, False, False))
+LABEL_SPACE = LabelSpace(
+    name="tiny", classes=("red disc", "blue disc", "grass", "sky"), is_thing=(True, True, False, False)
+)
 SIZE = (64, 96)
 
 
-def head_config(channels: int = CHANNELS, queries: int = QUERIES, in_channels: tuple[int, ...] = (64, 128, 256, 512)) -> dict[str, Any]:
+def head_config(
+    channels: int = CHANNELS, queries: int = QUERIES, in_channels: tuple[int, ...] = (64, 128, 256, 512)
+) -> dict[str, Any]:
     attention = {"embed_dims": channels, "num_heads": 4, "dropout": 0.0, "batch_first": True}
     ffn = {"embed_dims": channels, "feedforward_channels": 2 * channels, "num_fcs": 2, "ffn_drop": 0.0}
     return ConfigDict(
@@ -40,7 +43,8 @@ def head_config(channels: int = CHANNELS, queries: int = QUERIES, in_channels: t
                 "num_layers": 1,
                 "layer_cfg": {
                     "self_attn_cfg": {
-                        "embed_dims": channels, "num_heads": 4, "num_levels": 3, "num_points": 4, "dropout": 0.0, "batch_first": True
+                        "embed_dims": channels, "num_heads": 4, "num_levels": 3, "num_points": 4, "dropout": 0.0,
+                        "batch_first": True,
                     },
                     "ffn_cfg": {**ffn, "act_cfg": {"type": "ReLU", "inplace": True}},
                 },
@@ -74,9 +78,12 @@ def model_config(embeddings: str, **changes: Any) -> dict[str, Any]:
         "type": "mmdataseg.DaTaSeg",
         "sources": sources(embeddings),
         "data_preprocessor": {
-            "type": "mmdet.DetDataPreprocessor", "mean": [120.0] * 3, "std": [60.0] * 3, "pad_size_divisor": 32, "pad_mask": False
+            "type": "mmdet.DetDataPreprocessor", "mean": [120.0] * 3, "std": [60.0] * 3,
+            "pad_size_divisor": 32, "pad_mask": False,
         },
-        "backbone": {"type": "mmdet.ResNet", "depth": 18, "norm_cfg": {"type": "GN", "num_groups": 8}, "norm_eval": False},
+        "backbone": {
+            "type": "mmdet.ResNet", "depth": 18, "norm_cfg": {"type": "GN", "num_groups": 8}, "norm_eval": False
+        },
         "panoptic_head": head_config(),
         "classifier": {"type": "mmdataseg.TextClassifier", "embed_dim": TEXT_DIM},
         "criterion": {"type": "mmdataseg.DaTaSegCriterion", "num_points": 64},
@@ -92,7 +99,15 @@ def model_config(embeddings: str, **changes: Any) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def embeddings_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("embeddings") / "tiny.safetensors"
-    save_embeddings(path, TextEmbeddings(matrix=HashingEncoder(dim=TEXT_DIM)(LABEL_SPACE.classes), classes=LABEL_SPACE.classes, encoder=HashingEncoder.name, vocabulary=LABEL_SPACE.name))
+    save_embeddings(
+        path,
+        TextEmbeddings(
+            matrix=HashingEncoder(dim=TEXT_DIM)(LABEL_SPACE.classes),
+            classes=LABEL_SPACE.classes,
+            encoder=HashingEncoder.name,
+            vocabulary=LABEL_SPACE.name,
+        ),
+    )
     return str(path)
 
 
@@ -102,7 +117,8 @@ def model(embeddings_file: str) -> torch.nn.Module:
     built = MODELS.build(model_config(embeddings_file))
     built.init_weights()
     with torch.no_grad():
-        for parameter in built.parameters():  # away from the zeros of the initialisation, behind which nothing gets a gradient
+        # away from the zeros of the initialisation, behind which nothing gets a gradient
+        for parameter in built.parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
     return built
 
@@ -112,7 +128,12 @@ def make_sample(source: str, *, empty: bool = False, size: tuple[int, int] = SIZ
     rng = np.random.default_rng(seed)
     height, width = size
     sample = DetDataSample(
-        metainfo={"source": source, "img_path": f"{source}.jpg", "img_shape": size, "ori_shape": (2 * height, 2 * width)}
+        metainfo={
+            "source": source,
+            "img_path": f"{source}.jpg",
+            "img_shape": size,
+            "ori_shape": (2 * height, 2 * width),
+        }
     )
     id_map = torch.full(size, 3, dtype=torch.int32)
     id_map[: height // 2] = 2
@@ -129,7 +150,11 @@ def make_sample(source: str, *, empty: bool = False, size: tuple[int, int] = SIZ
         boxes = torch.tensor([[8.0, 8.0, 40.0, 40.0], [50.0, 20.0, 90.0, 60.0]])[: len(labels)]
         sample.gt_instances = InstanceData(labels=labels[:2], bboxes=boxes)
     if source == "instances":
-        sample.gt_instances.masks = torch.stack([id_map == i for i in range(len(boxes))]) if len(boxes) else torch.zeros(0, *size, dtype=torch.bool)
+        sample.gt_instances.masks = (
+            torch.stack([id_map == i for i in range(len(boxes))])
+            if len(boxes)
+            else torch.zeros(0, *size, dtype=torch.bool)
+        )
         sample.gt_void = PixelData(data=(id_map == -1)[None])
     image = torch.from_numpy(rng.integers(0, 256, (3, *size), dtype=np.uint8))
     return {"inputs": image, "data_samples": sample}

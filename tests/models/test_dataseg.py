@@ -20,7 +20,9 @@ def test_every_parameter_gets_a_gradient_from_every_kind_of_annotation(model, so
     loss.backward()
     expected = {"loss_class", "loss_projection"} if source == "boxes" else {"loss_class", "loss_mask", "loss_dice"}
     assert {name.split("/")[1] for name in losses} == expected
-    without = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.abs().sum() > 0)]
+    without = [
+        n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.abs().sum() > 0)
+    ]
     assert without == []
 
 
@@ -69,7 +71,9 @@ def test_the_answer_of_an_image_does_not_depend_on_its_batch(model):
         data = model.data_preprocessor(make_batch(*samples))
         together = model._forward(data["inputs"])
     for b, proposals in enumerate(alone):
-        torch.testing.assert_close(together.mask_embeds_LBQC[:, b], proposals.mask_embeds_LBQC[:, 0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            together.mask_embeds_LBQC[:, b], proposals.mask_embeds_LBQC[:, 0], atol=1e-4, rtol=1e-4
+        )
 
 
 def test_proposals_do_not_depend_on_source_or_task(model):

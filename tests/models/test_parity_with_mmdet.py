@@ -25,10 +25,18 @@ def heads():
         **config,
         num_things_classes=2,
         num_stuff_classes=num_classes - 2,
-        loss_cls=ConfigDict(type="CrossEntropyLoss", loss_weight=2.0, reduction="mean", class_weight=[1.0] * num_classes + [0.1]),
+        loss_cls=ConfigDict(
+            type="CrossEntropyLoss", loss_weight=2.0, reduction="mean", class_weight=[1.0] * num_classes + [0.1]
+        ),
         loss_mask=ConfigDict(type="CrossEntropyLoss", use_sigmoid=True, reduction="mean", loss_weight=5.0),
         loss_dice=ConfigDict(
-            type="DiceLoss", use_sigmoid=True, activate=True, reduction="mean", naive_dice=True, eps=1.0, loss_weight=5.0
+            type="DiceLoss",
+            use_sigmoid=True,
+            activate=True,
+            reduction="mean",
+            naive_dice=True,
+            eps=1.0,
+            loss_weight=5.0,
         ),
         train_cfg=ConfigDict(
             num_points=NUM_POINTS,
@@ -54,7 +62,10 @@ def heads():
 @pytest.fixture
 def features():
     generator = torch.Generator().manual_seed(2)
-    return [torch.randn(2, c, 64 // s, 96 // s, generator=generator) for c, s in zip(IN_CHANNELS, (4, 8, 16, 32), strict=True)]
+    return [
+        torch.randn(2, c, 64 // s, 96 // s, generator=generator)
+        for c, s in zip(IN_CHANNELS, (4, 8, 16, 32), strict=True)
+    ]
 
 
 @pytest.fixture
@@ -62,7 +73,7 @@ def same_points(monkeypatch):
     """Every draw of points gives the same ones, whoever draws and for however many maps."""
     base = torch.rand(4 * NUM_POINTS, 2, generator=torch.Generator().manual_seed(3))
 
-    def rand(*size, device=None, **_):
+    def rand(*size, **_):
         shape = tuple(size[0]) if len(size) == 1 else size
         return base[: shape[1]].expand(shape).clone()
 
@@ -92,16 +103,21 @@ def test_gradients_of_the_shared_parameters_equal_mmdets(heads, features):
     _, expected = theirs(features, [None, None])
     torch.stack(expected).square().mean().backward()
     proposals = ours(features)
-    torch.einsum("lbqc,bchw->lbqhw", proposals.mask_embeds_LBQC, proposals.mask_features_BCHW).square().mean().backward()
+    torch.einsum(
+        "lbqc,bchw->lbqhw", proposals.mask_embeds_LBQC, proposals.mask_features_BCHW
+    ).square().mean().backward()
     theirs_grad = {name: p.grad for name, p in theirs.named_parameters() if p.grad is not None}
     ours_grad = {name: p.grad for name, p in ours.named_parameters() if p.grad is not None}
     assert set(theirs_grad) == set(ours_grad)
     for name, grad in theirs_grad.items():
-        torch.testing.assert_close(ours_grad[name], grad, rtol=1e-3, atol=1e-4 * max(1.0, float(grad.abs().max())), msg=name)
+        torch.testing.assert_close(
+            ours_grad[name], grad, rtol=1e-3, atol=1e-4 * max(1.0, float(grad.abs().max())), msg=name
+        )
 
 
+@pytest.mark.usefixtures("same_points")
 @pytest.mark.parametrize("num_images_with_targets", [0, 1, 2])
-def test_losses_equal_mmdets(heads, same_points, num_images_with_targets):
+def test_losses_equal_mmdets(heads, num_images_with_targets):
     _, theirs = heads
     generator = torch.Generator().manual_seed(4)
     num_outputs, channels, size = 3, 8, (16, 24)
@@ -122,7 +138,11 @@ def test_losses_equal_mmdets(heads, same_points, num_images_with_targets):
     expected = [
         torch.as_tensor(sum(terms)).squeeze()
         for terms in zip(
-            *(theirs._loss_by_feat_single(c, m, instances, [{}, {}]) for c, m in zip(class_logits, mask_logits, strict=True)), strict=True
+            *(
+                theirs._loss_by_feat_single(c, m, instances, [{}, {}])
+                for c, m in zip(class_logits, mask_logits, strict=True)
+            ),
+            strict=True,
         )
     ]
     if num_images_with_targets == 1:  # mmdet counts an image without targets as one target; we count what there is
