@@ -97,7 +97,9 @@ def test_bad_boxes_can_be_left_out(files, box):
 @pytest.mark.parametrize("box", [[1, 2, 3], [1, 2, 3, 4, 5], "box", None, [1, 2, 3, "x"]])
 def test_box_that_is_not_four_numbers(files, box):
     files.annotations[1]["bbox"] = box
-    with pytest.raises(ValueError, match=r"instances\.json': an entry of 'annotations' cannot be read .*: id 2; repair"):
+    with pytest.raises(
+        ValueError, match=r"instances\.json': an entry of 'annotations' cannot be read .*: id 2; repair"
+    ):
         InstanceSegDataset(**files.write())
 
 
@@ -164,9 +166,9 @@ def test_file_that_is_no_coco_json(files, text, match):
 
 def test_missing_files(files):
     arguments = files.write()
-    with pytest.raises(FileNotFoundError, match="image folder '.*nowhere' does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"image folder '.*nowhere' does not exist"):
         InstanceSegDataset(**arguments | {"img_dir": "nowhere"})
-    with pytest.raises(FileNotFoundError, match="annotation file '.*nowhere' does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"annotation file '.*nowhere' does not exist"):
         InstanceSegDataset(**arguments | {"ann_file": "nowhere"})
     (files.root / "images/part2/empty.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"1 images that .* names are missing .*\['part2/empty\.jpg'\]"):

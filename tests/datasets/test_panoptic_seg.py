@@ -40,7 +40,7 @@ def test_thing_flags_of_the_file_without_those_of_a_label_space(files):
 
 def test_category_outside_the_label_space(files):
     files.segments[3]["category_id"] = 11
-    match = r"panoptic\.json': segment 5 of image 42 has category 11 \('unicorn'\), .*outside the label space; map .*label_map"
+    match = r"panoptic\.json': segment 5 of image 42 has category 11 \('unicorn'\), .*outside the label space; map .*"
     with pytest.raises(ValueError, match=match):
         PanopticSegDataset(**files.write())
 
@@ -144,7 +144,9 @@ def test_missing_folder_or_file(files, key, match):
 def test_listed_file_is_missing(files, path, what):
     arguments = files.write()
     (files.root / path).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"1 {what} that '.*panoptic\.json' names are missing under .*complete"):
+    with pytest.raises(
+        FileNotFoundError, match=rf"1 {what} that '.*panoptic\.json' names are missing under .*complete"
+    ):
         PanopticSegDataset(**arguments)
 
 

@@ -99,7 +99,9 @@ def test_missing_folder(tmp_path, key, what):
 def test_image_without_label_png(tmp_path):
     arguments = make(tmp_path)
     (tmp_path / "ann/b.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 images have no label PNG in '.*ann', e\.g\. \['b\.png'\].*complete"):
+    with pytest.raises(
+        FileNotFoundError, match=r"1 images have no label PNG in '.*ann', e\.g\. \['b\.png'\].*complete"
+    ):
         SemanticSegDataset(**arguments)
 
 

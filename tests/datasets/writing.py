@@ -114,10 +114,10 @@ class InstanceFiles:
         }
 
     def add_masks(self) -> None:
-        """The dog as a polygon, the crowd as uncompressed RLE (its lower right quarter), the cat as two overlapping polygons."""
+        """The dog as a polygon, the crowd (lower right) as uncompressed RLE, the cat as two polygons that overlap."""
         self.annotations[0]["segmentation"] = [[2, 1, 6, 1, 6, 4, 2, 4]]
-        counts = [10 * 10] + [5, 5] * 10  # column by column: ten columns of nothing, then five off, five on
-        self.annotations[1]["segmentation"] = {"size": [10, 20], "counts": [counts[0] + 5, 5] + [5, 5] * 9}
+        # column by column: ten columns of nothing, then ten of five off, five on
+        self.annotations[1]["segmentation"] = {"size": [10, 20], "counts": [105, 5] + [5, 5] * 9}
         self.annotations[2]["segmentation"] = [[0, 0, 12, 0, 12, 6, 0, 6], [0, 4, 4, 4, 4, 10, 0, 10]]
 
     def write(self) -> dict[str, Any]:

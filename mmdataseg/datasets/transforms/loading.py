@@ -67,9 +67,10 @@ class LoadImage(LoadImageFromFile):
                 "out"
             ) from None
         except Exception as error:  # what decoding raises depends on the backend
+            why = " ".join(str(error).split())
             raise ImageReadError(
                 f"{place(results, results['img_path'])}: cannot read this image "
-                f"({type(error).__name__}: {error}); replace the file, or take it out of the data set"
+                f"({type(error).__name__}: {why}); replace the file, or take it out of the data set"
             ) from error
         if loaded is None:
             raise ImageReadError(f"{place(results, results['img_path'])}: cannot read this image; replace the file")

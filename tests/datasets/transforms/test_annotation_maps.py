@@ -1,0 +1,162 @@
+"""From ids on disk to id maps: small arrays, worked out by hand."""
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from mmdataseg.datasets.transforms.annotation_maps import (
+    decode_mask,
+    label_table,
+    panoptic_segments,
+    rgb_to_id,
+    semantic_segments,
+)
+
+
+def test_label_table_of_ade():
+    table = label_table(256, 150, zero_is_void=True, ignore_index=255)
+    assert table[[0, 1, 150, 151, 254, 255]].tolist() == [-1, 0, 149, -2, -2, -1]
+
+
+def test_label_table_of_labels_as_they_are():
+    table = label_table(256, 19, zero_is_void=False, ignore_index=255)
+    assert table[[0, 18, 19, 255]].tolist() == [0, 18, -2, -1]
+
+
+def test_label_map_comes_last_and_may_lead_to_void():
+    table = label_table(8, 2, zero_is_void=True, ignore_index=255, label_map={0: 1, 1: 0, 2: 255, 3: -1})
+    assert table.tolist() == [-1, 1, 0, -1, -1, -2, -2, -2]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_semantic_segments(dtype):
+    table = label_table(256, 4, zero_is_void=True, ignore_index=255)
+    segments = semantic_segments(np.array([[4, 4, 0], [2, 255, 4]], dtype), table)
+    assert segments.id_map.tolist() == [[1, 1, -1], [0, -1, 1]]
+    assert segments.id_map.dtype == np.int32
+    assert segments.labels.tolist() == [1, 3]
+    assert segments.labels.dtype == np.int64
+    assert segments.is_crowd.tolist() == [False, False]
+
+
+def test_semantic_segments_all_void():
+    segments = semantic_segments(np.zeros((2, 2), np.uint8), label_table(256, 4, zero_is_void=True, ignore_index=255))
+    assert (segments.id_map == -1).all()
+    assert len(segments.labels) == 0
+    only_void = semantic_segments(np.zeros((2, 2), np.uint8), np.full(256, -1, np.int32))
+    assert (only_void.id_map == -1).all()
+
+
+def test_semantic_segments_equal_class_by_class_comparison():
+    generator = np.random.default_rng(0)
+    png = generator.integers(0, 151, (40, 50)).astype(np.uint8)
+    segments = semantic_segments(png, label_table(256, 150, zero_is_void=True, ignore_index=255))
+    for row, label in enumerate(segments.labels):
+        assert ((segments.id_map == row) == (png == label + 1)).all()
+    assert ((segments.id_map == -1) == (png == 0)).all()
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(5, np.uint8), (300, np.uint16)])
+def test_value_without_class(value, dtype):
+    with pytest.raises(ValueError, match=rf"values \[{value}\] stand for no class"):
+        semantic_segments(np.full((1, 2), value, dtype), label_table(256, 4, zero_is_void=True, ignore_index=255))
+
+
+def test_rgb_to_id():
+    assert rgb_to_id(np.array([[[1, 2, 3], [255, 255, 255]]], np.uint8)).tolist() == [
+        [1 + 2 * 256 + 3 * 65536, 2**24 - 1]
+    ]
+
+
+IDS = np.array([[9, 9, 70000, 0], [300, 300, 70001, 4]])
+SEGMENTS = {
+    "ids": [70000, 9, 300, 4, 70001],
+    "labels": [2, 0, 0, 0, 2],
+    "is_thing": [False, True, True, True, False],
+    "is_crowd": [False, False, False, True, False],
+}
+
+
+@pytest.mark.parametrize(
+    ("merge", "id_map", "labels", "is_crowd"),
+    [
+        ("stuff", [[1, 1, 0, -1], [2, 2, 0, -1]], [2, 0, 0], [False] * 3),
+        ("all", [[1, 1, 0, -1], [1, 1, 0, -1]], [2, 0], [False] * 2),
+        ("none", [[1, 1, 0, -1], [2, 2, 4, 3]], [2, 0, 0, 0, 2], [False, False, False, True, False]),
+    ],
+)
+def test_panoptic_segments(merge, id_map, labels, is_crowd):
+    segments = panoptic_segments(IDS, **SEGMENTS, merge=merge)
+    assert segments.id_map.tolist() == id_map
+    assert segments.id_map.dtype == np.int32
+    assert segments.labels.tolist() == labels
+    assert segments.is_crowd.tolist() == is_crowd
+
+
+def test_segments_of_void_categories_are_void():
+    segments = panoptic_segments(IDS, **SEGMENTS | {"labels": [2, -1, 0, 0, 2]}, merge="stuff")
+    assert segments.id_map.tolist() == [[-1, -1, 0, -1], [1, 1, 0, -1]]
+
+
+def test_no_segment():
+    segments = panoptic_segments(np.zeros((2, 3), int), ids=[], labels=[], is_thing=[], is_crowd=[], merge="stuff")
+    assert segments.id_map.tolist() == [[-1] * 3] * 2
+    assert len(segments.labels) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({70000: 8}, r"PNG has segment ids \[8\] that the JSON lacks"),
+        ({70000: 2**24 - 1}, r"PNG has segment ids \[16777215\] that the JSON lacks"),
+        ({4: 300}, r"JSON has segment ids \[4\] that the PNG lacks"),
+    ],
+)
+def test_png_and_json_disagree(change, match):
+    ids = IDS.copy()
+    for old, new in change.items():
+        ids[ids == old] = new
+    with pytest.raises(ValueError, match=match):
+        panoptic_segments(ids, **SEGMENTS, merge="stuff")
+
+
+def test_segment_ids_that_stand_twice():
+    with pytest.raises(ValueError, match="the JSON has 9 twice"):
+        panoptic_segments(IDS, **SEGMENTS | {"ids": [70000, 9, 9, 4, 70001]}, merge="stuff")
+
+
+SQUARE = np.zeros((4, 6), np.uint8)
+SQUARE[1:3, 2:5] = 1
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        [[2, 1, 5, 1, 5, 3, 2, 3]],
+        [[2, 1, 4, 1, 4, 3, 2, 3], [3, 1, 5, 1, 5, 3, 3, 3]],
+        {"size": [4, 6], "counts": [9, 2, 2, 2, 2, 2, 5]},
+        coco_mask.encode(np.asfortranarray(SQUARE)),
+    ],
+    ids=["polygon", "overlapping polygons", "uncompressed", "compressed"],
+)
+def test_decode_mask(segmentation):
+    assert decode_mask(segmentation, 4, 6).tolist() == SQUARE.tolist()
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "match"),
+    [
+        ([], "expected polygons or RLE"),
+        ("abc", "expected polygons or RLE"),
+        (None, "expected polygons or RLE"),
+        ([[1, 2, 3, 4]], "three or more finite points x, y; one has 4 numbers"),
+        ([[1, 2, 3, 4, 5, 6, 7]], "one has 7 numbers"),
+        ([[1, 2, 3, 4, 5, float("nan")]], "finite points"),
+        ({"size": [6, 4], "counts": [24]}, "its RLE is 6 x 4 .*, the image 4 x 6"),
+        ({"size": [4, 6], "counts": [9, 2]}, "its RLE counts 11 pixels, the image has 24"),
+        ({"size": [4, 6]}, "lacks 'size' or 'counts'"),
+    ],
+)
+def test_mask_that_is_none(segmentation, match):
+    with pytest.raises(ValueError, match=match):
+        decode_mask(segmentation, 4, 6)
