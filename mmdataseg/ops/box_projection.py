@@ -14,8 +14,10 @@ DICE_EPS = 1e-5
 def box_profiles(boxes_N4: Tensor, size: tuple[int, int], stride: float) -> tuple[Tensor, Tensor]:
     """The projections of the boxes: the share of each row and column of cells that a box covers.
 
+    Nothing is read back from the device: loaders refuse boxes without extent, and here such a box has no profile.
+
     Args:
-        boxes_N4: (N, 4) xyxy pixels.
+        boxes_N4: (N, 4) xyxy pixels; what lies outside the grid is cut off.
         size: (H, W) of the grid, in cells.
         stride: Pixels a cell.
 
@@ -23,11 +25,12 @@ def box_profiles(boxes_N4: Tensor, size: tuple[int, int], stride: float) -> tupl
         (N, H) for the rows and (N, W) for the columns, in [0, 1].
 
     Raises:
-        ValueError: A box without extent.
+        ValueError: Boxes of another shape, or a stride that is not positive.
     """
-    if bool((boxes_N4[:, 2:] <= boxes_N4[:, :2]).any()):
-        bad = int((boxes_N4[:, 2:] <= boxes_N4[:, :2]).any(1).nonzero()[0])
-        raise ValueError(f"boxes must have x2 > x1 and y2 > y1, got {boxes_N4[bad].tolist()} for box {bad}")
+    if boxes_N4.dim() != 2 or boxes_N4.shape[1] != 4:
+        raise ValueError(f"boxes: expected (N, 4) xyxy, got shape {tuple(boxes_N4.shape)}")
+    if stride <= 0:
+        raise ValueError(f"stride: expected a positive number of pixels, got {stride}")
     profiles = []
     for low, high, cells in ((1, 3, size[0]), (0, 2, size[1])):
         edge = torch.arange(cells, device=boxes_N4.device) * stride
@@ -62,10 +65,11 @@ def projection_loss(mask_logits_MHW: Tensor, boxes_M4: Tensor, stride: float) ->
     """
     masks = mask_profiles(mask_logits_MHW)
     boxes = box_profiles(boxes_M4, (mask_logits_MHW.shape[-2], mask_logits_MHW.shape[-1]), stride)
-    return sum(
+    rows_M, columns_M = (
         1 - 2 * (p * g).sum(-1) / (p.square().sum(-1) + g.square().sum(-1) + DICE_EPS)
         for p, g in zip(masks, boxes, strict=True)
     )
+    return rows_M + columns_M
 
 
 def projection_cost(mask_logits_LQHW: Tensor, boxes_N4: Tensor, stride: float) -> Tensor:
@@ -81,7 +85,8 @@ def projection_cost(mask_logits_LQHW: Tensor, boxes_N4: Tensor, stride: float) -
     """
     masks = mask_profiles(mask_logits_LQHW)
     boxes = box_profiles(boxes_N4, (mask_logits_LQHW.shape[-2], mask_logits_LQHW.shape[-1]), stride)
-    return sum(
+    rows_LQN, columns_LQN = (
         1 - 2 * (p @ g.T) / (p.square().sum(-1)[..., None] + g.square().sum(-1) + DICE_EPS)
         for p, g in zip(masks, boxes, strict=True)
     )
+    return rows_LQN + columns_LQN

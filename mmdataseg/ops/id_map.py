@@ -21,7 +21,11 @@ def masks_from_id_map(id_map_HW: Tensor, num_segments: int) -> Tensor:
 
     Returns:
         (N, H, W) bool.
+
+    Raises:
+        ValueError: An id map of another shape, or not of integers.
     """
+    _check(id_map_HW)
     ids_N11 = torch.arange(num_segments, device=id_map_HW.device, dtype=id_map_HW.dtype)[:, None, None]
     return id_map_HW[None] == ids_N11
 
@@ -58,7 +62,11 @@ def sample_id_map(id_map_HW: Tensor, ids_N: Tensor, points: Tensor) -> Tensor:
 
     Returns:
         (N, P) float32 in [0, 1].
+
+    Raises:
+        ValueError: An id map of another shape, or not of integers.
     """
+    _check(id_map_HW)
     height, width = id_map_HW.shape
     xy = points * points.new_tensor([width, height]) - 0.5
     corner = xy.floor()
@@ -105,3 +113,10 @@ def known_at(void_HW: Tensor, points: Tensor) -> Tensor:
     x = (points[..., 0] * width).long().clamp(0, width - 1)
     y = (points[..., 1] * height).long().clamp(0, height - 1)
     return ~void_HW[y, x]
+
+
+def _check(id_map_HW: Tensor) -> None:
+    if id_map_HW.dim() != 2:
+        raise ValueError(f"id map: expected (H, W), got shape {tuple(id_map_HW.shape)}")
+    if id_map_HW.is_floating_point():
+        raise ValueError(f"id map: expected integer ids, got {id_map_HW.dtype}")

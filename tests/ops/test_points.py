@@ -1,0 +1,77 @@
+"""Points, and maps read at them."""
+
+import pytest
+import torch
+
+from mmdataseg.ops.points import random_points, sample_features, sample_maps, uncertain_points
+
+DRAW = {"oversample_ratio": 3.0, "importance_ratio": 0.75}
+
+
+def test_a_map_read_by_hand():
+    # centres of a 2 x 2 map lie at 1/4 and 3/4; the middle is the mean of all; a corner is 1/4 of its cell, rest outside
+    maps = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
+    points = torch.tensor([[[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.5, 0.5], [0.0, 0.0], [1.0, 1.0], [2.0, 0.5]]])
+    expected = torch.tensor([[1.0, 2.0, 3.0, 2.5, 0.25, 1.0, 0.0]])
+    torch.testing.assert_close(sample_maps(maps, points), expected)
+
+
+def test_reading_features_and_multiplying_is_multiplying_and_reading():
+    torch.manual_seed(0)
+    features, embeds, points = torch.randn(5, 6, 7), torch.randn(3, 5), torch.rand(11, 2)
+    logits = torch.einsum("qc,chw->qhw", embeds, features)
+    expected = sample_maps(logits, points.expand(3, -1, -1))
+    torch.testing.assert_close(embeds @ sample_features(features, points).T, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_random_points_lie_in_the_unit_square():
+    points = random_points(3, 500, "cpu")
+    assert points.shape == (3, 500, 2)
+    assert points.min() >= 0
+    assert points.max() <= 1
+    assert abs(points.mean() - 0.5) < 0.05
+
+
+def test_uncertain_points_lie_where_the_logits_are_nearest_zero():
+    torch.manual_seed(0)
+    ramp = (torch.arange(32.0) - 15.5).expand(1, 32, 32)  # 0 in the middle, growing to both sides
+    points = uncertain_points(ramp, num_points=400, **DRAW)
+    distance = (points[0, :, 0] - 0.5).abs()
+    # the 300 most uncertain of 1200 candidates are the quarter nearest the middle; the other 100 are uniform
+    assert distance[:300].max() < 0.125 + 0.03
+    assert 0.1 < (distance[300:] < 0.125).float().mean() < 0.4
+
+
+def test_every_share_of_uncertain_points_gives_as_many_points():
+    for share in (0.0, 0.3, 1.0):
+        points = uncertain_points(torch.randn(2, 4, 4), num_points=7, oversample_ratio=1.0, importance_ratio=share)
+        assert points.shape == (2, 7, 2)
+
+
+def test_points_of_a_padded_map_are_drawn_on_the_image_alone():
+    """The map's right half is padding; the points are shares of the image, not of the map."""
+    torch.manual_seed(0)
+    ramp = (torch.arange(16.0) - 3.5).expand(1, 8, 16).clone()  # 0 in the middle of the image's eight columns
+    ramp[:, :, 9:] = 0.0
+    extent = torch.tensor([0.5, 1.0])
+    points = uncertain_points(ramp, num_points=400, **DRAW, extent_2=extent)
+    distance = (points[0, :, 0] - 0.5).abs()
+    assert distance[:300].max() < 0.125 + 0.03
+    assert points[0, 300:].max() > 0.95
+
+
+def test_no_map():
+    assert uncertain_points(torch.zeros(0, 4, 4), num_points=8, **DRAW).shape == (0, 8, 2)
+    assert sample_maps(torch.zeros(0, 4, 4), torch.zeros(0, 3, 2)).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"oversample_ratio": 0.5}, "oversample_ratio: expected at least 1, got 0.5"),
+        ({"importance_ratio": 1.5}, r"importance_ratio: expected a share in \[0, 1\], got 1.5"),
+    ],
+)
+def test_ratios_out_of_range(change, message):
+    with pytest.raises(ValueError, match=message):
+        uncertain_points(torch.zeros(1, 4, 4), num_points=8, **{**DRAW, **change})
