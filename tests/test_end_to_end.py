@@ -1,0 +1,113 @@
+"""The whole path on a toy world of a few images: train, resume, test, through the same code as the command line."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from tools.make_toy import main as make_toy
+
+ROOT = Path(__file__).parents[1]
+LEAF = ROOT / "configs/toy/dataseg_toy_3ds.py"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data/toy in it, as the configs expect."""
+    folder = tmp_path_factory.mktemp("world")
+    make_toy([str(folder / "data/toy"), "--train-images", "4", "6", "6", "--val-images", "2"])
+    return folder
+
+
+def config(work_dir: Path, **options: Any) -> Config:
+    cfg = Config.fromfile(LEAF)
+    cfg.work_dir = str(work_dir)
+    # scope of the runner's default visualizer and logger: one for each run of this process
+    cfg.experiment_name = work_dir.name
+    cfg.merge_from_dict(
+        {
+            "train_dataloader.batch_size": 2,
+            "train_dataloader.num_workers": 0,
+            "train_dataloader.persistent_workers": False,
+            "val_dataloader.num_workers": 0,
+            "val_dataloader.persistent_workers": False,
+            "test_dataloader.num_workers": 0,
+            "test_dataloader.persistent_workers": False,
+            "default_hooks.checkpoint.interval": 2,
+            "default_hooks.logger.interval": 1,
+            "train_cfg.max_iters": 4,
+            "train_cfg.val_interval": 100,
+            "randomness": {"seed": 5},
+            **options,
+        }
+    )
+    return cfg
+
+
+@pytest.fixture(scope="module")
+def trained(world: Path) -> Path:
+    """The work_dir of four iterations."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(world)
+        Runner.from_cfg(config(world / "work")).train()
+    return world / "work"
+
+
+def scalars(work_dir: Path) -> list[dict[str, Any]]:
+    (log,) = work_dir.glob("*/vis_data/scalars.json")
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def test_training_draws_every_source_and_logs_its_losses(trained: Path) -> None:
+    losses = {name for line in scalars(trained) for name in line if "/loss_" in name}
+    assert {name.split("/")[1] for name in losses} == {"loss_class", "loss_mask", "loss_dice", "loss_projection"}
+    assert all(line["loss"] > 0 for line in scalars(trained) if "loss" in line)
+
+
+def test_a_stopped_and_resumed_run_ends_with_the_same_weights(trained: Path, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(world)
+    resumed = config(world / "resumed", load_from=str(trained / "iter_2.pth"), resume=True)
+    Runner.from_cfg(resumed).train()
+    once = torch.load(trained / "iter_4.pth", weights_only=False)["state_dict"]
+    twice = torch.load(world / "resumed/iter_4.pth", weights_only=False)["state_dict"]
+    assert once.keys() == twice.keys()
+    differing = [name for name in once if not torch.equal(once[name], twice[name])]
+    assert differing == []
+
+
+def test_one_test_answers_every_task_and_prints_one_table(
+    trained: Path, world: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(world)
+    options = {"load_from": str(trained / "iter_4.pth")}
+    metrics = Runner.from_cfg(config(world / "test", **options)).test()
+    assert {
+        "toy_semantic/mIoU",
+        "toy_panoptic/PQ",
+        "toy_boxes/mask_AP",
+        "toy_boxes/box_only/mask_AP",
+        "toy_boxes/box_only/mask_AP_filled_boxes",
+        "toy_semantic_as_panoptic/PQ",
+        "toy_open/PQ",
+        "toy_open/PQ_chance",
+    } <= set(metrics)
+    printed = capfd.readouterr()
+    table = [line for line in (printed.out + printed.err).splitlines() if re.match(r"^\W*toy_open\W+panoptic", line)]
+    assert table
+
+
+def test_a_checkpoint_is_complete_without_the_embedding_files(trained: Path, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(world)
+    load = {"load_from": str(trained / "iter_4.pth")}
+    expected = Runner.from_cfg(config(world / "with_files", **load)).test()
+    (world / "data/toy/embeddings").rename(world / "away")
+    try:
+        actual = Runner.from_cfg(config(world / "without_files", **load)).test()
+    finally:
+        (world / "away").rename(world / "data/toy/embeddings")
+    assert actual == pytest.approx(expected, nan_ok=True)
