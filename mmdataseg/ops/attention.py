@@ -24,7 +24,14 @@ def attend(
 
     Returns:
         (B, Q, C).
+
+    Raises:
+        ValueError: Weights for keys or values of another width than the queries.
     """
+    if attention.in_proj_weight is None:
+        raise ValueError(
+            f"expected queries, keys and values of one width, got kdim {attention.kdim}, vdim {attention.vdim}"
+        )
     weights = attention.in_proj_weight.chunk(3)
     biases = attention.in_proj_bias.chunk(3) if attention.in_proj_bias is not None else (None, None, None)
     query_BAQc, key_BASc, value_BASc = (

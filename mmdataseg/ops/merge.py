@@ -25,7 +25,13 @@ def absorb(class_logits_LQK: Tensor, queries_LM: Tensor, labels_LM: Tensor, merg
 
     Returns:
         (L, Q) int64, the pair, or -1.
+
+    Raises:
+        ValueError: Pairs of different shapes.
     """
+    if not queries_LM.shape == labels_LM.shape == mergeable_LM.shape:
+        shapes = ", ".join(str(tuple(t.shape)) for t in (queries_LM, labels_LM, mergeable_LM))
+        raise ValueError(f"queries, labels and mergeable must be of one shape (L, M), got {shapes}")
     num_outputs, _, num_logits = class_logits_LQK.shape
     pair_LM = torch.arange(queries_LM.shape[1], device=queries_LM.device).expand(num_outputs, -1)
     pair_of_class = queries_LM.new_full((num_outputs, num_logits + 1), UNMATCHED)
@@ -45,7 +51,14 @@ def merge_masks(mask_logits_RHW: Tensor, groups_R: Tensor, num_groups: int) -> T
 
     Returns:
         (M, H, W), the maximum over the members' logits.
+
+    Raises:
+        ValueError: Not one group for each mask.
     """
+    if groups_R.shape != mask_logits_RHW.shape[:1]:
+        raise ValueError(
+            f"expected a group for each of {len(mask_logits_RHW)} masks, got shape {tuple(groups_R.shape)}"
+        )
     index = groups_R[:, None, None].expand_as(mask_logits_RHW)
     empty = mask_logits_RHW.new_zeros(num_groups, *mask_logits_RHW.shape[1:])
     return empty.scatter_reduce(0, index, mask_logits_RHW, reduce="amax", include_self=False)

