@@ -187,7 +187,13 @@ def list_files(folder: Path, suffix: str) -> set[str]:
     return found
 
 
-def check_files(folder: Path, names: Iterable[str], what: str, origin: Path) -> None:
+def check_files(
+    folder: Path,
+    names: Iterable[str],
+    what: str,
+    origin: Path,
+    remedy: str = "complete the folder, or take them out of the file",
+) -> None:
     """Check that the files exist, by one listing a folder and not one look a file.
 
     Args:
@@ -195,6 +201,7 @@ def check_files(folder: Path, names: Iterable[str], what: str, origin: Path) -> 
         names: Their paths in it, with '/'.
         what: What they are, for the message.
         origin: The file that names them.
+        remedy: What to do, for the message.
 
     Raises:
         FileNotFoundError: Some are missing; names the first three.
@@ -210,6 +217,5 @@ def check_files(folder: Path, names: Iterable[str], what: str, origin: Path) -> 
         missing += [str(PurePosixPath(parent) / f) for f in files if f not in present]
     if missing:
         raise FileNotFoundError(
-            f"{len(missing)} {what} that '{origin}' names are missing under '{folder}', e.g. {missing[:3]}; "
-            "complete the folder, or take them out of the file"
+            f"{len(missing)} {what} that '{origin}' names are missing under '{folder}', e.g. {missing[:3]}; {remedy}"
         )

@@ -36,11 +36,15 @@ class InstanceSegDataset(BaseDataset):
             None: no cache.
         drop_bad_boxes: Leave out boxes without extent, with NaN or outside their image, and count them, instead of
             refusing the file.
+        path_parts: The images lie under the last so many parts of their file names: with 2,
+            ``images/v1/patch8/a.jpg`` is looked for as ``patch8/a.jpg``. None: under the whole name.
+        leave_out: Images that are not used, named as they are looked for: those that the JSON lists and the published
+            image folders lack. Any other missing image is an error.
 
     Raises:
         FileNotFoundError: The JSON, the image folder or an image is missing. Images are looked for when the file is
             parsed, not when it comes from the cache.
-        ValueError: As `read_instance_table`.
+        ValueError: ``path_parts`` below 1; and as `read_instance_table`.
     """
 
     def __init__(  # noqa: PLR0913
@@ -57,7 +61,11 @@ class InstanceSegDataset(BaseDataset):
         with_masks: bool = False,
         cache_dir: str | None = None,
         drop_bad_boxes: bool = False,
+        path_parts: int | None = None,
+        leave_out: Sequence[str] = (),
     ) -> None:
+        if path_parts is not None and path_parts < 1:
+            raise ValueError(f"'{ann_file}': expected path_parts to be None or at least 1, got {path_parts}")
         self.json_file = resolve(data_root, ann_file)
         self.img_dir = resolve(data_root, img_dir)
         self.cache_dir = resolve(data_root, cache_dir) if cache_dir is not None else None
@@ -66,6 +74,8 @@ class InstanceSegDataset(BaseDataset):
             "label_map": None if label_map is None else dict(label_map),
             "with_masks": with_masks,
             "drop_bad_boxes": drop_bad_boxes,
+            "path_parts": path_parts,
+            "leave_out": sorted(leave_out),
         }
         super().__init__(metainfo=metainfo, pipeline=list(pipeline), test_mode=test_mode, indices=indices)
 
@@ -80,14 +90,20 @@ class InstanceSegDataset(BaseDataset):
         else:
             self.table = cached_table(self.json_file, self.cache_dir, self.options, self._read)
         print_log(f"'{self.json_file}': {self.table.summary()}", logger="current", level=logging.INFO)
-        self.rows = np.arange(len(self.table))
+        self.rows = np.asarray(self.table.rows)
         self._fully_initialized = True
         if self._indices is not None:
             self.get_subset_(self._indices)
 
     def _read(self) -> InstanceTable:
         table = read_instance_table(self.json_file, **self.options)
-        check_files(self.img_dir, (table.name(image) for image in range(len(table))), "images", self.json_file)
+        check_files(
+            self.img_dir,
+            (table.name(image) for image in table.rows),
+            "images",
+            self.json_file,
+            remedy="complete the folder, or name them in leave_out, as they stand here",
+        )
         return table
 
     def get_data_info(self, idx: int) -> dict[str, Any]:

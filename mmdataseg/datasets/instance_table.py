@@ -46,6 +46,7 @@ class InstanceTable:
         is_crowd: (N,) bool.
         masks: JSON of each ``segmentation``, end to end, uint8; empty if not asked for.
         mask_offsets: (N + 1,) int64; empty if not asked for.
+        rows: (J,) int32, the images that are used: all but those left out on demand.
         counts: (5,) int64: boxes left out as their category is void, boxes clipped to their image, boxes dropped as
             bad, crowd regions, images without box.
     """
@@ -60,13 +61,14 @@ class InstanceTable:
     is_crowd: np.ndarray
     masks: np.ndarray
     mask_offsets: np.ndarray
+    rows: np.ndarray
     counts: np.ndarray
 
     def __len__(self) -> int:
         return len(self.image_ids)
 
     def name(self, image: int) -> str:
-        """File name of an image, as in the JSON."""
+        """File name of an image, as in the JSON or, on demand, its last parts."""
         return self.names[self.name_offsets[image] : self.name_offsets[image + 1]].tobytes().decode()
 
     def instances(self, image: int) -> list[dict[str, Any]]:
@@ -92,8 +94,9 @@ class InstanceTable:
         """One line of figures for the log."""
         void, clipped, dropped, crowd, empty = self.counts.tolist()
         return (
-            f"{len(self)} images ({empty} without box), {len(self.boxes)} boxes ({crowd} crowd, {clipped} clipped to "
-            f"their image; left out: {void} void by label_map, {dropped} bad)"
+            f"{len(self)} images ({empty} without box, {len(self) - len(self.rows)} left out by leave_out), "
+            f"{len(self.boxes)} boxes ({crowd} crowd, {clipped} clipped to their image; left out: {void} void by "
+            f"label_map, {dropped} bad)"
         )
 
     @classmethod
@@ -108,6 +111,8 @@ def read_instance_table(
     label_map: Mapping[str, str | None] | None = None,
     with_masks: bool = False,
     drop_bad_boxes: bool = False,
+    path_parts: int | None = None,
+    leave_out: Sequence[str] = (),
 ) -> InstanceTable:
     """Read a COCO-style instance JSON, element by element.
 
@@ -117,6 +122,8 @@ def read_instance_table(
         label_map: Category name in the file -> class name, or None for void.
         with_masks: Keep ``segmentation``; every annotation must have one.
         drop_bad_boxes: Leave out boxes that are no boxes, and count them, instead of raising.
+        path_parts: Keep only so many last parts of each file name; None: all.
+        leave_out: File names, after that, of images that are not used.
 
     Raises:
         FileNotFoundError: No such file.
@@ -125,7 +132,7 @@ def read_instance_table(
             needed.
     """
     require_file(path, "annotation file")
-    reader = _Reader(path, with_masks)
+    reader = _Reader(path, with_masks, path_parts, leave_out)
     for key, element in stream_json(path):
         reader.take(key, element)
     check_keys(reader.keys, _REQUIRED, path)
@@ -136,9 +143,11 @@ def read_instance_table(
 class _Reader:
     """Collects elements in blocks, and turns each full block into arrays."""
 
-    def __init__(self, path: Path, with_masks: bool) -> None:
+    def __init__(self, path: Path, with_masks: bool, path_parts: int | None, leave_out: Sequence[str]) -> None:
         self.path = path
         self.with_masks = with_masks
+        self.path_parts = path_parts
+        self.leave_out = frozenset(leave_out)
         self.keys: set[str] = set()
         self.categories: list[dict[str, Any]] = []
         self.pending: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": []}
@@ -166,12 +175,17 @@ class _Reader:
             raise self.first_fault(key, block, error) from None
 
     def image_columns(self, block: list[dict[str, Any]]) -> _Block:
-        names = [image["file_name"].encode() for image in block]
+        names = [image["file_name"] for image in block]
+        if self.path_parts is not None:
+            names = ["/".join(name.split("/")[-self.path_parts :]) for name in names]
+        used = [name not in self.leave_out for name in names]
+        names = [name.encode() for name in names]
         self.blobs["names"].append(b"".join(names))
         return {
             "image_ids": np.array([image["id"] for image in block], np.int64),
             "sizes": np.array([(image["height"], image["width"]) for image in block], np.int32).reshape(-1, 2),
             "name_lengths": np.array([len(name) for name in names], np.int32),
+            "used": np.array(used, bool),
         }
 
     def annotation_columns(self, block: list[dict[str, Any]]) -> _Block:
@@ -246,6 +260,7 @@ class _Reader:
             is_crowd=is_crowd,
             masks=masks,
             mask_offsets=mask_offsets,
+            rows=np.flatnonzero(_column(self.blocks["images"], "used", bool)).astype(np.int32),
             counts=np.array(counts, np.int64),
         )
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from mmdataseg.datasets.instance_table import InstanceTable
 
-FORMAT = 1
+FORMAT = 2
 
 
 def cached_table(
