@@ -59,6 +59,8 @@ def merge_masks(mask_logits_RHW: Tensor, groups_R: Tensor, num_groups: int) -> T
         raise ValueError(
             f"expected a group for each of {len(mask_logits_RHW)} masks, got shape {tuple(groups_R.shape)}"
         )
+    if len(groups_R) == num_groups:  # groups of one: no maximum to take, and none to differentiate
+        return mask_logits_RHW[groups_R.argsort()]
     index = groups_R[:, None, None].expand_as(mask_logits_RHW)
     empty = mask_logits_RHW.new_zeros(num_groups, *mask_logits_RHW.shape[1:])
     return empty.scatter_reduce(0, index, mask_logits_RHW, reduce="amax", include_self=False)

@@ -4,11 +4,14 @@ Letters: Q proposals, K classes, N segments or instances, (H, W) the grid of the
 image in pixels.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from mmdataseg.ops.merge import merge_masks
 
 BLOCK_ELEMENTS = 2**25  # mask values enlarged at a time: 128 MiB of float32
 OWN_PIXEL = 0.5  # a pixel is a proposal's own where its mask probability reaches this
@@ -30,11 +33,15 @@ class ImageSizes:
 
 
 def _taps(cells: int, padded: int, image: int, original: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """For each original pixel along one axis: the two cells it lies between, and the share of the second."""
+    """For each original pixel along one axis: the two cells it lies between, and the share of the second.
+
+    Cells that the image does not touch are not read: the loss leaves them free.
+    """
+    last = min(cells, math.ceil(image * cells / padded)) - 1
     centre = (torch.arange(original, device=device, dtype=torch.float32) + 0.5) * (image / original)
-    position = (centre * (cells / padded) - 0.5).clamp(0, cells - 1)
+    position = (centre * (cells / padded) - 0.5).clamp(0, last)
     low = position.floor().long()
-    return low, (low + 1).clamp(max=cells - 1), position - low
+    return low, (low + 1).clamp(max=last), position - low
 
 
 def enlarge_blocks(mask_logits_QHW: Tensor, sizes: ImageSizes) -> Iterator[tuple[slice, Tensor]]:
@@ -87,8 +94,8 @@ def semantic_map(
     for rows, logits_QhW in enlarge_blocks(mask_logits_QHW, sizes):
         masks_QhW = logits_QhW.sigmoid_()
         if merge == "probability":
-            scores_KhW = torch.einsum("qk,qhw->khw", probs_QK, masks_QhW)
-            labels[rows] = scores_KhW.argmax(0)
+            with torch.autocast(masks_QhW.device.type, enabled=False):  # half precision has ties that float32 has not
+                labels[rows] = torch.einsum("qk,qhw->khw", probs_QK, masks_QhW).argmax(0)
         else:
             # the largest p(q, k) m_q over q and k is that of each proposal's own best class
             best_Q, class_Q = probs_QK.max(1)
@@ -105,12 +112,15 @@ def panoptic_segments(
     score_threshold: float,
     kept_share: float,
 ) -> tuple[Tensor, Tensor]:
-    """Segments that do not overlap (Cheng et al., MaskFormer, 2021, section 3.4), stuff merged by class.
+    """Segments that do not overlap (Cheng et al., MaskFormer, 2021, section 3.4), of regions merged as in training.
 
-    Each pixel goes to the proposal with the largest probability x mask probability, and is void where even that
-    proposal's mask probability is below 1/2.
-    A proposal that keeps less than ``kept_share`` of the pixels where its mask probability reaches 1/2 is dropped, and
-    its pixels are void.
+    A region is a thing's proposal, or the MERGE of all proposals of one stuff class: its value at a pixel is the
+    largest probability x mask probability of its members, and the pixel is its own if any member's mask probability
+    reaches 1/2. Each pixel goes to the region with the largest value, and is void where it is not that region's own.
+    A region that keeps less than ``kept_share`` of its own pixels is dropped, and its pixels are void.
+
+    MaskFormer lets the proposals of one stuff class compete before it joins them; here training makes several of them
+    share one region, so they would push each other below ``kept_share``.
 
     Args:
         class_logits_QK: (Q, K + 1), background last.
@@ -122,38 +132,47 @@ def panoptic_segments(
 
     Returns:
         (Ho, Wo) int64, 1 + the index of the segment or 0 for void; and (N,) int64 the class of each segment.
+
+    Raises:
+        ValueError: ``is_thing_K`` is not of the classes of the logits.
     """
-    num_classes = class_logits_QK.shape[1] - 1
+    _check_flags(is_thing_K, class_logits_QK)
     scores_Q, labels_Q = class_logits_QK.float().softmax(-1).max(-1)
-    keep_Q = (labels_Q != num_classes) & (scores_Q > score_threshold)
+    keep_Q = (labels_Q != len(is_thing_K)) & (scores_Q > score_threshold)
     scores, labels, logits = scores_Q[keep_Q], labels_Q[keep_Q], mask_logits_QHW[keep_Q]
-    owner = torch.full(sizes.original, -1, dtype=torch.int64, device=logits.device)
-    num_kept = len(labels)
-    if not num_kept:
-        return owner + 1, labels
-    full_area = torch.zeros(num_kept, dtype=torch.int64, device=logits.device)
+    region, region_labels = _regions(labels, is_thing_K)
+    num_regions = len(region_labels)
+    winner = torch.full(sizes.original, num_regions, dtype=torch.int64, device=logits.device)  # that is: none
+    if not num_regions:
+        return winner, region_labels
+    full_area = torch.zeros(num_regions, dtype=torch.int64, device=logits.device)
     for rows, logits_QhW in enlarge_blocks(logits, sizes):
         probs = logits_QhW.sigmoid_()
-        own = probs >= OWN_PIXEL
+        own = merge_masks(probs, region, num_regions) >= OWN_PIXEL
+        best = merge_masks(probs * scores[:, None, None], region, num_regions).argmax(0)
         full_area += own.sum((1, 2))
-        winner = (scores[:, None, None] * probs).argmax(0)
-        owner[rows] = winner.masked_fill(~own.gather(0, winner[None])[0], -1)
-    area = torch.bincount(owner.flatten() + 1, minlength=num_kept + 1)[1:]
+        winner[rows] = best.masked_fill(~own.gather(0, best[None])[0], num_regions)
+    area = torch.bincount(winner.flatten(), minlength=num_regions + 1)[:-1]
     stays = (area > 0) & (area >= kept_share * full_area)
-    return _number_segments(owner, labels, stays, is_thing_K)
+    number = torch.where(stays, stays.cumsum(0), 0)
+    return torch.cat([number, number.new_zeros(1)])[winner], region_labels[stays]
 
 
-def _number_segments(owner: Tensor, labels: Tensor, stays: Tensor, is_thing_K: Tensor) -> tuple[Tensor, Tensor]:
-    """Give things numbers of their own and stuff one a class, by a look-up table on the device."""
-    # proposals with one key are one segment: a thing's key is its own, a stuff's is its class
+def _regions(labels: Tensor, is_thing_K: Tensor) -> tuple[Tensor, Tensor]:
+    """The region of each proposal, and the class of each region: one a stuff class, one a proposal of a thing."""
     num_classes = len(is_thing_K)
-    key = torch.where(is_thing_K[labels], num_classes + torch.arange(len(labels), device=labels.device), labels)
-    keys, number = torch.unique(key[stays], return_inverse=True)
-    table = torch.zeros(len(labels) + 1, dtype=torch.int64, device=labels.device)  # last: no owner
-    table[:-1][stays] = number + 1
-    segment_labels = torch.empty_like(keys)
-    segment_labels[number] = labels[stays]
-    return table[owner], segment_labels
+    of_its_own = num_classes + torch.arange(len(labels), device=labels.device)
+    keys, region = torch.unique(torch.where(is_thing_K[labels], of_its_own, labels), return_inverse=True)
+    region_labels = torch.empty_like(keys)
+    region_labels[region] = labels
+    return region, region_labels
+
+
+def _check_flags(is_thing_K: Tensor, class_logits_QK: Tensor) -> None:
+    if len(is_thing_K) != class_logits_QK.shape[1] - 1:
+        raise ValueError(
+            f"expected logits over {len(is_thing_K)} classes and background, got {class_logits_QK.shape[1]} columns"
+        )
 
 
 def instances(
@@ -177,7 +196,11 @@ def instances(
 
     Returns:
         (N,) int64 labels, (N,) float32 scores in descending order, (N, Ho, Wo) bool masks.
+
+    Raises:
+        ValueError: ``is_thing_K`` is not of the classes of the logits.
     """
+    _check_flags(is_thing_K, class_logits_QK)
     probs_QK = class_logits_QK.float().softmax(-1)[:, :-1].masked_fill(~is_thing_K, -1)
     num_pairs = min(max_instances, len(probs_QK) * int(is_thing_K.sum()))
     scores, pairs = probs_QK.flatten().topk(num_pairs)

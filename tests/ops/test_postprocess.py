@@ -1,0 +1,248 @@
+"""From proposals to answers, against brute force and by hand."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmdataseg.ops import postprocess
+from mmdataseg.ops.postprocess import ImageSizes, enlarge_blocks, instances, panoptic_segments, semantic_map
+
+SURE = 30.0
+
+
+def enlarged(logits, sizes):
+    return torch.cat([block for _, block in enlarge_blocks(logits, sizes)], dim=1)
+
+
+def plain(*size: int) -> ImageSizes:
+    """Logits at the size of the image: nothing is enlarged."""
+    return ImageSizes(padded=size, image=size, original=size)
+
+
+def class_logits(*probs: list[float]) -> torch.Tensor:
+    """(Q, K + 1) logits of the given probabilities, background last and what is left."""
+    rows = torch.tensor([[*p, 1 - sum(p)] for p in probs])
+    return rows.clamp(min=1e-9).log()
+
+
+def mask_logits(*probs: list[list[float]]) -> torch.Tensor:
+    return torch.tensor(probs).clamp(1e-9, 1 - 1e-6).logit()
+
+
+class TestEnlarging:
+    def test_by_hand(self):
+        # one row of two cells to four pixels: pixel centres at 0.25, 0.75, 1.25, 1.75 cells
+        sizes = ImageSizes(padded=(4, 8), image=(4, 8), original=(1, 4))
+        torch.testing.assert_close(
+            enlarged(torch.tensor([[[0.0, 4.0]]]), sizes), torch.tensor([[[0.0, 1.0, 3.0, 4.0]]])
+        )
+
+    @pytest.mark.parametrize("original", [(24, 32), (48, 64), (37, 51)])
+    def test_equals_interpolate_without_padding(self, original):
+        logits = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
+        sizes = ImageSizes(padded=(24, 32), image=(24, 32), original=original)
+        expected = F.interpolate(logits[None], original, mode="bilinear", align_corners=False)[0]
+        torch.testing.assert_close(enlarged(logits, sizes), expected, atol=1e-4, rtol=1e-4)
+
+    @pytest.mark.parametrize("elements", [1, 500, 3 * 51 * 2, 3 * 51 * 36, 10**6])
+    def test_the_size_of_a_block_changes_nothing(self, monkeypatch, elements):
+        logits = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
+        sizes = ImageSizes(padded=(24, 32), image=(21, 30), original=(37, 51))
+        whole = enlarged(logits, sizes)
+        monkeypatch.setattr(postprocess, "BLOCK_ELEMENTS", elements)
+        blocks = list(enlarge_blocks(logits, sizes))
+        assert max(block.shape[1] for _, block in blocks) <= max(1, elements // (3 * 51))
+        assert torch.equal(torch.cat([block for _, block in blocks], dim=1), whole)
+        assert [rows.start for rows, _ in blocks][1:] == [rows.stop for rows, _ in blocks][:-1]
+
+    @pytest.mark.parametrize("image", [(16, 24), (15, 22)])
+    def test_what_lies_in_the_padding_changes_nothing(self, image):
+        logits = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
+        sizes = ImageSizes(padded=(24, 32), image=image, original=(31, 45))
+        before = enlarged(logits, sizes)
+        logits[:, 4:] = logits[:, :, 6:] = 1e6
+        assert torch.equal(enlarged(logits, sizes), before)
+
+    def test_padding_changes_nothing_when_the_image_fills_whole_cells(self):
+        logits = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
+        alone = ImageSizes(padded=(16, 24), image=(16, 24), original=(31, 45))
+        padded = ImageSizes(padded=(24, 32), image=(16, 24), original=(31, 45))
+        torch.testing.assert_close(enlarged(logits, padded), enlarged(logits[:, :4, :6], alone), atol=1e-5, rtol=0)
+
+    def test_no_proposal(self):
+        sizes = ImageSizes(padded=(24, 32), image=(24, 32), original=(5, 7))
+        assert enlarged(torch.zeros(0, 6, 8), sizes).shape == (0, 5, 7)
+
+
+class TestSemantic:
+    def test_by_hand(self):
+        # both maps: pixel 0: class 0 has .6 x .9; pixel 1: class 0 .6 x .5 = .3, class 1 .5 x .55 + ...
+        logits = class_logits([0.6, 0.0], [0.0, 0.5], [0.0, 0.3])
+        masks = mask_logits([[0.9, 0.5]], [[0.1, 0.55]], [[0.1, 0.6]])
+        # class 1 at pixel 1: sum .275 + .18 = .455 > .3, largest .275 < .3
+        assert semantic_map(logits, masks, plain(1, 2), merge="probability").tolist() == [[0, 1]]
+        assert semantic_map(logits, masks, plain(1, 2), merge="max").tolist() == [[0, 0]]
+
+    @pytest.mark.parametrize("merge", ["probability", "max"])
+    def test_equals_brute_force(self, merge):
+        generator = torch.Generator().manual_seed(0)
+        logits, masks = torch.randn(5, 4, generator=generator), torch.randn(5, 6, 8, generator=generator)
+        sizes = ImageSizes(padded=(24, 32), image=(20, 30), original=(33, 41))
+        each = logits.softmax(-1)[:, :3, None, None] * enlarged(masks, sizes).sigmoid()[:, None]
+        expected = (each.sum(0) if merge == "probability" else each.amax(0)).argmax(0)
+        assert torch.equal(semantic_map(logits, masks, sizes, merge=merge), expected)
+
+    def test_half_precision_outside_changes_nothing(self):
+        generator = torch.Generator().manual_seed(0)
+        logits, masks = 0.1 * torch.randn(20, 9, generator=generator), torch.randn(20, 8, 8, generator=generator)
+        expected = semantic_map(logits, masks, plain(8, 8))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(semantic_map(logits, masks, plain(8, 8)), expected)
+
+    def test_unknown_merge(self):
+        with pytest.raises(ValueError, match="merge: expected 'probability' or 'max', got 'mean'"):
+            semantic_map(torch.zeros(1, 3), torch.zeros(1, 2, 2), plain(2, 2), merge="mean")
+
+
+class TestPanoptic:
+    THINGS = torch.tensor([True, True, False, False])
+
+    def read(self, logits, masks, size, **changes):
+        options = {"is_thing_K": self.THINGS, "score_threshold": 0.5, "kept_share": 0.8} | changes
+        segments, labels = panoptic_segments(logits, masks, plain(*size), **options)
+        assert sorted(set(segments.unique().tolist()) - {0}) == list(range(1, len(labels) + 1))
+        return segments.tolist(), labels.tolist()
+
+    def test_overlap_by_hand(self):
+        # two things of one class and grass below; at pixel 1 the first wins .9 x .8 > .8 x .8, at pixel 2 the second
+        logits = class_logits([0.9, 0, 0, 0], [0.8, 0, 0, 0], [0, 0, 0.7, 0])
+        masks = mask_logits([[1.0, 0.8, 0.2, 0.0, 0.0]], [[0.0, 0.8, 1.0, 0.0, 0.0]], [[0.0, 0.0, 0.0, 0.9, 0.4]])
+        segments, labels = self.read(logits, masks, (1, 5), kept_share=0.5)
+        # stuff comes first; the last pixel is nobody's own: void
+        assert labels == [2, 0, 0]
+        assert segments == [[2, 2, 3, 1, 0]]
+
+    def test_a_segment_that_keeps_too_little_leaves_void(self):
+        logits = class_logits([0.9, 0, 0, 0], [0.8, 0, 0, 0])
+        masks = mask_logits([[1.0, 1.0, 0.0, 0.0]], [[0.0, 0.9, 0.9, 0.9]])  # the second keeps 2 of 3
+        assert self.read(logits, masks, (1, 4), kept_share=0.6) == ([[1, 1, 2, 2]], [0, 0])
+        assert self.read(logits, masks, (1, 4), kept_share=0.7) == ([[1, 1, 0, 0]], [0])
+
+    def test_stuff_of_a_class_is_one_segment(self):
+        logits = class_logits([0, 0, 0.9, 0], [0, 0, 0, 0.8], [0, 0, 0.7, 0])
+        masks = mask_logits([[1.0, 0, 0, 0]], [[0, 1.0, 0, 0]], [[0, 0, 1.0, 0]])
+        assert self.read(logits, masks, (1, 4)) == ([[1, 2, 1, 0]], [2, 3])
+
+    def test_proposals_of_one_stuff_class_do_not_push_each_other_out(self):
+        """Training lets several share one region; each keeps half of its own mask, the region all."""
+        logits = class_logits([0, 0, 0.9, 0], [0, 0, 0.9, 0])
+        masks = mask_logits([[0.9, 0.9, 0.6, 0.6]], [[0.6, 0.6, 0.9, 0.9]])
+        assert self.read(logits, masks, (1, 4)) == ([[1, 1, 1, 1]], [2])
+        # of things each is an object of its own, and both are too much in doubt
+        assert self.read(logits[:, [2, 1, 0, 3, 4]], masks, (1, 4)) == ([[0, 0, 0, 0]], [])
+
+    def test_a_merged_region_claims_a_pixel_if_any_member_does(self):
+        logits = class_logits([0, 0, 0.95, 0], [0, 0, 0.55, 0])
+        masks = mask_logits([[0.9, 0.48]], [[0.0, 0.6]])  # at pixel 1 .95 x .48 > .55 x .6, but only the second is sure
+        assert self.read(logits, masks, (1, 2)) == ([[1, 1]], [2])
+
+    def test_equals_brute_force(self):
+        generator = torch.Generator().manual_seed(0)
+        logits = 2 * torch.randn(12, 5, generator=generator)
+        masks = 3 * torch.randn(12, 5, 6, generator=generator)
+        sizes = ImageSizes(padded=(20, 24), image=(18, 22), original=(31, 37))
+        segments, labels = panoptic_segments(
+            logits, masks, sizes, is_thing_K=self.THINGS, score_threshold=0.3, kept_share=0.25
+        )
+        probs, scores_labels = enlarged(masks, sizes).sigmoid(), logits.softmax(-1).max(-1)
+        regions: dict[tuple[str, int], list[int]] = {}
+        for q, (score, label) in enumerate(zip(*(t.tolist() for t in scores_labels), strict=True)):
+            if label < 4 and score > 0.3:
+                regions.setdefault(("thing", q) if self.THINGS[label] else ("stuff", label), []).append(q)
+        value = torch.stack([(scores_labels[0][m, None, None] * probs[m]).amax(0) for m in regions.values()])
+        own = torch.stack([(probs[m] >= 0.5).any(0) for m in regions.values()])
+        for r, members in enumerate(regions.values()):
+            mask = (value.argmax(0) == r) & own[r]
+            if mask.any() and mask.sum() >= 0.25 * own[r].sum():
+                (number,) = segments[mask].unique().tolist()
+                assert torch.equal(segments == number, mask)
+                assert labels[number - 1] == scores_labels[1][members[0]]
+            else:
+                assert (segments[mask] == 0).all()
+        # the case has all there is: things, merged stuff, regions dropped
+        assert {bool(self.THINGS[n]) for n in labels} == {True, False}
+        assert any(len(members) > 1 for members in regions.values())
+        assert len(labels) < len(regions)
+
+    def test_the_size_of_a_block_changes_nothing(self, monkeypatch):
+        generator = torch.Generator().manual_seed(0)
+        arguments = 2 * torch.randn(12, 5, generator=generator), 3 * torch.randn(12, 5, 6, generator=generator)
+        options = {"is_thing_K": self.THINGS, "score_threshold": 0.3, "kept_share": 0.4}
+        whole = panoptic_segments(*arguments, plain(5, 6), **options)
+        monkeypatch.setattr(postprocess, "BLOCK_ELEMENTS", 1)
+        for expected, actual in zip(whole, panoptic_segments(*arguments, plain(5, 6), **options), strict=True):
+            assert torch.equal(actual, expected)
+
+    @pytest.mark.parametrize("probs", [[0.1, 0.1, 0.1, 0.1], [0.45, 0.4, 0.1, 0.05]])  # background, and in doubt
+    def test_no_proposal_left_is_all_void(self, probs):
+        segments, labels = self.read(class_logits(probs), mask_logits([[0.9, 0.9]]), (1, 2))
+        assert segments == [[0, 0]]
+        assert labels == []
+
+    def test_flags_of_other_classes_are_refused(self):
+        with pytest.raises(ValueError, match="logits over 4 classes and background, got 4 columns"):
+            self.read(torch.zeros(2, 4), torch.zeros(2, 1, 2), (1, 2))
+
+
+class TestInstances:
+    THINGS = torch.tensor([True, True, False])
+
+    def test_by_hand(self):
+        logits = class_logits([0.6, 0.2, 0.1], [0.1, 0.5, 0.3])
+        masks = mask_logits([[0.9, 0.7, 0.2]], [[0.1, 0.4, 0.95]])
+        labels, scores, found = instances(logits, masks, plain(1, 3), is_thing_K=self.THINGS, max_instances=3)
+        # mean inside: (.9 + .7) / 2 = .8 and .95; pairs .6 x .8 = .48, .5 x .95 = .475, .2 x .8 = .16
+        assert labels.tolist() == [0, 1, 1]
+        torch.testing.assert_close(scores, torch.tensor([0.48, 0.475, 0.16]))
+        assert found.tolist() == [[[True, True, False]], [[False, False, True]], [[True, True, False]]]
+
+    def test_more_asked_than_there_are_pairs(self):
+        logits, masks = class_logits([0.6, 0.2, 0.1], [0.1, 0.5, 0.3]), mask_logits([[0.9, 0.2]], [[0.1, 0.9]])
+        labels, scores, found = instances(logits, masks, plain(1, 2), is_thing_K=self.THINGS, max_instances=100)
+        assert len(labels) == len(scores) == len(found) == 4  # 2 proposals x 2 things
+        assert sorted(labels.tolist()) == [0, 0, 1, 1]
+
+    def test_an_empty_mask_is_dropped(self):
+        logits, masks = class_logits([0.9, 0.0, 0.0], [0.5, 0.0, 0.0]), mask_logits([[0.4, 0.4]], [[0.1, 0.9]])
+        labels, scores, _ = instances(logits, masks, plain(1, 2), is_thing_K=self.THINGS, max_instances=2)
+        assert labels.tolist() == [0]
+        torch.testing.assert_close(scores, torch.tensor([0.45]))
+
+    def test_scores_descend_and_equal_brute_force(self):
+        generator = torch.Generator().manual_seed(0)
+        logits, masks = torch.randn(6, 4, generator=generator), torch.randn(6, 5, 6, generator=generator)
+        sizes = ImageSizes(padded=(20, 24), image=(18, 22), original=(31, 37))
+        labels, scores, found = instances(logits, masks, sizes, is_thing_K=self.THINGS, max_instances=8)
+        probs = enlarged(masks, sizes).sigmoid()
+        inside = probs > 0.5
+        quality = (probs * inside).sum((1, 2)) / inside.sum((1, 2))
+        pairs = [(float(p), q, k) for q, row in enumerate(logits.softmax(-1)) for k, p in enumerate(row[:2])]
+        expected = sorted(((p * float(quality[q]), k, q) for p, q, k in sorted(pairs)[-8:]), reverse=True)
+        torch.testing.assert_close(scores, torch.tensor([score for score, _, _ in expected]))
+        assert labels.tolist() == [k for _, k, _ in expected]
+        assert all(torch.equal(mask, inside[q]) for mask, (_, _, q) in zip(found, expected, strict=True))
+
+    def test_no_thing_class(self):
+        labels, scores, found = instances(
+            torch.zeros(2, 4), torch.ones(2, 3, 3), plain(3, 3), is_thing_K=torch.zeros(3).bool(), max_instances=10
+        )
+        assert labels.shape == scores.shape == (0,)
+        assert found.shape == (0, 3, 3)
+
+    def test_flags_of_other_classes_are_refused(self):
+        with pytest.raises(ValueError, match="logits over 3 classes and background, got 6 columns"):
+            instances(
+                torch.zeros(2, 6), torch.zeros(2, 1, 2), plain(1, 2), is_thing_K=self.THINGS, max_instances=math.inf
+            )
