@@ -62,9 +62,10 @@ class DaTaSeg(BaseDetector):
         self.classifier = MODELS.build({**classifier, "sources": list(self.sources.values())})
         self.panoptic_head = MODELS.build({**panoptic_head, "class_embed_dim": self.classifier.embed_dim})
         self.criterion = MODELS.build(criterion)
-        self.postprocessors = torch.nn.ModuleDict(
-            {Task(task).value: MODELS.build(c) for task, c in postprocessors.items()}
-        )
+        unknown = sorted(set(postprocessors) - {task.value for task in Task})
+        if unknown:
+            raise ValueError(f"postprocessors: unknown task {unknown[0]!r}; expected one of {[t.value for t in Task]}")
+        self.postprocessors = torch.nn.ModuleDict({task: MODELS.build(c) for task, c in postprocessors.items()})
         for source in self.sources.values():
             if source.task.value not in self.postprocessors:
                 raise ValueError(
@@ -103,7 +104,9 @@ class DaTaSeg(BaseDetector):
 
         Raises:
             ValueError: Samples of several sources.
+            FileNotFoundError: A source has no text embeddings; checked for all, before hours of training.
         """
+        self.classifier.check_complete()
         names = {self.source_of(sample).name for sample in batch_data_samples}
         if len(names) > 1:
             raise ValueError(

@@ -3,6 +3,8 @@
 Letters: K classes of a vocabulary, D text dimension.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,10 +17,11 @@ from torch import Tensor, nn
 
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources
+from mmdataseg.structures import LabelSpace
 from mmdataseg.text.embeddings import load_embeddings
 
 INITIAL_SCALE = 1 / 0.07  # CLIP's (Radford et al., 2021)
-LARGEST_SCALE = 100.0
+LARGEST_LOG_SCALE = math.log(100.0)
 
 
 @MODELS.register_module()
@@ -27,14 +30,15 @@ class TextClassifier(BaseModule):
 
     logits[k] = s cos(e, T_k) and logits[K] = s cos(e, background); s is learnable, starts at 1 / 0.07 and is at most
     100, as in CLIP (ours; the paper gives none).
-    The matrices are buffers, saved with the checkpoint: a checkpoint is complete without the files.
+    The matrices are buffers, saved with the checkpoint: a checkpoint is complete without the files, and what it holds
+    goes before them. With each goes a fingerprint of the class names, so that no checkpoint is read with other labels.
 
     Args:
         sources: Sources of the run, or their configs; each names its file of embeddings.
         embed_dim: D.
 
     Raises:
-        ValueError: Embeddings that do not fit the label space or ``embed_dim``.
+        ValueError: A source without embeddings, or with some that do not fit its label space or ``embed_dim``.
     """
 
     def __init__(self, *, sources: Sequence[Mapping[str, Any] | Source], embed_dim: int) -> None:
@@ -42,9 +46,11 @@ class TextClassifier(BaseModule):
         self.embed_dim = embed_dim
         self.background = nn.Parameter(F.normalize(torch.randn(embed_dim), dim=0))
         self.log_scale = nn.Parameter(torch.tensor(math.log(INITIAL_SCALE)))
-        self._absent: dict[str, str] = {}
-        for source in build_sources(sources):
-            self.register_buffer(self._buffer_name(source.name), self._read(source))
+        self._sources = {source.name: source for source in build_sources(sources)}
+        self._absent: set[str] = set()
+        for source in self._sources.values():
+            self.register_buffer(f"embeddings_{source.name}", self._read(source))
+            self.register_buffer(f"classes_{source.name}", _fingerprint(source.label_space))
 
     def _read(self, source: Source) -> Tensor:
         """(K, D) unit rows; zeros where the file is absent and a checkpoint must bring them."""
@@ -54,25 +60,43 @@ class TextClassifier(BaseModule):
                 f"label space '{source.label_space.name}'"
             )
         if not Path(source.embeddings).is_file():
-            self._absent[source.name] = source.embeddings
+            self._absent.add(source.name)
             return torch.zeros(len(source.label_space), self.embed_dim)
-        text = load_embeddings(source.embeddings, label_space=source.label_space, source=source.name)
-        if text.matrix.shape[1] != self.embed_dim:
-            raise ValueError(
-                f"source '{source.name}': expected text embeddings of dimension {self.embed_dim} (the model's embed_dim), got "
-                f"{text.matrix.shape[1]} in {source.embeddings}, made by {text.encoder}; encode all vocabularies with one encoder"
-            )
+        text = load_embeddings(
+            source.embeddings, label_space=source.label_space, source=source.name, dim=self.embed_dim
+        )
         return text.matrix
 
-    @staticmethod
-    def _buffer_name(source: str) -> str:
-        return f"embeddings_{source}"
-
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        for name in list(self._absent):
-            if prefix + self._buffer_name(name) in state_dict:
-                del self._absent[name]
+        for name, source in self._sources.items():
+            classes = state_dict.get(f"{prefix}classes_{name}")
+            if classes is not None and not torch.equal(classes.cpu(), _fingerprint(source.label_space)):
+                raise ValueError(
+                    f"source '{name}': the checkpoint holds text embeddings of other classes, or in another order, "
+                    f"than label space '{source.label_space.name}'; give the source another name, or the label space it "
+                    "was trained with"
+                )
+            loaded = state_dict.get(f"{prefix}embeddings_{name}")
+            # what is of another shape is not copied: the embeddings stay absent
+            if loaded is not None and loaded.shape == self.get_buffer(f"embeddings_{name}").shape:
+                self._absent.discard(name)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def check_complete(self) -> None:
+        """Check that every source has its embeddings, those too that come to be used only much later.
+
+        Raises:
+            FileNotFoundError: Neither its file nor a checkpoint brought the embeddings of a source.
+        """
+        for source in self._sources:
+            self._check(source)
+
+    def _check(self, source: str) -> None:
+        if source in self._absent:
+            raise FileNotFoundError(
+                f"source '{source}': no text embeddings at {self._sources[source].embeddings}, and no checkpoint "
+                "brought them; make them with tools/text_embeddings.py"
+            )
 
     def matrix(self, source: str) -> Tensor:
         """Text embeddings of a source's classes.
@@ -87,16 +111,10 @@ class TextClassifier(BaseModule):
             ValueError: The model was built without this source.
             FileNotFoundError: Neither its file nor a checkpoint brought its embeddings.
         """
-        if source in self._absent:
-            raise FileNotFoundError(
-                f"source '{source}': no text embeddings at {self._absent[source]}, and no checkpoint brought them; make them with "
-                "tools/text_embeddings.py"
-            )
-        try:
-            return self.get_buffer(self._buffer_name(source))
-        except AttributeError:
-            known = [name.removeprefix("embeddings_") for name, _ in self.named_buffers(recurse=False)]
-            raise ValueError(f"the model knows no source '{source}'; it was built with {known}") from None
+        if source not in self._sources:
+            raise ValueError(f"the model knows no source '{source}'; it was built with {list(self._sources)}")
+        self._check(source)
+        return self.get_buffer(f"embeddings_{source}")
 
     def forward(self, class_embeds: Tensor, text_KD: Tensor) -> Tensor:
         """Class logits over any vocabulary.
@@ -110,5 +128,15 @@ class TextClassifier(BaseModule):
         """
         with torch.autocast(class_embeds.device.type, enabled=False):  # cosines times 100 want float32
             classes = F.normalize(torch.cat([text_KD.float(), self.background.float()[None]]), dim=-1)
-            scale = self.log_scale.float().exp().clamp(max=LARGEST_SCALE)
-            return scale * F.normalize(class_embeds.float(), dim=-1) @ classes.T
+            return self._scale() * F.normalize(class_embeds.float(), dim=-1) @ classes.T
+
+    def _scale(self) -> Tensor:
+        """(), s; the parameter itself is held at the cap, as in CLIP: beyond it no gradient would bring it back."""
+        if self.training:
+            self.log_scale.data.clamp_(max=LARGEST_LOG_SCALE)
+        return self.log_scale.float().clamp(max=LARGEST_LOG_SCALE).exp()
+
+
+def _fingerprint(label_space: LabelSpace) -> Tensor:
+    """(32,) uint8 SHA-256 of the class names in their order, by which a checkpoint's rows are known to be these."""
+    return torch.tensor(list(hashlib.sha256(json.dumps(label_space.classes).encode()).digest()), dtype=torch.uint8)

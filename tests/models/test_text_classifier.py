@@ -1,0 +1,173 @@
+"""Classification by text."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmdataseg.models import TextClassifier
+from mmdataseg.sources import Source, build_sources
+from mmdataseg.structures import LabelSpace, Task
+from mmdataseg.text.embeddings import TextEmbeddings, save_embeddings
+
+AXES = LabelSpace(name="axes", classes=("right", "up", "away"), is_thing=(True, True, False))
+TWO = LabelSpace(name="two", classes=("left", "down"), is_thing=(True, True))
+MATRICES = {"axes": torch.eye(3), "two": torch.tensor([[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])}
+
+
+def write(folder: Path, space: LabelSpace, *, matrix: torch.Tensor | None = None) -> Source:
+    path = folder / f"{space.name}.safetensors"
+    matrix = MATRICES[space.name] if matrix is None else matrix
+    save_embeddings(path, TextEmbeddings(matrix=matrix, classes=space.classes, encoder="test", vocabulary=space.name))
+    return Source(name=space.name, task=Task.PANOPTIC, label_space=space, embeddings=str(path))
+
+
+@pytest.fixture
+def sources(tmp_path):
+    return [write(tmp_path, AXES), write(tmp_path, TWO)]
+
+
+@pytest.fixture
+def classifier(sources):
+    return TextClassifier(sources=sources, embed_dim=3)
+
+
+def test_cosines_by_hand(classifier):
+    with torch.no_grad():
+        classifier.background.copy_(torch.tensor([0.0, 0.0, -5.0]))
+        classifier.log_scale.fill_(math.log(10))
+    logits = classifier(torch.tensor([3.0, 4.0, 0.0]), classifier.matrix("axes"))
+    torch.testing.assert_close(logits, torch.tensor([6.0, 8.0, 0.0, 0.0]))
+    logits = classifier(torch.tensor([[3.0, 0.0, -4.0]]), classifier.matrix("two"))
+    torch.testing.assert_close(logits, torch.tensor([[-6.0, 0.0, 8.0]]))
+
+
+def test_the_length_of_an_embedding_says_nothing(classifier):
+    embeds = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    text = classifier.matrix("axes")
+    torch.testing.assert_close(classifier(7 * embeds, text), classifier(embeds, text))
+
+
+def test_one_background_for_all_sources(classifier):
+    embeds = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    backgrounds = [classifier(embeds, classifier.matrix(name))[:, -1] for name in ("axes", "two")]
+    assert torch.equal(*backgrounds)
+    assert [name for name, _ in classifier.named_parameters()] == ["background", "log_scale"]
+
+
+def test_the_scale_starts_as_clips_and_stops_at_a_hundred(classifier):
+    right = torch.tensor([1.0, 0.0, 0.0])
+    assert classifier(right, classifier.matrix("axes"))[0].item() == pytest.approx(1 / 0.07)
+    classifier.eval()
+    classifier.log_scale.data.fill_(50.0)
+    assert classifier(right, classifier.matrix("axes"))[0].item() == pytest.approx(100)
+    assert classifier.log_scale.item() == 50.0  # testing changes nothing
+
+
+def test_a_scale_at_its_cap_can_come_down_again(classifier):
+    classifier.log_scale.data.fill_(6.0)
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=1e-2)
+    logits = classifier(torch.tensor([1.0, 0.0, 0.0]), classifier.matrix("axes"))
+    assert logits[0].item() == pytest.approx(100)
+    logits[0].backward()
+    optimizer.step()
+    assert classifier(torch.tensor([1.0, 0.0, 0.0]), classifier.matrix("axes"))[0].item() < 99
+
+
+def test_float32_under_autocast(classifier):
+    embeds = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    expected = classifier(embeds, classifier.matrix("axes"))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        actual = classifier(embeds, classifier.matrix("axes"))
+    assert actual.dtype == torch.float32
+    assert torch.equal(actual, expected)
+
+
+def test_names_at_run_time(classifier):
+    """A vocabulary is only its matrix: no source is needed."""
+    text = torch.nn.functional.normalize(torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), dim=1)
+    assert classifier(torch.randn(4, 3), text).shape == (4, 7)
+
+
+def test_a_checkpoint_is_complete_without_the_files(classifier, sources, tmp_path):
+    embeds = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    expected = {s.name: classifier(embeds, classifier.matrix(s.name)) for s in sources}
+    torch.save(classifier.state_dict(), tmp_path / "checkpoint.pth")
+    for source in sources:
+        Path(source.embeddings).unlink()
+    rebuilt = TextClassifier(sources=sources, embed_dim=3)
+    rebuilt.load_state_dict(torch.load(tmp_path / "checkpoint.pth", weights_only=True))
+    rebuilt.check_complete()
+    for name, logits in expected.items():
+        assert torch.equal(rebuilt(embeds, rebuilt.matrix(name)), logits)
+
+
+def test_neither_file_nor_checkpoint(sources):
+    Path(sources[1].embeddings).unlink()
+    classifier = TextClassifier(sources=sources, embed_dim=3)
+    message = r"source 'two': no text embeddings at .*two\.safetensors.*checkpoint.*tools/text_embeddings\.py"
+    classifier.matrix("axes")  # what is there can be used
+    with pytest.raises(FileNotFoundError, match=message):
+        classifier.matrix("two")
+    with pytest.raises(FileNotFoundError, match=message):
+        classifier.check_complete()
+
+
+def test_a_checkpoint_of_another_dimension_brings_nothing(classifier, sources):
+    state = classifier.state_dict()
+    state["embeddings_two"] = torch.zeros(2, 5)
+    Path(sources[1].embeddings).unlink()
+    rebuilt = TextClassifier(sources=sources, embed_dim=3)
+    with pytest.raises(RuntimeError, match="size mismatch for embeddings_two"):
+        rebuilt.load_state_dict(state)
+    with pytest.raises(FileNotFoundError, match="source 'two'"):
+        rebuilt.matrix("two")
+
+
+@pytest.mark.parametrize("classes", [("up", "right", "away"), ("right", "up", "far"), ("right", "up")])
+def test_a_checkpoint_of_other_classes_is_refused(classifier, tmp_path, classes):
+    """Else its rows would be read with the wrong labels."""
+    space = LabelSpace(name="axes", classes=classes, is_thing=(True,) * len(classes))
+    other = TextClassifier(sources=[write(tmp_path, space, matrix=torch.eye(3)[: len(classes)])], embed_dim=3)
+    with pytest.raises(
+        ValueError, match=r"source 'axes': the checkpoint holds text embeddings of other classes.*'axes'"
+    ):
+        other.load_state_dict(classifier.state_dict(), strict=False)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (("up", "right", "away"), r"another order: row 0 is 'right', expected 'up'"),
+        (("right", "up", "far"), r"row 2: 'away', expected 'far'"),
+        (("right", "up"), r"they have 3 classes, label space 'axes' has 2"),
+    ],
+)
+def test_a_file_of_other_classes(sources, classes, message):
+    space = LabelSpace(name="axes", classes=classes, is_thing=(True,) * len(classes))
+    with pytest.raises(ValueError, match=rf"source 'axes': text embeddings .*axes\.safetensors: .*{message}"):
+        TextClassifier(sources=[replace(sources[0], label_space=space)], embed_dim=3)
+
+
+def test_a_file_of_another_dimension(sources):
+    with pytest.raises(ValueError, match=r"source 'axes': .*axes\.safetensors: expected 5 dimensions, got 3"):
+        TextClassifier(sources=sources, embed_dim=5)
+
+
+def test_a_source_without_embeddings(sources):
+    with pytest.raises(ValueError, match=r"source 'axes': embeddings is not set.*tools/text_embeddings\.py.*'axes'"):
+        TextClassifier(sources=[replace(sources[0], embeddings=None)], embed_dim=3)
+
+
+def test_an_unknown_source(classifier):
+    with pytest.raises(ValueError, match=r"knows no source 'three'; it was built with \['axes', 'two'\]"):
+        classifier.matrix("three")
+
+
+def test_no_source_and_two_of_one_name(sources):
+    with pytest.raises(ValueError, match="at least one source, got none"):
+        TextClassifier(sources=[], embed_dim=3)
+    with pytest.raises(ValueError, match="source names must differ, 'axes' stands 2 times"):
+        TextClassifier(sources=[sources[0], *build_sources(sources)], embed_dim=3)
