@@ -8,6 +8,7 @@ default_hooks = dict(
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=5000, save_last=True, max_keep_ckpts=3),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    visualization=dict(type="mmdataseg.DrawPredictions", num_per_source=4),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

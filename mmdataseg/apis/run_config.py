@@ -82,14 +82,18 @@ def apply_test_args(cfg: Config, args: Namespace) -> None:
     cfg.load_from = args.checkpoint
     if args.show_dir is not None:
         hook = cfg.get("default_hooks", {}).get("visualization")
+        # absolute: mmdet's hook joins it to work_dir and a time stamp, and the user asked for this very folder
+        folder = str(Path(args.show_dir).absolute())
         if hook is None:
             raise ValueError(
                 "--show-dir needs default_hooks.visualization in the config, found none; "
-                "add one to it, e.g. visualization=dict(type='DetVisualizationHook')"
+                "add one to it, e.g. visualization=dict(type='mmdataseg.DrawPredictions')"
             )
-        hook.draw = True
-        # absolute: the hook joins it to work_dir and a time stamp, and the user asked for this very folder
-        hook.test_out_dir = str(Path(args.show_dir).absolute())
+        if hook.type == "mmdataseg.DrawPredictions":
+            hook.out_dir = folder
+        else:  # mmdet's and mmseg's hooks
+            hook.draw = True
+            hook.test_out_dir = folder
 
 
 def run_train(cfg: Config) -> None:

@@ -1,4 +1,5 @@
-"""COCO panoptic 2017, 80 things and 53 stuff: 118,287 images (docs/datasets.md). Scored by PQ on the 5,000 validation images.
+"""COCO panoptic 2017, 80 things and 53 stuff: 118,287 images (docs/datasets.md). Scored by PQ on the 5,000
+validation images.
 
 Text embeddings: python tools/text_embeddings.py coco133
 """

@@ -31,11 +31,12 @@ mini_boxes = dict(
         img_dir="train",
         ann_file="annotations/instances_train_heldback.json",
         indices=8,
+        with_masks=True,
         test_mode=True,
         pipeline=[
             dict(type="mmdataseg.LoadImage"),
             dict(type="Resize", scale=(320, 256), keep_ratio=True),
-            dict(type="mmdataseg.LoadInstances", scoring=True),
+            dict(type="mmdataseg.LoadInstances", with_masks=True, scoring=True),
             dict(type="mmdataseg.PackInputs"),
         ],
     ),

@@ -1,4 +1,5 @@
-"""Objects365 v2, 365 classes: 1.7 million images with boxes only (docs/datasets.md). Trained on; scored as objects365_instances.
+"""Objects365 v2, 365 classes: 1.7 million images with boxes only (docs/datasets.md). Scored as
+objects365_instances.
 
 Text embeddings: python tools/text_embeddings.py objects365
 """
@@ -14,6 +15,12 @@ objects365_boxes = dict(
         data_root="data/objects365",
         img_dir="train",
         ann_file="annotations/zhiyuan_objv2_train.json",
+        path_parts=2,  # "images/v1/patch8/a.jpg" in the file, train/patch8/a.jpg on disk
+        leave_out=[  # in the file, but not in the published images (listed in mmdet's datasets/objects365.py)
+            "patch16/objects365_v2_00908726.jpg",
+            "patch6/objects365_v1_00320532.jpg",
+            "patch6/objects365_v1_00320534.jpg",
+        ],
         cache_dir="cache",
         drop_bad_boxes=True,
         pipeline=[

@@ -42,11 +42,12 @@ toy_boxes = dict(
         data_root="data/toy/toy_boxes",
         img_dir="val",
         ann_file="true_masks/instances_val.json",
+        with_masks=True,
         test_mode=True,
         pipeline=[
             dict(type="mmdataseg.LoadImage"),
             dict(type="Resize", scale=(128, 128), keep_ratio=True),
-            dict(type="mmdataseg.LoadInstances", scoring=True),
+            dict(type="mmdataseg.LoadInstances", with_masks=True, scoring=True),
             dict(type="mmdataseg.PackInputs"),
         ],
     ),
