@@ -26,7 +26,7 @@ class _Grid(NamedTuple):
     """The part of a feature map that an image fills."""
 
     features_CHW: Tensor
-    stride: float  # pixels a cell
+    stride: int  # pixels a cell
     extent_2: Tensor  # share of the part's width and height that the image fills; below 1 where the last cell juts out
 
 
@@ -36,9 +36,8 @@ class DaTaSegCriterion(nn.Module):
 
     Forms and weights are Mask2Former's (Cheng et al., 2022) where the paper gives none. The cost of matching and the
     loss use the same terms and weights. Each loss is the sum over the L outputs.
-    A target's loss is divided by the number of targets over all ranks (at least 1), the class loss by the sum of its
-    weights over all ranks.
-    Points on void have weight 0.
+    A target's loss is divided by the number of matched targets over all ranks (at least 1), the class loss by the sum
+    of its weights over all ranks. Points on void have weight 0.
 
     Args:
         class_weight: Weight of the cross-entropy over K + 1 classes.
@@ -97,8 +96,11 @@ class DaTaSegCriterion(nn.Module):
 
         Returns:
             Scalars ``loss_class`` and either ``loss_mask`` and ``loss_dice`` or ``loss_projection``.
+
+        Raises:
+            ValueError: The batch is not padded to whole cells of the mask features.
         """
-        stride = padded_size[0] / proposals.mask_features_BCHW.shape[-2]
+        stride = _stride(padded_size, proposals.mask_features_BCHW)
         grids = [
             _image_grid(features, targets.size, stride)
             for features, targets in zip(proposals.mask_features_BCHW, targets_B, strict=True)
@@ -140,18 +142,29 @@ class DaTaSegCriterion(nn.Module):
         if targets.boxes_N4 is not None:
             if not self.projection_cost:
                 return cost
-            per_output = [  # one output at a time: its Q masks are needed at full size
-                projection_cost(_masks(embeds_QC, grid)[None], targets.boxes_N4, grid.stride)
-                for embeds_QC in mask_embeds_LQC
-            ]
-            return cost + self.projection_weight * torch.cat(per_output)
-        points_P2 = random_points(1, self.num_points, class_logits_LQK.device)[0]
+            return cost + self.projection_weight * self._box_cost(mask_embeds_LQC, grid, targets.boxes_N4)
+        return cost + self._point_cost(mask_embeds_LQC, grid, targets)
+
+    def _point_cost(self, mask_embeds_LQC: Tensor, grid: _Grid, targets: ImageTargets) -> Tensor:
+        """(L, Q, N) weighted binary cross-entropy and dice on points shared by all."""
+        points_P2 = random_points(1, self.num_points, grid.features_CHW.device)[0]
         features_PC = sample_features(grid.features_CHW, points_P2 * grid.extent_2)
         logits_LQP = (mask_embeds_LQC @ features_PC.T.to(mask_embeds_LQC)).float()
         masks_NP = targets.masks_at(torch.arange(len(targets.labels_N), device=points_P2.device), points_P2)
         known_P = targets.known_at(points_P2)
-        cost = cost + self.mask_weight * point_bce_cost(logits_LQP, masks_NP, known_P)
-        return cost + self.dice_weight * point_dice_cost(logits_LQP, masks_NP, known_P)
+        with _float32(logits_LQP):
+            bce = self.mask_weight * point_bce_cost(logits_LQP, masks_NP, known_P)
+            return bce + self.dice_weight * point_dice_cost(logits_LQP, masks_NP, known_P)
+
+    @staticmethod
+    def _box_cost(mask_embeds_LQC: Tensor, grid: _Grid, boxes_N4: Tensor) -> Tensor:
+        """(L, Q, N) projection costs, one output at a time: its Q masks are needed at full size."""
+        costs = []
+        for embeds_QC in mask_embeds_LQC:
+            mask_logits_QHW = _masks(embeds_QC, grid)
+            with _float32(mask_logits_QHW):
+                costs.append(projection_cost(mask_logits_QHW[None], boxes_N4, grid.stride))
+        return torch.cat(costs)
 
     @torch.no_grad()
     def _groups(
@@ -209,12 +222,28 @@ class DaTaSegCriterion(nn.Module):
         return self.projection_weight * loss_M.sum()[None]
 
 
-def _image_grid(features_CHW: Tensor, size: tuple[int, int], stride: float) -> _Grid:
+def _stride(padded_size: tuple[int, int], mask_features_BCHW: Tensor) -> int:
+    """Pixels a cell."""
+    grid = tuple(mask_features_BCHW.shape[-2:])
+    stride = padded_size[0] // grid[0]
+    if padded_size != (stride * grid[0], stride * grid[1]):
+        raise ValueError(
+            f"expected a batch padded to whole cells of the mask features, got {padded_size} pixels and {grid} cells; "
+            "set pad_size_divisor=32 in the data_preprocessor"
+        )
+    return stride
+
+
+def _image_grid(features_CHW: Tensor, size: tuple[int, int], stride: int) -> _Grid:
     height, width = (-(-side // stride) for side in size)
     extent = (size[1] / (width * stride), size[0] / (height * stride))
-    return _Grid(
-        features_CHW[:, : int(height), : int(width)], stride, features_CHW.new_tensor(extent, dtype=torch.float32)
-    )
+    extent_2 = features_CHW.new_tensor(extent, dtype=torch.float32)
+    return _Grid(features_CHW[:, :height, :width], stride, extent_2)
+
+
+def _float32(tensor: Tensor) -> torch.autocast:
+    """No autocast: sums over thousands of points overflow float16, and bfloat16 rounds them to 3 digits."""
+    return torch.autocast(tensor.device.type, enabled=False)
 
 
 def _masks(mask_embeds_RC: Tensor, grid: _Grid) -> Tensor:
@@ -227,4 +256,5 @@ def _normalisers(num_pairs: int, weights_LBQ: Tensor) -> tuple[Tensor, Tensor]:
     sums = torch.cat([weights_LBQ.new_tensor([num_pairs, 1]), weights_LBQ.sum((1, 2))])
     all_reduce(sums, "sum")
     num_targets, num_ranks, class_norm_L = sums[0], sums[1], sums[2:]
-    return num_targets.clamp(min=1) / num_ranks, class_norm_L / num_ranks
+    # all weights are 0 where nothing is annotated and the background counts nothing
+    return num_targets.clamp(min=1) / num_ranks, class_norm_L.clamp(min=torch.finfo(sums.dtype).tiny) / num_ranks

@@ -41,8 +41,13 @@ class ImageTargets:
         """Read the fields that `PackInputs` writes.
 
         Raises:
-            ValueError: The sample lacks what the source's supervision needs.
+            ValueError: The sample lacks what the source's supervision needs, or its map is not of the image's size.
         """
+        if "gt_instances" not in sample:
+            raise ValueError(
+                f"source '{source.name}': {sample.get('img_path', '?')} has no gt_instances; end its pipeline with "
+                "mmdataseg.PackInputs"
+            )
         annotated = sample.gt_instances
         labels_N = annotated.labels
         mergeable_K = torch.tensor(source.label_space.mergeable(source.task), device=labels_N.device)
@@ -56,8 +61,10 @@ class ImageTargets:
             return cls(**common, boxes_N4=annotated.bboxes)
         if "gt_id_map" in sample:
             id_map_HW = sample.gt_id_map.data[0]
+            _check_size(id_map_HW, sample, source)
             return cls(**common, id_map_HW=id_map_HW, void_HW=id_map_HW == VOID)
         if "masks" in annotated:
+            _check_size(annotated.masks, sample, source)
             return cls(**common, masks_NHW=annotated.masks, void_HW=sample.gt_void.data[0])
         raise ValueError(
             f"source '{source.name}': expected masks (gt_id_map, or masks in gt_instances) of {sample.img_path}, "
@@ -81,3 +88,12 @@ class ImageTargets:
     def known_at(self, points: Tensor) -> Tensor:
         """(...) float32 weights of (..., 2) points: 0 on void, else 1."""
         return known_at(self.void_HW, points).float()
+
+
+def _check_size(map_HW: Tensor, sample: DetDataSample, source: Source) -> None:
+    if tuple(map_HW.shape[-2:]) != tuple(sample.img_shape[:2]):
+        raise ValueError(
+            f"source '{source.name}': the annotation of {sample.get('img_path', '?')} is {tuple(map_HW.shape[-2:])} "
+            f"pixels, its image {tuple(sample.img_shape[:2])}; for training load annotations before the image is "
+            "resized, and set pad_mask=False and pad_seg=False in the data_preprocessor"
+        )

@@ -73,8 +73,8 @@ class TextClassifier(BaseModule):
             if classes is not None and not torch.equal(classes.cpu(), _fingerprint(source.label_space)):
                 raise ValueError(
                     f"source '{name}': the checkpoint holds text embeddings of other classes, or in another order, "
-                    f"than label space '{source.label_space.name}'; give the source another name, or the label space it "
-                    "was trained with"
+                    f"than label space '{source.label_space.name}'; give the source another name, or the label space "
+                    "it was trained with"
                 )
             loaded = state_dict.get(f"{prefix}embeddings_{name}")
             # what is of another shape is not copied: the embeddings stay absent
