@@ -1,0 +1,188 @@
+"""Make ADE20K's panoptic segments, COCO panoptic format, from its label maps and its instance annotations.
+
+    python tools/dataset_converters/ade_panoptic.py                     # validation, what the source ade_panoptic reads
+    python tools/dataset_converters/ade_panoptic.py --split training
+    python tools/dataset_converters/ade_panoptic.py --from-mask2former ade20k_panoptic_val.json
+
+Reads ``images/``, ``annotations/`` (SceneParsing) and ``annotations_instance/`` (Places Challenge 2017) under --root;
+writes ``panoptic/<split>.json`` and ``panoptic/<split>/*.png`` there. Stuff comes from the label maps, things from the
+instances, which lie above (as in Mask2Former's preparation); a pixel that is a thing in the label map alone stays
+unlabelled, and a region of stuff that things hide is no segment.
+
+--from-mask2former reads the JSON of Mask2Former's own preparation and the folder of PNGs beside it instead: the
+segments stay, the categories get the names of the label space, and segments without a pixel are left out.
+
+A run that was cut short goes on where it stopped; a second one does nothing.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmdataseg.datasets.annotation_files import list_files, load_json, require_dir
+from mmdataseg.datasets.conversion import (
+    PanopticImage,
+    Segmented,
+    convert_panoptic,
+    image_size,
+    panoptic_categories,
+    read_png,
+    require_size,
+)
+from mmdataseg.datasets.transforms.annotation_maps import rgb_to_id
+from mmdataseg.structures import LabelSpace
+from mmdataseg.text.vocabularies import get_label_space
+
+_INSTANCES_PER_CLASS = 1000  # ids of a class's things: 1000 * category + instance
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=Path("data/ADEChallengeData2016"),
+        help="ADE20K's folder (default: data/ADEChallengeData2016)",
+    )
+    parser.add_argument(
+        "--split", choices=("training", "validation"), default="validation", help="(default: validation)"
+    )
+    parser.add_argument(
+        "--from-mask2former", type=Path, metavar="JSON", help="ade20k_panoptic_val.json of Mask2Former's preparation"
+    )
+    return parser.parse_args(arguments)
+
+
+def thing_categories(space: LabelSpace) -> np.ndarray:
+    """Category (label + 1) of the instance annotations' classes 1 to 100: the things, in the order of the labels.
+
+    Returns:
+        (101,) int32; 0 for class 0.
+    """
+    return np.array([0, *(label + 1 for label, thing in enumerate(space.is_thing) if thing)], np.int32)
+
+
+def combine(labels: np.ndarray, classes: np.ndarray, instances: np.ndarray, space: LabelSpace) -> Segmented:
+    """Lay the instances over the stuff of the label map.
+
+    Args:
+        labels: (H, W) label map, 0 = unlabelled, label + 1.
+        classes: (H, W) instance class 0 to 100; 0 = none.
+        instances: (H, W) number of the instance in the image; 0 = none.
+        space: ADE20K's.
+
+    Raises:
+        ValueError: A label or a class that ADE20K does not have, an instance without class, or one of two classes.
+    """
+    things = thing_categories(space)
+    if int(labels.max()) > len(space):
+        raise ValueError(f"the label map has the value {int(labels.max())}, expected 0 to {len(space)}")
+    if int(classes.max()) >= len(things):
+        raise ValueError(f"the instances have the class {int(classes.max())}, expected 0 to {len(things) - 1}")
+    is_stuff = np.array([False, *(not thing for thing in space.is_thing)])
+    ids = np.where(is_stuff[labels], labels, 0).astype(np.int32)
+    inside = instances > 0
+    if (classes[inside] == 0).any():
+        raise ValueError("an instance has no class (its red channel is 0)")
+    category = things[classes]
+    ids[inside] = _INSTANCES_PER_CLASS * category[inside] + instances[inside]
+    present = np.unique(ids)
+    of_things = present[present > _INSTANCES_PER_CLASS]
+    numbers, counts = np.unique(of_things % _INSTANCES_PER_CLASS, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"instance {int(numbers[counts > 1][0])} has several classes")
+    categories = {int(i): int(i) if i <= len(space) else int(i) // _INSTANCES_PER_CLASS for i in present if i}
+    return Segmented(ids=ids, categories=categories)
+
+
+def from_official(root: Path, split: str, space: LabelSpace) -> tuple[list[PanopticImage], Callable]:
+    """The images of a split, and how to convert one."""
+    folders = {name: root / name / split for name in ("images", "annotations", "annotations_instance")}
+    for folder in folders.values():
+        require_dir(folder, "ADE20K's folder")
+    stems = sorted(list_files(folders["images"], ".jpg"))
+    if not stems:
+        raise FileNotFoundError(f"'{folders['images']}' holds no .jpg; unpack ADE20K's images there")
+
+    def convert(image: PanopticImage) -> Segmented:
+        size = image_size(folders["images"] / image.file_name)
+        label_path, instance_path = (folders[n] / image.png for n in ("annotations", "annotations_instance"))
+        labels, coded = read_png(label_path, "label map"), read_png(instance_path, "instance annotation")
+        require_size(label_path, labels.shape[:2], size, folders["images"] / image.file_name)
+        require_size(instance_path, coded.shape[:2], size, folders["images"] / image.file_name)
+        if labels.ndim != 2 or coded.ndim != 3:
+            wrong, channels = (label_path, "one channel") if labels.ndim != 2 else (instance_path, "RGB")
+            raise ValueError(f"'{wrong}': expected {channels}; unpack the official archive again")
+        try:
+            return combine(labels, coded[..., 0], coded[..., 1], space)
+        except ValueError as error:
+            raise ValueError(f"'{label_path}' with '{instance_path}': {error}; unpack both archives again") from None
+
+    return [PanopticImage(image_id=s, file_name=f"{s}.jpg", png=f"{s}.png") for s in stems], convert
+
+
+def from_mask2former(json_file: Path, space: LabelSpace) -> tuple[list[PanopticImage], Callable]:
+    """The images of Mask2Former's JSON, and how to convert one.
+
+    Raises:
+        ValueError: Its categories are not ADE20K's 150 in the order of the labels, told by their thing flags.
+    """
+    content = load_json(json_file, ("images", "annotations", "categories"))
+    png_dir = require_dir(json_file.with_suffix(""), "folder of Mask2Former's PNGs")
+    given = {category["id"]: bool(category["isthing"]) for category in content["categories"]}
+    if given != dict(enumerate(space.is_thing)):
+        raise ValueError(
+            f"'{json_file}': expected the categories 0 to {len(space) - 1} with ADE20K's thing flags, as Mask2Former "
+            "writes them; convert the official annotations instead, without --from-mask2former"
+        )
+    by_image = {annotation["image_id"]: annotation for annotation in content["annotations"]}
+    missing = [image["id"] for image in content["images"] if image["id"] not in by_image]
+    if missing:
+        raise ValueError(f"'{json_file}': image {missing[0]!r} has no annotation; prepare it anew")
+
+    def convert(image: PanopticImage) -> Segmented:
+        path = png_dir / image.png
+        ids = rgb_to_id(read_png(path, "id PNG")[..., :3])
+        known = {s["id"]: s for s in by_image[image.image_id]["segments_info"]}
+        present = [int(i) for i in np.unique(ids) if i]
+        strange = [i for i in present if i not in known]
+        if strange:
+            raise ValueError(f"'{path}' has the segment {strange[0]}, which '{json_file}' lacks; prepare both anew")
+        crowds = frozenset(i for i in present if known[i].get("iscrowd", 0))
+        return Segmented(ids=ids, categories={i: known[i]["category_id"] + 1 for i in present}, crowds=crowds)
+
+    images = [
+        PanopticImage(image_id=i["id"], file_name=i["file_name"], png=by_image[i["id"]]["file_name"])
+        for i in content["images"]
+    ]
+    return images, convert
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Convert, and say what was done."""
+    args = parse_args(arguments)
+    space = get_label_space("ade150")
+    json_file = args.root / f"panoptic/{args.split}.json"
+    try:
+        if args.from_mask2former is None:
+            images, convert = from_official(args.root, args.split, space)
+        else:
+            images, convert = from_mask2former(args.from_mask2former, space)
+        done = convert_panoptic(
+            images,
+            convert=convert,
+            categories=panoptic_categories(space, range(1, len(space) + 1)),
+            json_file=json_file,
+            png_dir=json_file.with_suffix(""),
+            description=f"ADE20K panoptic, {args.split}",
+        )
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from error
+    print(f"{json_file}: {f'{done} images converted' if done else 'complete, nothing to do'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Make Pascal Context's label PNGs, 459 and 59 classes, from its ``.mat`` files.
+
+    python tools/dataset_converters/pascal_context.py                           # validation images, both vocabularies
+    python tools/dataset_converters/pascal_context.py --split train --classes 59
+
+Reads ``<name>.mat`` (LabelMap, values 1 to 459) under --mats, and the names of the split from VOC 2010's
+``ImageSets/Main/<split>.txt`` under --root: 4,998 train and 5,105 val, the split that everyone reports. Writes
+``SegmentationClassContext459/*.png`` (16 bits) and ``SegmentationClassContext/*.png`` (8 bits: 59 classes by name, all
+others unlabelled) under --root, 0 = unlabelled and class k as k + 1 in both, and
+``ImageSets/SegmentationContext/<split>.txt``, which the source configs read.
+
+59-class PNGs that mmsegmentation's own converter made lie and look the same: with these, nothing need be converted.
+
+A run that was cut short goes on where it stopped; a second one does nothing.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat
+from tqdm import tqdm
+
+from mmdataseg.datasets.annotation_files import require_dir, require_file
+from mmdataseg.datasets.conversion import image_size, require_size, write_png, write_whole
+from mmdataseg.text.vocabularies import get_label_space
+
+FOLDERS = {459: "SegmentationClassContext459", 59: "SegmentationClassContext"}
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--root", type=Path, default=Path("data/VOCdevkit/VOC2010"), help="(default: data/VOCdevkit/VOC2010)"
+    )
+    parser.add_argument(
+        "--mats", type=Path, help="folder of the .mat files, 'trainval' of the archive (default: trainval under --root)"
+    )
+    parser.add_argument("--split", choices=("train", "val"), default="val", help="(default: val)")
+    parser.add_argument(
+        "--classes", type=int, nargs="+", choices=tuple(FOLDERS), default=tuple(FOLDERS), help="(default: both)"
+    )
+    return parser.parse_args(arguments)
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """(H, W) uint16 labels of a ``.mat`` file: 0 = unlabelled, 1 to 459.
+
+    Raises:
+        FileNotFoundError: It is missing.
+        ValueError: It cannot be read, or is no label map.
+    """
+    require_file(path, "annotation of Pascal Context")
+    try:
+        content = loadmat(path, variable_names=["LabelMap"])
+    except Exception as error:  # what scipy raises depends on where the file is broken
+        raise ValueError(
+            f"'{path}' cannot be read ({type(error).__name__}: {error}); unpack trainval.tar.gz again"
+        ) from None
+    labels = content.get("LabelMap")
+    if labels is None or labels.ndim != 2:
+        raise ValueError(f"'{path}' has no matrix LabelMap; is it a file of Pascal Context's trainval.tar.gz?")
+    largest = len(get_label_space("pascal_context459"))
+    if labels.min() < 0 or labels.max() > largest:
+        raise ValueError(f"'{path}': labels {labels.min()} to {labels.max()}, expected 0 to {largest}; unpack it again")
+    return labels.astype(np.uint16)
+
+
+def table_59() -> np.ndarray:
+    """(460,) uint8: label of the 459 -> label of the 59, by name; 0 where the 59 lack it."""
+    table = np.zeros(460, np.uint8)
+    position = get_label_space("pascal_context459").index(get_label_space("pascal_context59").classes)
+    table[np.array(position) + 1] = np.arange(1, len(position) + 1)
+    return table
+
+
+def convert(root: Path, mats: Path, split: str, classes: Sequence[int]) -> int:
+    """Write the label PNGs that are missing.
+
+    Returns:
+        How many images were converted.
+    """
+    require_dir(mats, "folder of Pascal Context's .mat files")
+    lines = require_file(root / f"ImageSets/Main/{split}.txt", "VOC 2010's list of names").read_text().split("\n")
+    names = [line.strip() for line in lines if line.strip()]
+    folders = {number: root / FOLDERS[number] for number in classes}
+    there = {number: {path.stem for path in folder.glob("*.png")} for number, folder in folders.items()}
+    todo = [name for name in names if any(name not in found for found in there.values())]
+    table = table_59()
+    for name in tqdm(todo, desc=f"Pascal Context, {split}", unit=" images", disable=not todo):
+        labels = read_labels(mats / f"{name}.mat")
+        picture = root / f"JPEGImages/{name}.jpg"
+        require_size(mats / f"{name}.mat", labels.shape, image_size(picture), picture)
+        for number, folder in folders.items():
+            if name not in there[number]:
+                write_png(folder / f"{name}.png", labels if number == 459 else table[labels])
+    listing = root / f"ImageSets/SegmentationContext/{split}.txt"
+    if not listing.is_file():
+        write_whole(listing, ("\n".join(names) + "\n").encode())
+    return len(todo)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Convert, and say what was done."""
+    args = parse_args(arguments)
+    try:
+        done = convert(args.root, args.mats or args.root / "trainval", args.split, args.classes)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from error
+    print(f"{args.root}: {f'{done} images converted' if done else 'complete, nothing to do'}")
+
+
+if __name__ == "__main__":
+    main()
