@@ -1,5 +1,6 @@
 """A source: a dataset as the method sees it, written once and read by every component that needs to know of it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
@@ -14,7 +15,8 @@ class Source:
     """One entry of ``configs/_base_/sources``.
 
     Args:
-        name: Unique among the sources of a run; stamped on each of its samples as metainfo ``source``.
+        name: Letters, digits, ``_`` and ``-``; unique among the sources of a run. Stamped on each of its samples as
+            metainfo ``source``, and part of the names of losses, metrics and buffers.
         task: What its images are trained for and tested on.
         label_space: Its classes.
         supervision: Masks, or boxes alone (instance task only).
@@ -45,7 +47,8 @@ class Source:
 
         Raises:
             TypeError: A key that is not a field, or one that is missing.
-            ValueError: An unknown task, supervision or label space; boxes for a task other than instance.
+            ValueError: A name with other characters, an unknown task, supervision or label space, or boxes for a task
+                other than instance.
         """
         if isinstance(config, Source):
             return config
@@ -58,6 +61,8 @@ class Source:
         missing = [key for key in ("name", "task", "label_space") if key not in values]
         if missing:
             raise TypeError(f"source {name!r}: key {missing[0]!r} is missing")
+        if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
+            raise ValueError(f"source {name!r}: expected a name of letters, digits, '_' and '-'; rename it")
         values["task"] = _member(Task, values["task"], name, "task")
         values["supervision"] = _member(Supervision, values.get("supervision", Supervision.MASKS), name, "supervision")
         values["label_space"] = _label_space(values["label_space"], name)

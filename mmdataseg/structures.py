@@ -31,7 +31,8 @@ class LabelSpace:
         is_thing: K flags: countable (one segment an object) or stuff (one segment a class).
 
     Raises:
-        ValueError: No class, a name that is empty or stands twice, or not one flag for each class.
+        ValueError: No class, a name that is empty or stands twice, not one flag for each class, or a string where
+            names are expected.
     """
 
     name: str
@@ -39,6 +40,10 @@ class LabelSpace:
     is_thing: tuple[bool, ...]
 
     def __post_init__(self) -> None:
+        if isinstance(self.classes, str):
+            raise ValueError(
+                f"label space '{self.name}': expected a list of class names, got the string {self.classes!r}"
+            )
         classes = tuple(str(c).strip() for c in self.classes)
         is_thing = tuple(bool(t) for t in self.is_thing)
         if not classes:
@@ -75,7 +80,11 @@ class LabelSpace:
 
         Returns:
             K flags: all classes for semantic, stuff for panoptic, none for instance.
+
+        Raises:
+            ValueError: An unknown task.
         """
+        task = Task(task)  # a task read from a file is a string
         if task is Task.PANOPTIC:
             return tuple(not thing for thing in self.is_thing)
         return (task is Task.SEMANTIC,) * len(self)

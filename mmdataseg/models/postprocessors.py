@@ -47,7 +47,15 @@ class PanopticPostProcessor(nn.Module):
         Returns:
             ``pred_panoptic_seg`` with ``sem_seg`` (1, Ho, Wo) int64: class + 1000 n with n from 1, so that no segment
             is 0, which is void.
+
+        Raises:
+            ValueError: More classes than such an id can tell apart.
         """
+        if len(label_space) > INSTANCE_OFFSET:
+            raise ValueError(
+                f"label space '{label_space.name}': panoptic ids tell {INSTANCE_OFFSET} classes apart, it has "
+                f"{len(label_space)}; use a smaller one, or the semantic or instance task"
+            )
         segment_map, labels_N = panoptic_segments(
             class_logits_QK,
             mask_logits_QHW,

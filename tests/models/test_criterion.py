@@ -175,7 +175,7 @@ class TestBoxLoss:
         torch.testing.assert_close(losses["loss_projection"], torch.tensor(5 / 3), atol=1e-3, rtol=1e-3)
 
     def test_the_projection_decides_the_match(self):
-        """Both proposals say the same class; without the projection in the cost the surer is matched, wherever it is."""
+        """Both proposals say the same class; without the projection in the cost the surer one is matched."""
         targets = boxes(SIZE, [[0.0, 16.0, 16.0, 32.0]], [0])
         masks, classes = masks_of(TOP_LEFT, BOTTOM_LEFT), classes_of(0, 0)
         classes[0, 0, 0, 0] += 0.5  # the other is a little surer of the class

@@ -1,0 +1,125 @@
+"""Invariants of the head; that it equals mmdet's is in test_parity_with_mmdet.py."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmdataseg.models import DaTaSegHead
+from mmdataseg.models import head as module
+from tests.models.conftest import CHANNELS, LAYERS, QUERIES, TEXT_DIM, head_config
+
+IN_CHANNELS = (8, 12, 16, 24)
+
+
+def build(**changes) -> DaTaSegHead:
+    torch.manual_seed(0)
+    config = head_config(in_channels=IN_CHANNELS)
+    config.pop("type")
+    head = DaTaSegHead(**{**config, "class_embed_dim": TEXT_DIM, **changes})
+    head.init_weights()
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return head.eval()
+
+
+@pytest.fixture(scope="module")
+def head() -> DaTaSegHead:
+    return build()
+
+
+def maps(batch_size: int = 2, size: tuple[int, int] = (64, 96)) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    return [
+        torch.randn(batch_size, c, size[0] // s, size[1] // s, generator=generator)
+        for c, s in zip(IN_CHANNELS, (4, 8, 16, 32), strict=True)
+    ]
+
+
+@torch.no_grad()
+def test_shapes_of_all_outputs(head):
+    proposals = head(maps())
+    assert proposals.class_embeds_LBQD.shape == (LAYERS + 1, 2, QUERIES, TEXT_DIM)
+    assert proposals.mask_embeds_LBQC.shape == (LAYERS + 1, 2, QUERIES, CHANNELS)
+    assert proposals.mask_features_BCHW.shape == (2, CHANNELS, 16, 24)
+
+
+@torch.no_grad()
+def test_an_image_does_not_depend_on_its_batch(head):
+    together = head(maps())
+    for b in range(2):
+        alone = head([m[b : b + 1] for m in maps()])
+        torch.testing.assert_close(
+            together.class_embeds_LBQD[:, b], alone.class_embeds_LBQD[:, 0], atol=1e-4, rtol=1e-4
+        )
+        torch.testing.assert_close(together.mask_embeds_LBQC[:, b], alone.mask_embeds_LBQC[:, 0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(together.mask_features_BCHW[b], alone.mask_features_BCHW[0], atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_the_first_output_has_seen_no_image(head):
+    one, other = head(maps(1)), head([m + 1 for m in maps(1)])
+    assert torch.equal(one.class_embeds_LBQD[0], other.class_embeds_LBQD[0])
+    assert not torch.allclose(one.class_embeds_LBQD[1], other.class_embeds_LBQD[1])
+
+
+@torch.no_grad()
+def test_the_order_of_the_queries_does_not_matter(head):
+    expected = head(maps(1))
+    permuted, order = build(), torch.randperm(QUERIES, generator=torch.Generator().manual_seed(0))
+    for embedding in (permuted.query_feat, permuted.query_embed):
+        embedding.weight.copy_(embedding.weight[order])
+    actual = permuted(maps(1))
+    torch.testing.assert_close(actual.class_embeds_LBQD, expected.class_embeds_LBQD[:, :, order], atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_attention_masks_equal_those_of_shrunk_logits(head, monkeypatch):
+    """Shrinking the features once a level is shrinking every query's logits."""
+    seen = []
+    shrinker = module.masks_to_attention
+    monkeypatch.setattr(
+        module, "masks_to_attention", lambda e, f: (seen.append((e, f.shape[-2:], shrinker(e, f))), seen[-1][2])[1]
+    )
+    proposals = head(maps())
+    assert [tuple(size) for _, size, _ in seen] == [(2, 3), (4, 6), (8, 12)]  # coarse to fine, one a layer
+    for mask_embeds, size, masked in seen:
+        logits = torch.einsum("bqc,bchw->bqhw", mask_embeds, proposals.mask_features_BCHW)
+        small = F.interpolate(logits, size, mode="bilinear", align_corners=False).flatten(2)
+        expected = (small < 0) & ~(small < 0).all(-1, keepdim=True)
+        sure = small.abs() > 1e-4
+        blind = (small < 0).sum(-1, keepdim=True) >= small.shape[-1] - (~sure).sum(-1, keepdim=True)
+        assert torch.equal(masked[sure & ~blind], expected[sure & ~blind])
+        assert (sure & ~blind).float().mean() > 0.2
+        assert not masked.all(-1).any()
+
+
+def test_a_head_keeps_no_state_between_calls(head):
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    attributes = set(vars(head))
+    with torch.no_grad():
+        first, _, again = head(maps(1)), head(maps(2, (32, 64))), head(maps(1))
+    assert torch.equal(first.mask_embeds_LBQC, again.mask_embeds_LBQC)
+    assert set(vars(head)) == attributes
+    assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
+
+
+def test_channels_may_differ_between_the_decoders():
+    """As in mmdet, a projection joins them; its own parameter names."""
+    config = head_config(in_channels=IN_CHANNELS)
+    wide = head_config(channels=2 * CHANNELS, in_channels=IN_CHANNELS)
+    head = build(
+        pixel_decoder=config["pixel_decoder"],
+        transformer_decoder=wide["transformer_decoder"],
+        positional_encoding=wide["positional_encoding"],
+    )
+    with torch.no_grad():
+        assert head(maps(1)).mask_embeds_LBQC.shape == (LAYERS + 1, 1, QUERIES, CHANNELS)
+    assert head.decoder_input_projs[0].weight.shape == (2 * CHANNELS, CHANNELS, 1, 1)
+
+
+def test_bad_input():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'num_classes'"):
+        build(num_classes=80)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'num_layer'"):
+        build(transformer_decoder={**head_config()["transformer_decoder"], "num_layer": 3})

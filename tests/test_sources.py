@@ -1,0 +1,93 @@
+"""Sources, from their configs."""
+
+import dataclasses
+
+import pytest
+
+from mmdataseg.sources import Source, build_sources
+from mmdataseg.structures import LabelSpace, Supervision, Task
+from mmdataseg.text.vocabularies import get_label_space
+
+SPACE = {"name": "two", "classes": ["cat", "sky"], "is_thing": [True, False]}
+CONFIG = {"name": "pets", "task": "panoptic", "label_space": SPACE}
+
+
+def test_a_config_is_read():
+    source = Source.from_config({**CONFIG, "train": {"type": "X"}, "metrics": [{"type": "Y"}], "embeddings": "a.b"})
+    assert source.task is Task.PANOPTIC
+    assert source.supervision is Supervision.MASKS
+    assert source.label_space == LabelSpace(name="two", classes=("cat", "sky"), is_thing=(True, False))
+    assert source.train == {"type": "X"}
+    assert source.test is None
+    assert source.metrics == ({"type": "Y"},)
+    assert source.embeddings == "a.b"
+
+
+def test_a_source_and_its_config_are_the_same_and_the_config_stays_as_it_was():
+    config = {**CONFIG, "metrics": []}
+    source = Source.from_config(config)
+    assert Source.from_config(source) is source
+    assert config == {**CONFIG, "metrics": []}
+    assert Source.from_config(config) == source
+
+
+def test_a_known_label_space_by_name_and_one_that_is_built():
+    assert Source.from_config({**CONFIG, "label_space": "coco80"}).label_space is get_label_space("coco80")
+    space = get_label_space("cityscapes19")
+    assert Source.from_config({**CONFIG, "label_space": space}).label_space is space
+
+
+def test_boxes_train_instances():
+    source = Source.from_config({**CONFIG, "task": "instance", "supervision": "boxes"})
+    assert source.supervision is Supervision.BOXES
+    with pytest.raises(
+        ValueError, match=r"source 'pets': supervision 'boxes' .* got task 'panoptic'; set task='instance'"
+    ):
+        Source.from_config({**CONFIG, "supervision": "boxes"})
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (
+            {"task": "depth"},
+            ValueError,
+            r"unknown task 'depth'; expected one of \['panoptic', 'semantic', 'instance'\]",
+        ),
+        ({"supervision": "points"}, ValueError, r"unknown supervision 'points'; expected one of \['masks', 'boxes'\]"),
+        ({"label_space": "ade151"}, ValueError, "unknown label space 'ade151'; known ones are"),
+        ({"label_space": {**SPACE, "is_thing": [True]}}, ValueError, "one is_thing flag for each of its 2 classes"),
+        ({"label_space": {**SPACE, "palette": []}}, TypeError, "unexpected keyword argument 'palette'"),
+        ({"label_space": 7}, TypeError, "mapping"),
+        ({"ratio": 4}, TypeError, "unknown key 'ratio'; a source has"),
+    ],
+)
+def test_bad_input_names_the_source(change, error, message):
+    with pytest.raises(error, match=f"source 'pets': .*{message}"):
+        Source.from_config({**CONFIG, **change})
+
+
+@pytest.mark.parametrize("key", ["name", "task", "label_space"])
+def test_a_key_that_is_missing(key):
+    with pytest.raises(TypeError, match=f"key '{key}' is missing"):
+        Source.from_config({k: v for k, v in CONFIG.items() if k != key})
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "a/b", "two words", None])
+def test_a_name_that_cannot_be_part_of_names(name):
+    with pytest.raises(ValueError, match="expected a name of letters, digits, '_' and '-'; rename it"):
+        Source.from_config({**CONFIG, "name": name})
+
+
+def test_several():
+    names = [source.name for source in build_sources([CONFIG, {**CONFIG, "name": "pets-2"}])]
+    assert names == ["pets", "pets-2"]
+    with pytest.raises(ValueError, match="at least one source, got none"):
+        build_sources([])
+    with pytest.raises(ValueError, match="source names must differ, 'pets' stands 2 times; rename one"):
+        build_sources([CONFIG, {**CONFIG, "name": "other"}, CONFIG])
+
+
+def test_a_source_does_not_change():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Source.from_config(CONFIG).name = "other"
