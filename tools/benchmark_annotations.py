@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("|---|---|---|---|")
     for case, runs in found.items():
         values = [statistics.median(run[key] for run in runs) for key in ("seconds", "peak", "added")]
-        print(f"| {case} | {values[0]:.1f} | {values[1]:.0f} | {values[2]:.0f} |")
+        print(f"| {case} | {values[0]:.2f} | {values[1]:.0f} | {values[2]:.0f} |")
 
 
 if __name__ == "__main__":

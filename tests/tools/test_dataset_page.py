@@ -1,0 +1,136 @@
+"""docs/datasets.md: its commands parse, its sources and layouts are there, its example builds."""
+
+import argparse
+import re
+import shlex
+import shutil
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmdataseg.datasets import MultiSourceDataset
+from mmdataseg.text.vocabularies import known_label_spaces
+from tests import layouts
+
+KNOWN_PROGRAMS = {"python", "unzip", "tar", "mim"}
+
+
+@pytest.fixture(scope="module")
+def page(repo_root):
+    return (repo_root / "docs/datasets.md").read_text()
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.S)
+
+
+def test_every_command_parses(page, repo_root, monkeypatch):
+    commands = [shlex.split(line) for block in blocks(page, "shell") for line in block.strip().splitlines()]
+    assert len(commands) == 21
+    assert {command[0] for command in commands} == KNOWN_PROGRAMS
+    scripts = [command for command in commands if command[0] == "python"]
+    assert {command[1] for command in scripts} >= {
+        f"tools/dataset_converters/{path.name}" for path in (repo_root / "tools/dataset_converters").glob("*.py")
+    }
+    for _, script, *arguments in scripts:
+        args = parsed(script, arguments, monkeypatch)
+        if script.endswith("text_embeddings.py"):
+            assert all(name in known_label_spaces() for name in args.vocabularies)
+    for command in commands:
+        if command[0] == "unzip":
+            assert command[1].endswith(".zip")
+            assert command[2] == "-d"
+        if command[0] == "tar":
+            assert command[1] == "-xf"
+            assert command[3] == "-C"
+        if command[0] in ("unzip", "tar"):
+            assert command[-1].startswith("data")
+        if command[0] == "mim":
+            assert command[1:3] == ["train", "mmdataseg"]
+
+
+class Parsed(Exception):
+    """Ends a tool as soon as it has read its command line."""
+
+
+def parsed(script, arguments, monkeypatch):
+    read = argparse.ArgumentParser.parse_args
+
+    def read_and_end(parser, *args):
+        raise Parsed(read(parser, *args))
+
+    with monkeypatch.context() as patch, pytest.raises(Parsed) as stop:
+        patch.setattr(argparse.ArgumentParser, "parse_args", read_and_end)
+        layouts.load_tool(script.removeprefix("tools/")).main(arguments)
+    return stop.value.args[0]
+
+
+def test_every_source_is_in_the_table(page, repo_root):
+    rows = set(re.findall(r"^\| [^|]+ \| `(\w+)` \|", page, flags=re.M))
+    files = {path.stem for path in (repo_root / "configs/_base_/sources").glob("*.py")}
+    assert len(rows) == 9
+    assert rows <= files
+
+
+def test_generated_layouts_are_those_of_the_page(page, tmp_path):
+    """Every file pattern of the page's trees matches something in the generated data."""
+    for name in layouts.LAYOUTS:
+        layouts.write_layout(name, tmp_path)
+    patterns = [pattern for block in blocks(page, "text") for pattern in tree_patterns(block)]
+    assert len(patterns) > 25
+    for pattern in patterns:
+        assert list(tmp_path.glob(pattern)), pattern
+
+
+def tree_patterns(block):
+    """Glob patterns of an indented tree, without what is only made later or in the full download."""
+    root, *lines = block.strip().splitlines()
+    for line in lines:
+        text = line.partition("#")[0]
+        if "cache/" in text:  # made by the first start
+            continue
+        entries = re.split(r",\s+(?![^{]*})|\s\.\.\.\s*", text.strip())
+        for entry in filter(None, entries):
+            for expanded in expand(entry):
+                if not expanded.startswith("train/patch50"):
+                    yield root.strip() + re.sub(r"<\w+>", "*", expanded)
+
+
+def expand(pattern):
+    """Shell braces."""
+    found = re.search(r"\{([^}]*)\}", pattern)
+    if not found:
+        return [pattern]
+    return [
+        result
+        for choice in found[1].split(",")
+        for result in expand(pattern[: found.start()] + choice + pattern[found.end() :])
+    ]
+
+
+def test_the_example_builds(page, repo_root, tmp_path, monkeypatch):
+    """The two files as printed, on four generated images."""
+    source, leaf = blocks(page, "python")
+    shutil.copytree(repo_root / "configs", tmp_path / "configs")
+    (tmp_path / "configs/_base_/sources/garden.py").write_text(source)
+    (tmp_path / "configs/garden_with_coco.py").write_text(leaf)
+    monkeypatch.chdir(tmp_path)
+    layouts.write_layout("coco", tmp_path)
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for index in range(2):
+            picture = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            labels = rng.choice(np.array([0, 1, 2, 3, 255], np.uint8), (6, 8)).repeat(8, 0).repeat(8, 1)
+            layouts.save_array(picture, tmp_path / f"data/garden/images/{split}/{index}.jpg")
+            layouts.save_array(labels, tmp_path / f"data/garden/labels/{split}/{index}.png")
+    init_default_scope("mmdet")
+    config = Config.fromfile("configs/garden_with_coco.py")
+    train = MultiSourceDataset(**{k: v for k, v in config.train_dataloader.dataset.items() if k != "type"})
+    test = MultiSourceDataset(**{k: v for k, v in config.val_dataloader.dataset.items() if k != "type"})
+    assert train.source_names == ["garden", "coco_panoptic"]
+    assert train.sizes == [2, layouts.TRAIN_IMAGES]
+    assert set(test[0]["data_samples"].gt_instances.labels.tolist()) <= {0, 1, 2, 3}
+    assert config.model.sources == config.train_dataloader.dataset.sources
+    assert len(config.train_dataloader.batch_sampler.ratios) == 2
