@@ -113,8 +113,13 @@ def embeddings_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def model(embeddings_file: str) -> torch.nn.Module:
+    return build_model(embeddings_file)
+
+
+def build_model(embeddings: str) -> torch.nn.Module:
+    """The same weights at each call."""
     torch.manual_seed(0)
-    built = MODELS.build(model_config(embeddings_file))
+    built = MODELS.build(model_config(embeddings))
     built.init_weights()
     with torch.no_grad():
         # away from the zeros of the initialisation, behind which nothing gets a gradient

@@ -1,0 +1,59 @@
+"""One of two ranks on the CPU: takes its half of each batch and writes the gradients. Run by test_distributed.py."""
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tests.models.conftest import build_model, make_batch, make_sample
+
+# source, and which of the two images are empty
+CASES = [("panoptic", ()), ("boxes", ()), ("panoptic", (1,)), ("boxes", (0,)), ("instances", (0, 1))]
+_BASE = torch.rand(4096, 2, generator=torch.Generator().manual_seed(3))
+
+
+def same_points(*size: Any, **_: Any) -> Tensor:
+    """In the place of ``torch.rand``: the same points at each draw, for however many maps."""
+    shape = tuple(size[0]) if len(size) == 1 else size
+    return _BASE[: shape[1]].expand(shape).clone()
+
+
+def samples(source: str, empty: tuple[int, ...]) -> list[dict[str, Any]]:
+    """The batch of both ranks: images with four targets and three (with boxes: two and one), or none."""
+    both = [make_sample(source, empty=i in empty, seed=i) for i in range(2)]
+    targets = both[1]["data_samples"].gt_instances
+    if len(targets):
+        if source in ("panoptic", "semantic"):
+            id_map = both[1]["data_samples"].gt_id_map.data
+            id_map[id_map == len(targets) - 1] = -1
+        both[1]["data_samples"].gt_instances = targets[: len(targets) - 1]
+    return both
+
+
+def gradients(network: nn.Module, forward: Callable[..., dict[str, Tensor]], batch: list[dict[str, Any]]) -> Any:
+    """Gradients by name, None where a parameter has none."""
+    network.zero_grad(set_to_none=True)
+    data = network.data_preprocessor(make_batch(*batch), training=True)
+    sum(forward(data["inputs"], data["data_samples"], mode="loss").values()).backward()
+    return {name: p.grad for name, p in network.named_parameters() if p.requires_grad}
+
+
+def main(rank: int, folder: Path, embeddings: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(seconds=90)
+    )
+    torch.rand = same_points
+    network = build_model(embeddings)
+    parallel = nn.parallel.DistributedDataParallel(network)
+    found = [gradients(network, parallel, [samples(*case)[rank]]) for case in CASES]
+    torch.save(found, folder / f"{rank}.pth")
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
