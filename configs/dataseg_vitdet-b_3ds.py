@@ -1,0 +1,26 @@
+"""DaTaSeg, ViTDet-B from MAE weights, trained together on ADE20K semantic, COCO panoptic and Objects365 boxes, 1 : 4 : 4.
+
+Paper (Gu et al., NeurIPS 2023, table 1): ADE mIoU 51.4, COCO PQ 52.8, ADE PQ 32.9, Objects365 mask AP 16.1. Ours: not run.
+Hardware, memory and hours: not measured.
+Command: mim train mmdataseg configs/dataseg_vitdet-b_3ds.py --launcher pytorch --gpus 8
+"""
+
+_base_ = ["./dataseg_r50_3ds.py"]
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="mmdataseg.ViTDet",
+        arch="base",
+        img_size=1024,
+        window_size=14,
+        drop_path_rate=0.1,
+        out_channels=256,
+        with_cp=False,
+        init_cfg=dict(type="Pretrained", checkpoint="checkpoints/mae_pretrain_vit_base.pth"),
+    ),
+    panoptic_head=dict(in_channels=[256, 256, 256, 256]),
+)
+optim_wrapper = dict(
+    constructor="mmdataseg.LayerDecayOptimWrapperConstructor", paramwise_cfg=dict(_delete_=True, decay_rate=0.7)
+)

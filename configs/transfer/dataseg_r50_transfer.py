@@ -1,0 +1,31 @@
+"""Direct transfer of a trained ResNet-50 model to sets it never saw: other names, other thing flags, no other weights. Test only.
+
+Paper (Gu et al., NeurIPS 2023, direct transfer): Pascal Context mIoU 59 classes 50.9, 459 classes 11.1, COCO mIoU 57.7, Cityscapes PQ 30.0. Ours: not run.
+Command: mim test mmdataseg configs/transfer/dataseg_r50_transfer.py --checkpoint work_dirs/dataseg_r50_3ds/iter_368750.pth
+"""
+
+_base_ = [
+    "../_base_/sources/pascal_context59.py",
+    "../_base_/sources/pascal_context459.py",
+    "../_base_/sources/coco_semantic.py",
+    "../_base_/sources/cityscapes_panoptic.py",
+    "../_base_/sources/ade_panoptic.py",
+    "../_base_/models/dataseg_r50.py",
+    "../_base_/schedules/adamw_368k.py",
+]
+
+sources = [
+    *[_base_.pascal_context59, _base_.pascal_context459, _base_.coco_semantic],
+    *[_base_.cityscapes_panoptic, _base_.ade_panoptic],
+]
+model = dict(sources=sources)
+test_dataloader = dict(dataset=dict(sources=sources))
+test_evaluator = dict(metrics=sources)
+# test only
+train_cfg = None
+train_dataloader = None
+optim_wrapper = None
+param_scheduler = None
+val_cfg = None
+val_dataloader = None
+val_evaluator = None
