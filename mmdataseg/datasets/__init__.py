@@ -15,3 +15,19 @@ from .transforms import (
     PackInputs,
     RandomCrop,
 )
+
+__all__ = [
+    "ImageReadError",
+    "InstanceSegDataset",
+    "LoadImage",
+    "LoadInstances",
+    "LoadPanopticMap",
+    "LoadSemanticMap",
+    "MultiSourceDataset",
+    "PackInputs",
+    "PanopticSegDataset",
+    "RandomCrop",
+    "RatioBatchSampler",
+    "SeededIndex",
+    "SemanticSegDataset",
+]

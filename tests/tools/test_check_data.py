@@ -1,0 +1,91 @@
+"""The command that checks a config's data."""
+
+import importlib.util
+from pprint import pformat
+
+import numpy as np
+import pytest
+
+from tests.datasets.writing import CLASSES, IS_THING, InstanceFiles, PanopticFiles, id_to_rgb, write_image, write_png
+
+SPACE = {"name": "four", "classes": CLASSES, "is_thing": IS_THING}
+
+
+@pytest.fixture(scope="module")
+def check_data(repo_root):
+    """The tool as a module."""
+    spec = importlib.util.spec_from_file_location("check_data", repo_root / "tools/check_data.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def world(tmp_path):
+    """Three sources on disk and a config over them: semantic and boxes for training, panoptic for testing."""
+
+    def source(name, task, split, kind, arguments, loader, **kwargs):
+        arguments.pop("metainfo", None)
+        pipeline = [{"type": "mmdataseg.LoadImage"}, {"type": f"mmdataseg.{loader}"}, {"type": "mmdataseg.PackInputs"}]
+        dataset = {"type": f"mmdataseg.{kind}", **arguments, "pipeline": pipeline}
+        return {"name": name, "task": task, "label_space": SPACE, split: dataset, **kwargs}
+
+    for name in "ab":
+        write_image(tmp_path / f"semantic/img/{name}.jpg", 2, 4)
+        write_png(tmp_path / f"semantic/ann/{name}.png", np.array([[0, 1, 1, 1], [3, 3, 3, 3]], np.uint8))
+    paths = {"data_root": str(tmp_path / "semantic"), "img_dir": "img", "ann_dir": "ann", "zero_is_void": True}
+    boxes = InstanceFiles(tmp_path / "boxes")
+    boxes.annotations[2]["bbox"] = [0, 0, 0.5, 5]
+    panoptic = PanopticFiles(tmp_path / "panoptic")
+    train = [
+        source("sem", "semantic", "train", "SemanticSegDataset", paths, "LoadSemanticMap"),
+        source("box", "instance", "train", "InstanceSegDataset", boxes.write(), "LoadInstances", supervision="boxes"),
+    ]
+    test = [source("pan", "panoptic", "test", "PanopticSegDataset", panoptic.write(), "LoadPanopticMap")]
+    config = tmp_path / "config.py"
+    config.write_text(
+        f"train_dataloader = dict(dataset=dict(sources={pformat(train)}))\n"
+        f"val_dataloader = dict(dataset=dict(sources={pformat(test)}))\n"
+        "test_dataloader = val_dataloader\n"
+    )
+    return tmp_path, config
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_counts_of_clean_data(check_data, world, capsys, workers):
+    assert check_data.main([str(world[1]), "--workers", workers]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "sem (train): 2 images, 4 targets, 0 images without target, 0 crowd regions, 0 boxes under a pixel" in out
+    assert "void: 12.5 % of the pixels 2 of 4 classes: cat 2, sky 2 never: dog, grass no problem" in out
+    assert "box (train): 2 images, 1 targets, 1 images without target, 1 crowd regions, 1 boxes under a pixel" in out
+    assert "pan (test): 1 images, 3 targets, 0 images without target, 1 crowd regions" in out
+    assert out.count("pan (test)") == 1  # val and test share it
+    assert out.endswith("nothing wrong")
+
+
+def test_all_problems_of_all_sources_are_listed(check_data, world, capsys):
+    root, config = world
+    (root / "semantic/img/a.jpg").write_bytes(b"broken")
+    write_png(root / "semantic/ann/b.png", np.full((2, 4), 9, np.uint8))
+    write_png(root / "panoptic/pngs/a.png", id_to_rgb(np.where(PanopticFiles.IDS == 0, 77, PanopticFiles.IDS)))
+    (root / "boxes/images/part2/empty.jpg").unlink()
+    assert check_data.main([str(config), "--workers", "0"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "! source 'sem': '" in out
+    assert "a.jpg': cannot read this image" in out
+    assert "b.png': values [9] stand for no class" in out
+    assert "the PNG has segment ids [77] that the JSON lacks" in out
+    assert "source 'box'" in out
+    assert "['part2/empty.jpg']" in out
+    assert out.endswith("4 problems")
+
+
+def test_limit(check_data, world, capsys):
+    assert check_data.main([str(world[1]), "--workers", "0", "--limit", "1"]) == 0
+    assert "sem (train): 1 images" in capsys.readouterr().out
+
+
+def test_config_without_sources(check_data, tmp_path):
+    (tmp_path / "empty.py").write_text("a = 1\n")
+    with pytest.raises(ValueError, match=r"empty\.py' has no data loader over sources"):
+        check_data.main([str(tmp_path / "empty.py")])
