@@ -1,5 +1,6 @@
 """A model small enough for a CPU, and samples of every kind of annotation."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -111,9 +112,14 @@ def embeddings_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-@pytest.fixture
-def model(embeddings_file: str) -> torch.nn.Module:
+@pytest.fixture(scope="session")
+def pristine_model(embeddings_file: str) -> torch.nn.Module:
     return build_model(embeddings_file)
+
+
+@pytest.fixture
+def model(pristine_model: torch.nn.Module) -> torch.nn.Module:
+    return copy.deepcopy(pristine_model)
 
 
 def build_model(embeddings: str) -> torch.nn.Module:

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from tests.models.conftest import LABEL_SPACE, QUERIES, SIZE, make_batch, make_sample
+from mmdataseg.registry import MODELS
+from tests.models.conftest import LABEL_SPACE, QUERIES, SIZE, make_batch, make_sample, model_config
+from tests.models.distributed_rank import same_points
 
 SOURCES = ("semantic", "panoptic", "instances", "boxes")
 
@@ -81,3 +83,58 @@ def test_proposals_do_not_depend_on_source_or_task(model):
     parameters = [name.replace("panoptic_head.", "head.") for name, _ in model.named_parameters()]
     assert not any(source in name for name in parameters for source in SOURCES)
     assert model.panoptic_head.query_feat.num_embeddings == QUERIES
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_training_in_bfloat16_is_close_to_float32(model, monkeypatch, source):
+    monkeypatch.setattr(torch, "rand", same_points)
+    samples = make_sample(source), make_sample(source, empty=True, seed=1)
+    expected = {name: value.item() for name, value in total_loss(model, *samples)[1].items()}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss, losses = total_loss(model, *samples)
+    loss.backward()
+    assert all(value.dtype == torch.float32 for value in losses.values())
+    assert {name: value.item() for name, value in losses.items()} == pytest.approx(expected, rel=0.05, abs=0.02)
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.requires_grad)
+
+
+def test_a_missing_embedding_file_is_found_out_at_the_first_step_of_any_source(model):
+    """Not at the first validation of the source that lacks it, hours later."""
+    model.classifier._absent.add("instances")
+    with pytest.raises(FileNotFoundError, match="source 'instances': no text embeddings at"):
+        total_loss(model, make_sample("boxes"))
+
+
+def test_an_unknown_task_and_one_without_a_post_processor(embeddings_file):
+    postprocessors = dict(model_config(embeddings_file)["postprocessors"])
+    with pytest.raises(ValueError, match="postprocessors: unknown task 'depth'; expected one of"):
+        MODELS.build(
+            model_config(embeddings_file, postprocessors={**postprocessors, "depth": postprocessors["instance"]})
+        )
+    del postprocessors["instance"]
+    with pytest.raises(ValueError, match="source 'instances': no post-processor for task 'instance' among"):
+        MODELS.build(model_config(embeddings_file, postprocessors=postprocessors))
+
+
+@pytest.mark.parametrize("what", ["gt_instances", "gt_id_map", "bboxes"])
+def test_a_sample_that_lacks_its_annotation(model, what):
+    sample = make_sample("boxes" if what == "bboxes" else "panoptic")
+    if what == "bboxes":
+        del sample["data_samples"].gt_instances.bboxes
+    else:
+        delattr(sample["data_samples"], what)
+    message = {
+        "gt_instances": r"source 'panoptic': panoptic\.jpg has no gt_instances",
+        "gt_id_map": r"source 'panoptic': expected masks .* of panoptic\.jpg, got neither",
+        "bboxes": r"source 'boxes': expected boxes in gt_instances of boxes\.jpg, got none",
+    }
+    with pytest.raises(ValueError, match=message[what]):
+        total_loss(model, sample)
+
+
+@pytest.mark.parametrize("source", ["panoptic", "instances"])
+def test_annotation_of_another_size_than_the_image(model, source):
+    sample = make_sample(source)
+    sample["data_samples"].set_metainfo({"img_shape": (64, 90)})
+    with pytest.raises(ValueError, match=rf"{source}\.jpg is \(64, 96\) pixels, its image \(64, 90\)"):
+        model.loss(torch.zeros(1, 3, 64, 96), [sample["data_samples"]])

@@ -7,7 +7,6 @@ import sys
 import pytest
 import torch
 
-from tests.models.conftest import build_model
 from tests.models.distributed_rank import CASES, gradients, same_points, samples
 
 NAMES = [f"{source}-empty{list(empty)}" for source, empty in CASES]
@@ -34,15 +33,10 @@ def ranks(tmp_path_factory, embeddings_file, repo_root):
     return [torch.load(folder / f"{rank}.pth", weights_only=True) for rank in range(2)]
 
 
-@pytest.fixture(scope="module")
-def alone(embeddings_file):
-    return build_model(embeddings_file)
-
-
 @pytest.mark.parametrize("case", range(len(CASES)), ids=NAMES)
-def test_gradients_equal_those_of_one_process_with_the_whole_batch(ranks, alone, monkeypatch, case):
+def test_gradients_equal_those_of_one_process_with_the_whole_batch(ranks, model, monkeypatch, case):
     monkeypatch.setattr(torch, "rand", same_points)
-    expected = gradients(alone, alone, samples(*CASES[case]))
+    expected = gradients(model, model, samples(*CASES[case]))
     for rank in ranks:
         assert set(rank[case]) == set(expected)
         for name, grad in expected.items():

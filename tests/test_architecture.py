@@ -1,0 +1,138 @@
+"""Who may import whom: read off the source, so that an import inside a function counts too."""
+
+import ast
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import mmdataseg
+
+PACKAGE = Path(mmdataseg.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# A room, or a module that stands alone -> what of the package it may import. apis may import all.
+ALLOWED = {
+    "ops": {"ops"},
+    "structures": set(),
+    "registry": set(),
+    "dependencies": set(),
+    "text": {"text", "structures"},
+    "sources": {"structures", "text.vocabularies"},
+    "models": {"models", "ops", "structures", "text", "registry", "sources"},
+    "datasets": {"datasets", "ops", "structures", "registry", "sources"},
+    "evaluation": {"evaluation", "ops", "structures", "text", "registry", "sources"},
+    "engine": {"engine", "ops", "structures", "registry", "sources"},
+    "__init__": {"dependencies"},
+    "__main__": {"apis"},
+}
+# What else of the world: for rooms that others take without OpenMMLab.
+THIRD_PARTY = {
+    "ops": {"torch", "scipy"},
+    "structures": {"torch"},
+    "text": {"torch", "numpy", "safetensors", "open_clip", "tqdm", "mmengine"},
+    "sources": set(),
+    "dependencies": set(),
+}
+ONLY_IN = {"open_clip": "text/", "timm": "models/vitdet.py"}
+
+
+def room_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(file: Path) -> set[str]:
+    """Dotted names of the modules (or of names in them) that a file imports, absolute."""
+    package = ("mmdataseg", *file.relative_to(PACKAGE).parent.parts)
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def is_of(name: str, module: str) -> bool:
+    return name == module or name.startswith(f"{module}.")
+
+
+def test_there_is_something_to_check():
+    rooms = {room_of(file) for file in MODULES}
+    assert {"ops", "text", "models", "datasets", "evaluation", "engine", "apis"} <= rooms
+    assert rooms <= {*ALLOWED, "apis"}, "a new room needs a rule here"
+    assert "mmdataseg.datasets.transforms.loading.LoadImage" in imports_of(PACKAGE / "datasets/transforms/__init__.py")
+    assert "mmdataseg.datasets.multi_source.MultiSourceDataset" in imports_of(PACKAGE / "datasets/__init__.py")
+
+
+@pytest.mark.parametrize("room", sorted(ALLOWED))
+def test_a_room_imports_only_what_it_may(room):
+    allowed = [f"mmdataseg.{name}" for name in ALLOWED[room]]
+    strays = {
+        f"{file.relative_to(PACKAGE)}: {name}"
+        for file in MODULES
+        if room_of(file) == room
+        for name in imports_of(file)
+        if is_of(name, "mmdataseg") and not any(is_of(name, module) for module in allowed)
+    }
+    assert strays == set()
+
+
+@pytest.mark.parametrize("room", sorted(THIRD_PARTY))
+def test_a_room_that_stands_alone_needs_little_of_the_world(room):
+    known = {*sys.stdlib_module_names, "mmdataseg", *THIRD_PARTY[room]}
+    strays = {
+        f"{file.relative_to(PACKAGE)}: {name}"
+        for file in MODULES
+        if room_of(file) == room
+        for name in imports_of(file)
+        if name.split(".")[0] not in known
+    }
+    assert strays == set()
+
+
+@pytest.mark.parametrize("module", ["tools", "demo", "tests", "configs"])
+def test_nothing_imports_what_is_not_installed(module):
+    strays = [file for file in MODULES for name in imports_of(file) if is_of(name, module)]
+    assert strays == []
+
+
+@pytest.mark.parametrize("module", sorted(ONLY_IN))
+def test_heavy_packages_have_one_door(module):
+    users = {
+        file.relative_to(PACKAGE).as_posix() for file in MODULES for name in imports_of(file) if is_of(name, module)
+    }
+    assert users
+    assert all(user.startswith(ONLY_IN[module]) for user in users)
+
+
+def test_text_imports_mmengine_only_inside_functions():
+    """Text embeddings are made without OpenMMLab; logging joins its log where it is there."""
+    for file in (PACKAGE / "text").glob("*.py"):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.startswith("mmengine") for name in names), file.name
+
+
+def test_every_module_imports():
+    names = [module.name for module in pkgutil.walk_packages([str(PACKAGE)], "mmdataseg.")]
+    assert len(names) > 30
+    for name in names:
+        if name != "mmdataseg.__main__":
+            importlib.import_module(name)
+
+
+def test_no_assert_in_the_package():
+    """A user's mistake is an error with a message, also under python -O."""
+    found = [
+        f"{file.relative_to(PACKAGE)}:{node.lineno}"
+        for file in MODULES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Assert)
+    ]
+    assert found == []

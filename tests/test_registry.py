@@ -1,0 +1,53 @@
+"""Everything we register."""
+
+import inspect
+
+import pytest
+from mmengine.registry import Registry
+
+from mmdataseg import registry
+
+REGISTRIES = [value for value in vars(registry).values() if isinstance(value, Registry) and value.scope == "mmdataseg"]
+
+
+def components() -> list[tuple[Registry, str]]:
+    for each in REGISTRIES:
+        each.import_from_location()
+    return [(each, name) for each in REGISTRIES for name in sorted(each.module_dict)]
+
+
+COMPONENTS = components()
+IDS = [name for _, name in COMPONENTS]
+
+
+def test_what_is_registered():
+    assert len(REGISTRIES) >= 10
+    assert {
+        "DaTaSeg", "DaTaSegHead", "TextClassifier", "DaTaSegCriterion", "BoxProjectionLoss", "BoxProjectionCost",
+        "PanopticPostProcessor", "SemanticPostProcessor", "InstancePostProcessor", "MultiSourceDataset",
+        "RatioBatchSampler", "MultiSourceEvaluator", "PanopticQualityMetric",
+    } <= set(IDS)  # fmt: skip
+
+
+@pytest.mark.parametrize(("where", "name"), COMPONENTS, ids=IDS)
+def test_found_by_prefix_from_mmengines_registry(where, name):
+    assert where.parent.get(f"mmdataseg.{name}") is where.get(name)
+
+
+@pytest.mark.parametrize(("where", "name"), COMPONENTS, ids=IDS)
+def test_an_unknown_key_is_a_type_error(where, name):
+    """Given alone: nothing else of the config may be looked at before."""
+    kind = where.get(name)
+    required = {
+        parameter.name: None
+        for parameter in list(inspect.signature(kind.__init__).parameters.values())[1:]
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    }
+    with pytest.raises(TypeError, match=r"num_clases|takes no arguments"):
+        kind(**required, num_clases=80)
+
+
+@pytest.mark.parametrize(("where", "name"), COMPONENTS, ids=IDS)
+def test_every_component_says_what_it_is(where, name):
+    assert (where.get(name).__doc__ or "").strip()
