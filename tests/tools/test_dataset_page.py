@@ -57,13 +57,15 @@ class Parsed(Exception):
 
 def parsed(script, arguments, monkeypatch):
     read = argparse.ArgumentParser.parse_args
+    tool = layouts.load_tool(script.removeprefix("tools/"))
 
     def read_and_end(parser, *args):
         raise Parsed(read(parser, *args))
 
-    with monkeypatch.context() as patch, pytest.raises(Parsed) as stop:
-        patch.setattr(argparse.ArgumentParser, "parse_args", read_and_end)
-        layouts.load_tool(script.removeprefix("tools/")).main(arguments)
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", read_and_end)
+    with pytest.raises(Parsed) as stop:
+        tool.main(arguments)
+    monkeypatch.undo()
     return stop.value.args[0]
 
 
