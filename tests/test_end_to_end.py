@@ -69,7 +69,9 @@ def test_training_draws_every_source_and_logs_its_losses(trained: Path) -> None:
     assert all(line["loss"] > 0 for line in scalars(trained) if "loss" in line)
 
 
-def test_a_stopped_and_resumed_run_ends_with_the_same_weights(trained: Path, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
+    trained: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(world)
     resumed = config(world / "resumed", load_from=str(trained / "iter_2.pth"), resume=True)
     Runner.from_cfg(resumed).train()
@@ -101,7 +103,9 @@ def test_one_test_answers_every_task_and_prints_one_table(
     assert table
 
 
-def test_a_checkpoint_is_complete_without_the_embedding_files(trained: Path, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_is_complete_without_the_embedding_files(
+    trained: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(world)
     load = {"load_from": str(trained / "iter_4.pth")}
     expected = Runner.from_cfg(config(world / "with_files", **load)).test()

@@ -1,22 +1,34 @@
-"""DaTaSeg cut down for a CPU: ResNet-18 from scratch with group normalisation, 64 channels, 20 queries, 3 layers."""
+"""DaTaSeg cut down for a CPU: half as wide a ResNet-18-D, from scratch, 64 channels, 20 queries, 3 layers.
+
+Among the backbones tried on the toy boxes alone (region features and a linear classifier), the D variant with batch normalisation learned to tell shapes apart soonest.
+"""
 
 _base_ = ["./dataseg_r50.py"]
 
-_norm = dict(type="GN", num_groups=16)
 _attention = dict(embed_dims=64, num_heads=4)
 _ffn = dict(embed_dims=64, feedforward_channels=256)
 _positions = dict(num_feats=32)
 
 model = dict(
-    backbone=dict(depth=18, norm_cfg=dict(_delete_=True, **_norm), norm_eval=False, init_cfg=None),
+    backbone=dict(
+        depth=18,
+        base_channels=32,
+        deep_stem=True,
+        stem_channels=32,
+        avg_down=True,
+        zero_init_residual=False,
+        norm_cfg=dict(requires_grad=True),
+        norm_eval=False,
+        init_cfg=None,
+    ),
     panoptic_head=dict(
-        in_channels=[64, 128, 256, 512],
+        in_channels=[32, 64, 128, 256],
         feat_channels=64,
         out_channels=64,
         num_queries=20,
         positional_encoding=_positions,
         pixel_decoder=dict(
-            norm_cfg=_norm,
+            norm_cfg=dict(num_groups=16),
             positional_encoding=_positions,
             encoder=dict(num_layers=2, layer_cfg=dict(self_attn_cfg=_attention, ffn_cfg=_ffn)),
         ),

@@ -1,0 +1,66 @@
+"""Every command that README and docs show is one that the programs understand."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from mmdataseg.apis import cli
+from mmdataseg.apis.config_files import find_config
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands(page: Path) -> list[str]:
+    """Lines of the page's shell blocks, continuation lines joined."""
+    blocks = re.findall(r"```(?:shell|bash|sh)\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+
+
+ALL = [pytest.param(command, id=f"{page.stem}: {command[:60]}") for page in PAGES for command in commands(page)]
+
+
+def test_the_readme_shows_commands() -> None:
+    shown = commands(ROOT / "README.md")
+    for start in ("make demo", "make test", "mim train mmdataseg", "mim test mmdataseg"):
+        assert any(command.startswith(start) for command in shown), start
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_the_command_is_understood(command: str) -> None:
+    words = shlex.split(re.sub(r"^(\w+=\S+ )+", "", command), comments=True)
+    if words[0] == "make":
+        targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+        assert set(words[1:]) <= set(targets)
+    elif words[0] == "mim" and words[1] in ("train", "test"):
+        assert words[2] == "mmdataseg"
+        parse_run(words[1], [word for word in words[3:] if word not in ("--gpus", "8", "1")])
+    elif words[:3] == ["python", "-m", "mmdataseg"]:
+        parse_run(words[3], words[4:])
+    elif words[0] == "python":
+        parse_tool(words[1], words[2:])
+    elif words[:2] == ["pip", "install"]:
+        files = [words[i + 1] for i, word in enumerate(words) if word == "-r"]
+        assert all((ROOT / file).is_file() for file in files)
+    else:
+        assert words[0] in ("cd", "export", "git", "mkdir", "ln", "tar", "unzip", "nvidia-smi", "cat"), (
+            f"nobody checks {words[0]!r}"
+        )
+
+
+def parse_run(verb: str, arguments: list[str]) -> None:
+    """A training or test: its arguments parse and its config exists."""
+    parser = {"train": cli.build_train_parser, "test": cli.build_test_parser}[verb]()
+    assert find_config(parser.parse_args(arguments).config).is_file()
+
+
+def parse_tool(script: str, arguments: list[str]) -> None:
+    """A tool of ours: it exists, and its parser takes the arguments."""
+    path = ROOT / script
+    assert path.is_file(), script
+    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    module.parse_args(arguments)
