@@ -10,6 +10,7 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="mmdataseg.DrawPredictions", num_per_source=4),
 )
+custom_hooks = [dict(type="mmdataseg.PlotCurves")]
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),

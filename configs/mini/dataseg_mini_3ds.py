@@ -20,4 +20,4 @@ val_dataloader = dict(batch_size=4, dataset=dict(sources=sources))
 test_dataloader = val_dataloader
 val_evaluator = dict(metrics=sources)
 test_evaluator = val_evaluator
-train_cfg = dict(val_interval=250)
+train_cfg = dict(val_begin=0, val_interval=200)

@@ -38,7 +38,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         runner: The runner.
         dataloader: The dataloader or its config.
         max_iters: Iterations of the whole run, those before a resume included.
-        val_begin: No validation before this iteration.
+        val_begin: No validation before this iteration; 0: also one of the untrained model, to compare with.
         val_interval: Iterations from one validation to the next; there is one at the end, too.
         dynamic_intervals: Pairs (iteration, val_interval from there on).
     """
@@ -65,6 +65,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self.dataloader_iterator = self._batches()
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
+        if self._iter == 0 == self.val_begin and self.runner.val_loop is not None:
+            self.runner.val_loop.run()
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(next(self.dataloader_iterator))

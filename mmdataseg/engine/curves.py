@@ -1,0 +1,102 @@
+"""Learning curves as a picture, drawn from the scalars that mmengine's visualizer logs."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmdataseg.registry import HOOKS
+
+Curves = dict[str, list[tuple[int, float]]]
+
+
+@HOOKS.register_module()
+class PlotCurves(Hook):
+    """Draws losses and metrics of each source over the iterations, into ``curves.png`` in the work_dir.
+
+    Drawn after each validation and at the end of the training, from all runs of the work_dir, so a resumed run has its
+    whole curve. Needs the ``LocalVisBackend``, which writes the scalars to files.
+
+    Args:
+        metrics: Last part of the names of the metrics to draw, e.g. ``mIoU``.
+    """
+
+    priority = "LOWEST"  # after the logger has written the scalars
+
+    def __init__(self, *, metrics: Sequence[str] = ("mIoU", "PQ", "mask_AP", "mask_AP_filled_boxes")) -> None:
+        self.metrics = tuple(metrics)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Draw what there is.
+
+        Args:
+            runner: Of the training.
+            metrics: Not used: they are in the files.
+        """
+        self._draw(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Draw the whole training.
+
+        Args:
+            runner: Of the training.
+        """
+        self._draw(runner)
+
+    @master_only
+    def _draw(self, runner: Runner) -> None:
+        curves = read_curves(Path(runner.work_dir))
+        losses = {name: points for name, points in curves.items() if "/loss_" in name}
+        scores = {name: points for name, points in curves.items() if name.rsplit("/", 1)[-1] in self.metrics}
+        if losses:
+            plot_curves(losses, scores, Path(runner.work_dir) / "curves.png")
+
+
+def read_curves(work_dir: Path) -> Curves:
+    """The scalars that the runs of a work_dir logged.
+
+    Args:
+        work_dir: With a folder for each run, ``vis_data/scalars.json`` in it.
+
+    Returns:
+        For each name its (iteration, value) pairs by iteration; where runs overlap, the later run's.
+    """
+    curves: dict[str, dict[int, float]] = defaultdict(dict)
+    for log in sorted(work_dir.glob("*/vis_data/scalars.json")):
+        for line in log.read_text().splitlines():
+            scalars = json.loads(line)
+            step = scalars.get("iter", scalars.get("step"))
+            for name, value in scalars.items():
+                if isinstance(value, int | float) and "/" in name:
+                    curves[name][step] = value
+    return {name: sorted(points.items()) for name, points in curves.items()}
+
+
+def plot_curves(losses: Curves, scores: Curves, path: Path) -> None:
+    """Draw losses above metrics, one colour a source.
+
+    Args:
+        losses: Named ``<source>/loss_...``.
+        scores: Named ``<source>/...``.
+        path: Where the picture goes.
+    """
+    from matplotlib.figure import Figure  # not pyplot: no display, and no state between pictures
+
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    panels = figure.subplots(2 if scores else 1, 1, squeeze=False)[:, 0]
+    sources = sorted({name.split("/")[0] for name in [*losses, *scores]})
+    for panel, curves, title in zip(panels, (losses, scores), ("losses", "metrics in percent"), strict=False):
+        for i, (name, points) in enumerate(sorted(curves.items())):
+            source = name.split("/")[0]
+            steps, values = zip(*points, strict=True)
+            style = ("-", "--", ":", "-.")[sum(other.split("/")[0] == source for other in sorted(curves)[:i]) % 4]
+            marker = "o" if len(points) < 30 else None
+            panel.plot(steps, values, style, marker=marker, color=f"C{sources.index(source)}", label=name, linewidth=1.5)
+        panel.set(title=title, xlabel="iteration", ylim=(0, None))
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, dpi=110)
