@@ -34,17 +34,22 @@ def sources_of(config: Config) -> Iterable[tuple[str, Source]]:
         raise ValueError(f"'{config.filename}' has no data loader over sources; give one that can be trained or tested")
 
 
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", help="a config that mmdataseg trains or tests")
+    parser.add_argument("--workers", type=int, default=2, help="processes that read (default: %(default)s)")
+    parser.add_argument("--limit", type=int, help="read only the first so many images of each source")
+    return parser.parse_args(arguments)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the sources of a config.
 
     Returns:
         0, or 1 if anything is wrong.
     """
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("config", help="a config that mmdataseg trains or tests")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read (default: %(default)s)")
-    parser.add_argument("--limit", type=int, help="read only the first so many images of each source")
-    options = parser.parse_args(arguments)
+    options = parse_args(arguments)
     config = Config.fromfile(options.config)
     init_default_scope(config.get("default_scope", "mmdet"))
     problems = 0

@@ -196,7 +196,7 @@ def _build_dataset(source: Source, split: str) -> Any:
         )
     where = config.get("ann_file") or config.get("data_root") or config.get("type")
     try:
-        dataset, category_names = _build_and_read({**config, "metainfo": {**metainfo, **classes}})
+        dataset, category_names = _build_and_read({**config, "metainfo": {**metainfo, **_as_spelt(classes, config)}})
     except Exception as error:
         if "need at least one array to concatenate" in str(error):  # what mmengine makes of an empty list of images
             error = ValueError("the dataset has no image; check its paths and filters")
@@ -219,6 +219,18 @@ def _build_dataset(source: Source, split: str) -> Any:
     return dataset
 
 
+def _as_spelt(classes: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Class names as the dataset's class spells them in its METAINFO: mmseg's ADE20K has "bed ", and no "bed"."""
+    kind = _class_of(config)
+    own = {name.strip(): name for name in (getattr(kind, "METAINFO", None) or {}).get("classes", ())}
+    names = ("classes", "thing_classes", "stuff_classes")
+    return {**classes, **{key: tuple(own.get(name, name) for name in classes[key]) for key in names}}
+
+
+def _class_of(config: Mapping[str, Any]) -> Any:
+    return DATASETS.get(config["type"]) if isinstance(config.get("type"), str) else config.get("type")
+
+
 def _build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
     """Build a dataset and read its annotations.
 
@@ -226,8 +238,7 @@ def _build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
         The dataset; and for mmdet's COCO datasets, which take the order of the file's categories for that of the labels
         whatever ``metainfo`` says, the names of the categories in the order of the labels, else nothing.
     """
-    kind = DATASETS.get(config["type"]) if isinstance(config.get("type"), str) else config.get("type")
-    by_file = hasattr(kind, "COCOAPI")
+    by_file = hasattr(_class_of(config), "COCOAPI")
     dataset = DATASETS.build({**config, "lazy_init": True} if by_file else config)
     names: dict[int, str] = {}
     if by_file:

@@ -345,6 +345,34 @@ def test_mmseg_dataset_as_a_source(tmp_path):
     assert dataset.datasets[1].metainfo["classes"] == ("cat", "grass", "dog")
 
 
+@pytest.mark.usefixtures("mmdet_scope")
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        ("ade150", [[-1, 7], [0, 149]]),  # "bed" is class 7, "bed " in mmseg
+        ({"name": "furniture", "classes": ["bed", "wall"], "is_thing": [True, False]}, [[-1, 0], [1, -1]]),
+    ],
+)
+def test_mmseg_dataset_that_spells_a_class_with_a_blank(tmp_path, space, expected):
+    """mmseg's ADE20K has "bed ", and would refuse the label space's "bed" as unknown."""
+    write_images(tmp_path / "images")
+    (tmp_path / "labels").mkdir()
+    for i in range(4):
+        labels = np.array([[0, 8], [1, 150]], np.uint8).repeat(4, 0).repeat(5, 1)
+        cv2.imwrite(str(tmp_path / f"labels/{i}.png"), labels)
+    train = {
+        "type": "mmseg.ADE20KDataset",
+        "data_root": str(tmp_path),
+        "data_prefix": {"img_path": "images", "seg_map_path": "labels"},
+        "pipeline": [{"type": "mmdataseg.LoadImage"}, {"type": "mmdataseg.LoadSemanticMap"}],
+    }
+    dataset = build({"name": "ade", "task": "semantic", "label_space": space, "train": train})
+    sample = dataset[0]
+    table = np.array([*sample["gt_segment_labels"], -1])
+    assert table[sample["gt_seg_map"][::4, ::5]].tolist() == expected
+    assert "bed" in dataset.metainfo["classes"]
+
+
 # ---- errors while building
 
 
