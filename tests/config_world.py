@@ -1,0 +1,146 @@
+"""For the tests of the configs: generated data where every leaf looks for it, and smaller versions of the leaves."""
+
+import ast
+import json
+import re
+import shlex
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from pycocotools import mask as coco_mask
+
+from mmdataseg.apis import cli, run_config
+from mmdataseg.apis.config_files import config_root, leaf_configs
+from mmdataseg.text.embeddings import save_embeddings
+from mmdataseg.text.encoding import embed_classes
+from mmdataseg.text.hashing import HashingEncoder
+from mmdataseg.text.vocabularies import get_label_space
+from tests import layouts
+from tools.make_toy import main as make_toy
+
+LEAVES = leaf_configs()
+NAMES = [leaf.relative_to(config_root()).with_suffix("").as_posix() for leaf in LEAVES]
+LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+MINI_EMBED_DIM = 512  # of ViT-B/16, which configs/_base_/models/dataseg_mini.py expects
+SMALL = 64  # pixels
+
+
+def write_world(root: Path) -> None:
+    """Write the data of every source and their text embeddings below ``root``."""
+    layouts.write_all(root)
+    make_toy([str(root / "data/toy"), "--train-images", "4", "6", "6", "--val-images", "2"])
+    write_mini(root)
+
+
+def write_mini(root: Path) -> None:
+    """The mini layout: official layouts of a few images, instances of a part of Objects365's classes."""
+    mini = root / "data/mini_world"
+    mini.mkdir()
+    (mini / "ade").symlink_to(root / "data/ADEChallengeData2016")
+    (mini / "coco").symlink_to(root / "data/coco")
+    space, rng = get_label_space("objects365_coco80"), np.random.default_rng(9)
+    content: dict[str, list[dict[str, Any]]] = {
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(space.classes, 1)],
+    }
+    for number in range(layouts.TRAIN_IMAGES):
+        scene, file_name = layouts.Scene(rng, space), f"{number}.jpg"
+        layouts.save(scene.picture(rng), mini / "objects365/train" / file_name)
+        content["images"].append(
+            {"id": number, "file_name": file_name, "height": layouts.HEIGHT, "width": layouts.WIDTH}
+        )
+        for thing in scene.things:
+            rle = coco_mask.encode(np.asfortranarray(scene.mask(thing).astype(np.uint8)))
+            entry = {"id": len(content["annotations"]) + 1, "image_id": number, "iscrowd": 0}
+            entry |= {"category_id": scene.label[thing] + 1, "area": int(coco_mask.area(rle))}
+            entry |= {"bbox": coco_mask.toBbox(rle).tolist()}
+            entry |= {"segmentation": {"size": rle["size"], "counts": rle["counts"].decode()}}
+            content["annotations"].append(entry)
+    folder = mini / "objects365/annotations"
+    layouts.save_json(content, folder / "instances_train_heldback.json")
+    for entry in content["annotations"]:
+        del entry["segmentation"]
+    layouts.save_json(content, folder / "boxes_train.json")
+    encoder = HashingEncoder(dim=MINI_EMBED_DIM)
+    for vocabulary in ("ade150", "coco133", "objects365_coco80"):
+        embeddings = embed_classes(encoder, get_label_space(vocabulary).classes, vocabulary=vocabulary)
+        save_embeddings(root / f"data/embeddings/mini/{vocabulary}.safetensors", embeddings)
+
+
+def docstring(leaf: Path) -> str:
+    return ast.get_docstring(ast.parse(leaf.read_text())) or ""
+
+
+def commands(leaf: Path) -> list[tuple[str, Namespace]]:
+    """(train or test, its arguments) of the commands that a leaf's docstring gives.
+
+    Raises:
+        SystemExit: The program does not understand one.
+    """
+    found = re.findall(r"^Command: mim (train|test) mmdataseg (.+)$", docstring(leaf), flags=re.MULTILINE)
+    parsers = {"train": cli.build_train_parser(), "test": cli.build_test_parser()}
+    # --gpus is mim's own
+    return [(verb, parsers[verb].parse_args(shlex.split(re.sub(r"--gpus \d+", "", words)))) for verb, words in found]
+
+
+def load(leaf: Path) -> Config:
+    return Config.fromfile(leaf)
+
+
+def smaller(leaf: Path, work_dir: Path) -> Config:
+    """A leaf as its own command loads it, for two steps on a CPU: small images and batches, nothing pretrained."""
+    _, args = commands(leaf)[0]
+    args.launcher, args.work_dir = "none", str(work_dir)
+    cfg = run_config.load_config(leaf, args)
+    cfg.experiment_name = work_dir.name
+    cfg.randomness = dict(seed=0)
+    for key in LOADERS:
+        loader = cfg.get(key)
+        if loader is None:
+            continue
+        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+        for transform in _transforms(loader.dataset):
+            for size in {"scale", "size"} & set(transform):
+                transform[size] = (SMALL, SMALL)
+    _forget_pretrained(cfg.model)
+    if cfg.model.backbone.get("arch") == "large":
+        cfg.model.backbone.arch = dict(embed_dim=1024, depth=4, num_heads=16)
+    cfg.default_hooks.checkpoint.update(save_optimizer=False, save_param_scheduler=False)
+    if cfg.get("train_cfg") is not None:
+        cfg.train_cfg.update(max_iters=2, val_begin=3)  # the test shows that it can be scored
+    return cfg
+
+
+def components(config: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted path, type) of everything in a config that mmdataseg's classes are built from."""
+    items = enumerate(config) if isinstance(config, list | tuple) else config.items()
+    for key, value in items:
+        if isinstance(value, dict | list | tuple):
+            place = f"{path}.{key}" if path else str(key)
+            if isinstance(value, dict) and str(value.get("type", "")).startswith("mmdataseg."):
+                yield place, value["type"]
+            yield from components(value, place)
+
+
+def key_of(config: Any) -> str:
+    """The same text for the same settings."""
+    return json.dumps(config.to_dict() if hasattr(config, "to_dict") else config, sort_keys=True, default=str)
+
+
+def _transforms(dataset: Any) -> Iterator[Any]:
+    for source in dataset.sources:
+        for split in ("train", "test"):
+            yield from (source.get(split) or {}).get("pipeline", ())
+
+
+def _forget_pretrained(config: Any) -> None:
+    if isinstance(config, dict):
+        if (config.get("init_cfg") or {}).get("type") == "Pretrained":
+            config["init_cfg"] = None
+        for value in config.values():
+            _forget_pretrained(value)

@@ -1,0 +1,252 @@
+"""Every config that can be run: its form, its parts on generated data, and (slow) two steps and a test of it."""
+
+import json
+import re
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from mmdataseg.apis import cli, run_config
+from mmdataseg.apis.config_files import config_root, find_config
+from mmdataseg.registry import EVALUATOR, HOOKS, LOOPS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from tests.config_world import (
+    LEAVES,
+    LOADERS,
+    NAMES,
+    commands,
+    components,
+    docstring,
+    key_of,
+    load,
+    smaller,
+    write_world,
+)
+
+each_leaf = pytest.mark.parametrize("leaf", LEAVES, ids=NAMES)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated data where every config looks for it."""
+    root = tmp_path_factory.mktemp("world")
+    write_world(root)
+    return root
+
+
+@pytest.fixture
+def in_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a training started beside that data."""
+    monkeypatch.chdir(world)
+    monkeypatch.delenv("MMDATASEG_MINI_WORLD", raising=False)
+    run_config.register_all_modules()
+    init_default_scope("mmdet")
+
+
+@pytest.fixture(scope="module")
+def built() -> dict[str, Any]:
+    """What was built or read already: many leaves share a model and a source."""
+    return {}
+
+
+def once(built: dict[str, Any], config: Any, build: Callable[[], Any]) -> Any:
+    key = key_of(config)
+    if key not in built:
+        built[key] = build()
+    return built[key]
+
+
+# ---- form
+
+
+def test_there_are_configs() -> None:
+    assert {"dataseg_r50_3ds", "toy/dataseg_toy_3ds", "mini/dataseg_mini_3ds"} <= set(NAMES)
+
+
+def test_names_are_unique() -> None:
+    """A name is a work_dir, a checkpoint and a row of a table, and mim finds a config by it."""
+    stems = sorted(leaf.stem for leaf in LEAVES)
+    assert stems == sorted(set(stems))
+
+
+@each_leaf
+def test_form(leaf: Path) -> None:
+    assert len(leaf.read_text().splitlines()) <= 45
+    first, *_ = docstring(leaf).splitlines()
+    assert first.endswith(".")
+    named = commands(leaf)
+    assert named, f"{leaf}: no line 'Command: mim train|test mmdataseg ...' in its docstring"
+    for verb, args in named:
+        assert find_config(args.config).samefile(leaf)
+        assert (config_root().parent / args.config).samefile(leaf), "the path is given from the root of the repository"
+        if args.work_dir is not None:
+            assert Path(args.work_dir).name == leaf.stem
+        if verb == "test":
+            of = Path(args.checkpoint_option).parent.name
+            assert of in {other.stem for other in LEAVES}, f"the checkpoint is of {of}, and there is no such config"
+
+
+@each_leaf
+def test_what_is_trained_and_tested_agrees_with_the_docstring(leaf: Path) -> None:
+    """And the model knows every source, the evaluator what is tested."""
+    cfg = load(leaf)
+    known = {source["name"] for source in cfg.model.get("sources", ())}
+    assert (cfg.get("train_cfg") is not None) == (commands(leaf)[0][0] == "train")
+    for key in LOADERS:
+        if cfg.get(key) is not None and "sources" in cfg[key].dataset:
+            assert {source["name"] for source in cfg[key].dataset.sources} <= known
+    for key in ("val", "test"):
+        if cfg.get(f"{key}_evaluator") is not None and "sources" in cfg[f"{key}_dataloader"].dataset:
+            tested = [source["name"] for source in cfg[f"{key}_dataloader"].dataset.sources]
+            assert [source["name"] for source in cfg[f"{key}_evaluator"].metrics] == tested
+
+
+# ---- parts
+
+
+@pytest.mark.usefixtures("in_world")
+@each_leaf
+def test_the_model_and_its_optimizer_build(leaf: Path, built: dict[str, Any]) -> None:
+    cfg = load(leaf)
+    model = once(built, cfg.model, lambda: MODELS.build(cfg.model))
+    if cfg.get("optim_wrapper") is not None:
+        wrapper = once(built, [cfg.model, cfg.optim_wrapper], lambda: build_optim_wrapper(model, cfg.optim_wrapper))
+        trained = {id(p) for p in model.parameters() if p.requires_grad}
+        assert {id(p) for group in wrapper.optimizer.param_groups for p in group["params"]} >= trained
+
+
+@pytest.mark.usefixtures("in_world")
+@each_leaf
+def test_every_source_gives_a_sample(leaf: Path, built: dict[str, Any]) -> None:
+    cfg = load(leaf)
+    for key in LOADERS:
+        if cfg.get(key) is None:
+            continue
+        cfg[key].update(num_workers=0, persistent_workers=False)
+        loader = once(built, cfg[key], lambda loader=cfg[key]: Runner.build_dataloader(loader, seed=0))
+        dataset, start = loader.dataset, 0
+        for source, size in zip(cfg[key].dataset.sources, dataset.sizes, strict=True):
+            sample = once(built, [key.startswith("train"), source], lambda d=dataset, i=start: d[i]["data_samples"])
+            assert sample.source == source["name"]
+            assert len(sample.gt_instances) > 0
+            start += size
+    if cfg.get("test_evaluator") is not None:
+        once(built, cfg.test_evaluator, lambda: EVALUATOR.build(cfg.test_evaluator))
+
+
+# ---- unknown keys
+
+
+def build_loader(config: Any) -> Any:
+    return Runner.build_dataloader({**config, "num_workers": 0, "persistent_workers": False}, seed=0)
+
+
+BUILDERS = {
+    "model": MODELS.build,
+    "train_dataloader": build_loader,
+    "test_dataloader": build_loader,
+    "test_evaluator": EVALUATOR.build,
+    "train_cfg": lambda config: LOOPS.build(config, default_args={"runner": None, "dataloader": None}),
+    "default_hooks": lambda config: [HOOKS.build(hook) for hook in config.values()],
+    "optim_wrapper": lambda config: OPTIM_WRAPPER_CONSTRUCTORS.build(
+        {"type": config["constructor"], "optim_wrapper_cfg": config, "paramwise_cfg": config["paramwise_cfg"]}
+    ),
+}
+# A source is handed to model, data and evaluator alike; each builds its own part of it.
+BUILT = {
+    "model": r"(?!.*\bsources\b)",
+    "train_dataloader": r"(?!.*\bsources\.\d+\.(test|metrics))",
+    "test_dataloader": r"(?!.*\bsources\.\d+\.(train|metrics))",
+    "test_evaluator": r"(metrics\.\d+\.metrics\.\d+)?$",
+}
+
+
+def with_typo(config: Any, path: str) -> Any:
+    """A copy with the key ``nun_points`` at that place."""
+    copied = deepcopy(config.to_dict())
+    place = copied
+    for key in path.split(".") if path else ():
+        place = place[int(key)] if isinstance(place, list | tuple) else place[key]
+    place["nun_points"] = 1
+    return copied
+
+
+@pytest.mark.usefixtures("in_world")
+def test_an_unknown_key_is_a_type_error_that_names_it() -> None:
+    """In each of our components once, whichever configs there are; the small ones first."""
+    seen: dict[str, str] = {}
+    for leaf in sorted(LEAVES, key=lambda path: ("toy" not in path.stem, path)):
+        cfg = load(leaf)
+        for root, build in BUILDERS.items():
+            for path, kind in components({root: cfg.get(root) or {}}):
+                path = path.partition(".")[2]
+                if kind in seen or not re.match(BUILT.get(root, ""), path):
+                    continue
+                seen[kind] = f"{leaf.stem}: {root}.{path}"
+                with pytest.raises(TypeError) as raised:
+                    build(with_typo(cfg[root], path))
+                # where there is nothing to set, Python says no more than that
+                assert re.search("nun_points|takes no arguments", str(raised.value)), seen[kind]
+    assert {"mmdataseg.DaTaSeg", "mmdataseg.DaTaSegCriterion", "mmdataseg.RatioBatchSampler"} <= set(seen)
+    assert {"mmdataseg.LoadImage", "mmdataseg.SemanticMetric", "mmdataseg.ResumableTrainLoop"} <= set(seen)
+
+
+@pytest.mark.usefixtures("in_world")
+@pytest.mark.parametrize(
+    ("root", "path"),
+    [
+        ("model", "sources.0"),
+        ("model", "panoptic_head.pixel_decoder"),
+        ("model", "panoptic_head.transformer_decoder.layer_cfg"),
+        ("model", "backbone"),
+        ("train_dataloader", "dataset.sources.1"),
+        ("train_dataloader", ""),
+        ("test_evaluator", "metrics.2"),
+    ],
+)
+def test_so_it_is_in_a_source_and_in_the_parts_of_others(root: str, path: str) -> None:
+    cfg = load(find_config("dataseg_toy_3ds.py"))
+    with pytest.raises(TypeError, match="nun_points"):
+        BUILDERS[root](with_typo(cfg[root], path))
+
+
+# ---- two steps and a test
+
+
+def untrained_checkpoint(leaf: Path, folder: Path) -> Path:
+    """The checkpoint of a leaf that only tests: that of the leaf its command names, untrained."""
+    _, args = commands(leaf)[0]
+    trained = smaller(find_config(f"{Path(args.checkpoint_option).parent.name}.py"), folder / "trained")
+    file = folder / "untrained.pth"
+    torch.save({"state_dict": MODELS.build(trained.model).state_dict(), "meta": {}}, file)
+    return file
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_world")
+@each_leaf
+def test_two_steps_and_a_test(leaf: Path, tmp_path: Path) -> None:
+    cfg = smaller(leaf, tmp_path / leaf.stem)
+    if cfg.get("train_cfg") is None:
+        checkpoint = untrained_checkpoint(leaf, tmp_path)
+    else:
+        run_config.run_train(deepcopy(cfg))
+        (log,) = tmp_path.glob("*/*/vis_data/scalars.json")
+        losses = [line["loss"] for line in map(json.loads, log.read_text().splitlines()) if "loss" in line]
+        assert losses
+        assert all(0 < loss < float("inf") for loss in losses)
+        checkpoint = next(tmp_path.glob("*/iter_2.pth"))
+    args = cli.build_test_parser().parse_args([str(leaf), str(checkpoint)])
+    cfg.experiment_name += "_test"
+    run_config.apply_test_args(cfg, args)
+    metrics = run_config.build_runner(cfg).test()
+    checkpoint.unlink()  # a gigabyte
+    tested = {name.partition("/")[0] for name in metrics}
+    assert tested >= {source["name"] for source in cfg.test_dataloader.dataset.get("sources", ())}
+    assert metrics
