@@ -25,6 +25,8 @@ class Source:
         train: Config of the training dataset with its pipeline; None: not trained on.
         test: Config of the test dataset with its pipeline; None: not tested on.
         metrics: Configs of the metrics of ``test``.
+        parameters_of: Of a source that is not trained on: the one whose own parameters it takes, in a model that has
+            such (`parameter_owners`); None: one with the same classes.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Source:
     train: Mapping[str, Any] | None = None
     test: Mapping[str, Any] | None = None
     metrics: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    parameters_of: str | None = None
 
     @classmethod
     def from_config(cls, config: "Mapping[str, Any] | Source") -> "Source":
@@ -89,6 +92,41 @@ def build_sources(configs: Sequence["Mapping[str, Any] | Source"]) -> tuple[Sour
     if twice:
         raise ValueError(f"source names must differ, {twice[0]!r} stands {names.count(twice[0])} times; rename one")
     return sources
+
+
+def parameter_owners(sources: Sequence[Source]) -> dict[str, str]:
+    """Whose parameters each source takes, in a model that has queries or backgrounds for each training source.
+
+    The paper's model has none, everything is shared; the ablations that it argues against do.
+
+    Args:
+        sources: Of a run.
+
+    Returns:
+        Source name -> name of a source with ``train``: itself, ``parameters_of``, or the first with the same classes.
+
+    Raises:
+        ValueError: ``parameters_of`` of a source that is trained on, or that names none that is; or a source that is
+            not trained on, whose classes are no training source's, and that does not say whose to take.
+    """
+    trained = [source for source in sources if source.train is not None]
+    names = [source.name for source in trained]
+    owners = {}
+    for source in sources:
+        if source.parameters_of is not None and (source.name in names or source.parameters_of not in names):
+            raise ValueError(
+                f"source {source.name!r}: parameters_of={source.parameters_of!r}: expected a test-only source to name "
+                f"one of the training sources {names}; correct it, or take it out"
+            )
+        alike = [t.name for t in trained if t.label_space.classes == source.label_space.classes]
+        owner = source.name if source.name in names else source.parameters_of or next(iter(alike), None)
+        if owner is None:
+            raise ValueError(
+                f"source {source.name!r} is not trained on, and no training source has its classes: no telling whose "
+                f"queries or background to take; set its parameters_of to one of {names}, or take it out of the model"
+            )
+        owners[source.name] = owner
+    return owners
 
 
 def _member(kind: type[Enum], value: Any, source: str, what: str) -> Any:

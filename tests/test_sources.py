@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from mmdataseg.sources import Source, build_sources
+from mmdataseg.sources import Source, build_sources, parameter_owners
 from mmdataseg.structures import LabelSpace, Supervision, Task
 from mmdataseg.text.vocabularies import get_label_space
 
@@ -91,3 +91,27 @@ def test_several():
 def test_a_source_does_not_change():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Source.from_config(CONFIG).name = "other"
+
+
+def owners(**changes):
+    """Of pets (trained), their cousins of the same classes (trained), and two sources that are only tested."""
+    configs = {
+        "pets": {**CONFIG, "train": {}},
+        "cousins": {**CONFIG, "train": {}},
+        "same": CONFIG,
+        "other": {**CONFIG, "label_space": {**SPACE, "classes": ["dog", "sky"]}, "parameters_of": "cousins"},
+    }
+    return parameter_owners(build_sources([{**c, "name": n, **changes.get(n, {})} for n, c in configs.items()]))
+
+
+def test_whose_parameters_a_source_takes():
+    assert owners() == {"pets": "pets", "cousins": "cousins", "same": "pets", "other": "cousins"}
+    assert owners(same={"parameters_of": "cousins"})["same"] == "cousins"
+
+
+def test_no_telling_whose_parameters():
+    with pytest.raises(ValueError, match=r"source 'other' is not trained on.*set its parameters_of to one of \['pets'"):
+        owners(other={"parameters_of": None})
+    for name, value in (("pets", "cousins"), ("other", "same"), ("other", "birds")):
+        with pytest.raises(ValueError, match=f"source '{name}': parameters_of='{value}': expected a test-only source"):
+            owners(**{name: {"parameters_of": value}})

@@ -4,6 +4,7 @@ from mmdataseg.models.criterion import DaTaSegCriterion
 from mmdataseg.models.dataseg import DaTaSeg
 from mmdataseg.models.feature_pyramid import SimpleFeaturePyramid
 from mmdataseg.models.head import DaTaSegHead, Proposals
+from mmdataseg.models.learned_classifier import LearnedClassifier
 from mmdataseg.models.losses import BoxProjectionCost, BoxProjectionLoss
 from mmdataseg.models.postprocessors import InstancePostProcessor, PanopticPostProcessor, SemanticPostProcessor
 from mmdataseg.models.text_classifier import TextClassifier
@@ -16,6 +17,7 @@ __all__ = [
     "DaTaSegCriterion",
     "DaTaSegHead",
     "InstancePostProcessor",
+    "LearnedClassifier",
     "PanopticPostProcessor",
     "Proposals",
     "SemanticPostProcessor",

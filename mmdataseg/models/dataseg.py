@@ -15,8 +15,10 @@ from mmdataseg.models.head import Proposals
 from mmdataseg.models.targets import ImageTargets
 from mmdataseg.ops.postprocess import ImageSizes
 from mmdataseg.registry import MODELS
-from mmdataseg.sources import Source, build_sources
+from mmdataseg.sources import Source, build_sources, parameter_owners
 from mmdataseg.structures import LabelSpace, Task
+
+QUERIES = ("shared", "per_source")
 
 
 @MODELS.register_module()
@@ -30,15 +32,18 @@ class DaTaSeg(BaseDetector):
         sources: Sources of the run, to train on or to test on, or their configs.
         backbone: Config of a backbone that gives four maps of strides 4, 8, 16 and 32.
         panoptic_head: Config of `DaTaSegHead`; the name is that of mmdet's ``Mask2Former``, for its checkpoints.
-        classifier: Config of `TextClassifier`.
+        classifier: Config of `TextClassifier` or `LearnedClassifier`.
         criterion: Config of `DaTaSegCriterion`.
         postprocessors: Config of a post-processor for each `Task`.
+        queries: ``shared``, as in the paper, or ``per_source``, the design it argues against: a set of queries for each
+            source that is trained on. Then train in parallel with ``find_unused_parameters = True``.
         neck: Config of a neck, or None.
         data_preprocessor: Config of mmdet's ``DetDataPreprocessor``.
         init_cfg: mmengine's.
 
     Raises:
-        ValueError: Two sources of one name, an unknown task, a task without a post-processor.
+        ValueError: Two sources of one name, an unknown task, a task without a post-processor, an unknown ``queries``;
+            and what `mmdataseg.sources.parameter_owners` raises.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class DaTaSeg(BaseDetector):
         classifier: Mapping[str, Any],
         criterion: Mapping[str, Any],
         postprocessors: Mapping[str, Mapping[str, Any]],
+        queries: str = "shared",
         neck: Mapping[str, Any] | None = None,
         data_preprocessor: Mapping[str, Any] | None = None,
         init_cfg: Mapping[str, Any] | None = None,
@@ -60,7 +66,14 @@ class DaTaSeg(BaseDetector):
         if neck is not None:
             self.neck = MODELS.build(neck)
         self.classifier = MODELS.build({**classifier, "sources": list(self.sources.values())})
-        self.panoptic_head = MODELS.build({**panoptic_head, "class_embed_dim": self.classifier.embed_dim})
+        if queries not in QUERIES:
+            raise ValueError(f"queries: expected one of {QUERIES}, got {queries!r}")
+        head = {**panoptic_head, "class_embed_dim": self.classifier.embed_dim}
+        self._query_set_of = None
+        if queries == "per_source":
+            self._query_set_of = parameter_owners(list(self.sources.values()))
+            head["query_sets"] = sorted(set(self._query_set_of.values()))
+        self.panoptic_head = MODELS.build(head)
         self.criterion = MODELS.build(criterion)
         unknown = sorted(set(postprocessors) - {task.value for task in Task})
         if unknown:
@@ -92,6 +105,13 @@ class DaTaSeg(BaseDetector):
         features = self.backbone(batch_inputs)
         return self.neck(features) if self.with_neck else features
 
+    def propose(self, batch_inputs: Tensor, batch_data_samples: Sequence[DetDataSample]) -> Proposals:
+        """Proposals of (B, 3, height, width) images; of the samples only the source counts, for its queries."""
+        query_sets_B = None
+        if self._query_set_of is not None:
+            query_sets_B = [self._query_set_of[self.source_of(sample).name] for sample in batch_data_samples]
+        return self.panoptic_head(self.extract_feat(batch_inputs), query_sets_B)
+
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict[str, Tensor]:
         """Losses of a batch that is all of one source.
 
@@ -113,8 +133,10 @@ class DaTaSeg(BaseDetector):
                 f"a training batch must be of one source, got {sorted(names)}; sample with mmdataseg.RatioBatchSampler"
             )
         source = self.sources[names.pop()]
-        proposals: Proposals = self.panoptic_head(self.extract_feat(batch_inputs))
-        class_logits_LBQK = self.classifier(proposals.class_embeds_LBQD, self.classifier.matrix(source.name))
+        proposals = self.propose(batch_inputs, batch_data_samples)
+        class_logits_LBQK = self.classifier(
+            proposals.class_embeds_LBQD, self.classifier.matrix(source.name), source.name
+        )
         targets = [ImageTargets.from_sample(sample, source) for sample in batch_data_samples]
         losses = self.criterion(proposals, class_logits_LBQK, targets, tuple(batch_inputs.shape[-2:]))
         return {f"{source.name}/{name}": value for name, value in losses.items()}
@@ -132,7 +154,7 @@ class DaTaSeg(BaseDetector):
         Returns:
             The samples with ``pred_panoptic_seg``, ``pred_sem_seg`` or ``pred_instances``.
         """
-        proposals: Proposals = self.panoptic_head(self.extract_feat(batch_inputs))
+        proposals = self.propose(batch_inputs, batch_data_samples)
         for b, sample in enumerate(batch_data_samples):
             source = self.source_of(sample)
             answer = self.read_off(
@@ -141,6 +163,7 @@ class DaTaSeg(BaseDetector):
                 text_KD=self.classifier.matrix(source.name),
                 label_space=source.label_space,
                 task=source.task,
+                source=source.name,
                 sizes=ImageSizes(
                     padded=tuple(batch_inputs.shape[-2:]),
                     image=tuple(sample.img_shape[:2]),
@@ -160,21 +183,23 @@ class DaTaSeg(BaseDetector):
         label_space: LabelSpace,
         task: Task,
         sizes: ImageSizes,
+        source: str | None = None,
     ) -> dict[str, Any]:
         """Read one task in one vocabulary off one image's proposals.
 
         Args:
             proposals: Of a batch.
             index: Of the image in it.
-            text_KD: (K, D) unit rows, the text embeddings of the classes.
+            text_KD: (K, D), the text embeddings of the classes, or what stands in for them.
             label_space: Of the K classes.
             task: Which of the post-processors.
             sizes: Of the image.
+            source: Whose background; needed where each source has its own.
 
         Returns:
             The fields to set on its ``DetDataSample``.
         """
-        class_logits_QK = self.classifier(proposals.class_embeds_LBQD[-1, index], text_KD)
+        class_logits_QK = self.classifier(proposals.class_embeds_LBQD[-1, index], text_KD, source)
         mask_logits_QHW = torch.einsum(
             "qc,chw->qhw", proposals.mask_embeds_LBQC[-1, index], proposals.mask_features_BCHW[index]
         )
@@ -183,7 +208,7 @@ class DaTaSeg(BaseDetector):
     def _forward(
         self,
         batch_inputs: Tensor,
-        batch_data_samples: list[DetDataSample] | None = None,  # noqa: ARG002 - mmdet passes it
+        batch_data_samples: list[DetDataSample] | None = None,
     ) -> Proposals:
-        """The raw proposals, for analysis."""
-        return self.panoptic_head(self.extract_feat(batch_inputs))
+        """The raw proposals, for analysis; samples are needed only where each source has its own queries."""
+        return self.propose(batch_inputs, batch_data_samples or ())

@@ -50,7 +50,7 @@ class DaTaSegHead(BaseModule):
 
     Parameters are named as in mmdet's ``Mask2FormerHead``, so its checkpoints initialise this head; ``class_embed``
     takes the place of its classifier ``cls_embed``.
-    The head knows no task, no dataset and no class, and keeps no state between calls.
+    The head knows no task and no class, and keeps no state between calls.
 
     Args:
         in_channels: Channels of the backbone's maps, fine to coarse.
@@ -58,6 +58,8 @@ class DaTaSegHead(BaseModule):
         feat_channels: Channels of the pixel decoder and the queries.
         out_channels: C, channels of the mask features.
         num_queries: Q.
+        query_sets: Names (letters, digits, ``_`` and ``-``) of sets of Q queries, of which each image takes one: the
+            dataset-specific queries that the paper argues against. None, as in the paper: one set for all images.
         pixel_decoder: Config of mmdet's ``MSDeformAttnPixelDecoder``, without its channels.
         transformer_decoder: Config of mmdet's ``Mask2FormerTransformerDecoder``.
         positional_encoding: Config of mmdet's ``SinePositionalEncoding``.
@@ -75,6 +77,7 @@ class DaTaSegHead(BaseModule):
         feat_channels: int = 256,
         out_channels: int = 256,
         num_queries: int = 100,
+        query_sets: Sequence[str] | None = None,
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -89,8 +92,10 @@ class DaTaSegHead(BaseModule):
             for _ in range(self.num_levels)
         )
         self.decoder_positional_encoding = SinePositionalEncoding(**positional_encoding)
-        self.query_embed = nn.Embedding(num_queries, channels)
-        self.query_feat = nn.Embedding(num_queries, channels)
+        self.query_sets = None if query_sets is None else tuple(query_sets)
+        for suffix in [""] if query_sets is None else [f"_{name}" for name in query_sets]:
+            self.add_module(f"query_embed{suffix}", nn.Embedding(num_queries, channels))
+            self.add_module(f"query_feat{suffix}", nn.Embedding(num_queries, channels))
         self.level_embed = nn.Embedding(self.num_levels, channels)
         self.class_embed = _mlp(channels, class_embed_dim)
         self.mask_embed = _mlp(channels, out_channels)
@@ -106,14 +111,18 @@ class DaTaSegHead(BaseModule):
                 nn.init.xavier_normal_(parameter)
         super().init_weights()
 
-    def forward(self, features: Sequence[Tensor]) -> Proposals:
+    def forward(self, features: Sequence[Tensor], query_sets_B: Sequence[str] | None = None) -> Proposals:
         """Run both decoders.
 
         Args:
             features: Maps of the backbone, fine to coarse, each (B, channels, height, width).
+            query_sets_B: Which of ``query_sets`` each image takes; None where all share one.
 
         Returns:
             The proposals of all L outputs; the first output is that of the queries before any layer.
+
+        Raises:
+            ValueError: Not a known set for each image, or sets for a head without any.
         """
         mask_features_BCHW, levels = self.pixel_decoder(features)
         keys, positions = zip(*(self._level(i, level) for i, level in enumerate(levels)), strict=True)
@@ -122,9 +131,7 @@ class DaTaSegHead(BaseModule):
             F.interpolate(mask_features_BCHW.detach(), level.shape[-2:], mode="bilinear", align_corners=False)
             for level in levels
         ]
-        batch_size = len(mask_features_BCHW)
-        queries_BQC = self.query_feat.weight.expand(batch_size, -1, -1)
-        query_pos_BQC = self.query_embed.weight.expand(batch_size, -1, -1)
+        queries_BQC, query_pos_BQC = self._queries(len(mask_features_BCHW), query_sets_B)
         normed = [self.transformer_decoder.post_norm(queries_BQC)]
         mask_embeds = [self.mask_embed(normed[0])]
         for i, layer in enumerate(self.transformer_decoder.layers):
@@ -134,6 +141,22 @@ class DaTaSegHead(BaseModule):
             normed.append(self.transformer_decoder.post_norm(queries_BQC))
             mask_embeds.append(self.mask_embed(normed[-1]))
         return Proposals(self.class_embed(torch.stack(normed)), torch.stack(mask_embeds), mask_features_BCHW)
+
+    def _queries(self, batch_size: int, query_sets_B: Sequence[str] | None) -> tuple[Tensor, Tensor]:
+        """Contents and positions of the queries, each (B, Q, C)."""
+        if self.query_sets is None and query_sets_B is None:
+            tables = (self.query_feat, self.query_embed)
+            return tuple(table.weight.expand(batch_size, -1, -1) for table in tables)
+        known = self.query_sets or ()
+        if query_sets_B is None or len(query_sets_B) != batch_size or not set(query_sets_B) <= set(known):
+            expected = (
+                f"one of the query sets {known} for each of" if known else "no query sets (the head has only one) for"
+            )
+            raise ValueError(f"expected {expected} {batch_size} images, got {query_sets_B}")
+        return tuple(
+            torch.stack([self.get_submodule(f"{kind}_{name}").weight for name in query_sets_B])
+            for kind in ("query_feat", "query_embed")
+        )
 
     def _level(self, index: int, level_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and their positions, each (B, S, C)."""

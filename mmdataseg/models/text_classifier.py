@@ -5,48 +5,48 @@ Letters: K classes of a vocabulary, D text dimension.
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor
 
+from mmdataseg.models.cosine_classifier import CosineClassifier
 from mmdataseg.registry import MODELS
-from mmdataseg.sources import Source, build_sources
+from mmdataseg.sources import Source, build_sources, parameter_owners
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.embeddings import load_embeddings
 
-INITIAL_SCALE = 1 / 0.07  # CLIP's (Radford et al., 2021)
-LARGEST_LOG_SCALE = math.log(100.0)
+BACKGROUNDS = ("shared", "per_source")
 
 
 @MODELS.register_module()
-class TextClassifier(BaseModule):
+class TextClassifier(CosineClassifier):
     """Frozen text embeddings of each source's classes, one learnable background for all (Gu et al., 2023, section 3.3).
 
-    logits[k] = s cos(e, T_k) and logits[K] = s cos(e, background); s is learnable, starts at 1 / 0.07 and is at most
-    100, as in CLIP (ours; the paper gives none).
     The matrices are buffers, saved with the checkpoint: a checkpoint is complete without the files, and what it holds
     goes before them. With each goes a fingerprint of the class names, so that no checkpoint is read with other labels.
 
     Args:
         sources: Sources of the run, or their configs; each names its file of embeddings.
         embed_dim: D.
+        background: ``shared``, as in the paper, or ``per_source``, the design it argues against: a background for each
+            source that is trained on. Then train in parallel with ``find_unused_parameters = True``.
 
     Raises:
-        ValueError: A source without embeddings, or with some that do not fit its label space or ``embed_dim``.
+        ValueError: A source without embeddings, or with some that do not fit its label space or ``embed_dim``; an
+            unknown ``background``; and what `mmdataseg.sources.parameter_owners` raises.
     """
 
-    def __init__(self, *, sources: Sequence[Mapping[str, Any] | Source], embed_dim: int) -> None:
-        super().__init__()
-        self.embed_dim = embed_dim
-        self.background = nn.Parameter(F.normalize(torch.randn(embed_dim), dim=0))
-        self.log_scale = nn.Parameter(torch.tensor(math.log(INITIAL_SCALE)))
-        self._sources = {source.name: source for source in build_sources(sources)}
+    def __init__(
+        self, *, sources: Sequence[Mapping[str, Any] | Source], embed_dim: int, background: str = "shared"
+    ) -> None:
+        if background not in BACKGROUNDS:
+            raise ValueError(f"background: expected one of {BACKGROUNDS}, got {background!r}")
+        built = build_sources(sources)
+        super().__init__(embed_dim=embed_dim, owners=parameter_owners(built) if background == "per_source" else None)
+        self._sources = {source.name: source for source in built}
         self._absent: set[str] = set()
         for source in self._sources.values():
             self.register_buffer(f"embeddings_{source.name}", self._read(source))
@@ -115,26 +115,6 @@ class TextClassifier(BaseModule):
             raise ValueError(f"the model knows no source '{source}'; it was built with {list(self._sources)}")
         self._check(source)
         return self.get_buffer(f"embeddings_{source}")
-
-    def forward(self, class_embeds: Tensor, text_KD: Tensor) -> Tensor:
-        """Class logits over any vocabulary.
-
-        Args:
-            class_embeds: (..., D), any length.
-            text_KD: (K, D) unit rows.
-
-        Returns:
-            (..., K + 1) float32, background last.
-        """
-        with torch.autocast(class_embeds.device.type, enabled=False):  # cosines times 100 want float32
-            classes = F.normalize(torch.cat([text_KD.float(), self.background.float()[None]]), dim=-1)
-            return self._scale() * F.normalize(class_embeds.float(), dim=-1) @ classes.T
-
-    def _scale(self) -> Tensor:
-        """(), s; the parameter itself is held at the cap, as in CLIP: beyond it no gradient would bring it back."""
-        if self.training:
-            self.log_scale.data.clamp_(max=LARGEST_LOG_SCALE)
-        return self.log_scale.float().clamp(max=LARGEST_LOG_SCALE).exp()
 
 
 def _fingerprint(label_space: LabelSpace) -> Tensor:

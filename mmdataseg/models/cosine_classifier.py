@@ -1,0 +1,84 @@
+"""Classification by cosines between class embeddings and a vector for each class.
+
+Letters: K classes of a vocabulary, D text dimension.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+INITIAL_SCALE = 1 / 0.07  # CLIP's (Radford et al., 2021)
+LARGEST_LOG_SCALE = math.log(100.0)
+
+
+class CosineClassifier(BaseModule):
+    """logits[k] = s cos(e, v_k) and logits[K] = s cos(e, background).
+
+    s is learnable, starts at 1 / 0.07 and is at most 100, as in CLIP (ours; the paper gives none). Where the class
+    vectors come from is what subclasses add.
+
+    Args:
+        embed_dim: D.
+        owners: None: one learnable background for all sources (Gu et al., 2023, section 3.3). Else, for each source,
+            the source whose own background it takes.
+    """
+
+    def __init__(self, *, embed_dim: int, owners: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self.embed_dim = embed_dim
+        self._owners = owners
+        names = ["background"] if owners is None else [f"background_{name}" for name in sorted(set(owners.values()))]
+        for name in names:
+            self.register_parameter(name, nn.Parameter(F.normalize(torch.randn(embed_dim), dim=0)))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(INITIAL_SCALE)))
+
+    def check_complete(self) -> None:
+        """Check that nothing is missing that only comes to be used much later."""
+
+    def matrix(self, source: str) -> Tensor:
+        """(K, D) vectors of a source's classes, of any length."""
+        raise NotImplementedError
+
+    def background_of(self, source: str | None) -> Tensor:
+        """(D,) the background of a source; of none in particular: the one that all share.
+
+        Raises:
+            ValueError: Each source has its own, and this is none of them.
+        """
+        if self._owners is None:
+            return self.background
+        if source not in self._owners:
+            raise ValueError(
+                f"each source has its own background: expected one of {list(self._owners)}, got {source!r}; name the "
+                "source whose background to take"
+            )
+        return self.get_parameter(f"background_{self._owners[source]}")
+
+    def forward(self, class_embeds: Tensor, text_KD: Tensor, source: str | None = None) -> Tensor:
+        """Class logits over any vocabulary.
+
+        Args:
+            class_embeds: (..., D), any length.
+            text_KD: (K, D), any length: text embeddings of the classes, or what stands in for them.
+            source: Whose background; needed where each source has its own.
+
+        Returns:
+            (..., K + 1) float32, background last.
+
+        Raises:
+            ValueError: As `background_of`.
+        """
+        background_D = self.background_of(source)
+        with torch.autocast(class_embeds.device.type, enabled=False):  # cosines times 100 want float32
+            classes = F.normalize(torch.cat([text_KD.float(), background_D.float()[None]]), dim=-1)
+            return self._scale() * F.normalize(class_embeds.float(), dim=-1) @ classes.T
+
+    def _scale(self) -> Tensor:
+        """(), s; the parameter itself is held at the cap, as in CLIP: beyond it no gradient would bring it back."""
+        if self.training:
+            self.log_scale.data.clamp_(max=LARGEST_LOG_SCALE)
+        return self.log_scale.float().clamp(max=LARGEST_LOG_SCALE).exp()
