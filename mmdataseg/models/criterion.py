@@ -5,21 +5,30 @@ image, R proposals that take part, P points, (H, W) the stride-4 grid of an imag
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mmdataseg.models.head import Proposals
 from mmdataseg.models.targets import ImageTargets
 from mmdataseg.ops import merge as merging
-from mmdataseg.ops.box_projection import projection_cost, projection_loss
+from mmdataseg.ops.box_projection import box_profiles, projection_cost, projection_loss
+from mmdataseg.ops.color_affinity import color_affinity_loss, color_similarity
+from mmdataseg.ops.colors import srgb_to_lab
 from mmdataseg.ops.matching import match
 from mmdataseg.ops.point_losses import class_cost, point_bce_cost, point_bce_loss, point_dice_cost, point_dice_loss
 from mmdataseg.ops.points import random_points, sample_features, sample_maps, uncertain_points
 from mmdataseg.registry import MODELS
+
+# BoxInst's (Tian et al., 2021)
+AFFINITY_DILATION = 2
+AFFINITY_THRESHOLD = 0.3
+AFFINITY_CHUNK = 64  # masks whose eight neighbour maps are held at a time
 
 
 class _Grid(NamedTuple):
@@ -28,6 +37,7 @@ class _Grid(NamedTuple):
     features_CHW: Tensor
     stride: int  # pixels a cell
     extent_2: Tensor  # share of the part's width and height that the image fills; below 1 where the last cell juts out
+    image_3HW: Tensor | None  # its pixels, RGB in [0, 255]
 
 
 @MODELS.register_module()
@@ -45,6 +55,9 @@ class DaTaSegCriterion(nn.Module):
         dice_weight: Weight of the dice loss on points.
         projection_weight: Weight of the projection loss, which takes the place of both where boxes are all there is
             (ours; the paper gives none).
+        affinity_weight: Weight of BoxInst's colour affinity inside the boxes, on top of the projection loss (ablation;
+            the paper has none). Deviations from BoxInst: no warm-up, as nothing here counts iterations; the mean of
+            each box counts once, whatever its size.
         background_weight: Weight of an unmatched proposal in the class loss.
         num_points: P.
         oversample_ratio: Candidates for the loss's points, as a multiple of P.
@@ -53,13 +66,14 @@ class DaTaSegCriterion(nn.Module):
         projection_cost: Whether the projection enters the cost of matching as well.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         *,
         class_weight: float = 2.0,
         mask_weight: float = 5.0,
         dice_weight: float = 5.0,
         projection_weight: float = 5.0,
+        affinity_weight: float = 0.0,
         background_weight: float = 0.1,
         num_points: int = 12544,
         oversample_ratio: float = 3.0,
@@ -72,6 +86,7 @@ class DaTaSegCriterion(nn.Module):
         self.mask_weight = mask_weight
         self.dice_weight = dice_weight
         self.projection_weight = projection_weight
+        self.affinity_weight = affinity_weight
         self.background_weight = background_weight
         self.num_points = num_points
         self.oversample_ratio = oversample_ratio
@@ -85,6 +100,7 @@ class DaTaSegCriterion(nn.Module):
         class_logits_LBQK: Tensor,
         targets_B: Sequence[ImageTargets],
         padded_size: tuple[int, int],
+        images_B3HW: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch.
 
@@ -93,17 +109,20 @@ class DaTaSegCriterion(nn.Module):
             class_logits_LBQK: (L, B, Q, K + 1), background last.
             targets_B: One for each image, all with masks or all with boxes.
             padded_size: (height, width) of the batch in pixels.
+            images_B3HW: (B, 3, height, width) RGB in [0, 255]; read only for boxes, with ``affinity_weight``.
 
         Returns:
-            Scalars ``loss_class`` and either ``loss_mask`` and ``loss_dice`` or ``loss_projection``.
+            Scalars ``loss_class`` and either ``loss_mask`` and ``loss_dice`` or ``loss_projection`` (and, with
+            ``affinity_weight``, ``loss_affinity``).
 
         Raises:
-            ValueError: The batch is not padded to whole cells of the mask features.
+            ValueError: The batch is not padded to whole cells of the mask features; or no images where they are read.
         """
         stride = _stride(padded_size, proposals.mask_features_BCHW)
+        images = [None] * len(targets_B) if images_B3HW is None else images_B3HW
         grids = [
-            _image_grid(features, targets.size, stride)
-            for features, targets in zip(proposals.mask_features_BCHW, targets_B, strict=True)
+            _image_grid(features, targets.size, stride, image)
+            for features, targets, image in zip(proposals.mask_features_BCHW, targets_B, images, strict=True)
         ]
         costs = [
             self._cost(class_logits_LBQK[:, b], proposals.mask_embeds_LBQC[:, b], grids[b], targets)
@@ -119,7 +138,9 @@ class DaTaSegCriterion(nn.Module):
         class_loss_L = (cross_entropy.view_as(weights_LBQ) * weights_LBQ).sum((1, 2)) / class_norm_L
         losses = {"loss_class": self.class_weight * class_loss_L.sum()}
         boxes = targets_B[0].boxes_N4 is not None
-        sums = proposals.mask_embeds_LBQC.new_zeros(1 if boxes else 2, dtype=torch.float32)
+        names = ("loss_projection", *(("loss_affinity",) if self.affinity_weight else ()))
+        names = names if boxes else ("loss_mask", "loss_dice")
+        sums = proposals.mask_embeds_LBQC.new_zeros(len(names), dtype=torch.float32)
         for b, targets in enumerate(targets_B):
             if pairs[b][0].shape[1]:
                 mask_logits_MHW = self._pair_masks(
@@ -129,7 +150,6 @@ class DaTaSegCriterion(nn.Module):
                 sums = sums + term(mask_logits_MHW, grids[b], pairs[b][1].flatten(), targets)
         if not num_pairs:  # nothing to learn from, but on every rank the same parameters take part in the gradient
             sums = sums + 0 * (proposals.mask_embeds_LBQC.float().sum() + proposals.mask_features_BCHW.float().sum())
-        names = ("loss_projection",) if boxes else ("loss_mask", "loss_dice")
         losses.update(zip(names, sums / num_targets, strict=True))
         return losses
 
@@ -217,9 +237,13 @@ class DaTaSegCriterion(nn.Module):
         return torch.stack([bce, dice])
 
     def _box_loss(self, mask_logits_MHW: Tensor, grid: _Grid, targets_M: Tensor, targets: ImageTargets) -> Tensor:
-        """(1,) sum over the pairs: weighted projection loss."""
-        loss_M = projection_loss(mask_logits_MHW, targets.boxes_N4[targets_M], grid.stride)
-        return self.projection_weight * loss_M.sum()[None]
+        """(1,) sum over the pairs: weighted projection loss; with ``affinity_weight`` (2,), the colour affinity too."""
+        boxes_M4 = targets.boxes_N4[targets_M]
+        projection = self.projection_weight * projection_loss(mask_logits_MHW, boxes_M4, grid.stride).sum()
+        if not self.affinity_weight:
+            return projection[None]
+        affinity = self.affinity_weight * _affinity(mask_logits_MHW, grid, boxes_M4)
+        return torch.stack([projection, affinity])
 
 
 def _stride(padded_size: tuple[int, int], mask_features_BCHW: Tensor) -> int:
@@ -234,11 +258,27 @@ def _stride(padded_size: tuple[int, int], mask_features_BCHW: Tensor) -> int:
     return stride
 
 
-def _image_grid(features_CHW: Tensor, size: tuple[int, int], stride: int) -> _Grid:
+def _image_grid(features_CHW: Tensor, size: tuple[int, int], stride: int, image_3HW: Tensor | None) -> _Grid:
     height, width = (-(-side // stride) for side in size)
     extent = (size[1] / (width * stride), size[0] / (height * stride))
     extent_2 = features_CHW.new_tensor(extent, dtype=torch.float32)
-    return _Grid(features_CHW[:, :height, :width], stride, extent_2)
+    image_3HW = None if image_3HW is None else image_3HW[:, : size[0], : size[1]]
+    return _Grid(features_CHW[:, :height, :width], stride, extent_2, image_3HW)
+
+
+def _affinity(mask_logits_MHW: Tensor, grid: _Grid, boxes_M4: Tensor) -> Tensor:
+    """(), sum over the pairs: colour affinity among the cells that a box covers by half or more each way."""
+    if grid.image_3HW is None:
+        raise ValueError("affinity_weight: the colour affinity needs the images; pass images_B3HW")
+    with torch.no_grad():
+        colors_3HW = F.avg_pool2d(grid.image_3HW[None].float() / 255, grid.stride, ceil_mode=True)[0]
+        similarity_EHW = color_similarity(srgb_to_lab(colors_3HW), AFFINITY_DILATION)
+        rows_MH, columns_MW = box_profiles(boxes_M4, tuple(mask_logits_MHW.shape[-2:]), grid.stride)
+        inside_MHW = (rows_MH >= 0.5)[:, :, None] & (columns_MW >= 0.5)[:, None]
+    loss = partial(color_affinity_loss, dilation=AFFINITY_DILATION, threshold=AFFINITY_THRESHOLD)
+    chunks = zip(mask_logits_MHW.split(AFFINITY_CHUNK), inside_MHW.split(AFFINITY_CHUNK), strict=True)
+    # computed again in the backward pass: kept, the neighbour maps of all outputs and boxes would fill a GPU
+    return sum(checkpoint(loss, m, similarity_EHW, inside, use_reentrant=False).sum() for m, inside in chunks)
 
 
 def _float32(tensor: Tensor) -> torch.autocast:

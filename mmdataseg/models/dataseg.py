@@ -138,8 +138,16 @@ class DaTaSeg(BaseDetector):
             proposals.class_embeds_LBQD, self.classifier.matrix(source.name), source.name
         )
         targets = [ImageTargets.from_sample(sample, source) for sample in batch_data_samples]
-        losses = self.criterion(proposals, class_logits_LBQK, targets, tuple(batch_inputs.shape[-2:]))
+        images_B3HW = self._colors(batch_inputs) if self.criterion.affinity_weight else None
+        losses = self.criterion(proposals, class_logits_LBQK, targets, tuple(batch_inputs.shape[-2:]), images_B3HW)
         return {f"{source.name}/{name}": value for name, value in losses.items()}
+
+    def _colors(self, batch_inputs: Tensor) -> Tensor:
+        """RGB in [0, 255] of (B, 3, height, width) images; what the pipeline loaded is BGR (mmcv's default)."""
+        preprocessor = self.data_preprocessor
+        if preprocessor._enable_normalize:
+            batch_inputs = batch_inputs * preprocessor.std + preprocessor.mean
+        return batch_inputs if preprocessor._channel_conversion else batch_inputs.flip(1)
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True

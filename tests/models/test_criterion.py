@@ -1,5 +1,7 @@
 """Matching, MERGE and losses, worked by hand: mask embeddings are unit vectors, so the features are the mask logits."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -193,6 +195,76 @@ class TestBoxLoss:
         mask[:, 5:] = mask[:, :, 6:] = -SURE
         again = self.losses(mask, classes_of(0), targets)
         torch.testing.assert_close(again["loss_projection"], losses["loss_projection"])
+
+
+class TestColorAffinity:
+    """Left half black, right half white: cells are alike within a half only."""
+
+    IMAGES = torch.zeros(1, 3, *SIZE)
+    IMAGES[..., SIZE[1] // 2 :] = 255.0
+    BOX = boxes(SIZE, [[0.0, 0.0, 32.0, 32.0]], [0])
+
+    def loss(self, mask_logits, targets=BOX, images=IMAGES, **changes):
+        criterion = DaTaSegCriterion(**{"affinity_weight": 3.0, **changes})
+        losses = criterion(proposals_of(mask_logits[None]), classes_of(0), [targets], SIZE, images)
+        return losses.get("loss_affinity")
+
+    def test_undecided_cells_cost_ln_2(self):
+        undecided = torch.zeros(1, HEIGHT, WIDTH)
+        torch.testing.assert_close(self.loss(undecided), torch.tensor(3 * math.log(2)))
+
+    def test_a_mask_should_end_where_the_colour_does(self):
+        assert self.loss(masks_of(LEFT)) < 0.01
+        assert self.loss(masks_of((slice(0, 4), slice(None)))) > 3
+
+    def test_only_the_cells_of_the_box_count(self):
+        corner = boxes(SIZE, [[0.0, 0.0, 13.0, 14.0]], [0])  # 3.25 columns, of which 3 count, and 3.5 rows: 4
+        mask = torch.zeros(1, HEIGHT, WIDTH, requires_grad=True)
+        self.loss(mask, corner).backward()
+        untouched = torch.zeros(HEIGHT, WIDTH)
+        torch.testing.assert_close(mask.grad[0], untouched)  # at 0 both sides pull alike
+        mask = torch.ones(1, HEIGHT, WIDTH, requires_grad=True)
+        self.loss(mask, corner).backward()
+        assert (mask.grad[0, :6, :4] != 0).all()  # cells of the box and their neighbours two cells off, in the dark
+        assert (mask.grad[0, 6:] == 0).all()
+        assert (mask.grad[0, :, 5:] == 0).all()
+
+    def test_it_adds_to_the_projection_and_weighs_nothing_unless_asked(self):
+        mask = masks_of(TOP_LEFT)
+        with_it, without = (
+            DaTaSegCriterion(affinity_weight=w)(proposals_of(mask[None]), classes_of(0), [self.BOX], SIZE, self.IMAGES)
+            for w in (3.0, 0.0)
+        )
+        assert with_it.pop("loss_affinity") > 0
+        assert with_it == without
+
+    def test_boxes_in_pieces_are_the_boxes_together(self, monkeypatch):
+        many = boxes(SIZE, [[0.0, 0.0, 32.0, 32.0], [4, 4, 30, 20], [8, 0, 32, 9]], [0, 1, 0])
+        logits = torch.randn(1, 4, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
+        classes = torch.randn(1, 1, 4, BACKGROUND + 1, generator=torch.Generator().manual_seed(1))
+        values = []
+        for chunk in (64, 2):
+            monkeypatch.setattr(module, "AFFINITY_CHUNK", chunk)
+            leaf = logits.clone().requires_grad_()
+            loss = DaTaSegCriterion(affinity_weight=1.0)(proposals_of(leaf), classes, [many], SIZE, self.IMAGES)
+            loss["loss_affinity"].backward()
+            values.append((loss["loss_affinity"].detach(), leaf.grad))
+        torch.testing.assert_close(values[1], values[0])
+
+    def test_the_padding_of_an_image_has_no_colour(self):
+        """The last cells average the image's own pixels alone."""
+        targets = boxes((30, 27), [[0.0, 0.0, 27.0, 30.0]], [0])
+        mask = torch.randn(1, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
+        painted = self.IMAGES.clone()
+        painted[..., 30:, :] = painted[..., 27:] = 99.0
+        torch.testing.assert_close(self.loss(mask, targets, painted), self.loss(mask, targets))
+
+    def test_no_box(self):
+        assert self.loss(masks_of(LEFT), boxes(SIZE, [], [])) == 0
+
+    def test_without_images(self):
+        with pytest.raises(ValueError, match="affinity_weight: the colour affinity needs the images; pass images_B3HW"):
+            self.loss(masks_of(LEFT), images=None)
 
 
 @pytest.mark.parametrize("size", [SIZE, (30, 27)])

@@ -138,3 +138,19 @@ def test_annotation_of_another_size_than_the_image(model, source):
     sample["data_samples"].set_metainfo({"img_shape": (64, 90)})
     with pytest.raises(ValueError, match=rf"{source}\.jpg is \(64, 96\) pixels, its image \(64, 90\)"):
         model.loss(torch.zeros(1, 3, 64, 96), [sample["data_samples"]])
+
+
+@pytest.mark.parametrize("bgr_to_rgb", [True, False])
+def test_the_colour_affinity_sees_the_image_that_was_loaded(embeddings_file, bgr_to_rgb):
+    """De-normalised, RGB; pipelines load BGR."""
+    config = model_config(embeddings_file)
+    config["data_preprocessor"].update(mean=[10.0, 20.0, 30.0], std=[40.0, 50.0, 60.0], bgr_to_rgb=bgr_to_rgb)
+    config["criterion"]["affinity_weight"] = 5.0
+    model = MODELS.build(config)
+    sample = make_sample("boxes")
+    sample["inputs"] = torch.tensor([0, 100, 200], dtype=torch.uint8)[:, None, None].expand(-1, *SIZE).contiguous()
+    data = model.data_preprocessor(make_batch(sample), training=True)
+    torch.testing.assert_close(model._colors(data["inputs"])[0], sample["inputs"].flip(0).float(), atol=1e-3, rtol=0)
+    losses = model.loss(data["inputs"], data["data_samples"])
+    assert set(losses) == {"boxes/loss_class", "boxes/loss_projection", "boxes/loss_affinity"}
+    assert losses["boxes/loss_affinity"] > 0
