@@ -82,7 +82,8 @@ def commands(leaf: Path) -> list[tuple[str, Namespace]]:
     Raises:
         SystemExit: The program does not understand one.
     """
-    found = re.findall(r"^Command: mim (train|test) mmdataseg (.+)$", docstring(leaf), flags=re.MULTILINE)
+    joined = re.sub(r"\\\n\s*", "", docstring(leaf))  # lines that go on behind a backslash
+    found = re.findall(r"^Command: mim (train|test) mmdataseg (.+)$", joined, flags=re.MULTILINE)
     parsers = {"train": cli.build_train_parser(), "test": cli.build_test_parser()}
     # --gpus is mim's own
     return [(verb, parsers[verb].parse_args(shlex.split(re.sub(r"--gpus \d+", "", words)))) for verb, words in found]
@@ -111,6 +112,7 @@ def smaller(leaf: Path, work_dir: Path) -> Config:
     if cfg.model.backbone.get("arch") == "large":
         cfg.model.backbone.arch = dict(embed_dim=1024, depth=4, num_heads=16)
     cfg.default_hooks.checkpoint.update(save_optimizer=False, save_param_scheduler=False)
+    cfg.default_hooks.logger.update(interval=1)
     if cfg.get("train_cfg") is not None:
         cfg.train_cfg.update(max_iters=2, val_begin=3)  # the test shows that it can be scored
     return cfg

@@ -1,6 +1,7 @@
-"""Three real sources together, eight images each, overfitted on a CPU: real files, real CLIP embeddings, the whole path.
+"""Three real sources together, eight images each, overfitted on a CPU: real files and CLIP embeddings, the whole path.
 
-Not a row of the paper; it shows that learning works, not that it generalises. Data and embeddings: see the three sources.
+Not a row of the paper; it shows that learning works, not that it generalises. Data and embeddings: see the three
+sources.
 Command: mim train mmdataseg configs/mini/dataseg_mini_3ds.py
 """
 

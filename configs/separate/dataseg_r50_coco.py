@@ -1,6 +1,7 @@
 """DaTaSeg, ResNet-50, trained on COCO panoptic alone.
 
-Paper (Gu et al., NeurIPS 2023, study of training sources): ADE mIoU 15.3, COCO PQ 48.2, ADE PQ 11.6, Objects365 mask AP 5.8. Ours: not run.
+Paper (Gu et al., NeurIPS 2023, study of training sources): ADE mIoU 15.3, COCO PQ 48.2, ADE PQ 11.6, Objects365 mask AP
+5.8. Ours: not run.
 Command: mim train mmdataseg configs/separate/dataseg_r50_coco.py --launcher pytorch --gpus 8
 """
 

@@ -1,14 +1,15 @@
-"""Direct transfer of a trained ViTDet-B model to sets it never saw: other names, other thing flags, no other weights. Test only.
+r"""Direct transfer of a trained ViTDet-B model to sets it never saw: other names, other thing flags, no other weights.
+Test only.
 
-Paper (Gu et al., NeurIPS 2023, direct transfer): Pascal Context mIoU 59 classes 51.1, 459 classes 11.6, COCO mIoU 62.7, Cityscapes PQ 28.0. Ours: not run.
-Command: mim test mmdataseg configs/transfer/dataseg_vitdet-b_transfer.py --checkpoint work_dirs/dataseg_vitdet-b_3ds/iter_368750.pth
+Paper (Gu et al., NeurIPS 2023, direct transfer): Pascal Context mIoU 59 classes 51.1, 459 classes 11.6, COCO mIoU 62.7,
+Cityscapes PQ 28.0. Ours: not run.
+Command: mim test mmdataseg configs/transfer/dataseg_vitdet-b_transfer.py --checkpoint \
+    work_dirs/dataseg_vitdet-b_3ds/iter_368750.pth
 """
 
 _base_ = ["./dataseg_r50_transfer.py"]
 
 model = dict(
-    backbone=dict(
-        _delete_=True, type="mmdataseg.ViTDet", arch="base", img_size=1024, window_size=14, out_channels=256
-    ),
+    backbone=dict(_delete_=True, type="mmdataseg.ViTDet", arch="base", img_size=1024, window_size=14, out_channels=256),
     panoptic_head=dict(in_channels=[256, 256, 256, 256]),
 )

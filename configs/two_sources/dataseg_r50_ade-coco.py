@@ -1,6 +1,7 @@
 """DaTaSeg, ResNet-50, trained on ADE20K semantic and COCO panoptic, 1 : 4.
 
-Paper (Gu et al., NeurIPS 2023, study of training sources): ADE mIoU 47.3, COCO PQ 49.0, ADE PQ 30.5, Objects365 mask AP 5.6. Ours: not run.
+Paper (Gu et al., NeurIPS 2023, study of training sources): ADE mIoU 47.3, COCO PQ 49.0, ADE PQ 30.5, Objects365 mask AP
+5.6. Ours: not run.
 Command: mim train mmdataseg configs/two_sources/dataseg_r50_ade-coco.py --launcher pytorch --gpus 8
 """
 

@@ -1,6 +1,7 @@
 """DaTaSeg, ResNet-50, trained on ADE20K semantic and Objects365 boxes, 1 : 4.
 
-Paper (Gu et al., NeurIPS 2023, study of training sources): ADE mIoU 46.3, COCO PQ 14.0, ADE PQ 26.4, Objects365 mask AP 15.0. Ours: not run.
+Paper (Gu et al., NeurIPS 2023, study of training sources): ADE mIoU 46.3, COCO PQ 14.0, ADE PQ 26.4, Objects365 mask AP
+15.0. Ours: not run.
 Command: mim train mmdataseg configs/two_sources/dataseg_r50_ade-o365.py --launcher pytorch --gpus 8
 """
 

@@ -1,6 +1,7 @@
 """DaTaSeg, ResNet-50, trained on COCO panoptic and Objects365 boxes, 4 : 4.
 
-Paper (Gu et al., NeurIPS 2023, study of training sources): ADE mIoU 18.3, COCO PQ 48.9, ADE PQ 12.3, Objects365 mask AP 15.2. Ours: not run.
+Paper (Gu et al., NeurIPS 2023, study of training sources): ADE mIoU 18.3, COCO PQ 48.9, ADE PQ 12.3, Objects365 mask AP
+15.2. Ours: not run.
 Command: mim train mmdataseg configs/two_sources/dataseg_r50_coco-o365.py --launcher pytorch --gpus 8
 """
 

@@ -95,7 +95,9 @@ def plot_curves(losses: Curves, scores: Curves, path: Path) -> None:
             steps, values = zip(*points, strict=True)
             style = ("-", "--", ":", "-.")[sum(other.split("/")[0] == source for other in sorted(curves)[:i]) % 4]
             marker = "o" if len(points) < 30 else None
-            panel.plot(steps, values, style, marker=marker, color=f"C{sources.index(source)}", label=name, linewidth=1.5)
+            panel.plot(
+                steps, values, style, marker=marker, color=f"C{sources.index(source)}", label=name, linewidth=1.5
+            )
         panel.set(title=title, xlabel="iteration", ylim=(0, None))
         panel.grid(alpha=0.3)
         panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -1,4 +1,5 @@
-"""Masks from boxes and colours: neighbouring cells that look alike belong to the same mask (Tian et al., BoxInst, 2021, section 3.2).
+"""Masks from boxes and colours: neighbouring cells that look alike belong to the same mask (Tian et al., BoxInst, 2021,
+section 3.2).
 
 Letters: M matched pairs, E = 8 neighbours of a cell, (H, W) the grid of the mask logits, C colour channels.
 """

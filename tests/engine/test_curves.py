@@ -16,7 +16,9 @@ def write_log(work_dir: Path, run: str, *lines: dict[str, float]) -> None:
 
 
 def test_a_resumed_runs_scalars_replace_those_it_did_again(tmp_path: Path) -> None:
-    write_log(tmp_path, "1", {"a/loss_class": 3.0, "iter": 20, "step": 20}, {"a/loss_class": 2.0, "iter": 40, "step": 40})
+    write_log(
+        tmp_path, "1", {"a/loss_class": 3.0, "iter": 20, "step": 20}, {"a/loss_class": 2.0, "iter": 40, "step": 40}
+    )
     write_log(tmp_path, "2", {"a/loss_class": 1.0, "iter": 40, "step": 40}, {"a/mIoU": 7.5, "step": 40})
     assert read_curves(tmp_path) == {"a/loss_class": [(20, 3.0), (40, 1.0)], "a/mIoU": [(40, 7.5)]}
 

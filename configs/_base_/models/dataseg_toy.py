@@ -1,7 +1,9 @@
 """DaTaSeg cut down for a CPU: half as wide a ResNet-18-D, from scratch, 64 channels, 20 queries, 3 layers.
 
-Among the backbones tried on the toy boxes alone (region features and a linear classifier), the D variant with batch normalisation learned to tell shapes apart soonest.
-The class loss weighs more than the paper's 2: colour and shape together are the class, and without pretrained features the
+Among the backbones tried on the toy boxes alone (region features and a linear classifier), the D variant with batch
+normalisation learned to tell shapes apart soonest.
+The class loss weighs more than the paper's 2: colour and shape together are the class, and without pretrained features
+the
 gradient of the masks drowned that of the class (weights 2, 6 and 12 were tried for 300 to 500 iterations).
 """
 

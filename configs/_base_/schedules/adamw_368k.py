@@ -15,6 +15,7 @@ optim_wrapper = dict(
             # directions and a temperature, not weights: decay would only shrink them
             background=dict(lr_mult=1.0, decay_mult=0.0),
             log_scale=dict(lr_mult=1.0, decay_mult=0.0),
+            vectors=dict(lr_mult=1.0, decay_mult=0.0),
         ),
         norm_decay_mult=0.0,
     ),

@@ -13,6 +13,7 @@ optim_wrapper = dict(
             level_embed=dict(decay_mult=0.0),
             background=dict(decay_mult=0.0),
             log_scale=dict(decay_mult=0.0),
+            vectors=dict(decay_mult=0.0),
         ),
         norm_decay_mult=0.0,
     ),
