@@ -1,5 +1,6 @@
 """The command line: what the arguments do to a config, the messages, and one small training, resumed and tested."""
 
+import logging
 import os
 import pickle
 import subprocess
@@ -248,3 +249,19 @@ def test_the_scripts_that_mim_runs_have_the_same_arguments(repo_root):
     for script, parser in (("train.py", cli.build_train_parser), ("test.py", cli.build_test_parser)):
         done = subprocess.run([sys.executable, f"tools/{script}", "-h"], cwd=repo_root, capture_output=True, text=True)
         assert done.stdout.split() == parser(prog=script).format_help().split(), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "stands"),
+    [
+        ("\n------\nSystem environment:\n  a: 1", False),
+        ("Config:\nmodel = dict()", False),
+        ("Hooks will be executed in the following order:\n...", False),
+        ("paramwise_options -- head.weight:lr=0.1", False),
+        ("Iter(train) [20/100]  loss: 3.1", True),
+        ("source 'a': no Config: here", True),
+    ],
+)
+def test_the_console_is_spared_what_the_log_file_keeps(text, stands):
+    record = logging.LogRecord("mmengine", logging.INFO, "", 0, text, None, None)
+    assert run_config._is_brief(record) is stands

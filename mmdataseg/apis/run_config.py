@@ -1,5 +1,6 @@
 """A config and the wishes of a command line, put together and handed to mmengine's Runner."""
 
+import logging
 from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -117,7 +119,7 @@ def build_runner(cfg: Config) -> Runner:
 
 
 class NamedConfigRunner(Runner):
-    """mmengine's Runner, but the resolved config in the work_dir is called ``<config>_resolved.py``.
+    """mmengine's Runner with a short console, and a resolved config called ``<config>_resolved.py``.
 
     Under the config's own name, mim would find two files of that name in a source tree with a ``work_dirs``, and
     refuse both.
@@ -127,6 +129,23 @@ class NamedConfigRunner(Runner):
         """Write the config as it runs, all bases merged, into the work_dir."""
         name = config_name(self.cfg.filename) if self.cfg.filename else self.timestamp
         self.cfg.dump(str(Path(self.work_dir, f"{name}_resolved.py")))
+
+    def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> MMLogger:
+        """mmengine's logger; on the console without what fills thousands of lines before the first iteration.
+
+        The log file has everything, and so has the console at log level DEBUG.
+        """
+        logger = super().build_logger(log_level, log_file, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler) and handler.level > logging.DEBUG:
+                handler.addFilter(_is_brief)
+        return logger
+
+
+def _is_brief(record: logging.LogRecord) -> bool:
+    """Whether a record may stand on the console: not environment, config, hooks and each parameter's options."""
+    text = record.getMessage().lstrip("\n-")
+    return not text.startswith(("System environment", "Config:", "Hooks will be executed", "paramwise_options"))
 
 
 class DumpPredictionsHook(Hook):
