@@ -1,0 +1,22 @@
+"""toy_semantic under a taxonomy made by hand, shared with toy_merged_panoptic: colours and patterns fall away.
+
+Data: as toy_semantic. No text embeddings: tested with learned classifiers.
+"""
+
+_base_ = ["./toy_semantic.py"]
+
+# class -> values in the label PNGs; of a class that the other source lacks (0: unlabelled): void
+_toy_values = {
+    **{"disc": [6, 7, 8], "square": [9, 10], "triangle": [12, 13, 14], "cross": [15]},
+    **{"sand": [1, 2], "grass": [3], "water": [4]},
+}
+_toy_map = {**dict.fromkeys(range(18)), **{value: name for name, values in _toy_values.items() for value in values}}
+
+toy_merged_semantic = dict(
+    _base_.toy_semantic,
+    name="toy_merged_semantic",
+    label_space=dict(name="toy_merged", classes=list(_toy_values), is_thing=[True] * 4 + [False] * 3),
+    embeddings=None,
+    train=dict(_base_.toy_semantic.train, zero_is_void=False, label_map=_toy_map),
+    test=dict(_base_.toy_semantic.test, zero_is_void=False, label_map=_toy_map),
+)

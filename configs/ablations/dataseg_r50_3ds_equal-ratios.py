@@ -1,0 +1,9 @@
+"""Ablation of dataseg_r50_3ds: sources drawn 1 : 1 : 1.
+
+Shows what the ratios 1 : 4 : 4 give. Ours: not run.
+Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_equal-ratios.py --launcher pytorch --gpus 8
+"""
+
+_base_ = ["../dataseg_r50_3ds.py"]
+
+train_dataloader = dict(batch_sampler=dict(ratios=[1, 1, 1]))

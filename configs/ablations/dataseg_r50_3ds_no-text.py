@@ -1,0 +1,11 @@
+"""Ablation of dataseg_r50_3ds: learned class vectors in the place of text embeddings.
+
+Shows what a common space of names gives: nothing joins like classes, and no new vocabulary can be tested. Ours:
+not run.
+Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_no-text.py --launcher pytorch --gpus 8
+"""
+
+_base_ = ["../dataseg_r50_3ds.py"]
+
+model = dict(classifier=dict(type="mmdataseg.LearnedClassifier"))
+find_unused_parameters = True  # a batch trains only its own source's

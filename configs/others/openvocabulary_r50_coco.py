@@ -1,0 +1,33 @@
+r"""Open-vocabulary evaluation in the manner of OpenSeg and ODISE: COCO panoptic alone, tested in other words.
+
+Test only. Of the sets in their tables here are ADE20K 150 (mIoU, PQ), Pascal Context 59 and 459
+(mIoU) and COCO (PQ), not ADE20K 847 and Pascal VOC. Ours: not run.
+Command: mim test mmdataseg configs/others/openvocabulary_r50_coco.py --checkpoint \
+    work_dirs/dataseg_r50_coco/iter_368750.pth
+"""
+
+_base_ = [
+    "../_base_/sources/ade_semantic.py",
+    "../_base_/sources/ade_panoptic.py",
+    "../_base_/sources/pascal_context59.py",
+    "../_base_/sources/pascal_context459.py",
+    "../_base_/sources/coco_panoptic.py",
+    "../_base_/models/dataseg_r50.py",
+    "../_base_/schedules/adamw_368k.py",
+]
+
+sources = [
+    *[_base_.ade_semantic, _base_.ade_panoptic, _base_.pascal_context59, _base_.pascal_context459],
+    _base_.coco_panoptic,
+]
+model = dict(sources=sources)
+test_dataloader = dict(dataset=dict(sources=sources))
+test_evaluator = dict(metrics=sources)
+# test only
+train_cfg = None
+train_dataloader = None
+optim_wrapper = None
+param_scheduler = None
+val_cfg = None
+val_dataloader = None
+val_evaluator = None

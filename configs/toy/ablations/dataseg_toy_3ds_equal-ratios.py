@@ -1,0 +1,10 @@
+"""Ablation of dataseg_toy_3ds: sources drawn 1 : 1 : 1.
+
+Shows what the ratios 1 : 4 : 4 give.
+At toy scale. Data: python tools/make_toy.py data/toy
+Command: mim train mmdataseg configs/toy/ablations/dataseg_toy_3ds_equal-ratios.py
+"""
+
+_base_ = ["../dataseg_toy_3ds.py"]
+
+train_dataloader = dict(batch_sampler=dict(ratios=[1, 1, 1]))

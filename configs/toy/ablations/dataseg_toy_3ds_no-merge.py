@@ -1,0 +1,10 @@
+"""Ablation of dataseg_toy_3ds: targets absorb no unmatched proposals in training.
+
+Shows what MERGE in training gives; in inference it stays.
+At toy scale. Data: python tools/make_toy.py data/toy
+Command: mim train mmdataseg configs/toy/ablations/dataseg_toy_3ds_no-merge.py
+"""
+
+_base_ = ["../dataseg_toy_3ds.py"]
+
+model = dict(criterion=dict(merge=False))

@@ -1,0 +1,17 @@
+r"""Open-vocabulary evaluation in the manner of OpenSeg and ODISE: one panoptic source, tested in all words.
+
+Test only. At toy scale. Data: python tools/make_toy.py data/toy
+Command: mim test mmdataseg configs/toy/others/openvocabulary_toy_panoptic.py --checkpoint \
+    work_dirs/dataseg_toy_panoptic/iter_2400.pth
+"""
+
+_base_ = ["../separate/dataseg_toy_panoptic.py"]
+
+# test only
+train_cfg = None
+train_dataloader = None
+optim_wrapper = None
+param_scheduler = None
+val_cfg = None
+val_dataloader = None
+val_evaluator = None

@@ -1,0 +1,116 @@
+"""What the ablations and the comparisons with other systems set, beyond what every config is tested for."""
+
+from typing import Any
+
+import pytest
+from mmengine.config import Config
+
+from mmdataseg.apis.config_files import config_root, find_config
+from mmdataseg.text.vocabularies import get_label_space
+from tests.config_world import LEAVES, NAMES, key_of
+
+ABLATIONS = sorted(leaf.stem for leaf in LEAVES if leaf.parent.name == "ablations")
+SETTINGS = {  # what an ablation changes of the model, apart from its sources
+    "no-text": {"classifier.type": "mmdataseg.LearnedClassifier"},
+    "per-source-queries": {"queries": "per_source"},
+    "per-source-background": {"classifier.background": "per_source"},
+    "no-projection-cost": {"criterion.projection_cost": False},
+    "no-merge": {"criterion.merge": False},
+    "box-affinity": {"criterion.affinity_weight": 5.0},
+    "max-merge": {"postprocessors.semantic.merge": "max"},
+    "equal-ratios": {},
+}
+
+
+def load(name: str) -> Config:
+    return Config.fromfile(find_config(f"{name}.py"))
+
+
+@pytest.mark.parametrize("scale", ["r50", "toy"])
+@pytest.mark.parametrize("what", SETTINGS)
+def test_an_ablation_differs_from_the_whole_in_one_thing(scale: str, what: str) -> None:
+    whole, ablated = load(f"dataseg_{scale}_3ds"), load(f"dataseg_{scale}_3ds_{what}")
+    config = Config({"model": whole.model})
+    config.merge_from_dict({f"model.{key}": value for key, value in SETTINGS[what].items()})
+    actual = Config({"model": ablated.model})
+    config.model.sources = actual.model.sources = []
+    assert key_of(actual.model) == key_of(config.model)
+    if what == "max-merge":
+        return
+    ratios = ablated.train_dataloader.batch_sampler.ratios
+    assert list(ratios) == ([1, 1, 1] if what == "equal-ratios" else [1, 4, 4])
+    for key in ("optim_wrapper", "param_scheduler", "train_cfg"):
+        assert key_of(Config({key: ablated[key]})) == key_of(Config({key: whole[key]}))
+
+
+def test_the_list_above_is_all_of_them() -> None:
+    assert sorted(f"dataseg_{scale}_3ds_{what}" for scale in ("r50", "toy") for what in SETTINGS) == ABLATIONS
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=NAMES)
+def test_parameters_that_only_some_batches_train_are_announced(leaf: Any) -> None:
+    """Else DistributedDataParallel stops at the second iteration."""
+    cfg = Config.fromfile(leaf)
+    if cfg.get("train_cfg") is None:
+        return
+    spaces = {key_of(Config({"space": source["label_space"]})) for source in cfg.train_dataloader.dataset.sources}
+    learned = cfg.model.classifier.type == "mmdataseg.LearnedClassifier" and len(spaces) > 1
+    own = "per_source" in (cfg.model.get("queries"), cfg.model.classifier.get("background"))
+    assert cfg.get("find_unused_parameters", False) == (learned or own)
+
+
+def test_on_one_gpu_as_many_images_and_steps_at_the_same_rates() -> None:
+    for scale, gpus in (("r50", 8), ("toy", 1)):
+        many, one = load(f"dataseg_{scale}_3ds"), load(f"dataseg_{scale}_3ds_1gpu")
+        accumulated = one.optim_wrapper.accumulative_counts
+        assert accumulated * one.train_dataloader.batch_size == gpus * many.train_dataloader.batch_size
+        assert one.train_cfg.max_iters == accumulated * many.train_cfg.max_iters
+        assert one.optim_wrapper.optimizer == many.optim_wrapper.optimizer
+        assert one.default_hooks.checkpoint.interval % accumulated == 0, (
+            "a checkpoint within a step loses its gradients"
+        )
+        before, after = (c.param_scheduler for c in (many, one))
+        before, after = ([s] if isinstance(s, dict) else s for s in (before, after))
+        for old, new in zip(before, after, strict=True):
+            for key in {"begin", "end", "T_max"} & set(old):
+                assert new[key] == accumulated * old[key]
+            assert list(new.get("milestones", [])) == [accumulated * m for m in old.get("milestones", [])]
+
+
+class TestMergedTaxonomy:
+    @staticmethod
+    def source(name: str) -> Any:
+        return Config.fromfile(config_root() / f"_base_/sources/{name}.py")[name]
+
+    def test_ade_values_are_of_the_classes_they_are_called(self) -> None:
+        ade, source = get_label_space("ade150"), self.source("merged_ade")
+        label_map = source.train.label_map
+        assert set(label_map) == set(range(151))
+        assert label_map[0] is None
+        classes = list(source.label_space.classes)
+        for label, name in enumerate(ade.classes):
+            if name in classes:
+                assert label_map[label + 1] == name
+        assert set(label_map.values()) - {None} == set(classes)
+        assert label_map[21] == label_map[103] == "car"  # van
+        assert label_map[27] == label_map[61] == label_map[129] == "water"  # sea, river, lake
+
+    def test_coco_categories_are_named_all_and_every_class_has_one(self) -> None:
+        coco, source = get_label_space("coco133"), self.source("merged_coco")
+        classes, label_map = list(source.label_space.classes), source.train.label_map
+        assert set(label_map) <= set(coco.classes)
+        merged = [label_map.get(name, name) for name in coco.classes]
+        assert set(merged) - {None} == set(classes)
+        for name, thing in zip(coco.classes, coco.is_thing, strict=True):
+            into = label_map.get(name, name)
+            if into is not None and thing and into not in ("table", "food"):
+                assert source.label_space.is_thing[classes.index(into)]
+
+    def test_toy_names_are_of_the_classes_they_end_with(self) -> None:
+        semantic, panoptic = self.source("toy_merged_semantic"), self.source("toy_merged_panoptic")
+        toy = self.source("toy_semantic").label_space.classes
+        for value, into in semantic.train.label_map.items():
+            assert into is None or into in toy[value - 1].split()
+        assert panoptic.train.label_map["dotted grass"] == "grass"
+        assert panoptic.train.label_map["blue ring"] is None
+        assert panoptic.label_space == semantic.label_space
