@@ -12,6 +12,8 @@ from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmdataseg.apis.plain_config import PlainConfig
+
 ROOMS = ("models", "datasets", "evaluation", "engine")
 
 
@@ -115,7 +117,7 @@ def run_test(cfg: Config, *, out: str | None = None) -> None:
 
 def build_runner(cfg: Config) -> Runner:
     """The Runner of a config: ``runner_type`` when it names one, else mmengine's."""
-    return NamedConfigRunner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
+    return NamedConfigRunner.from_cfg(PlainConfig.of(cfg)) if "runner_type" not in cfg else RUNNERS.build(cfg)
 
 
 class NamedConfigRunner(Runner):
