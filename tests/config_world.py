@@ -98,7 +98,7 @@ def smaller(leaf: Path, work_dir: Path) -> Config:
     _, args = commands(leaf)[0]
     args.launcher, args.work_dir = "none", str(work_dir)
     cfg = run_config.load_config(leaf, args)
-    cfg.experiment_name = work_dir.name
+    rename(cfg, work_dir.name)
     cfg.randomness = dict(seed=0)
     for key in LOADERS:
         loader = cfg.get(key)
@@ -116,6 +116,12 @@ def smaller(leaf: Path, work_dir: Path) -> Config:
     if cfg.get("train_cfg") is not None:
         cfg.train_cfg.update(max_iters=2, val_begin=3)  # the test shows that it can be scored
     return cfg
+
+
+def rename(cfg: Config, name: str) -> None:
+    """Give a run a name of its own: mmengine keeps loggers and visualizers of a process by their names."""
+    cfg.experiment_name = name
+    cfg.visualizer.name = name
 
 
 def components(config: Any, path: str = "") -> Iterator[tuple[str, str]]:

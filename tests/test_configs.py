@@ -25,6 +25,7 @@ from tests.config_world import (
     docstring,
     key_of,
     load,
+    rename,
     smaller,
     write_world,
 )
@@ -243,7 +244,7 @@ def test_two_steps_and_a_test(leaf: Path, tmp_path: Path) -> None:
         assert all(0 < loss < float("inf") for loss in losses)
         checkpoint = next(tmp_path.glob("*/iter_2.pth"))
     args = cli.build_test_parser().parse_args([str(leaf), str(checkpoint)])
-    cfg.experiment_name += "_test"
+    rename(cfg, f"{leaf.stem} test")
     run_config.apply_test_args(cfg, args)
     metrics = run_config.build_runner(cfg).test()
     checkpoint.unlink()  # a gigabyte
