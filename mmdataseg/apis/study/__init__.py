@@ -1,0 +1,1 @@
+"""Studies: several configs, several seeds each, one page of results."""

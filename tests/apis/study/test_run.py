@@ -1,0 +1,116 @@
+"""What a run makes of its config, what it leaves, and in which order runs start."""
+
+import json
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmdataseg.apis.study import running
+from mmdataseg.apis.study.run import Run, prepare, scale_schedule
+
+CONFIG = "configs/toy/dataseg_toy_3ds.py"
+
+
+@pytest.fixture
+def toy(repo_root):
+    return str(repo_root / CONFIG)
+
+
+def test_schedule_is_scaled(toy):
+    cfg = Config.fromfile(toy)
+    whole = cfg.train_cfg.max_iters
+    scale_schedule(cfg, whole // 4)
+    assert cfg.train_cfg.max_iters == whole // 4
+    warm_up, cosine = cfg.param_scheduler
+    assert (warm_up.begin, warm_up.end) == (0, 25)
+    assert (cosine.begin, cosine.end, cosine.T_max) == (25, whole // 4, whole // 4 - 25)
+
+
+def test_schedule_of_one_iteration_can_be_built(toy):
+    cfg = Config.fromfile(toy)
+    scale_schedule(cfg, 1)
+    assert all(s.end > s.begin and s.get("T_max", 1) > 0 for s in cfg.param_scheduler)
+
+
+def test_steps_of_a_schedule_are_scaled(repo_root):
+    cfg = Config.fromfile(repo_root / "configs/dataseg_r50_3ds.py")
+    scale_schedule(cfg, 36875)
+    assert cfg.param_scheduler.milestones == [32778, 35509]
+
+
+def test_no_iteration(toy):
+    with pytest.raises(ValueError, match="expected at least 1 iteration, got 0"):
+        scale_schedule(Config.fromfile(toy), 0)
+
+
+def test_a_run_is_seeded_resumable_and_tested_once(toy, tmp_path):
+    run = Run(config=toy, folder=str(tmp_path), seed=7, iterations=10, options={"train_dataloader.batch_size": 2})
+    cfg = prepare(run)
+    assert (cfg.randomness.seed, cfg.resume, cfg.load_from) == (7, True, None)
+    assert cfg.train_cfg.val_begin > cfg.train_cfg.max_iters == 10
+    assert cfg.train_dataloader.batch_size == 2
+    assert cfg.work_dir == str(tmp_path)
+
+
+def test_what_only_tests_takes_the_weights_of_another_run(repo_root, tmp_path):
+    leaf = repo_root / "configs/toy/ablations/dataseg_toy_3ds_max-merge.py"
+    options = {"train_dataloader.batch_size": 2, "test_dataloader.batch_size": 3}
+    run = Run(config=str(leaf), folder=str(tmp_path / "x"), seed=0, options=options, weights_of=str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="holds no trained model"):
+        prepare(run)
+    (tmp_path / "last_checkpoint").write_text("there/iter_9.pth\n")
+    cfg = prepare(run)
+    assert (cfg.load_from, cfg.train_dataloader, cfg.test_dataloader.batch_size) == ("there/iter_9.pth", None, 3)
+
+
+def test_results_of_other_settings_are_not_taken(tmp_path):
+    run = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=10)
+    assert run.result() is None
+    (tmp_path / "result.json").write_text(json.dumps({"asked": {"iterations": 20, "options": {}}, "metrics": {}}))
+    with pytest.raises(ValueError, match=r"result\.json: made with iterations 20, asked for 10; give another --out"):
+        run.result()
+    again = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20)
+    assert again.result()["metrics"] == {}
+
+
+def test_steps_are_read_from_the_log(tmp_path):
+    run = Run(config="c.py", folder=str(tmp_path), seed=0)
+    assert run.step() == 0
+    log = tmp_path / "now/vis_data/scalars.json"
+    log.parent.mkdir(parents=True)
+    log.write_text('{"loss": 2.0, "step": 20}\n{"loss": 1.0, "step": 40}\n{"a/mIoU": 1.0, "step": 60}\n')
+    assert run.step() == 40
+
+
+class Process:
+    """Finishes at once: writes a result, or fails."""
+
+    def __init__(self, run, started):
+        self.returncode = 1 if run.name == "broken" else 0
+        started.append(run.name)
+        Path(run.folder).mkdir(parents=True)
+        if not self.returncode:
+            Path(run.folder, "result.json").write_text(json.dumps({"asked": {"iterations": None, "options": {}}}))
+
+    def poll(self):
+        return self.returncode
+
+
+def test_runs_wait_for_the_weights_they_test_and_finished_ones_are_not_repeated(tmp_path, monkeypatch, capsys):
+    started = []
+    monkeypatch.setattr(running, "_start", lambda run, env: Process(run, started))  # noqa: ARG005
+    monkeypatch.setattr(running.time, "sleep", lambda _: None)
+
+    def make(name, **more):
+        return Run(config=f"{name}.py", folder=str(tmp_path / name), seed=0, **more)
+
+    runs = [make("tests", weights_of=str(tmp_path / "trains")), make("broken"), make("trains")]
+    iterations = {"tests": 0, "broken": 5, "trains": 5}
+    failed = running.run_all(runs, iterations=iterations, jobs=2)
+    assert started == ["broken", "trains", "tests"]
+    assert [run.name for run in failed] == ["broken"]
+    assert "broken, seed 0: FAILED, see" in capsys.readouterr().out
+    (tmp_path / "broken").rmdir()
+    running.run_all(runs, iterations=iterations)
+    assert started[3:] == ["broken"]

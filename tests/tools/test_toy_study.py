@@ -1,0 +1,82 @@
+"""The command that runs the toy study."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mmdataseg.apis.study.toy_findings import COMBINATIONS
+from tools import make_toy, toy_study
+
+
+def args(*words):
+    return toy_study.parse_args(words)
+
+
+def test_every_combination_and_every_ablation_is_planned(repo_root):
+    configs, ablations = toy_study.find_configs()
+    assert list(configs)[:7] == list(COMBINATIONS.values())
+    assert set(ablations) == {path.stem for path in (repo_root / "configs/toy/ablations").glob("*.py")}
+    assert all(ablations.values())
+    runs = toy_study.plan(args(), configs)
+    assert len(runs) == 3 * len(configs)
+    assert len({run.folder for run in runs}) == len(runs)
+    first = runs[: len(configs)]
+    assert {run.seed for run in first} == {0}, "an early page has every row"
+    tested = [run for run in runs if run.weights_of]
+    assert {run.name for run in tested} == {"dataseg_toy_3ds_max-merge"}
+    assert {run.weights_of for run in tested} <= {run.folder for run in runs if run.name == "dataseg_toy_3ds"}
+
+
+def test_rows_can_be_chosen():
+    configs, _ = toy_study.find_configs()
+    runs = toy_study.plan(args("--only", "S+P+B", "dataseg_toy_boxes", "--seeds", "1", "--iterations", "5"), configs)
+    assert [(run.name, run.iterations) for run in runs] == [("dataseg_toy_3ds", 5), ("dataseg_toy_boxes", 5)]
+    with pytest.raises(SystemExit, match="--only X: expected some of S, P, B, S"):
+        toy_study.plan(args("--only", "X"), configs)
+
+
+def test_cores_are_shared(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert toy_study.threads_of(args("--jobs", "4")) == 2
+    assert toy_study.threads_of(args("--jobs", "4", "--threads", "3")) == 3
+    assert toy_study.environment(args("--device", "cpu")) == {"OMP_NUM_THREADS": "8", "CUDA_VISIBLE_DEVICES": ""}
+
+
+@pytest.mark.parametrize("name", ["seeds", "jobs", "iterations", "threads"])
+def test_none_of_something(name, capsys):
+    with pytest.raises(SystemExit):
+        args(f"--{name}", "0")
+    assert f"--{name} must be at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_tiny_study_runs_goes_on_and_writes_its_page(repo_root, tmp_path):
+    make_toy.main([str(tmp_path / "data/toy"), "--train-images", "4", "6", "6", "--val-images", "2"])
+    loaders = [
+        f"{name}_dataloader.{key}" for name in ("train", "test") for key in ("num_workers", "persistent_workers")
+    ]
+    command = [
+        *[sys.executable, str(repo_root / "tools/toy_study.py"), "--seeds", "1", "--iterations", "1"],
+        *["--device", "cpu", "--threads", "1", "--out", "runs", "--page", "page.md", "--machine", "a test"],
+        *["--only", "S", "S+P+B", "dataseg_toy_3ds_max-merge", "--cfg-options", "train_dataloader.batch_size=2"],
+        *[f"{key}={'0' if key.endswith('num_workers') else 'False'}" for key in loaders],
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = {path.parent.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("runs/*/*/result.json")}
+    assert set(results) == {"dataseg_toy_semantic", "dataseg_toy_3ds", "dataseg_toy_3ds_max-merge"}
+    assert results["dataseg_toy_3ds"]["iterations"] == 1
+    assert results["dataseg_toy_3ds"]["metrics"].keys() >= {"toy_semantic/mIoU", "toy_open/PQ", "toy_boxes/mask_AP"}
+    page = (tmp_path / "page.md").read_text()
+    assert "| machine | a test |" in page
+    assert "| P | 0 | not run |" in page
+    assert (tmp_path / "images/toy_study_sources.svg").is_file()
+    # stopped after the training and before the test, then started again
+    (tmp_path / "runs/dataseg_toy_semantic/seed0/result.json").unlink()
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "3 runs, 2 of them finished" in done.stdout, done.stdout + done.stderr
+    again = json.loads((tmp_path / "runs/dataseg_toy_semantic/seed0/result.json").read_text())
+    assert again["metrics"] == pytest.approx(results["dataseg_toy_semantic"]["metrics"], nan_ok=True)

@@ -1,0 +1,184 @@
+"""The paper's studies on the toy world: every combination of the three sources, the ablations, several seeds; one page.
+
+    python tools/toy_study.py                                    # as the configs say, 3 seeds, one run after another
+    python tools/toy_study.py --iterations 600 --jobs 2          # shorter, two at a time
+    python tools/toy_study.py --only S S+P+B --page-only         # no training: write the page from what there is
+
+Each run has its folder with its log, checkpoint and result. Stopped, the study goes on where it was when the same
+command is given again. Every run is tested on all five test sets, those of the transfer evaluations included.
+"""
+
+import argparse
+import ast
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from mmdataseg.apis.config_files import config_root, leaf_configs
+from mmdataseg.apis.study.run import Run
+from mmdataseg.apis.study.running import run_all
+from mmdataseg.apis.study.toy_findings import ALL, COMBINATIONS
+from mmdataseg.apis.study.toy_page import Setting, write_page
+
+DATA = Path("data/toy")  # where configs/toy look for it
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iterations", type=int, help="of each training, its schedule scaled (default: the configs')")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each config (default: %(default)s)")
+    parser.add_argument("--only", nargs="+", metavar="ROW", help="S, P, B, S+P ... or names of configs (default: all)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="of a run (default: the cores, shared among the jobs)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
+    parser.add_argument("--machine", help="what the page says of the hardware (default: processor and cores)")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="for all configs"
+    )
+    parser.add_argument("--out", type=Path, default=Path("work_dirs/toy_study"), help="folder (default: %(default)s)")
+    parser.add_argument("--page", type=Path, default=Path("docs/toy_study.md"), help="to write (default: %(default)s)")
+    parser.add_argument("--page-only", action="store_true", help="run nothing, write the page from what is finished")
+    args = parser.parse_args(arguments)
+    for name in ("seeds", "jobs", "iterations", "threads"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1")
+    return args
+
+
+def find_configs() -> tuple[dict[str, Path], dict[str, str]]:
+    """The configs of the study.
+
+    Returns:
+        Name -> path, the combinations first; and name -> what it changes, of the ablations in ``configs/toy``.
+    """
+    leaves = {leaf.stem: leaf for leaf in leaf_configs(config_root() / "toy")}
+    ablations = {
+        name: (ast.get_docstring(ast.parse(leaf.read_text())) or name).splitlines()[0]
+        for name, leaf in leaves.items()
+        if leaf.parent.name == "ablations"
+    }
+    return {name: leaves[name] for name in [*COMBINATIONS.values(), *ablations]}, ablations
+
+
+def plan(args: argparse.Namespace, configs: dict[str, Path]) -> list[Run]:
+    """All runs: the first seed of every config, then the second, so that an early page has every row.
+
+    A config that only tests is tested with the weights of S+P+B and the same seed.
+
+    Raises:
+        SystemExit: ``--only`` names a row that there is not.
+    """
+    wanted = list(configs)
+    if args.only:
+        unknown = [row for row in args.only if COMBINATIONS.get(row, row) not in configs]
+        if unknown:
+            raise SystemExit(f"--only {unknown[0]}: expected some of {', '.join([*COMBINATIONS, *configs])}")
+        wanted = [COMBINATIONS.get(row, row) for row in args.only]
+    trains = {name: iterations_of(configs[name]) > 0 for name in wanted}
+    return [
+        Run(
+            config=str(configs[name]),
+            folder=str(args.out / name / f"seed{seed}"),
+            seed=seed,
+            iterations=args.iterations,
+            options=dict(args.cfg_options),
+            threads=threads_of(args),
+            weights_of=None if trains[name] else str(args.out / ALL / f"seed{seed}"),
+        )
+        for seed in range(args.seeds)
+        for name in wanted
+    ]
+
+
+def iterations_of(config: Path) -> int:
+    """Iterations of a config's training; 0: it only tests."""
+    return (Config.fromfile(config).get("train_cfg") or {}).get("max_iters", 0)
+
+
+def threads_of(args: argparse.Namespace) -> int:
+    return args.threads or max(1, (os.cpu_count() or 1) // args.jobs)
+
+
+def environment(args: argparse.Namespace) -> dict[str, str]:
+    """What the runs' processes need to know."""
+    env = {"OMP_NUM_THREADS": str(threads_of(args))}
+    if args.device == "cpu":
+        env["CUDA_VISIBLE_DEVICES"] = ""
+    elif args.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise SystemExit("--device cuda: torch finds no CUDA device; take --device cpu, or install torch for CUDA")
+    return env
+
+
+def make_data() -> dict:
+    """Draw the toy world, or complete the one that is there.
+
+    Returns:
+        The arguments it was made with.
+    """
+    file = DATA / "toy.json"
+    options: list[object] = []
+    if file.is_file():
+        world = json.loads(file.read_text())["world"]
+        options = ["--seed", world["seed"], "--size", world["size"]]
+        options += ["--train-images", *world["train_images"], "--val-images", world["val_images"]]
+    tool = Path(__file__).with_name("make_toy.py")
+    subprocess.run([sys.executable, str(tool), str(DATA), *map(str, options)], check=True)
+    return json.loads(file.read_text())["world"]
+
+
+def setting_of(args: argparse.Namespace, arguments: Sequence[str], world: dict) -> Setting:
+    """What the page says of the study's scale."""
+    said = [word for word in arguments if word != "--page-only"]
+    return Setting(
+        command=shlex.join(["python", "tools/toy_study.py", *said]),
+        machine=args.machine or f"{os.cpu_count()} CPU cores ({platform.machine()})",
+        image_size=world["size"],
+        train_images=world["train_images"],
+        val_images=world["val_images"],
+        seeds=args.seeds,
+        options=dict(args.cfg_options),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is not finished, and write the page.
+
+    Returns:
+        0, or 1 if a run failed.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = parse_args(arguments)
+    configs, ablations = find_configs()
+    runs = plan(args, configs)
+    world = make_data()
+    failed: list[Run] = []
+    if not args.page_only:
+        iterations = {
+            run.name: 0 if run.weights_of else args.iterations or iterations_of(configs[run.name]) for run in runs
+        }
+        failed = run_all(runs, iterations=iterations, jobs=args.jobs, env=environment(args))
+    args.only = None  # the page has all that is finished
+    results: dict[str, list[dict]] = {}
+    for run in plan(args, configs):
+        found = run.result()
+        if found is not None:
+            results.setdefault(run.name, []).append(found)
+    names = [f"{run.name} (seed {run.seed})" for run in failed]
+    write_page(args.page, results, setting=setting_of(args, arguments, world), ablations=ablations, failed=names)
+    print(f"{args.page}: {sum(map(len, results.values()))} runs in it")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
