@@ -33,7 +33,8 @@ toy_boxes = dict(
             dict(type="mmdataseg.LoadInstances"),
             dict(type="RandomResize", scale=(128, 128), ratio_range=(0.8, 1.25), keep_ratio=True),
             dict(type="mmdataseg.RandomCrop", size=(128, 128)),
-            dict(type="RandomFlip", prob=0.5),
+            # no name of the toy world says which way is up
+            dict(type="RandomFlip", prob=[0.25] * 3, direction=["horizontal", "vertical", "diagonal"]),
             dict(type="mmdataseg.PackInputs"),
         ],
     ),

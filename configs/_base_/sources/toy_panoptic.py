@@ -31,7 +31,8 @@ toy_panoptic = dict(
             dict(type="mmdataseg.LoadPanopticMap"),
             dict(type="RandomResize", scale=(128, 128), ratio_range=(0.75, 1.5), keep_ratio=True),
             dict(type="mmdataseg.RandomCrop", size=(128, 128)),
-            dict(type="RandomFlip", prob=0.5),
+            # no name of the toy world says which way is up
+            dict(type="RandomFlip", prob=[0.25] * 3, direction=["horizontal", "vertical", "diagonal"]),
             dict(type="mmdataseg.PackInputs"),
         ],
     ),

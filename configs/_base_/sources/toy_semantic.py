@@ -33,7 +33,8 @@ toy_semantic = dict(
             dict(type="YOLOXHSVRandomAug", hue_delta=0, saturation_delta=12, value_delta=20),
             dict(type="RandomResize", scale=(128, 128), ratio_range=(0.8, 1.6), keep_ratio=True),
             dict(type="mmdataseg.RandomCrop", size=(128, 128), max_class_share=0.9),
-            dict(type="RandomFlip", prob=0.5),
+            # no name of the toy world says which way is up
+            dict(type="RandomFlip", prob=[0.25] * 3, direction=["horizontal", "vertical", "diagonal"]),
             dict(type="mmdataseg.PackInputs"),
         ],
     ),

@@ -28,7 +28,8 @@ from mmdataseg.datasets.toy.scenes import Scene, draw_scene
 from mmdataseg.datasets.toy.vocabulary import TOY_BOXES, TOY_OPEN, TOY_PANOPTIC, TOY_SEMANTIC, TOY_SOURCES, ToySource
 
 WORLD_VERSION = 1
-DEFAULT_TRAIN_IMAGES = (120, 800, 800)
+# With 800 a source the toy model learned its training images by heart; the semantic source is small on purpose.
+DEFAULT_TRAIN_IMAGES = (120, 3000, 3000)
 DEFAULT_VAL_IMAGES = 80
 _JPEG_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
 _JSON = dict[str, Any]
