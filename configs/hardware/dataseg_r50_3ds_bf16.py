@@ -6,4 +6,4 @@ Command: mim train mmdataseg configs/hardware/dataseg_r50_3ds_bf16.py --launcher
 
 _base_ = ["../dataseg_r50_3ds.py"]
 
-optim_wrapper = dict(type="AmpOptimWrapper", dtype="bfloat16")
+optim_wrapper = dict(type="mmdataseg.Bfloat16OptimWrapper")

@@ -10,7 +10,7 @@ accumulated = 2
 max_iters = 2400 * accumulated
 warm_up = 100 * accumulated
 model = dict(backbone=dict(with_cp=True))
-optim_wrapper = dict(type="AmpOptimWrapper", dtype="bfloat16", accumulative_counts=accumulated)
+optim_wrapper = dict(type="mmdataseg.Bfloat16OptimWrapper", accumulative_counts=accumulated)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, begin=0, end=warm_up, by_epoch=False),
     dict(

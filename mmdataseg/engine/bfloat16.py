@@ -1,0 +1,30 @@
+"""Training in bfloat16."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from mmdataseg.registry import OPTIM_WRAPPERS
+
+
+@OPTIM_WRAPPERS.register_module()
+class Bfloat16OptimWrapper(OptimWrapper):
+    """mmengine's ``OptimWrapper``, with the forward pass under bfloat16 autocast, on any device.
+
+    bfloat16 has float32's range, so no loss is scaled and no step skipped. mmengine's ``AmpOptimWrapper`` brings a
+    gradient scaler, and refuses a CPU.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Autocast, and no exchange of gradients within an accumulated step.
+
+        Args:
+            model: The model in training.
+        """
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
+            yield
