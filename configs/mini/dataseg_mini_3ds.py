@@ -21,4 +21,9 @@ val_dataloader = dict(batch_size=4, dataset=dict(sources=sources))
 test_dataloader = val_dataloader
 val_evaluator = dict(metrics=sources)
 test_evaluator = val_evaluator
-train_cfg = dict(val_begin=0, val_interval=200)
+max_iters = 1500
+train_cfg = dict(max_iters=max_iters, val_begin=0, val_interval=300)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, begin=0, end=100, by_epoch=False),
+    dict(type="CosineAnnealingLR", begin=100, end=max_iters, T_max=max_iters - 100, eta_min=1e-5, by_epoch=False),
+]

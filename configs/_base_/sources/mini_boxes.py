@@ -23,8 +23,8 @@ mini_boxes = dict(
         pipeline=[
             dict(type="mmdataseg.LoadImage"),
             dict(type="mmdataseg.LoadInstances"),
-            dict(type="RandomResize", scale=(320, 256), ratio_range=(0.8, 1.1), keep_ratio=True),
-            dict(type="mmdataseg.RandomCrop", size=(256, 320)),
+            dict(type="RandomResize", scale=(192, 160), ratio_range=(0.9, 1.1), keep_ratio=True),
+            dict(type="mmdataseg.RandomCrop", size=(160, 192)),
             dict(type="RandomFlip", prob=0.5),
             dict(type="mmdataseg.PackInputs"),
         ],
@@ -39,7 +39,7 @@ mini_boxes = dict(
         test_mode=True,
         pipeline=[
             dict(type="mmdataseg.LoadImage"),
-            dict(type="Resize", scale=(320, 256), keep_ratio=True),
+            dict(type="Resize", scale=(192, 160), keep_ratio=True),
             dict(type="mmdataseg.LoadInstances", with_masks=True, scoring=True),
             dict(type="mmdataseg.PackInputs"),
         ],

@@ -22,8 +22,8 @@ mini_panoptic = dict(
         pipeline=[
             dict(type="mmdataseg.LoadImage"),
             dict(type="mmdataseg.LoadPanopticMap"),
-            dict(type="RandomResize", scale=(320, 256), ratio_range=(0.8, 1.2), keep_ratio=True),
-            dict(type="mmdataseg.RandomCrop", size=(256, 320)),
+            dict(type="RandomResize", scale=(192, 160), ratio_range=(0.9, 1.1), keep_ratio=True),
+            dict(type="mmdataseg.RandomCrop", size=(160, 192)),
             dict(type="RandomFlip", prob=0.5),
             dict(type="mmdataseg.PackInputs"),
         ],
@@ -38,7 +38,7 @@ mini_panoptic = dict(
         test_mode=True,
         pipeline=[
             dict(type="mmdataseg.LoadImage"),
-            dict(type="Resize", scale=(320, 256), keep_ratio=True),
+            dict(type="Resize", scale=(192, 160), keep_ratio=True),
             dict(type="mmdataseg.LoadPanopticMap", scoring=True),
             dict(type="mmdataseg.PackInputs"),
         ],
