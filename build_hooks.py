@@ -14,7 +14,7 @@ from setuptools.command.build import build
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-MIM_CONTENT = ("configs", "tools", "demo", "model-index.yml")
+MIM_CONTENT = ("configs", "tools", "model-index.yml")
 # onedl-mim takes the first entry of an installed wheel's (sorted) file list for the package's folder, and
 # `mmdataseg-<version>.dist-info` sorts before `mmdataseg`. A second copy under a name that sorts first is what it
 # finds. Everything else (openmim, mmengine, this package) reads `mmdataseg/.mim`.
@@ -50,5 +50,5 @@ class BuildPyWithMim(build_py):
         elif source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
-        elif source.name != "demo":
+        else:
             raise FileNotFoundError(f"cannot build the wheel: {source} is missing from the source tree")

@@ -95,7 +95,7 @@ def test_a_room_that_stands_alone_needs_little_of_the_world(room):
     assert strays == set()
 
 
-@pytest.mark.parametrize("module", ["tools", "demo", "tests", "configs"])
+@pytest.mark.parametrize("module", ["tools", "tests", "configs"])
 def test_nothing_imports_what_is_not_installed(module):
     strays = [file for file in MODULES for name in imports_of(file) if is_of(name, module)]
     assert strays == []

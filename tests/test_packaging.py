@@ -39,7 +39,7 @@ def wheel(tmp_path_factory, repo_root) -> Path:
     """The wheel of this source tree, built from a copy of it."""
     pytest.importorskip("setuptools", reason="builds a wheel with the environment's setuptools")
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("mmdataseg", "configs", "tools", "demo", "requirements"):
+    for name in ("mmdataseg", "configs", "tools", "requirements"):
         if (repo_root / name).is_dir():
             shutil.copytree(repo_root / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in repo_root.iterdir():

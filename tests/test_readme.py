@@ -21,7 +21,7 @@ def commands(page: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
 
 
-ALL = [pytest.param(command, id=f"{page.stem}: {command[:60]}") for page in PAGES for command in commands(page)]
+ALL = [pytest.param(command, page, id=f"{page.stem}: {command[:60]}") for page in PAGES for command in commands(page)]
 
 
 def test_the_readme_shows_commands() -> None:
@@ -30,17 +30,17 @@ def test_the_readme_shows_commands() -> None:
         assert any(command.startswith(start) for command in shown), start
 
 
-@pytest.mark.parametrize("command", ALL)
-def test_the_command_is_understood(command: str) -> None:
+@pytest.mark.parametrize(("command", "page"), ALL)
+def test_the_command_is_understood(command: str, page: Path) -> None:
     words = shlex.split(re.sub(r"^(\w+=\S+ )+", "", command), comments=True)
     if words[0] == "make":
         targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
         assert set(words[1:]) <= set(targets)
     elif words[0] == "mim" and words[1] in ("train", "test"):
         assert words[2] == "mmdataseg"
-        parse_run(words[1], [word for word in words[3:] if word not in ("--gpus", "8", "1")])
+        parse_run(words[1], [word for word in words[3:] if word not in ("--gpus", "8", "1")], page)
     elif words[:3] == ["python", "-m", "mmdataseg"]:
-        parse_run(words[3], words[4:])
+        parse_run(words[3], words[4:], page)
     elif words[0] == "python":
         parse_tool(words[1], words[2:])
     elif words[:2] == ["pip", "install"]:
@@ -52,10 +52,11 @@ def test_the_command_is_understood(command: str) -> None:
         )
 
 
-def parse_run(verb: str, arguments: list[str]) -> None:
-    """A training or test: its arguments parse and its config exists."""
+def parse_run(verb: str, arguments: list[str], page: Path) -> None:
+    """A training or test: its arguments parse, and its config exists or is one that the page has the reader write."""
     parser = {"train": cli.build_train_parser, "test": cli.build_test_parser}[verb]()
-    assert find_config(parser.parse_args(arguments).config).is_file()
+    config = parser.parse_args(arguments).config
+    assert f"`{config}`" in page.read_text() or find_config(config).is_file()
 
 
 def parse_tool(script: str, arguments: list[str]) -> None:

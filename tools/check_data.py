@@ -3,18 +3,22 @@
     python tools/check_data.py configs/dataseg_r50_3ds.py
     python tools/check_data.py configs/dataseg_r50_3ds.py --workers 16 --limit 10000
 
-A source's files and its annotation file are checked as a training checks them when it starts; then each image and each
-annotation is loaded by the loading transforms of the source's pipeline. Exit code 1 if anything is wrong.
+Text embeddings are checked against the label spaces and the model. A source's files and its annotation file are checked
+as a training checks them when it starts; then each image and each annotation is loaded by the loading transforms of the
+source's pipeline. Exit code 1 if anything is wrong.
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmdataseg.apis.config_files import find_config
 from mmdataseg.datasets.inspection import check_source, report
 from mmdataseg.sources import Source, build_sources
+from mmdataseg.text.embeddings import load_embeddings
 
 
 def sources_of(config: Config) -> Iterable[tuple[str, Source]]:
@@ -43,6 +47,23 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def embedding_problems(config: Config) -> Iterator[str]:
+    """What is wrong with the text embeddings of a config's sources, if its model reads any."""
+    model = config.get("model", {})
+    classifier = model.get("classifier", {})
+    if classifier.get("type") != "mmdataseg.TextClassifier":
+        return
+    for source in build_sources(model.sources):
+        try:
+            if source.embeddings is None:
+                raise ValueError(f"source {source.name!r}: embeddings is not set")
+            load_embeddings(
+                source.embeddings, label_space=source.label_space, source=source.name, dim=classifier.get("embed_dim")
+            )
+        except (OSError, ValueError) as error:
+            yield str(error)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the sources of a config.
 
@@ -50,9 +71,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 1 if anything is wrong.
     """
     options = parse_args(arguments)
-    config = Config.fromfile(options.config)
+    try:
+        path = find_config(options.config)
+    except FileNotFoundError as error:
+        sys.exit(f"error: {error}")
+    config = Config.fromfile(path)
     init_default_scope(config.get("default_scope", "mmdet"))
     problems = 0
+    for problem in embedding_problems(config):
+        problems += 1
+        print(f"! {problem}", flush=True)
     for split, source in sources_of(config):
         found = check_source(source, split, options.workers, options.limit)
         problems += len(found.problems)

@@ -24,7 +24,7 @@ from mmdataseg.text.prompts import ClassPrompt, add_synonyms, default_prompts, r
 from mmdataseg.text.templates import get_templates, known_template_sets
 from mmdataseg.text.vocabularies import get_label_space, known_label_spaces
 
-# The paper says that prompts are ensembled, not which: ViLD's, by one of the same authors [O].
+# The paper says that prompts are ensembled, not which: ViLD's, by one of the same authors. Our choice.
 DEFAULT_TEMPLATES = "vild63"
 
 

@@ -1,4 +1,4 @@
-"""dataseg_r50_3ds in bfloat16: less memory, and faster where the GPU computes in it.
+"""dataseg_r50_3ds in bfloat16.
 
 The losses, the costs and the cosines stay float32. Ours: not run; hardware, memory and hours: not measured.
 Command: mim train mmdataseg configs/hardware/dataseg_r50_3ds_bf16.py --launcher pytorch --gpus 8

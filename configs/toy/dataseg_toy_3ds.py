@@ -1,4 +1,4 @@
-"""The toy world's three sources together: the whole method in minutes on two CPU cores.
+"""The toy world's three sources together: the whole method on two CPU cores.
 
 Not a row of the paper. Data: python tools/make_toy.py data/toy
 Command: mim train mmdataseg configs/toy/dataseg_toy_3ds.py

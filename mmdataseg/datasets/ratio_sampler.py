@@ -24,10 +24,10 @@ class RatioBatchSampler(Sampler[list[int]]):
     sizes. So all ranks agree without talking, starting at any iteration costs the same, and the batch over all ranks,
     in its order, does not depend on how many ranks share it. Rank r of W takes the r-th of W equal slices.
 
-    The paper draws a source at random by ratio; here ([O]) every block of iterations holds exactly the ratio's number
-    of each source in a random order (`SourceSchedule`), which has the same mean, leaves no source out for long, and
-    tells how often a source was drawn without walking there. Each source is walked by its own shuffled epochs without
-    replacement (`EpochStream`).
+    The paper draws a source at random by ratio. Here, our choice, every block of iterations holds exactly the
+    ratio's number of each source in a random order (`SourceSchedule`), which has the same mean, leaves no source
+    out for long, and tells how often a source was drawn without walking there. Each source is walked by its own
+    shuffled epochs without replacement (`EpochStream`).
 
     An index it yields is a `SeededIndex`: the seed depends on (seed, source, epoch, index), and `MultiSourceDataset`
     draws the sample's augmentation from it. Any other dataset takes it for an ``int``.

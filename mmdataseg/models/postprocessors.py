@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
 from mmdataseg.ops.id_map import boxes_from_masks
-from mmdataseg.ops.postprocess import ImageSizes, instances, panoptic_segments, semantic_map
+from mmdataseg.ops.postprocess import ImageSizes, check_merge, instances, panoptic_segments, semantic_map
 from mmdataseg.registry import MODELS
 from mmdataseg.structures import LabelSpace
 
@@ -81,6 +81,7 @@ class SemanticPostProcessor(nn.Module):
 
     def __init__(self, *, merge: str = "probability") -> None:
         super().__init__()
+        check_merge(merge)
         self.merge = merge
 
     def forward(

@@ -69,6 +69,16 @@ def enlarge_blocks(mask_logits_QHW: Tensor, sizes: ImageSizes) -> Iterator[tuple
         yield rows, torch.lerp(band[:, :, left], band[:, :, right], across)
 
 
+def check_merge(merge: str) -> None:
+    """Refuse a MERGE that `semantic_map` does not know.
+
+    Raises:
+        ValueError: Neither ``probability`` nor ``max``.
+    """
+    if merge not in ("probability", "max"):
+        raise ValueError(f"merge: expected 'probability' or 'max', got {merge!r}")
+
+
 def semantic_map(
     class_logits_QK: Tensor, mask_logits_QHW: Tensor, sizes: ImageSizes, *, merge: str = "probability"
 ) -> Tensor:
@@ -87,8 +97,7 @@ def semantic_map(
     Raises:
         ValueError: An unknown ``merge``.
     """
-    if merge not in ("probability", "max"):
-        raise ValueError(f"merge: expected 'probability' or 'max', got {merge!r}")
+    check_merge(merge)
     probs_QK = class_logits_QK.float().softmax(-1)[:, :-1]
     labels = torch.empty(sizes.original, dtype=torch.int64, device=mask_logits_QHW.device)
     for rows, logits_QhW in enlarge_blocks(mask_logits_QHW, sizes):

@@ -76,7 +76,7 @@ def embed_prompts(
     """Average the embeddings of each class's sentences.
 
     The mean over the templates of a phrase is normalised (as ViLD and CLIP do), then the mean over the phrases and
-    descriptions of a class, so that each synonym has the same say [O].
+    descriptions of a class, so that each synonym has the same say (ours).
 
     Args:
         encoder: Embeds texts.

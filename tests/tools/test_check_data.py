@@ -5,7 +5,10 @@ from pprint import pformat
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
+from mmdataseg.text.embeddings import TextEmbeddings, save_embeddings
+from mmdataseg.text.hashing import HashingEncoder
 from tests.datasets.writing import CLASSES, IS_THING, InstanceFiles, PanopticFiles, id_to_rgb, write_image, write_png
 
 SPACE = {"name": "four", "classes": CLASSES, "is_thing": IS_THING}
@@ -89,3 +92,22 @@ def test_config_without_sources(check_data, tmp_path):
     (tmp_path / "empty.py").write_text("a = 1\n")
     with pytest.raises(ValueError, match=r"empty\.py' has no data loader over sources"):
         check_data.main([str(tmp_path / "empty.py")])
+
+
+def test_missing_and_wrong_text_embeddings_are_problems(check_data, tmp_path):
+    space = {"name": "pair", "classes": ["a", "b"], "is_thing": [True, True]}
+    sources = [
+        {"name": name, "task": "instance", "label_space": space, "embeddings": str(tmp_path / f"{name}.safetensors")}
+        for name in ("there", "gone", "long")
+    ]
+    for name, dim in (("there", 8), ("long", 16)):
+        matrix = HashingEncoder(dim=dim)(space["classes"])
+        save_embeddings(
+            tmp_path / f"{name}.safetensors",
+            TextEmbeddings(matrix=matrix, classes=tuple(space["classes"]), encoder="hashing", vocabulary="pair"),
+        )
+    classifier = {"type": "mmdataseg.TextClassifier", "embed_dim": 8}
+    problems = list(check_data.embedding_problems(Config({"model": {"sources": sources, "classifier": classifier}})))
+    assert len(problems) == 2
+    assert "gone" in problems[0]
+    assert "long" in problems[1]
