@@ -6,6 +6,8 @@ import re
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,12 @@ def commands(leaf: Path) -> list[tuple[str, Namespace]]:
 
 
 def load(leaf: Path) -> Config:
+    """A copy of its own for each test: reading takes longer."""
+    return deepcopy(_read(leaf))
+
+
+@cache
+def _read(leaf: Path) -> Config:
     return Config.fromfile(leaf)
 
 
