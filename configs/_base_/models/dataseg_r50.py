@@ -60,7 +60,17 @@ model = dict(
         ),
     ),
     classifier=dict(type="mmdataseg.TextClassifier", embed_dim=768),
-    criterion=dict(type="mmdataseg.DaTaSegCriterion"),
+    criterion=dict(
+        type="mmdataseg.DaTaSegCriterion",
+        class_weight=2.0,
+        mask_weight=5.0,
+        dice_weight=5.0,
+        projection_weight=5.0,
+        background_weight=0.1,
+        num_points=12544,
+        oversample_ratio=3.0,
+        importance_ratio=0.75,
+    ),
     postprocessors=dict(
         panoptic=dict(type="mmdataseg.PanopticPostProcessor", score_threshold=0.8, kept_share=0.8),
         semantic=dict(type="mmdataseg.SemanticPostProcessor"),
