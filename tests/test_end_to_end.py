@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 
+from mmdataseg.apis import run_config
 from tools.make_toy import main as make_toy
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +54,7 @@ def trained(world: Path) -> Path:
     """The work_dir of four iterations."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(world)
-        Runner.from_cfg(config(world / "work")).train()
+        run_config.build_runner(config(world / "work")).train()
     return world / "work"
 
 
@@ -74,7 +74,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
 ) -> None:
     monkeypatch.chdir(world)
     resumed = config(world / "resumed", load_from=str(trained / "iter_2.pth"), resume=True)
-    Runner.from_cfg(resumed).train()
+    run_config.build_runner(resumed).train()
     once = torch.load(trained / "iter_4.pth", weights_only=False)["state_dict"]
     twice = torch.load(world / "resumed/iter_4.pth", weights_only=False)["state_dict"]
     assert once.keys() == twice.keys()
@@ -87,7 +87,7 @@ def test_one_test_answers_every_task_and_prints_one_table(
 ) -> None:
     monkeypatch.chdir(world)
     options = {"load_from": str(trained / "iter_4.pth")}
-    metrics = Runner.from_cfg(config(world / "test", **options)).test()
+    metrics = run_config.build_runner(config(world / "test", **options)).test()
     assert {
         "toy_semantic/mIoU",
         "toy_panoptic/PQ",
@@ -108,10 +108,10 @@ def test_a_checkpoint_is_complete_without_the_embedding_files(
 ) -> None:
     monkeypatch.chdir(world)
     load = {"load_from": str(trained / "iter_4.pth")}
-    expected = Runner.from_cfg(config(world / "with_files", **load)).test()
+    expected = run_config.build_runner(config(world / "with_files", **load)).test()
     (world / "data/toy/embeddings").rename(world / "away")
     try:
-        actual = Runner.from_cfg(config(world / "without_files", **load)).test()
+        actual = run_config.build_runner(config(world / "without_files", **load)).test()
     finally:
         (world / "away").rename(world / "data/toy/embeddings")
     assert actual == pytest.approx(expected, nan_ok=True)

@@ -48,6 +48,8 @@ def test_embeddings_fit_the_source_configs_and_share_directions(make_toy, tmp_pa
     loaded = {}
     for file in sorted((repo_root / "configs/_base_/sources").glob("toy_*.py")):
         source = Config.fromfile(file)[file.stem]
+        if source.get("embeddings") is None:  # a learned classifier's
+            continue
         path = source.embeddings.replace("data/toy", str(tmp_path), 1)
         loaded[file.stem] = load_embeddings(path, label_space=LabelSpace(**source.label_space))
         assert "stand-in" in loaded[file.stem].encoder
