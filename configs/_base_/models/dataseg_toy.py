@@ -40,7 +40,6 @@ model = dict(
         ),
     ),
     classifier=dict(embed_dim=512),
-    # a fifth of the queries: five times the weight keeps background as heavy beside the matched ones
-    criterion=dict(num_points=1024, class_weight=10.0, background_weight=0.5),
+    criterion=dict(num_points=1024, class_weight=10.0),
     postprocessors=dict(panoptic=dict(score_threshold=0.5)),
 )
