@@ -40,8 +40,8 @@ class CosineClassifier(BaseModule):
         """Check that nothing is missing that only comes to be used much later."""
 
     def matrix(self, source: str) -> Tensor:
-        """(K, D) vectors of a source's classes, of any length."""
-        raise NotImplementedError
+        """(K, D) vectors of a source's classes, of any length: what the classifiers differ in."""
+        raise NotImplementedError(f"{type(self).__name__} does not say where its class vectors come from")
 
     def background_of(self, source: str | None) -> Tensor:
         """(D,) the background of a source; of none in particular: the one that all share.
