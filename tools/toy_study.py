@@ -22,10 +22,10 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 from mmdataseg.apis.config_files import config_root, leaf_configs
-from mmdataseg.apis.study.run import Run
-from mmdataseg.apis.study.running import run_all
-from mmdataseg.apis.study.toy_findings import ALL, COMBINATIONS
-from mmdataseg.apis.study.toy_page import Setting, write_page
+from mmdataseg.study.run import Run
+from mmdataseg.study.running import run_all
+from mmdataseg.study.toy_findings import ALL, COMBINATIONS
+from mmdataseg.study.toy_page import Setting, write_page
 
 DATA = Path("data/toy")  # where configs/toy look for it
 

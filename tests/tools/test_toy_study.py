@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mmdataseg.apis.study.toy_findings import COMBINATIONS
+from mmdataseg.study.toy_findings import COMBINATIONS
 from tools import make_toy, toy_study
 
 

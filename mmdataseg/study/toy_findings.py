@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mmdataseg.apis.study.statistics import Difference, Results, Stat, mean_stat, stat
+from mmdataseg.study.statistics import Difference, Results, Stat, mean_stat, stat
 
 # S: label maps, P: panoptic segments, B: boxes
 COMBINATIONS = {

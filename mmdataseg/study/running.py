@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mmdataseg.apis.study.run import Run
+from mmdataseg.study.run import Run
 
 LOG = "log.txt"
 
@@ -80,7 +80,7 @@ def _start(run: Run, env: Mapping[str, str]) -> subprocess.Popen:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOG).open("a") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "mmdataseg.apis.study.run", json.dumps(asdict(run))],
+            [sys.executable, "-m", "mmdataseg.study.run", json.dumps(asdict(run))],
             env={**os.environ, **env},
             stdout=log,
             stderr=subprocess.STDOUT,

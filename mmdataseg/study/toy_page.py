@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmdataseg.apis.study.statistics import NOT_RUN, Results, cell, markdown_table, stat
-from mmdataseg.apis.study.toy_findings import (
+from mmdataseg.study.statistics import NOT_RUN, Results, cell, markdown_table, stat
+from mmdataseg.study.toy_findings import (
     ALL,
     BOX_ONLY,
     COLUMNS,

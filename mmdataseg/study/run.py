@@ -1,6 +1,6 @@
 """One run of a study, in a process of its own: train a config with a seed, test it, write down what came out.
 
-python -m mmdataseg.apis.study.run '{"config": "configs/toy/dataseg_toy_3ds.py", "folder": "...", "seed": 0, ...}'
+python -m mmdataseg.study.run '{"config": "configs/toy/dataseg_toy_3ds.py", "folder": "...", "seed": 0, ...}'
 """
 
 import json

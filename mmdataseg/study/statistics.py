@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Name of a config -> what its runs gave, one a seed, as `mmdataseg.apis.study.run.execute` returns it."""
+"""Name of a config -> what its runs gave, one a seed, as `mmdataseg.study.run.execute` returns it."""
 
 NOT_RUN = "not run"
 NO_VALUE = "-"

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from mmdataseg.apis.study.toy_findings import COLUMNS, COMBINATIONS, FILLED, findings, without_text
-from mmdataseg.apis.study.toy_page import NOTES, Setting, write_page
+from mmdataseg.study.toy_findings import COLUMNS, COMBINATIONS, FILLED, findings, without_text
+from mmdataseg.study.toy_page import NOTES, Setting, write_page
 
 NO_TEXT = "dataseg_toy_3ds_no-text"
 SETTING = Setting(

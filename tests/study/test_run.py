@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdataseg.apis.study import running
-from mmdataseg.apis.study.run import Run, prepare, scale_schedule
+from mmdataseg.study import running
+from mmdataseg.study.run import Run, prepare, scale_schedule
 
 CONFIG = "configs/toy/dataseg_toy_3ds.py"
 

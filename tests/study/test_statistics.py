@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mmdataseg.apis.study.statistics import Difference, Stat, cell, markdown_table, mean_stat, stat
+from mmdataseg.study.statistics import Difference, Stat, cell, markdown_table, mean_stat, stat
 
 
 def run(seed, **metrics):
