@@ -13,6 +13,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmdataseg.engine.drawing import Segment, class_color, draw_segments, panel_size, resize, side_by_side
+from mmdataseg.ops.id_map import masks_from_id_map
+from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.registry import HOOKS
 from mmdataseg.sources import Source
 from mmdataseg.structures import Task
@@ -158,13 +160,21 @@ def predicted_segments(sample: DetDataSample, source: Source, *, min_score: floa
         sample: With ``pred_panoptic_seg``, ``pred_sem_seg`` or ``pred_instances``.
         source: That it is from.
         min_score: Instances with a lower score are left out.
+
+    Raises:
+        ValueError: A panoptic map with a class that the source does not have.
     """
     if source.task is Task.SEMANTIC:
         return _of_map(sample.pred_sem_seg.sem_seg[0].numpy(), range(len(source.label_space)), source)
     if source.task is Task.PANOPTIC:
-        id_map = sample.pred_panoptic_seg.sem_seg[0].numpy()
-        ids = [i for i in np.unique(id_map) if i != sample.pred_panoptic_seg.metainfo.get("ignore_index", 0)]
-        return _of_masks([id_map == i for i in ids], [int(i) % INSTANCE_OFFSET for i in ids], source)
+        prediction = sample.pred_panoptic_seg
+        rows, labels = read_panoptic_map(
+            prediction.sem_seg[0],
+            num_classes=len(source.label_space),
+            offset=INSTANCE_OFFSET,
+            ignore_index=prediction.get("ignore_index"),
+        )
+        return _of_masks(list(masks_from_id_map(rows, len(labels)).numpy()), labels.tolist(), source)
     found = sample.pred_instances
     found = found[found.scores >= min_score]
     order = found.scores.argsort()  # the best on top

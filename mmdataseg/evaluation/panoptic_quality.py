@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator, mean_percent, pack_counts, sum_counts
 from mmdataseg.evaluation.ground_truth import classes_of, describe, id_map_of, thing_flags_of
+from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.ops.panoptic_quality import panoptic_counts, panoptic_quality, segment_intersections
 from mmdataseg.registry import METRICS
 
@@ -111,15 +112,16 @@ class PanopticQualityMetric(BaseMetric):
                 "'panoptic'"
             )
         prediction = sample["pred_panoptic_seg"]
-        ids, row_HW = torch.unique(prediction["sem_seg"][0], return_inverse=True)
-        is_segment = ids != prediction.get("ignore_index", num_classes)
-        rows = torch.where(is_segment, is_segment.cumsum(0) - 1, -1)
-        labels = (ids[is_segment] % INSTANCE_OFFSET).cpu()
-        if labels.numel() and int(labels.max()) >= num_classes:
-            raise ValueError(
-                f"{describe(sample)}: predicted class {int(labels.max())}, the label space has {num_classes} classes"
+        try:
+            rows_HW, labels_M = read_panoptic_map(
+                prediction["sem_seg"][0],
+                num_classes=num_classes,
+                offset=INSTANCE_OFFSET,
+                ignore_index=prediction.get("ignore_index"),
             )
-        return rows[row_HW], labels
+        except ValueError as error:
+            raise ValueError(f"{describe(sample)}: {error}") from None
+        return rows_HW, labels_M.cpu()
 
 
 def draw_labels(labels_M: Tensor, is_thing_K: Tensor, *, generator: torch.Generator) -> Tensor:

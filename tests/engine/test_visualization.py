@@ -59,6 +59,14 @@ def test_panoptic_segments_are_drawn_one_by_one(sample):
     assert [int(segment.mask.sum()) for segment in predicted] == [16, 16, 31]
 
 
+def test_mmdets_own_panoptic_format_is_drawn(sample):
+    """Void is the number of classes, and the map does not say so; stuff has no segment number."""
+    made = sample("panoptic")
+    made.pred_panoptic_seg = PixelData(sem_seg=torch.tensor([0, 1001, 2, 3])[IDS][None])
+    predicted = predicted_segments(made, make("panoptic"), min_score=0.3)
+    assert [(s.name, int(s.mask.sum())) for s in predicted] == [("dog", 16), ("grass", 31), ("cat", 16)]
+
+
 def test_semantic_regions_are_drawn_by_class(sample):
     true = true_segments(sample("semantic"), make("semantic"))
     assert [(s.name, int(s.mask.sum())) for s in true] == [("dog", 32), ("grass", 31)]

@@ -1,0 +1,45 @@
+"""Panoptic maps of both kinds of writers: void with an id of its own, and void by the number of classes."""
+
+import pytest
+import torch
+
+from mmdataseg.ops.panoptic_map import read_panoptic_map
+
+FOUR = dict(num_classes=4, offset=1000)
+
+
+def test_a_map_by_hand():
+    # two segments of class 3, one of class 0; 0 is void
+    ids = torch.tensor([[0, 1003, 1003], [2000, 0, 3003]])
+    rows, labels = read_panoptic_map(ids, **FOUR, ignore_index=0)
+    assert rows.tolist() == [[-1, 0, 0], [1, -1, 2]]
+    assert labels.tolist() == [3, 0, 3]
+
+
+def test_without_a_name_void_is_the_number_of_classes():
+    """As mmdet's own heads have it; 0 is then a segment: stuff of class 0."""
+    rows, labels = read_panoptic_map(torch.tensor([[0, 4, 1000, 2]]), **FOUR)
+    assert rows.tolist() == [[0, -1, 2, 1]]
+    assert labels.tolist() == [0, 2, 0]
+
+
+def test_each_segment_is_a_row_of_its_class():
+    ids = torch.randint(0, 4, (9, 11), generator=torch.Generator().manual_seed(0)) + 1000 * torch.arange(11)
+    rows, labels = read_panoptic_map(ids, **FOUR, ignore_index=0)
+    known = ids != 0
+    assert torch.equal(labels[rows[known]], ids[known] % 1000)
+    assert (rows[~known] == -1).all()
+    assert len(labels) == ids[known].unique().numel() == rows[known].unique().numel()
+
+
+def test_all_void_and_no_pixel():
+    rows, labels = read_panoptic_map(torch.zeros(2, 3, dtype=torch.long), **FOUR, ignore_index=0)
+    assert rows.tolist() == [[-1] * 3] * 2
+    assert labels.shape == (0,)
+    rows, labels = read_panoptic_map(torch.zeros(0, 3, dtype=torch.long), **FOUR)
+    assert (rows.shape, labels.shape) == ((0, 3), (0,))
+
+
+def test_a_class_that_there_is_not():
+    with pytest.raises(ValueError, match="predicted class 4, the label space has 4 classes"):
+        read_panoptic_map(torch.tensor([[1004]]), **FOUR, ignore_index=0)
