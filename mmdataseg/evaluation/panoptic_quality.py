@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 from mmdet.evaluation import INSTANCE_OFFSET
-from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator, mean_percent, pack_counts, sum_counts
+from mmdataseg.evaluation.count_metric import CountMetric
 from mmdataseg.evaluation.ground_truth import classes_of, describe, id_map_of, thing_flags_of
 from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.ops.panoptic_quality import panoptic_counts, panoptic_quality, segment_intersections
@@ -16,7 +16,7 @@ from mmdataseg.registry import METRICS
 
 
 @METRICS.register_module()
-class PanopticQualityMetric(BaseMetric):
+class PanopticQualityMetric(CountMetric):
     """COCO's panoptic quality to the last count, without panopticapi and without PNG files.
 
     Reads of each data sample ``gt_id_map`` with ``gt_instances`` (labels, is_crowd) and ``pred_panoptic_seg``, whose
@@ -37,15 +37,6 @@ class PanopticQualityMetric(BaseMetric):
     Raises:
         ValueError: A negative number of draws.
     """
-
-    default_prefix = ""
-
-    def __init__(self, *, chance: int = 0, classwise: bool = False, prefix: str | None = None) -> None:
-        super().__init__(prefix=prefix)
-        if chance < 0:
-            raise ValueError(f"PanopticQualityMetric: chance is a number of draws, expected 0 or more, got {chance}")
-        self.chance = chance
-        self.classwise = classwise
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002
         """Count the segments of some images.

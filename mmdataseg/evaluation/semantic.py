@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.evaluator import BaseMetric
 
 from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator, mean_percent, pack_counts, sum_counts
+from mmdataseg.evaluation.count_metric import CountMetric
 from mmdataseg.evaluation.ground_truth import classes_of, describe, id_map_of
 from mmdataseg.ops.semantic_iou import class_areas, confusion_matrix, semantic_iou
 from mmdataseg.registry import METRICS
 
 
 @METRICS.register_module()
-class SemanticMetric(BaseMetric):
+class SemanticMetric(CountMetric):
     """mIoU as mmseg's ``IoUMetric`` counts it, with the ground truth read off the id map.
 
     Reads of each data sample ``gt_id_map`` with ``gt_instances`` and ``pred_sem_seg`` (``sem_seg`` (1, H, W), labels).
@@ -33,15 +33,6 @@ class SemanticMetric(BaseMetric):
     Raises:
         ValueError: A negative number of draws.
     """
-
-    default_prefix = ""
-
-    def __init__(self, *, chance: int = 0, classwise: bool = False, prefix: str | None = None) -> None:
-        super().__init__(prefix=prefix)
-        if chance < 0:
-            raise ValueError(f"SemanticMetric: chance is a number of draws, expected 0 or more, got {chance}")
-        self.chance = chance
-        self.classwise = classwise
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002
         """Count the pixels of some images.
