@@ -9,35 +9,33 @@ from mmdet.structures.mask import BitmapMasks
 from mmdataseg.datasets.transforms.boxes import large_enough
 from mmdataseg.registry import TRANSFORMS
 
+ATTEMPTS = 10  # as many as mmseg's RandomCrop makes
+
 
 @TRANSFORMS.register_module()
 class RandomCrop(BaseTransform):
     """Crop image, id map, boxes and bitmaps together, to at most the given size.
 
-    Crops are drawn until one shows a target; after the last attempt, one is placed around a target chosen at random. So
+    Crops are drawn until one shows a target; after ten in vain, one is placed around a target chosen at random. So
     a sample is left without target only if it has none. Boxes are clipped, and dropped with their label, flag and
     bitmap where nothing is left of them. An image that is smaller than the crop stays so: the data preprocessor pads.
 
     Args:
         size: (height, width) of the crop in pixels.
-        max_class_share: Largest share of the labelled pixels of the crop that one class may have, as long as some
-            attempt meets it (mmseg's ``cat_max_ratio``, for id maps); 1: any.
-        attempts: Number of random crops.
+        max_class_share: Largest share of the labelled pixels of the crop that one class may have, as long as one of ten
+            crops meets it (mmseg's ``cat_max_ratio``, for id maps); 1: any.
 
     Raises:
-        ValueError: A size or number of attempts below 1, or a share outside (0, 1].
+        ValueError: A size below 1, or a share outside (0, 1].
     """
 
-    def __init__(self, *, size: tuple[int, int], max_class_share: float = 1.0, attempts: int = 10) -> None:
+    def __init__(self, *, size: tuple[int, int], max_class_share: float = 1.0) -> None:
         if len(size) != 2 or min(size) < 1:
             raise ValueError(f"RandomCrop: expected size=(height, width) of positive integers, got {size}")
         if not 0 < max_class_share <= 1:
             raise ValueError(f"RandomCrop: expected max_class_share in (0, 1], got {max_class_share}")
-        if attempts < 1:
-            raise ValueError(f"RandomCrop: expected at least 1 attempt, got {attempts}")
         self.size = (int(size[0]), int(size[1]))
         self.max_class_share = max_class_share
-        self.attempts = attempts
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Crop the sample.
@@ -62,7 +60,7 @@ class RandomCrop(BaseTransform):
     def _choose(self, results: dict[str, Any], height: int, width: int, size: tuple[int, int]) -> tuple[slice, slice]:
         """The window of the crop: rows and columns."""
         fallback = None
-        for _ in range(self.attempts):
+        for _ in range(ATTEMPTS):
             top = np.random.randint(0, height - size[0] + 1)
             left = np.random.randint(0, width - size[1] + 1)
             window = (slice(top, top + size[0]), slice(left, left + size[1]))
@@ -97,9 +95,7 @@ class RandomCrop(BaseTransform):
                 results[key] = results[key][keep]
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(size={self.size}, max_class_share={self.max_class_share}, attempts={self.attempts})"
-        )
+        return f"{type(self).__name__}(size={self.size}, max_class_share={self.max_class_share})"
 
 
 def _visible(results: dict[str, Any], window: tuple[slice, slice]) -> np.ndarray:
