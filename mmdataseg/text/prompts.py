@@ -101,11 +101,6 @@ def prompt_phrases(name: str) -> tuple[str, ...]:
     return phrases
 
 
-def prompt_name(name: str) -> str:
-    """The first of `prompt_phrases`: how to call the class in one phrase."""
-    return prompt_phrases(name)[0]
-
-
 def default_prompts(classes: Sequence[str]) -> tuple[ClassPrompt, ...]:
     """The prompt of each class when nothing but its name is known."""
     return tuple(ClassPrompt(prompt_phrases(name)) for name in classes)

@@ -7,7 +7,6 @@ from mmdataseg.text.prompts import (
     ClassPrompt,
     add_synonyms,
     default_prompts,
-    prompt_name,
     prompt_phrases,
     read_class_file,
     read_synonyms,
@@ -41,7 +40,6 @@ from mmdataseg.text.vocabularies import get_label_space, known_label_spaces
 )
 def test_names_on_disk_become_phrases(name, phrases):
     assert prompt_phrases(name) == phrases
-    assert prompt_name(name) == phrases[0]
 
 
 @pytest.mark.parametrize("name", known_label_spaces())
