@@ -9,10 +9,4 @@ _base_ = ["../dataseg_r50_3ds.py"]
 
 model = dict(postprocessors=dict(semantic=dict(merge="max")))
 # test only
-train_cfg = None
-train_dataloader = None
-optim_wrapper = None
-param_scheduler = None
-val_cfg = None
-val_dataloader = None
-val_evaluator = None
+train_cfg = train_dataloader = optim_wrapper = param_scheduler = val_cfg = val_dataloader = val_evaluator = None

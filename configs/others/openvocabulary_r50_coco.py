@@ -7,13 +7,9 @@ Command: mim test mmdataseg configs/others/openvocabulary_r50_coco.py --checkpoi
 """
 
 _base_ = [
+    "../transfer/dataseg_r50_transfer.py",
     "../_base_/sources/ade_semantic.py",
-    "../_base_/sources/ade_panoptic.py",
-    "../_base_/sources/pascal_context59.py",
-    "../_base_/sources/pascal_context459.py",
     "../_base_/sources/coco_panoptic.py",
-    "../_base_/models/dataseg_r50.py",
-    "../_base_/schedules/adamw_368k.py",
 ]
 
 sources = [
@@ -23,11 +19,3 @@ sources = [
 model = dict(sources=sources)
 test_dataloader = dict(dataset=dict(sources=sources))
 test_evaluator = dict(metrics=sources)
-# test only
-train_cfg = None
-train_dataloader = None
-optim_wrapper = None
-param_scheduler = None
-val_cfg = None
-val_dataloader = None
-val_evaluator = None

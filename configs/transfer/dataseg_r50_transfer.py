@@ -25,10 +25,4 @@ model = dict(sources=sources)
 test_dataloader = dict(dataset=dict(sources=sources))
 test_evaluator = dict(metrics=sources)
 # test only
-train_cfg = None
-train_dataloader = None
-optim_wrapper = None
-param_scheduler = None
-val_cfg = None
-val_dataloader = None
-val_evaluator = None
+train_cfg = train_dataloader = optim_wrapper = param_scheduler = val_cfg = val_dataloader = val_evaluator = None

@@ -2,20 +2,16 @@
 
 Semantic segmentation as mask classification; no text, no MERGE in training.
 At toy scale. Data: python tools/make_toy.py data/toy
-The network is Mask2Former's.
+The network is Mask2Former's; all but the source is that of mask2former_toy_panoptic.
 Command: mim train mmdataseg configs/toy/others/maskformer_toy_semantic.py
 """
 
-_base_ = ["../dataseg_toy_3ds.py"]
+_base_ = ["./mask2former_toy_panoptic.py"]
 
 train_sources = test_sources = [_base_.toy_semantic]
 
-model = dict(
-    sources=test_sources,
-    classifier=dict(type="mmdataseg.LearnedClassifier", embed_dim=64),
-    criterion=dict(merge=False),
-)
-train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1]))
+model = dict(sources=test_sources)
+train_dataloader = dict(dataset=dict(sources=train_sources))
 val_dataloader = dict(dataset=dict(sources=test_sources))
 test_dataloader = val_dataloader
 val_evaluator = dict(metrics=test_sources)

@@ -8,10 +8,4 @@ Command: mim test mmdataseg configs/toy/others/openvocabulary_toy_panoptic.py --
 _base_ = ["../separate/dataseg_toy_panoptic.py"]
 
 # test only
-train_cfg = None
-train_dataloader = None
-optim_wrapper = None
-param_scheduler = None
-val_cfg = None
-val_dataloader = None
-val_evaluator = None
+train_cfg = train_dataloader = optim_wrapper = param_scheduler = val_cfg = val_dataloader = val_evaluator = None
