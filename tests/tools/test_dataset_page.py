@@ -8,9 +8,10 @@ import shutil
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.dataset import DefaultSampler
 from mmengine.registry import init_default_scope
 
-from mmdataseg.datasets import MultiSourceDataset
+from mmdataseg.datasets import MultiSourceDataset, RatioBatchSampler
 from mmdataseg.text.vocabularies import known_label_spaces
 from tests import layouts
 
@@ -136,3 +137,7 @@ def test_the_example_builds(page, repo_root, tmp_path, monkeypatch):
     assert set(test[0]["data_samples"].gt_instances.labels.tolist()) <= {0, 1, 2, 3}
     assert config.model.sources == config.train_dataloader.dataset.sources
     assert len(config.train_dataloader.batch_sampler.ratios) == 2
+    (own_sizes,) = re.findall(r"`(batch_sampler=dict\(.*batch_sizes.*?\))`", page)
+    own_sizes = Config.fromstring(own_sizes, ".py").batch_sampler
+    sampler = RatioBatchSampler(sampler=DefaultSampler(train, seed=0), batch_size=2, **own_sizes)
+    assert {sampler.global_batch(t)[0]: len(sampler.batch(t)) for t in range(4)} == {0: 4, 1: 2}
