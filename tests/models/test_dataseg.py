@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmdataseg.registry import MODELS
-from tests.models.conftest import LABEL_SPACE, QUERIES, SIZE, make_batch, make_sample, model_config
+from tests.models.conftest import LABEL_SPACE, QUERIES, SIZE, head_config, make_batch, make_sample, model_config
 from tests.models.distributed_rank import same_points
 
 SOURCES = ("semantic", "panoptic", "instances", "boxes")
@@ -103,6 +103,34 @@ def test_a_missing_embedding_file_is_found_out_at_the_first_step_of_any_source(m
     model.classifier._absent.add("instances")
     with pytest.raises(FileNotFoundError, match="source 'instances': no text embeddings at"):
         total_loss(model, make_sample("boxes"))
+
+
+class OneMap(torch.nn.Module):
+    """A plain backbone: one map of stride 16."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches = torch.nn.Conv2d(3, 16, 16, stride=16)
+
+    def forward(self, images):
+        return self.patches(images)
+
+
+def test_a_neck_makes_the_maps_that_the_backbone_does_not(embeddings_file):
+    MODELS.register_module(module=OneMap, force=True)
+    neck = {"type": "mmdataseg.SimpleFeaturePyramid", "in_channels": 16, "out_channels": 8}
+    config = model_config(
+        embeddings_file,
+        backbone={"type": "mmdataseg.OneMap"},
+        neck=neck,
+        panoptic_head=head_config(in_channels=(8, 8, 8, 8)),
+    )
+    model = MODELS.build(config)
+    maps = model.extract_feat(torch.zeros(1, 3, *SIZE))
+    assert [tuple(features.shape[1:]) for features in maps] == [(8, 16, 24), (8, 8, 12), (8, 4, 6), (8, 2, 3)]
+    loss, _ = total_loss(model, make_sample("panoptic"))
+    loss.backward()
+    assert model.backbone.patches.weight.grad.abs().sum() > 0
 
 
 def test_an_unknown_task_and_one_without_a_post_processor(embeddings_file):
