@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdataseg.apis.config_files import find_config
-from mmdataseg.datasets.inspection import check_source, report
+from mmdataseg.datasets.inspection import check_source, counted, report
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.text.embeddings import load_embeddings
 
@@ -40,7 +40,7 @@ def sources_of(config: Config) -> Iterable[tuple[str, Source]]:
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="a config that mmdataseg trains or tests")
     parser.add_argument("--workers", type=int, default=2, help="processes that read (default: %(default)s)")
     parser.add_argument("--limit", type=int, help="read only the first so many images of each source")
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = check_source(source, split, options.workers, options.limit)
         problems += len(found.problems)
         print(report(source, split, found) + "\n", flush=True)
-    print(f"{problems} problems" if problems else "nothing wrong")
+    print(counted(problems, "problem") if problems else "nothing wrong")
     return int(problems > 0)
 
 

@@ -129,21 +129,30 @@ def report(source: Source, split: str, found: Findings) -> str:
     classes = source.label_space.classes
     seen = ", ".join(f"{classes[label]} {count}" for label, count in found.classes.most_common())
     unseen = [name for label, name in enumerate(classes) if label not in found.classes]
-    lines = [
-        f"{source.name} ({split}): {found.images} images, {found.classes.total()} targets, {found.empty} images "
-        f"without target, {found.crowd} crowd regions, {found.tiny} boxes under a pixel",
+    counts = [
+        counted(found.images, "image"),
+        counted(found.classes.total(), "target"),
+        f"{counted(found.empty, 'image')} without target",
+        counted(found.crowd, "crowd region"),
+        f"{counted(found.tiny, 'box', 'boxes')} under a pixel",
     ]
+    lines = [f"{source.name} ({split}): {', '.join(counts)}"]
     if found.pixels:
         lines.append(f"void: {100 * found.void / found.pixels:.1f} % of the pixels")
     if found.images:
         lines.append(f"{len(classes) - len(unseen)} of {len(classes)} classes: {seen or 'none'}")
     if found.images and unseen:
         lines.append("never: " + ", ".join(unseen))
-    lines.append(f"{len(found.problems)} problems" if found.problems else "no problem")
+    lines.append(counted(len(found.problems), "problem") if found.problems else "no problem")
     lines += [f"! {problem}" for problem in found.problems[:_SHOWN]]
     if len(found.problems) > _SHOWN:
         lines.append(f"! and {len(found.problems) - _SHOWN} more")
     return "\n".join(textwrap.fill(line, 120, subsequent_indent="    ", break_on_hyphens=False) for line in lines)
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """The number with its noun; None: the plural takes an s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _one_thread(_worker: int) -> None:

@@ -60,8 +60,8 @@ def test_counts_of_clean_data(check_data, world, capsys, workers):
     out = " ".join(capsys.readouterr().out.split())
     assert "sem (train): 2 images, 4 targets, 0 images without target, 0 crowd regions, 0 boxes under a pixel" in out
     assert "void: 12.5 % of the pixels 2 of 4 classes: cat 2, sky 2 never: dog, grass no problem" in out
-    assert "box (train): 2 images, 1 targets, 1 images without target, 1 crowd regions, 1 boxes under a pixel" in out
-    assert "pan (test): 1 images, 3 targets, 0 images without target, 1 crowd regions" in out
+    assert "box (train): 2 images, 1 target, 1 image without target, 1 crowd region, 1 box under a pixel" in out
+    assert "pan (test): 1 image, 3 targets, 0 images without target, 1 crowd region, 0 boxes" in out
     assert out.count("pan (test)") == 1  # val and test share it
     assert out.endswith("nothing wrong")
 
@@ -83,9 +83,27 @@ def test_all_problems_of_all_sources_are_listed(check_data, world, capsys):
     assert out.endswith("4 problems")
 
 
+def test_one_problem(check_data, world, capsys):
+    root, config = world
+    (root / "semantic/img/a.jpg").write_bytes(b"broken")
+    assert check_data.main([str(config), "--workers", "0"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "sem (train): 2 images, 2 targets" in out
+    assert " 1 problem ! source 'sem'" in out
+    assert out.endswith(" 1 problem")
+
+
+def test_help_shows_how_it_is_called(check_data, capsys):
+    with pytest.raises(SystemExit):
+        check_data.main(["--help"])
+    assert "\n    python tools/check_data.py configs/dataseg_r50_3ds.py --workers 16 --limit 10000\n" in (
+        capsys.readouterr().out
+    )
+
+
 def test_limit(check_data, world, capsys):
     assert check_data.main([str(world[1]), "--workers", "0", "--limit", "1"]) == 0
-    assert "sem (train): 1 images" in capsys.readouterr().out
+    assert "sem (train): 1 image, 2 targets," in capsys.readouterr().out
 
 
 def test_config_without_sources(check_data, tmp_path):
