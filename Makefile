@@ -37,4 +37,4 @@ lint: setup  ## format, lint, types, spelling
 
 clean:  ## remove caches and the stamps of set-up; keeps .venv, data and work_dirs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov *.egg-info build dist .venv/mmdataseg-setup.json
-	find mmdataseg tools configs tests requirements -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(wildcard mmdataseg tools configs tests requirements) -name __pycache__ -type d -prune -exec rm -rf {} +

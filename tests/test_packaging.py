@@ -192,6 +192,18 @@ def test_the_extras_and_the_import_check_name_the_same_versions(repo_root):
             assert pins[distribution] == lowest
 
 
+def test_make_clean_works_where_there_is_little_to_clean(repo_root, tmp_path):
+    """As in a fresh clone, or in a source distribution, which has no tests."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    shutil.copy2(repo_root / "Makefile", tmp_path)
+    (tmp_path / "tools/__pycache__").mkdir(parents=True)
+    for _ in range(2):
+        done = subprocess.run(["make", "clean"], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == ["Makefile", "tools"]
+
+
 def test_the_version_is_in_the_changelog_or_unreleased(repo_root):
     text = (repo_root / "CHANGELOG.md").read_text()
     assert f"[{mmdataseg.__version__}]" in text or "[Unreleased]" in text
