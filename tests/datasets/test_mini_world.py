@@ -5,11 +5,13 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 from pycocotools.coco import COCO
 
 from mmdataseg.datasets import MultiSourceDataset
 from mmdataseg.text.vocabularies import get_label_space
+from tests.datasets.writing import rgb_to_id
 
 COLOUR_ORDER = slice(None, None, -1)  # ours is OpenCV's BGR
 
@@ -189,3 +191,29 @@ def test_masks(mini_world, images, file, count):
         assert (sample.gt_void.data[0].numpy() == (crowd & ~known)).all()
         rows += len(expected)
     assert rows > 300
+
+
+def test_coco_panoptic_read_as_semantic(mini_world, repo_root, tmp_path, monkeypatch):
+    """Against numpy: every segment's class, crowds included, and void where the PNG is 0."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/coco").symlink_to(mini_world / "coco")
+    source = Config.fromfile(repo_root / "configs/_base_/sources/coco_semantic.py").coco_semantic.to_dict()
+    dataset = MultiSourceDataset(sources=[source], split="test")
+    content = json.loads((mini_world / "coco/annotations/panoptic_val2017.json").read_text())
+    names = {c["id"]: c["name"].strip() for c in content["categories"]}
+    annotations = {a["image_id"]: a for a in content["annotations"]}
+    space = get_label_space("coco133")
+    crowds = 0
+    assert len(dataset) == 50
+    for index in range(len(dataset)):
+        sample = dataset[index]["data_samples"]
+        annotation = annotations[sample.img_id]
+        ids = rgb_to_id(Image.open(mini_world / "coco/annotations/panoptic_val2017" / annotation["file_name"]))
+        expected = np.full(ids.shape, -1)
+        for segment in annotation["segments_info"]:
+            expected[ids == segment["id"]] = space.index([names[segment["category_id"]]])[0]
+            crowds += segment["iscrowd"]
+        rows = sample.gt_id_map.data[0].numpy()
+        assert (np.where(rows >= 0, sample.gt_instances.labels.numpy()[rows], -1) == expected).all()
+    assert crowds > 0

@@ -29,6 +29,10 @@ def id_to_rgb(ids: Any) -> np.ndarray:
     return np.stack([ids % 256, ids // 256 % 256, ids // 65536], axis=-1).astype(np.uint8)
 
 
+def rgb_to_id(colours: Any) -> np.ndarray:
+    return np.asarray(colours).astype(np.int64) @ [1, 256, 65536]
+
+
 def write_json(path: Path, content: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content))

@@ -1,0 +1,10 @@
+"""Fixtures for the tools."""
+
+import pytest
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """An empty folder to write layouts in, and to stand in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
