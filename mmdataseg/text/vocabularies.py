@@ -29,8 +29,8 @@ _ADE_STUFF = frozenset(
 # Countable, with instance ids in the annotations (cityscapesScripts, helpers/labels.py, hasInstances).
 _CITYSCAPES_THINGS = frozenset(["person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle"])
 
-# The Objects365 v2 class that is nearest to each of COCO's 80, in COCO's order, spelt as in Objects365's own files. 70
-# of the pairs are UniDet's (xingyizhou/UniDet), ten were matched by hand.
+# The Objects365 v2 class that is nearest to each of COCO's 80, in COCO's order, spelt as in Objects365's own files.
+# Most pairs are also UniDet's (xingyizhou/UniDet); the others were matched by hand.
 _OBJECTS365_COCO80 = tuple(
     " ".join(name.split())
     for name in """
