@@ -18,7 +18,7 @@ train_sources = [_base_.toy_semantic, _base_.toy_panoptic, _base_.toy_boxes]
 test_sources = [*train_sources, _base_.toy_semantic_as_panoptic, _base_.toy_open]
 
 model = dict(sources=test_sources)
-train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1, 4, 4]))
+train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1, 3, 2]))
 val_dataloader = dict(dataset=dict(sources=test_sources))
 test_dataloader = val_dataloader
 val_evaluator = dict(metrics=test_sources)

@@ -6,6 +6,7 @@ from mmdataseg.models.feature_pyramid import SimpleFeaturePyramid
 from mmdataseg.models.head import DaTaSegHead, Proposals
 from mmdataseg.models.learned_classifier import LearnedClassifier
 from mmdataseg.models.losses import BoxProjectionCost, BoxProjectionLoss
+from mmdataseg.models.position_channels import PositionChannels
 from mmdataseg.models.postprocessors import InstancePostProcessor, PanopticPostProcessor, SemanticPostProcessor
 from mmdataseg.models.text_classifier import TextClassifier
 from mmdataseg.models.vitdet import ViTDet
@@ -19,6 +20,7 @@ __all__ = [
     "InstancePostProcessor",
     "LearnedClassifier",
     "PanopticPostProcessor",
+    "PositionChannels",
     "Proposals",
     "SemanticPostProcessor",
     "SimpleFeaturePyramid",

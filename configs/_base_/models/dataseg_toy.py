@@ -1,9 +1,12 @@
-"""DaTaSeg cut down for a CPU: half as wide a ResNet-18-D, from scratch, 64 channels, 20 queries, 3 layers.
+"""DaTaSeg cut down for a CPU: half as wide a ResNet-18, from scratch, 64 channels, 50 queries, 4 layers.
 
-Among the backbones tried on the toy boxes alone (region features and a linear classifier), the D variant with batch
-normalisation learned to tell shapes apart soonest.
-The class loss weighs 10, not 2: colour and shape together are the class, and without pretrained features the gradient
-of the masks drowned that of the class (2, 6 and 12 were tried for 300 to 500 iterations, 2 and 10 for 2,000 and more).
+Images are 128 pixels wide and things 26 to 54, so stride 32 is left out: the backbone ends at stride 16, and the queries
+look at strides 16 and 8, twice. `PositionChannels` tell a backbone that starts from nothing where it is.
+
+What made it so, each seen in one run of 500 or 1,000 iterations, nothing averaged: with position channels and 50
+queries, not 20, the share of validation things that some proposal meets with an IoU above 1/2 rose from 42 % to 95 %;
+with a stem of one 7x7 convolution, not three 3x3, a classifier of pixels told striped from dotted grass after 300
+iterations instead of not at all in 600. The class loss weighs 4, not 2: classes come later than masks here.
 """
 
 _base_ = ["./dataseg_r50.py"]
@@ -16,30 +19,36 @@ model = dict(
     backbone=dict(
         depth=18,
         base_channels=32,
-        deep_stem=True,
         stem_channels=32,
+        num_stages=3,
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1),
+        out_indices=(0, 1, 2),
         avg_down=True,
         zero_init_residual=False,
         norm_cfg=dict(requires_grad=True),
         norm_eval=False,
         init_cfg=None,
     ),
+    neck=dict(type="mmdataseg.PositionChannels", num_frequencies=2),
     panoptic_head=dict(
-        in_channels=[32, 64, 128, 256],
+        in_channels=[32 + 10, 64 + 10, 128 + 10],
         feat_channels=64,
         out_channels=64,
-        num_queries=20,
+        num_queries=50,
         positional_encoding=_positions,
         pixel_decoder=dict(
+            num_outs=2,
+            strides=[4, 8, 16],
             norm_cfg=dict(num_groups=16),
             positional_encoding=_positions,
-            encoder=dict(num_layers=2, layer_cfg=dict(self_attn_cfg=_attention, ffn_cfg=_ffn)),
+            encoder=dict(num_layers=2, layer_cfg=dict(self_attn_cfg=dict(_attention, num_levels=2), ffn_cfg=_ffn)),
         ),
         transformer_decoder=dict(
-            num_layers=3, layer_cfg=dict(self_attn_cfg=_attention, cross_attn_cfg=_attention, ffn_cfg=_ffn)
+            num_layers=4, layer_cfg=dict(self_attn_cfg=_attention, cross_attn_cfg=_attention, ffn_cfg=_ffn)
         ),
     ),
     classifier=dict(embed_dim=512),
-    criterion=dict(num_points=1024, class_weight=10.0),
+    criterion=dict(num_points=512, class_weight=4.0),
     postprocessors=dict(panoptic=dict(score_threshold=0.5)),
 )

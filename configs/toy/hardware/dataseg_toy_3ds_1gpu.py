@@ -7,7 +7,7 @@ Command: mim train mmdataseg configs/toy/hardware/dataseg_toy_3ds_1gpu.py
 _base_ = ["../dataseg_toy_3ds.py"]
 
 accumulated = 2
-max_iters = 2400 * accumulated
+max_iters = _base_.max_iters * accumulated
 warm_up = 100 * accumulated
 model = dict(backbone=dict(with_cp=True))
 optim_wrapper = dict(type="mmdataseg.Bfloat16OptimWrapper", accumulative_counts=accumulated)
