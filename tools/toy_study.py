@@ -5,7 +5,9 @@
     python tools/toy_study.py --only S S+P+B --page-only         # no training: write the page from what there is
 
 Each run has its folder with its log, checkpoint and result. Stopped, the study goes on where it was when the same
-command is given again. Every run is tested on all five test sets, those of the transfer evaluations included.
+command is given again; on another machine, after the last run in the .json file beside the page, which is written
+with the page whenever a run is finished. Every run is tested on all five test sets, those of the transfer evaluations
+included.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 from mmdataseg.apis.config_files import config_root, leaf_configs
+from mmdataseg.study import archive
 from mmdataseg.study.run import Run
 from mmdataseg.study.running import run_all
 from mmdataseg.study.toy_findings import ALL, COMBINATIONS
@@ -162,21 +165,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configs, ablations = find_configs()
     runs = plan(args, configs)
     world = make_data()
+    everything = plan(argparse.Namespace(**{**vars(args), "only": None}), configs)  # the page has all that is finished
+    archive.restore(args.page.with_suffix(".json"), everything)
+    setting = setting_of(args, arguments, world)
+
+    def write(failed: Sequence[Run] = ()) -> int:
+        results: dict[str, list[dict]] = {}
+        for run in everything:
+            found = run.result()
+            if found is not None:
+                results.setdefault(run.name, []).append(found)
+        names = [f"{run.name} (seed {run.seed})" for run in failed]
+        write_page(args.page, results, setting=setting, ablations=ablations, failed=names)
+        archive.save(args.page.with_suffix(".json"), everything)
+        return sum(map(len, results.values()))
+
     failed: list[Run] = []
     if not args.page_only:
         iterations = {
             run.name: 0 if run.weights_of else args.iterations or iterations_of(configs[run.name]) for run in runs
         }
-        failed = run_all(runs, iterations=iterations, jobs=args.jobs, env=environment(args))
-    args.only = None  # the page has all that is finished
-    results: dict[str, list[dict]] = {}
-    for run in plan(args, configs):
-        found = run.result()
-        if found is not None:
-            results.setdefault(run.name, []).append(found)
-    names = [f"{run.name} (seed {run.seed})" for run in failed]
-    write_page(args.page, results, setting=setting_of(args, arguments, world), ablations=ablations, failed=names)
-    print(f"{args.page}: {sum(map(len, results.values()))} runs in it")
+        failed = run_all(runs, iterations=iterations, jobs=args.jobs, env=environment(args), finished=write)
+    print(f"{args.page}: {write(failed)} runs in it")
     return int(bool(failed))
 
 

@@ -54,13 +54,24 @@ class Run:
         if not file.is_file():
             return None
         found = json.loads(file.read_text())
-        for key in SETTINGS:
-            wanted, there = (json.loads(json.dumps(value)) for value in (getattr(self, key), found["asked"][key]))
-            if wanted != there:
-                raise ValueError(
-                    f"{file}: made with {key} {there!r}, asked for {wanted!r}; give another --out, or delete the folder"
-                )
+        for key, (there, wanted) in self.differences(found).items():
+            raise ValueError(
+                f"{file}: made with {key} {there!r}, asked for {wanted!r}; give another --out, or delete the folder"
+            )
         return found
+
+    def differences(self, found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Settings in which a result differs from what is asked for: name -> (that of the result, the one asked for)."""
+        pairs = {key: (found["asked"][key], json.loads(json.dumps(getattr(self, key)))) for key in SETTINGS}
+        return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+    def write(self, found: Mapping[str, Any]) -> None:
+        """Write down what came out; at once or not at all."""
+        file = Path(self.folder, RESULT)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".part")
+        partial.write_text(json.dumps(found, indent=1))
+        os.replace(partial, file)
 
     def step(self) -> int:
         """Iterations done, as far as they are logged."""
@@ -171,11 +182,7 @@ def execute(run: Run) -> dict[str, Any]:
 def main(arguments: list[str]) -> None:
     """Do the run that the argument, a JSON object, describes."""
     run = Run(**json.loads(arguments[0]))
-    found = execute(run)
-    file = Path(run.folder, RESULT)
-    partial = file.with_suffix(".part")
-    partial.write_text(json.dumps(found, indent=1))
-    os.replace(partial, file)
+    run.write(execute(run))
 
 
 if __name__ == "__main__":

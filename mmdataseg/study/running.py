@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +17,12 @@ LOG = "log.txt"
 
 
 def run_all(
-    runs: Sequence[Run], *, iterations: Mapping[str, int], jobs: int = 1, env: Mapping[str, str] | None = None
+    runs: Sequence[Run],
+    *,
+    iterations: Mapping[str, int],
+    jobs: int = 1,
+    env: Mapping[str, str] | None = None,
+    finished: Callable[[], None] = lambda: None,
 ) -> list[Run]:
     """Do the runs that have no result yet, in their order.
 
@@ -29,6 +34,7 @@ def run_all(
         iterations: Iterations of each run, by the name of its config, for the bar.
         jobs: How many at a time.
         env: Environment variables for the runs, on top of this process's.
+        finished: Called after each run that has a result.
 
     Returns:
         Those that failed.
@@ -59,6 +65,7 @@ def run_all(
                         bar.write(f"{run.name}, seed {run.seed}: FAILED, see {Path(run.folder, LOG)}")
                     else:
                         bar.write(f"{run.name}, seed {run.seed}: finished")
+                        finished()
                 bar.set_postfix_str(", ".join(f"{run.name} seed {run.seed}" for run in active), refresh=False)
                 bar.update(done + sum(max(run.step() - before[run], 0) for run in active) - bar.n)
         finally:

@@ -74,9 +74,17 @@ def test_a_tiny_study_runs_goes_on_and_writes_its_page(repo_root, tmp_path):
     assert "| machine | a test |" in page
     assert "| P | 0 | not run |" in page
     assert (tmp_path / "images/toy_study_sources.svg").is_file()
+    assert json.loads((tmp_path / "page.json").read_text()).keys() == results.keys()
     # stopped after the training and before the test, then started again
     (tmp_path / "runs/dataseg_toy_semantic/seed0/result.json").unlink()
+    (tmp_path / "page.json").unlink()
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert "3 runs, 2 of them finished" in done.stdout, done.stdout + done.stderr
     again = json.loads((tmp_path / "runs/dataseg_toy_semantic/seed0/result.json").read_text())
     assert again["metrics"] == pytest.approx(results["dataseg_toy_semantic"]["metrics"], nan_ok=True)
+    # and on a machine that has nothing but the page and the results beside it
+    page = (tmp_path / "page.md").read_text()
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "3 runs, 3 of them finished" in done.stdout, done.stdout + done.stderr
+    assert (tmp_path / "page.md").read_text() == page

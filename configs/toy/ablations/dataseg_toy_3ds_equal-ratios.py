@@ -1,6 +1,6 @@
 """Ablation of dataseg_toy_3ds: sources drawn 1 : 1 : 1.
 
-Shows what the ratios 1 : 4 : 4 give.
+Shows what the ratios 1 : 3 : 2 give.
 At toy scale. Data: python tools/make_toy.py data/toy
 Command: mim train mmdataseg configs/toy/ablations/dataseg_toy_3ds_equal-ratios.py
 """

@@ -7,4 +7,4 @@ Command: mim train mmdataseg configs/toy/two_sources/dataseg_toy_panoptic-boxes.
 _base_ = ["../dataseg_toy_3ds.py"]
 
 train_sources = [_base_.toy_panoptic, _base_.toy_boxes]
-train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[4, 4]))
+train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[3, 2]))

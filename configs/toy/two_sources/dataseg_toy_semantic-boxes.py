@@ -7,4 +7,4 @@ Command: mim train mmdataseg configs/toy/two_sources/dataseg_toy_semantic-boxes.
 _base_ = ["../dataseg_toy_3ds.py"]
 
 train_sources = [_base_.toy_semantic, _base_.toy_boxes]
-train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1, 4]))
+train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1, 2]))

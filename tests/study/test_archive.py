@@ -1,0 +1,71 @@
+"""What is kept of a study goes on elsewhere."""
+
+import json
+
+import pytest
+
+from mmdataseg.study.archive import restore, save
+from mmdataseg.study.run import Run
+
+
+def run(folder, name="dataseg_toy_3ds", seed=0, **kwargs):
+    return Run(
+        config=f"/somewhere/{name}.py", folder=str(folder / name / f"seed{seed}"), seed=seed, iterations=5, **kwargs
+    )
+
+
+def result(of):
+    asked = {"config": of.config, "folder": of.folder, "iterations": of.iterations, "options": {}}
+    return {"asked": asked, "seed": of.seed, "metrics": {"toy_panoptic/PQ": 12.5 + of.seed}}
+
+
+def test_results_move_to_another_folder(tmp_path):
+    here = [run(tmp_path / "here", seed=seed) for seed in range(3)]
+    for each in here[:2]:
+        each.write(result(each))
+    save(tmp_path / "study.json", here)
+    there = [run(tmp_path / "there", seed=seed) for seed in range(3)]
+    assert restore(tmp_path / "study.json", there) == 2
+    assert [each.result() and each.result()["metrics"]["toy_panoptic/PQ"] for each in there] == [12.5, 13.5, None]
+    assert restore(tmp_path / "study.json", there) == 0
+
+
+def test_no_path_is_kept(tmp_path):
+    here = run(tmp_path)
+    here.write(result(here))
+    save(tmp_path / "study.json", [here])
+    text = (tmp_path / "study.json").read_text()
+    assert "somewhere" not in text
+    assert str(tmp_path) not in text
+
+
+def test_weights_that_are_still_needed_are_trained_again(tmp_path):
+    here = run(tmp_path / "here")
+    here.write(result(here))
+    save(tmp_path / "study.json", [here])
+    there = run(tmp_path / "there")
+    tested = run(tmp_path / "there", name="max-merge", weights_of=there.folder)
+    assert restore(tmp_path / "study.json", [there, tested]) == 0
+    tested.write(result(tested))
+    assert restore(tmp_path / "study.json", [there, tested]) == 1
+
+
+def test_no_file(tmp_path):
+    assert restore(tmp_path / "study.json", [run(tmp_path)]) == 0
+
+
+def test_broken_file(tmp_path):
+    (tmp_path / "study.json").write_text("{")
+    with pytest.raises(ValueError, match=r"study\.json: no results of a study: .* delete the file"):
+        restore(tmp_path / "study.json", [run(tmp_path)])
+
+
+def test_results_of_other_settings(tmp_path):
+    here = run(tmp_path / "here")
+    here.write(result(here))
+    save(tmp_path / "study.json", [here])
+    kept = json.loads((tmp_path / "study.json").read_text())
+    kept["dataseg_toy_3ds"]["0"]["asked"]["iterations"] = 7
+    (tmp_path / "study.json").write_text(json.dumps(kept))
+    with pytest.raises(ValueError, match="dataseg_toy_3ds, seed 0, made with iterations 7, asked for 5; give another"):
+        restore(tmp_path / "study.json", [run(tmp_path / "there")])
