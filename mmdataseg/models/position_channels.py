@@ -1,5 +1,5 @@
-"""Channels that say where a cell lies (Liu et al., 2018, "An Intriguing Failing of Convolutional Neural Networks and the
-CoordConv Solution").
+"""Channels that say where a cell lies (Liu et al., 2018, "An Intriguing Failing of Convolutional Neural Networks and
+the CoordConv Solution").
 
 Letters: B images, F frequencies, (H, W) cells of a map.
 """

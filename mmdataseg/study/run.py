@@ -61,7 +61,7 @@ class Run:
         return found
 
     def differences(self, found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-        """Settings in which a result differs from what is asked for: name -> (that of the result, the one asked for)."""
+        """Settings in which a result differs from what is asked for: name -> (of the result, asked for)."""
         pairs = {key: (found["asked"][key], json.loads(json.dumps(getattr(self, key)))) for key in SETTINGS}
         return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
