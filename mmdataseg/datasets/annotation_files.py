@@ -8,6 +8,7 @@ from typing import Any
 
 VOID = -1
 UNKNOWN = -2
+_OTHER_FILE = "take the file of this task and format, or repair it"
 
 
 def resolve(data_root: str, path: str) -> Path:
@@ -67,7 +68,9 @@ def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
     check_keys(content.keys() if isinstance(content, dict) else None, required, path)
     wrong = [key for key in required if not isinstance(content[key], list)]
     if wrong:
-        raise ValueError(f"'{path}': expected a list under {wrong[0]!r}, got {type(content[wrong[0]]).__name__}")
+        raise ValueError(
+            f"'{path}': expected a list under {wrong[0]!r}, got {type(content[wrong[0]]).__name__}; {_OTHER_FILE}"
+        )
     return content
 
 
@@ -83,10 +86,12 @@ def check_keys(keys: Iterable[str] | None, required: Sequence[str], path: Path) 
         ValueError: A key is missing.
     """
     if keys is None:
-        raise ValueError(f"'{path}': expected a JSON object with the keys {list(required)}")
+        raise ValueError(f"'{path}': expected a JSON object with the keys {list(required)}; {_OTHER_FILE}")
     missing = [key for key in required if key not in keys]
     if missing:
-        raise ValueError(f"'{path}': key {missing[0]!r} is missing; expected {list(required)}, got {sorted(keys)}")
+        raise ValueError(
+            f"'{path}': key {missing[0]!r} is missing; expected {list(required)}, got {sorted(keys)}; {_OTHER_FILE}"
+        )
 
 
 def category_labels(
@@ -119,11 +124,11 @@ def category_labels(
     names = set()
     for category in categories:
         if not isinstance(category, Mapping) or "id" not in category or "name" not in category:
-            raise ValueError(f"'{path}': expected categories with 'id' and 'name', got {category!r}")
+            raise ValueError(f"'{path}': expected categories with 'id' and 'name', got {category!r}; repair the file")
         name = str(category["name"]).strip()
         names.add(name)
         if category["id"] in labels:
-            raise ValueError(f"'{path}': category id {category['id']} stands twice")
+            raise ValueError(f"'{path}': category id {category['id']} stands twice; repair the file")
         target = renamed.get(name, name)
         labels[category["id"]] = VOID if target is None else label_of.get(target.strip(), UNKNOWN)
     check_targets(renamed.values(), classes)

@@ -66,9 +66,10 @@ class RatioBatchSampler(Sampler[list[int]]):
         self.batch_size = batch_size
         self.rank, self.world_size = get_dist_info()
         self.source_names, self.sizes = _sources_of(getattr(sampler, "dataset", None))
-        self.ratios = _one_each("ratio", ratios, self.source_names, Real)
+        self.ratios = _one_each("ratio", ratios, self.source_names, Real, "ratios of the batch_sampler")
         given = [batch_size] * len(self.sizes) if batch_sizes is None else batch_sizes
-        self.batch_sizes = _one_each("batch size", given, self.source_names, int)
+        option = "batch_size of the data loader" if batch_sizes is None else "batch_sizes of the batch_sampler"
+        self.batch_sizes = _one_each("batch size", given, self.source_names, int, option)
         self._offsets = np.cumsum([0, *self.sizes])
         self._iteration = 0
         self._stop: int | None = None
@@ -185,16 +186,18 @@ def _sources_of(dataset: Any) -> tuple[list[str], list[int]]:
     return names, sizes
 
 
-def _one_each(what: str, values: Sequence[Any], names: Sequence[str], kind: type) -> list[Any]:
+def _one_each(what: str, values: Sequence[Any], names: Sequence[str], kind: type, option: str) -> list[Any]:
     values = list(values)
     if len(values) != len(names):
         raise ValueError(
             f"RatioBatchSampler: expected one {what} for each of the {len(names)} sources {list(names)}, got "
-            f"{len(values)}: {values}"
+            f"{len(values)}: {values}; correct {option}"
         )
     for name, value in zip(names, values, strict=True):
         number = isinstance(value, kind) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or value <= 0:
             whole = "whole " if kind is int else ""
-            raise ValueError(f"source {name!r}: expected as {what} a finite {whole}number above 0, got {value!r}")
+            raise ValueError(
+                f"source {name!r}: expected as {what} a finite {whole}number above 0, got {value!r}; correct {option}"
+            )
     return values

@@ -80,8 +80,8 @@ def test_annotation_without_image(files):
     [
         ("images", {"id": 42, "file_name": "c.jpg", "height": 1, "width": 1}, "image 42 stands twice in 'images'"),
         ("annotations", {"file_name": "c.png"}, "an entry of 'annotations' has no 'image_id'"),
-        ("categories", {"id": 7, "name": "cloud"}, "category id 7 stands twice"),
-        ("categories", {"name": "cloud"}, "expected categories with 'id' and 'name'"),
+        ("categories", {"id": 7, "name": "cloud"}, "category id 7 stands twice; repair"),
+        ("categories", {"name": "cloud"}, "expected categories with 'id' and 'name', got .*; repair"),
     ],
 )
 def test_entries_that_do_not_fit(files, key, entry, match):
@@ -115,9 +115,9 @@ def test_no_image(files):
     ("text", "match"),
     [
         ('{"images": [', r"panoptic\.json' is no valid JSON .*copied or downloaded completely"),
-        ("[]", r"panoptic\.json': expected a JSON object with the keys"),
-        ("{}", r"panoptic\.json': key 'images' is missing"),
-        ('{"images": [], "annotations": {}, "categories": []}', "expected a list under 'annotations', got dict"),
+        ("[]", r"panoptic\.json': expected a JSON object with the keys .*; take the file of this task"),
+        ("{}", r"panoptic\.json': key 'images' is missing; .*; take the file of this task"),
+        ('{"images": [], "annotations": {}, "categories": []}', "expected a list under 'annotations', got dict; take"),
     ],
 )
 def test_file_that_is_no_coco_json(files, text, match):

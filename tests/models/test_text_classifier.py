@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from mmdataseg.models import TextClassifier
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.structures import LabelSpace, Task
-from mmdataseg.text.embeddings import TextEmbeddings, save_embeddings
+from mmdataseg.text.embeddings import TextEmbeddings, read_metadata, save_embeddings
 
 AXES = LabelSpace(name="axes", classes=("right", "up", "away"), is_thing=(True, True, False))
 TWO = LabelSpace(name="two", classes=("left", "down"), is_thing=(True, True))
@@ -147,12 +148,34 @@ def test_a_checkpoint_of_other_classes_is_refused(classifier, tmp_path, classes)
 )
 def test_a_file_of_other_classes(sources, classes, message):
     space = LabelSpace(name="axes", classes=classes, is_thing=(True,) * len(classes))
-    with pytest.raises(ValueError, match=rf"source 'axes': text embeddings .*axes\.safetensors: .*{message}"):
+    with pytest.raises(
+        ValueError, match=rf"source 'axes': text embeddings .*axes\.safetensors: .*{message}.*; build them with: "
+    ):
         TextClassifier(sources=[replace(sources[0], label_space=space)], embed_dim=3)
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ((0.0, float("nan"), 0.0), "the embedding of class 'up' has values that are NaN or infinite"),
+        ((0.0, 0.75, 0.0), "expected rows of unit length, got 0.75 for class 'up'"),
+    ],
+)
+def test_a_file_whose_rows_are_no_directions(sources, row, message):
+    path = sources[0].embeddings
+    rows = torch.eye(3)
+    rows[1] = torch.tensor(row)
+    save_file({"embeddings": rows.half()}, path, metadata=read_metadata(path))
+    with pytest.raises(ValueError, match=message) as raised:
+        TextClassifier(sources=sources, embed_dim=3)
+    assert str(raised.value).startswith(f"source 'axes': text embeddings {path}: ")
+    assert "; build them with: python tools/text_embeddings.py " in str(raised.value)
+
+
 def test_a_file_of_another_dimension(sources):
-    with pytest.raises(ValueError, match=r"source 'axes': .*axes\.safetensors: expected 5 dimensions, got 3"):
+    with pytest.raises(
+        ValueError, match=r"source 'axes': .*axes\.safetensors: expected 5 dimensions, got 3.*; build them with: "
+    ):
         TextClassifier(sources=sources, embed_dim=5)
 
 
