@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from mmengine.registry import METRICS
@@ -20,6 +21,41 @@ def test_a_hand_worked_image():
     assert got["PQ_st"] == 100
     assert got["PQ"] == pytest.approx(100 * (0.5 + 0 + 1) / 3)
     assert set(got) == {q + kind for q in ("PQ", "SQ", "RQ") for kind in ("", "_th", "_st")}
+
+
+def as_samples(data, maps):
+    """The reference's cases as the model hands them over, and what of each the metric is to count: class -> counts."""
+    label_of = {c["id"]: i for i, c in enumerate(data["categories"])}
+    for number, case in enumerate(data["cases"]):
+        found = []
+        for side, make in (("gt", lambda _, row: row), ("pred", lambda label, row: label + 1000 * (row + 1))):
+            segments, ids = case[f"{side}_segments"], maps[f"{side}_{number}"]
+            void = -1 if side == "gt" else 0
+            table = np.full(max([int(ids.max()), *(s["id"] for s in segments)]) + 1, void)
+            table[[s["id"] for s in segments]] = [
+                make(label_of[s["category_id"]], row) for row, s in enumerate(segments)
+            ]
+            found.append(table[ids].tolist())
+        truth = case["gt_segments"]
+        labels, crowd = [label_of[s["category_id"]] for s in truth], [bool(s["iscrowd"]) for s in truth]
+        counts = {label_of[int(k)]: [v[c] for c in ("tp", "fp", "fn", "iou")] for k, v in case["expected"].items()}
+        yield panoptic(found[0], labels, found[1], crowd), counts
+
+
+def test_every_count_of_the_coco_evaluator(panoptic_reference):
+    data, maps = panoptic_reference
+    is_thing = [bool(c["isthing"]) for c in data["categories"]]
+    metric = PanopticQualityMetric()
+    metric.dataset_meta = dict(META, classes=[str(c["id"]) for c in data["categories"]], is_thing=is_thing)
+    for sample, expected in as_samples(data, maps):
+        metric.process(None, [sample.to_dict()])
+        labels, counts = metric.results[-1]
+        got = dict(zip(labels.tolist(), counts[0].tolist(), strict=True))
+        assert got == {k: pytest.approx(v, abs=1e-12) for k, v in expected.items() if any(v)}
+    got = metric.evaluate(len(data["cases"]))
+    for kind, suffix in (("All", ""), ("Things", "_th"), ("Stuff", "_st")):
+        for name in ("PQ", "SQ", "RQ"):
+            assert got[name + suffix] == pytest.approx(100 * data["expected_total"][kind][name.lower()], abs=1e-9)
 
 
 def test_counts_add_up_over_images():

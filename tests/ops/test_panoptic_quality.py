@@ -1,14 +1,8 @@
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from mmdataseg.ops.panoptic_quality import FN, FP, IOU, TP, panoptic_counts, panoptic_quality, segment_intersections
-
-REFERENCE = Path(os.environ.get("MMDATASEG_REFERENCE", Path(__file__).parents[2].parent / "shared" / "reference"))
 
 
 def count(gt, pred, gt_labels, pred_labels, crowd=()):
@@ -138,14 +132,6 @@ def test_bad_input():
         panoptic_quality(torch.zeros(2, 3))
 
 
-@pytest.fixture(scope="module")
-def reference():
-    if not (REFERENCE / "panoptic_quality.json").is_file():
-        pytest.skip(f"reference counts not found: {REFERENCE / 'panoptic_quality.json'}; set MMDATASEG_REFERENCE")
-    with (REFERENCE / "panoptic_quality.json").open() as file, np.load(REFERENCE / "panoptic_quality.npz") as maps:
-        return json.load(file), dict(maps)
-
-
 def rows(ids, segments):
     """An id map as on disk (0 = void) to one of row numbers, by look-up table."""
     table = np.full(max([int(ids.max()), *(s["id"] for s in segments)]) + 1, -1)
@@ -153,8 +139,8 @@ def rows(ids, segments):
     return torch.from_numpy(table[ids])
 
 
-def test_every_count_of_the_coco_evaluator(reference):
-    data, maps = reference
+def test_every_count_of_the_coco_evaluator(panoptic_reference):
+    data, maps = panoptic_reference
     label_of = {c["id"]: i for i, c in enumerate(data["categories"])}
     total = torch.zeros(len(label_of), 4, dtype=torch.float64)
     for number, case in enumerate(data["cases"]):
