@@ -132,14 +132,18 @@ def test_mim_finds_scripts_and_config_of_an_installed_wheel(site, tmp_path):
     assert test == [str(mim / "tools" / "test.py"), str(config), "weights.pth", "--launcher", "none"]
 
 
-def test_mim_finds_scripts_and_config_of_an_editable_install(repo_root, tmp_path):
+@pytest.mark.parametrize("form", ["name from any folder", "path from the root"])
+def test_mim_finds_scripts_and_config_of_an_editable_install(repo_root, tmp_path, form):
     pytest.importorskip("mim", reason="mim is not installed")
-    leaf = leaf_configs()[0]
-    folder, train, test = mim_commands(leaf.name, cwd=tmp_path)
+    leaf = find_config("dataseg_mini_3ds.py")
+    path = leaf.relative_to(repo_root).as_posix()
+    by_name = form == "name from any folder"
+    folder, train, test = mim_commands(leaf.name if by_name else path, cwd=tmp_path if by_name else repo_root)
     if folder != repo_root:
         pytest.skip("mmdataseg is not installed editable from this tree (pip install -e .)")
-    assert train == [str(repo_root / "tools" / "train.py"), str(leaf), "--launcher", "none"]
-    assert test == [str(repo_root / "tools" / "test.py"), str(leaf), "weights.pth", "--launcher", "none"]
+    config = str(leaf) if by_name else path
+    assert train == [str(repo_root / "tools" / "train.py"), config, "--launcher", "none"]
+    assert test == [str(repo_root / "tools" / "test.py"), config, "weights.pth", "--launcher", "none"]
 
 
 def test_leaf_names_are_unique_also_among_the_packages_that_may_lie_in_the_tree():

@@ -9,19 +9,17 @@ from mmengine.structures import InstanceData
 from mmdataseg.models import DaTaSegCriterion, DaTaSegHead, Proposals
 from mmdataseg.models.targets import ImageTargets
 from mmdataseg.ops.id_map import masks_from_id_map
-from tests.models.conftest import LABEL_SPACE, QUERIES, TEXT_DIM, head_config, make_sample
+from mmdataseg.registry import MODELS
+from tests.models.conftest import LABEL_SPACE, QUERIES, TEXT_DIM, head_config, make_sample, model_config
 
 IN_CHANNELS = (16, 24, 32, 48)
 NUM_POINTS = 96
 
 
-@pytest.fixture
-def heads():
-    torch.manual_seed(1)
-    config = head_config(in_channels=IN_CHANNELS)
-    config.pop("type")
+def mmdet_head(config):
+    """The arguments of mmdet's head: those that ours shares with it, and its losses and matching."""
     num_classes = len(LABEL_SPACE)
-    theirs = Mask2FormerHead(
+    return ConfigDict(
         **config,
         num_things_classes=2,
         num_stuff_classes=num_classes - 2,
@@ -51,6 +49,14 @@ def heads():
             sampler={"type": "MaskPseudoSampler"},
         ),
     )
+
+
+@pytest.fixture
+def heads():
+    torch.manual_seed(1)
+    config = head_config(in_channels=IN_CHANNELS)
+    config.pop("type")
+    theirs = Mask2FormerHead(**mmdet_head(config))
     theirs.init_weights()
     with torch.no_grad():
         for parameter in theirs.parameters():
@@ -85,6 +91,33 @@ def test_a_mask2former_checkpoint_loads_but_for_the_classifier(heads):
     report = ours.load_state_dict(theirs.state_dict(), strict=False)
     assert {name.split(".")[0] for name in report.missing_keys} == {"class_embed"}
     assert {name.split(".")[0] for name in report.unexpected_keys} == {"cls_embed"}
+
+
+def test_so_does_the_checkpoint_of_a_whole_detector(model, embeddings_file):
+    """Backbone included, values and all: the names under which the parts stand are mmdet's, too."""
+    head = {**head_config(), "type": "mmdet.Mask2FormerHead"}
+    options = mmdet_head(head)
+    train_cfg = options.pop("train_cfg")
+    theirs = MODELS.build(
+        ConfigDict(
+            type="mmdet.Mask2Former",
+            backbone=model_config(embeddings_file)["backbone"],
+            panoptic_head=options,
+            panoptic_fusion_head={
+                "type": "mmdet.MaskFormerFusionHead", "num_things_classes": 2, "num_stuff_classes": 2,
+            },
+            train_cfg=train_cfg,
+            test_cfg={},
+        )
+    )  # fmt: skip
+    state = theirs.state_dict()
+    report = model.load_state_dict(state, strict=False)
+    assert {name.split(".")[1] for name in report.unexpected_keys} == {"cls_embed"}
+    missing = {".".join(name.split(".")[:2]) for name in report.missing_keys if not name.startswith("classifier.")}
+    assert missing == {"panoptic_head.class_embed"}
+    loaded = model.state_dict()
+    assert any(name.startswith("backbone.layer4.") for name in state)
+    assert all(torch.equal(loaded[name], value) for name, value in state.items() if name in loaded)
 
 
 def test_mask_logits_of_every_output_equal_mmdets(heads, features):
