@@ -197,6 +197,18 @@ def test_pictures_need_a_visualization_hook():
         run_config.apply_test_args(tiny_config(), args)
 
 
+def test_the_folder_of_the_pictures_reaches_either_kind_of_hook(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    args = cli.build_test_parser().parse_args(["some.py", "some.pth", "--show-dir", "seen"])
+    for kind, expected in (
+        ("mmdataseg.DrawPredictions", dict(out_dir=str(tmp_path / "seen"))),
+        ("DetVisualizationHook", dict(draw=True, test_out_dir=str(tmp_path / "seen"))),
+    ):
+        cfg = tiny_config(default_hooks=dict(visualization=dict(type=kind)))
+        run_config.apply_test_args(cfg, args)
+        assert cfg.default_hooks.visualization == dict(type=kind, **expected)
+
+
 @pytest.mark.parametrize("spelling", ["--local-rank=3", "--local_rank=3"])
 def test_both_spellings_of_the_launchers_rank_are_taken(spelling):
     assert train_args(spelling).local_rank == 3

@@ -32,6 +32,7 @@ def config(work_dir: Path, **options: Any) -> Config:
     cfg.merge_from_dict(
         {
             "train_dataloader.batch_size": 2,
+            "train_dataloader.batch_sampler.ratios": [1, 1, 1],
             "train_dataloader.num_workers": 0,
             "train_dataloader.persistent_workers": False,
             "val_dataloader.num_workers": 0,
@@ -65,7 +66,10 @@ def scalars(work_dir: Path) -> list[dict[str, Any]]:
 
 def test_training_draws_every_source_and_logs_its_losses(trained: Path) -> None:
     losses = {name for line in scalars(trained) for name in line if "/loss_" in name}
-    assert {name.split("/")[1] for name in losses} == {"loss_class", "loss_mask", "loss_dice", "loss_projection"}
+    masks = {"loss_class", "loss_mask", "loss_dice"}
+    expected = {"toy_semantic": masks, "toy_panoptic": masks, "toy_boxes": {"loss_class", "loss_projection"}}
+    assert losses == {f"{source}/{name}" for source, names in expected.items() for name in names}
+    assert (trained / "curves.png").is_file()
     assert all(line["loss"] > 0 for line in scalars(trained) if "loss" in line)
 
 
@@ -101,6 +105,8 @@ def test_one_test_answers_every_task_and_prints_one_table(
     printed = capfd.readouterr()
     table = [line for line in (printed.out + printed.err).splitlines() if re.match(r"^\W*toy_open\W+panoptic", line)]
     assert table
+    pictures = {path.name.rpartition("_")[0] for path in (world / "test/pictures").iterdir()}
+    assert {"toy_semantic_semantic", "toy_panoptic_panoptic", "toy_boxes_instance"} <= pictures
 
 
 def test_a_checkpoint_is_complete_without_the_embedding_files(

@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import os
 import re
+import subprocess
 
 import pytest
 
@@ -75,3 +77,14 @@ def test_what_make_demo_calls_exists(repo_root):
     assert find_config(demo).stem == demo
     for script in re.findall(r"\b(?:tools|requirements|demo)/\w+\.py\b", text):
         assert (repo_root / script).is_file()
+
+
+@pytest.mark.parametrize(("fails", "code", "called"), [("nothing", 0, 2), ("test", 2, 2), ("lint", 2, 1)])
+def test_continuous_integration_fails_when_make_does(repo_root, tmp_path, fails, code, called):
+    make = tmp_path / "make"
+    make.write_text(f'#!/bin/sh\necho "make $1" >> "{tmp_path}/log"\n[ "$1" != {fails} ] || exit 2\n')
+    make.chmod(0o755)
+    env = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([str(repo_root / ".ci/run")], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert (tmp_path / "log").read_text().splitlines() == ["make lint", "make test"][:called]
