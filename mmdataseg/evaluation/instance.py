@@ -47,7 +47,7 @@ class InstanceMetric(CocoMetric):
 
     Raises:
         FileNotFoundError: There is no such annotation file.
-        ValueError: It is no COCO annotation file.
+        ValueError: It is no COCO annotation file, or one without masks.
     """
 
     default_prefix = ""
@@ -66,6 +66,20 @@ class InstanceMetric(CocoMetric):
         self.ann_file = ann_file
         self.classes = None if classes is None else tuple(name.strip() for name in classes)
         self.fill_boxes = fill_boxes
+
+    @property
+    def dataset_meta(self) -> dict | None:
+        """Of the source; the classes are compared with those of the file when it is set, before anything is tested.
+
+        Raises:
+            ValueError: The file has none of the classes wanted; categories that are in use and not in the label space.
+        """
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        self._dataset_meta = dataset_meta
+        self._labels, self._category_ids = self._categories()
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         """Keep the detections of some images, masks run-length encoded.
@@ -97,11 +111,8 @@ class InstanceMetric(CocoMetric):
 
         Returns:
             Name -> percent.
-
-        Raises:
-            ValueError: The file has none of the classes wanted; categories that are in use and not in the label space.
         """
-        labels, self.cat_ids = self._categories()
+        labels, self.cat_ids = self._labels, self._category_ids
         self.img_ids = [gt["img_id"] for gt, _ in results]
         position = np.full(len(classes_of(self.dataset_meta)), -1)
         position[labels] = np.arange(len(labels))
@@ -136,12 +147,15 @@ class InstanceMetric(CocoMetric):
         wanted = self.classes or names
         unknown = [name for name in wanted if name not in names]
         if unknown:
-            raise ValueError(f"{self._source()}: InstanceMetric cannot score {unknown[0]!r}: not in the label space")
+            raise ValueError(
+                f"{self._source()}: InstanceMetric cannot score {unknown[0]!r}: not in the label space; correct its "
+                "classes"
+            )
         found = [name for name in wanted if name in category]
         if not found:
             raise ValueError(
                 f"{self._source()}: {self.ann_file} has none of the {len(wanted)} classes to score "
-                f"({wanted[0]!r} ...), it has {sorted(category)[:5]} ..."
+                f"({wanted[0]!r} ...), it has {sorted(category)[:5]} ...; use the label space of these annotations"
             )
         if len(found) < len(wanted):
             missing = [name for name in wanted if name not in category]
@@ -160,15 +174,26 @@ def _check_annotations(ann_file: str) -> None:
     if not Path(ann_file).is_file():
         raise FileNotFoundError(
             f"InstanceMetric: annotation file {ann_file} is not there; mask AP needs COCO annotations with masks "
-            "of the test images"
+            "of the test images; put it there, or set ann_file in the metrics of the source"
         )
     try:
         content = json.loads(Path(ann_file).read_text())
     except ValueError as error:
-        raise ValueError(f"InstanceMetric: {ann_file} is no JSON: {error}") from None
+        raise ValueError(
+            f"InstanceMetric: {ann_file} is no JSON: {error}; was it copied or downloaded completely?"
+        ) from None
     missing = [key for key in ("images", "categories") if not isinstance(content, dict) or key not in content]
     if missing:
-        raise ValueError(f"InstanceMetric: {ann_file} is no COCO annotation file, it has no {missing[0]!r}")
+        raise ValueError(
+            f"InstanceMetric: {ann_file} is no COCO annotation file, it has no {missing[0]!r}; give the one of the "
+            "test images"
+        )
+    bare = [annotation for annotation in content.get("annotations", ()) if "segmentation" not in annotation]
+    if bare:
+        raise ValueError(
+            f"InstanceMetric: {len(bare)} annotations of {ann_file} have no mask, e.g. id {bare[0].get('id')}; give "
+            "annotations with 'segmentation': mask AP cannot be scored against boxes"
+        )
 
 
 def _select(pred: Mapping[str, Any], position: np.ndarray) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from mmengine.dist import all_gather_object, broadcast_object_list, is_main_proc
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.evaluator.metric import _to_cpu
 from mmengine.logging import print_log
+from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement
 
 from mmdataseg.registry import EVALUATOR
@@ -51,9 +52,10 @@ class MultiSourceEvaluator(Evaluator):
             Runner builds an evaluator of its own only from a config with this key.
 
     Raises:
-        TypeError: A source with a key that is not known.
+        FileNotFoundError: A file that a metric reads is missing.
+        TypeError: A source or a metric with a key that is not known.
         ValueError: Two sources of one name; a source without a metric; two metrics of one class in a source that would
-            report under the same names.
+            report under the same names; a file of a metric that does not fit.
     """
 
     def __init__(self, *, metrics: Sequence[Mapping[str, Any] | Source]) -> None:
@@ -61,14 +63,14 @@ class MultiSourceEvaluator(Evaluator):
         for source in self.sources:
             if not source.metrics:
                 raise ValueError(f"source '{source.name}' is tested and names no metric; give it metrics=[...]")
-        super().__init__([dict(metric) for source in self.sources for metric in source.metrics])
+        super().__init__([_build(source, metric) for source in self.sources for metric in source.metrics])
         built = iter(self.metrics)
         self._metrics = {source.name: [next(built) for _ in source.metrics] for source in self.sources}
         self._results: dict[str, dict[int, list[list[Any]]]] = {source.name: {} for source in self.sources}
         for source in self.sources:
             self._check_prefixes(source)
             for metric in self._metrics[source.name]:
-                metric.dataset_meta = _meta_of(source)
+                metric.dataset_meta = _meta_of(source)  # where its files can be compared with the classes
 
     @property
     def dataset_meta(self) -> dict | None:
@@ -218,6 +220,15 @@ def _baseline_of(key: str, scores: Mapping[str, float]) -> str:
 
 def _shown(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def _build(source: Source, metric: Mapping[str, Any]) -> BaseMetric:
+    """A metric from its config; what it finds wrong is told with the name of the source."""
+    try:
+        return METRICS.build(dict(metric))
+    except (FileNotFoundError, TypeError, ValueError) as error:
+        kind = next(k for k in (FileNotFoundError, TypeError, ValueError) if isinstance(error, k))
+        raise kind(f"source '{source.name}': {error}") from error
 
 
 def _meta_of(source: Source) -> dict[str, Any]:

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from mmdet.evaluation import CocoMetric
 from pycocotools import mask as mask_api
 
 from mmdataseg.evaluation.instance import InstanceMetric
@@ -92,6 +93,28 @@ def test_filled_boxes_are_exact_and_an_empty_mask_stays_empty(annotate):
     assert got["mask_AP_filled_boxes"] == pytest.approx(50, abs=1)  # found at full IoU, behind one false alarm
 
 
+def test_it_is_mmdets_where_the_file_has_the_labels_order(annotate):
+    rng = np.random.default_rng(0)
+
+    def around():
+        return disc(centre=rng.integers(20, 44, 2), outer=rng.uniform(8, 20))
+
+    truth = [(image, CLASSES[label], around()) for image in range(3) for label in rng.integers(0, 4, 4)]
+    samples = []
+    for image in range(3):
+        found = [(CLASSES.index(name), np.roll(mask, rng.integers(-6, 7, 2), (0, 1))) for i, name, mask in truth]
+        labels, masks = zip(*found, strict=True)
+        samples.append(instances(list(masks), list(labels), scores=rng.uniform(size=len(found)).tolist(), img_id=image))
+    path = annotate(truth)
+    got, expected = (
+        score(InstanceMetric(ann_file=path), samples),
+        score(CocoMetric(ann_file=path, metric="segm"), samples),
+    )
+    for ours, theirs in (("", ""), ("50", "_50"), ("75", "_75"), ("_s", "_s"), ("_m", "_m")):
+        assert got[f"mask_AP{ours}"] == pytest.approx(100 * expected[f"coco/segm_mAP{theirs}"], abs=0.06)
+    assert 5 < got["mask_AP"] < 95
+
+
 def test_classes_restrict_what_is_scored(annotate):
     ann_file = annotate(TRUTH)
     # the dog is found, the cats are not
@@ -153,7 +176,7 @@ def test_a_prediction_without_masks_is_refused(annotate):
 
 def test_annotations_of_classes_outside_the_label_space_are_refused(annotate):
     metric = InstanceMetric(ann_file=annotate([*TRUTH, (2, "cow", BIG)], (*CLASSES, "cow")))
-    with pytest.raises(ValueError, match="annotations of class 'cow', which is not in the label space"):
+    with pytest.raises(ValueError, match=r"annotations of class 'cow', which is not in the label space .*; use"):
         score(metric, [instances([LEFT], [0], img_id=0)])
 
 

@@ -1,3 +1,4 @@
+import json
 import logging
 import math
 from pathlib import Path
@@ -215,8 +216,48 @@ def test_bad_sources():
         MultiSourceEvaluator(metrics=[source("pets", [])])
     with pytest.raises(ValueError, match="source 'pets': two PanopticQualityMetric would report under the same names"):
         MultiSourceEvaluator(metrics=[source("pets", [quality, quality])])
-    with pytest.raises(TypeError, match="unexpected keyword argument 'chanse'"):
+    with pytest.raises(TypeError, match=r"source 'pets': .*unexpected keyword argument 'chanse'"):
         MultiSourceEvaluator(metrics=[source("pets", [quality | dict(chanse=1)])])
+
+
+EMPTY = {"images": [], "annotations": [], "categories": []}
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (None, FileNotFoundError, "truth.json is not there; .*; put it there, or set ann_file"),
+        ("{", ValueError, "truth.json is no JSON: .*; was it copied or downloaded completely"),
+        ({"images": [], "annotations": []}, ValueError, "truth.json is no COCO .* no 'categories'; give the one of"),
+        (
+            {**EMPTY, "annotations": [{"id": 7, "category_id": 1}]},
+            ValueError,
+            "1 annotations of .*truth.json .* id 7; give",
+        ),
+        (
+            {**EMPTY, "categories": [{"id": 1, "name": "cow"}]},
+            ValueError,
+            r"truth.json has none of the 4 classes.*; use the",
+        ),
+        (
+            {
+                "images": [],
+                "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cow"}],
+                "annotations": [{"id": 7, "category_id": 2, "image_id": 1, "segmentation": []}],
+            },
+            ValueError,
+            "truth.json has annotations of class 'cow', which is not in the label space .*; use the label space of",
+        ),
+    ],
+    ids=["missing", "no JSON", "no COCO", "no masks", "other classes", "a class too many"],
+)
+def test_files_of_a_metric_are_checked_before_anything_is_tested(tmp_path, content, error, message):
+    path = tmp_path / "truth.json"
+    if content is not None:
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    metric = dict(type="mmdataseg.InstanceMetric", ann_file=str(path))
+    with pytest.raises(error, match=f"source 'finds'.*{message}"):
+        MultiSourceEvaluator(metrics=[source("finds", [metric], task="instance")])
 
 
 def test_a_prefix_tells_two_metrics_of_one_class_apart():
