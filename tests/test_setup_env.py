@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,50 @@ def test_a_stamp_holds_until_a_pin_changes(pinned, tmp_path):
 def test_an_environment_set_up_for_another_tree_is_not_taken_for_ours(pinned, tmp_path):
     (tmp_path / pinned.STAMP).write_text(json.dumps(pinned.stamp_content() | {"root": "/elsewhere"}))
     assert not pinned.stamped(tmp_path)
+
+
+def test_an_active_environment_counts_only_if_its_torch_and_mmcv_work(pinned, tmp_path, monkeypatch):
+    home, works = tmp_path / "active", {pinned.PRESENT: True, pinned.WORKS: True}
+    monkeypatch.setattr(pinned.shutil, "which", lambda name: str(home / name))
+    monkeypatch.setattr(pinned, "prefix", lambda python: python.parent)
+    monkeypatch.setattr(pinned, "succeeds", lambda _, code: works[code])
+    assert pinned.active_python() == home / "python"
+    works[pinned.WORKS] = False  # they import, and their operators do not run
+    assert pinned.active_python() is None
+    works.update({pinned.WORKS: True, pinned.PRESENT: False})
+    assert pinned.active_python() is None
+    works[pinned.PRESENT] = True
+    monkeypatch.setattr(pinned, "VENV", home)  # our own .venv is not somebody else's
+    assert pinned.active_python() is None
+    monkeypatch.setattr(pinned.shutil, "which", lambda _: None)
+    assert pinned.active_python() is None
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_set_up_is_done_once(pinned, tmp_path, monkeypatch, own):
+    """An active environment gets what it lacks, with all that it has held at its version."""
+    called, frozen = [], []
+
+    def pip(_, *args):
+        called.append(args)
+        if "--constraint" in args and not own:
+            frozen.append(Path(args[args.index("--constraint") + 1]).read_text())
+
+    (tmp_path / "torch.txt").write_text("torch===2.13.0\n")
+    monkeypatch.setattr(pinned, "prefix", lambda _: tmp_path)
+    monkeypatch.setattr(pinned, "installed", lambda _: {"torch": "2.9", "mmcv": "2.1", "wheel": "1"})
+    monkeypatch.setattr(pinned, "succeeds", lambda *_: True)
+    monkeypatch.setattr(pinned, "pip", pip)
+    (tmp_path / "openmmlab.txt").write_text("mmcv==2.1.0\nmmdet==3.3.0\n")
+    for _ in range(2):
+        pinned.set_up(tmp_path / "python", own=own)
+    assert sum("--editable" in args for args in called) == 1
+    if own:
+        assert any("onedl-mmcv==2.3.6" in args for args in called)
+    else:
+        assert frozen == ["torch===2.9\nmmcv===2.1\nwheel===1\n"]
+        assert {"mmdet==3.3.0", "setuptools<81", "open_clip_torch==3.3.0"} <= set(called[0])
+        assert not any(arg.startswith(("torch", "mmcv", "onedl", "wheel")) for arg in called[0])
 
 
 def test_torch_is_pinned_to_exactly_one_build(setup_env):
