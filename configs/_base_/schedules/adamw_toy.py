@@ -1,8 +1,8 @@
-"""Training from scratch on a CPU: 2,500 iterations of 8 images, linear warm-up, cosine down."""
+"""Training from scratch on a CPU: 2,000 iterations of 8 images, linear warm-up, cosine down."""
 
 _base_ = ["../co_training.py", "../runtime.py"]
 
-max_iters = 2500
+max_iters = 2000
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=0.001, weight_decay=0.05, eps=1e-8, betas=(0.9, 0.999), fused=True),

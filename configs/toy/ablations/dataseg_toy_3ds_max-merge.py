@@ -2,7 +2,7 @@ r"""Ablation of dataseg_toy_3ds: semantic maps by the maximum over proposals ins
 
 Shows what the probability-weighted MERGE in inference gives; the weights are the same.
 Command: mim test mmdataseg configs/toy/ablations/dataseg_toy_3ds_max-merge.py --checkpoint \
-    work_dirs/dataseg_toy_3ds/iter_2500.pth
+    work_dirs/dataseg_toy_3ds/iter_2000.pth
 """
 
 _base_ = ["../dataseg_toy_3ds.py"]

@@ -2,7 +2,7 @@ r"""Open-vocabulary evaluation in the manner of OpenSeg and ODISE: one panoptic 
 
 Test only. At toy scale. Data: python tools/make_toy.py data/toy
 Command: mim test mmdataseg configs/toy/others/openvocabulary_toy_panoptic.py --checkpoint \
-    work_dirs/dataseg_toy_panoptic/iter_2500.pth
+    work_dirs/dataseg_toy_panoptic/iter_2000.pth
 """
 
 _base_ = ["../separate/dataseg_toy_panoptic.py"]
