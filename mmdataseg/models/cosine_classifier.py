@@ -4,6 +4,7 @@ Letters: K classes of a vocabulary, D text dimension.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -39,9 +40,9 @@ class CosineClassifier(BaseModule):
     def check_complete(self) -> None:
         """Check that nothing is missing that only comes to be used much later."""
 
+    @abstractmethod
     def matrix(self, source: str) -> Tensor:
         """(K, D) vectors of a source's classes, of any length: what the classifiers differ in."""
-        raise NotImplementedError(f"{type(self).__name__} does not say where its class vectors come from")
 
     def background_of(self, source: str | None) -> Tensor:
         """(D,) the background of a source; of none in particular: the one that all share.

@@ -30,7 +30,7 @@ class DaTaSeg(BaseDetector):
 
     Args:
         sources: Sources of the run, to train on or to test on, or their configs.
-        backbone: Config of a backbone that gives four maps of strides 4, 8, 16 and 32.
+        backbone: Config of a backbone whose finest map has stride 4, e.g. four maps of strides 4, 8, 16 and 32.
         panoptic_head: Config of `DaTaSegHead`; the name is that of mmdet's ``Mask2Former``, for its checkpoints.
         classifier: Config of `TextClassifier` or `LearnedClassifier`.
         criterion: Config of `DaTaSegCriterion`.

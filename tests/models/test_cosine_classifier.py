@@ -1,0 +1,31 @@
+import math
+
+import pytest
+import torch
+
+from mmdataseg.models.cosine_classifier import CosineClassifier
+
+
+class Fixed(CosineClassifier):
+    def matrix(self, source: str) -> torch.Tensor:
+        return torch.tensor([[3.0, 0.0], [0.0, 0.5]])
+
+
+def test_logits_by_hand() -> None:
+    classifier = Fixed(embed_dim=2)
+    with torch.no_grad():
+        classifier.log_scale.fill_(math.log(10.0))
+        classifier.background.copy_(torch.tensor([-2.0, 0.0]))
+    logits = classifier(torch.tensor([[0.6, 0.8], [5.0, 0.0]]), classifier.matrix("any"))
+    torch.testing.assert_close(logits, torch.tensor([[6.0, 8.0, -6.0], [10.0, 0.0, -10.0]]), check_dtype=True)
+
+
+def test_lengths_do_not_matter() -> None:
+    classifier, embeds = Fixed(embed_dim=2), torch.randn(4, 2)
+    expected = classifier(embeds, classifier.matrix("any"))
+    torch.testing.assert_close(classifier(7 * embeds, 0.1 * classifier.matrix("any")), expected)
+
+
+def test_a_classifier_says_where_its_vectors_come_from() -> None:
+    with pytest.raises(TypeError, match="matrix"):
+        CosineClassifier(embed_dim=2)
