@@ -1,8 +1,11 @@
 """The paper's studies on the toy world: every combination of the three sources, the ablations, several seeds; one page.
 
-    python tools/toy_study.py                                    # as the configs say, 3 seeds, one run after another
-    python tools/toy_study.py --iterations 600 --jobs 2          # shorter, two at a time
-    python tools/toy_study.py --only S S+P+B --page-only         # no training: write the page from what there is
+    python tools/toy_study.py                                         # 3 seeds, one run after another
+    python tools/toy_study.py --iterations-per-source 400 --jobs 2    # shorter, two at a time
+    python tools/toy_study.py --only S S+P+B --page-only              # no training: write the page from what there is
+
+A model of several sources trains as long as separate models of these sources together: with N iterations a source, S
+alone has N, S+P 2N and S+P+B 3N. The config's ratios divide them among the sources.
 
 Each run has its folder with its log, checkpoint and result. Stopped, the study goes on where it was when the same
 command is given again; on another machine, after the last run in the .json file beside the page, which is written
@@ -37,7 +40,13 @@ DATA = Path("data/toy")  # where configs/toy look for it
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--iterations", type=int, help="of each training, its schedule scaled (default: the configs')")
+    parser.add_argument(
+        "--iterations-per-source",
+        type=int,
+        default=650,
+        metavar="N",
+        help="a training on k sources has k N, its schedule scaled (default: %(default)s)",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="runs of each config (default: %(default)s)")
     parser.add_argument("--only", nargs="+", metavar="ROW", help="S, P, B, S+P ... or names of configs (default: all)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: %(default)s)")
@@ -51,9 +60,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--page", type=Path, default=Path("docs/toy_study.md"), help="to write (default: %(default)s)")
     parser.add_argument("--page-only", action="store_true", help="run nothing, write the page from what is finished")
     args = parser.parse_args(arguments)
-    for name in ("seeds", "jobs", "iterations", "threads"):
+    for name in ("seeds", "jobs", "iterations_per_source", "threads"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
-            parser.error(f"--{name} must be at least 1")
+            parser.error(f"--{name.replace('_', '-')} must be at least 1")
     return args
 
 
@@ -86,25 +95,26 @@ def plan(args: argparse.Namespace, configs: dict[str, Path]) -> list[Run]:
         if unknown:
             raise SystemExit(f"--only {unknown[0]}: expected some of {', '.join([*COMBINATIONS, *configs])}")
         wanted = [COMBINATIONS.get(row, row) for row in args.only]
-    trains = {name: iterations_of(configs[name]) > 0 for name in wanted}
+    sources = {name: sources_of(configs[name]) for name in wanted}
     return [
         Run(
             config=str(configs[name]),
             folder=str(args.out / name / f"seed{seed}"),
             seed=seed,
-            iterations=args.iterations,
+            iterations=sources[name] * args.iterations_per_source,
             options=dict(args.cfg_options),
             threads=threads_of(args),
-            weights_of=None if trains[name] else str(args.out / ALL / f"seed{seed}"),
+            weights_of=None if sources[name] else str(args.out / ALL / f"seed{seed}"),
         )
         for seed in range(args.seeds)
         for name in wanted
     ]
 
 
-def iterations_of(config: Path) -> int:
-    """Iterations of a config's training; 0: it only tests."""
-    return (Config.fromfile(config).get("train_cfg") or {}).get("max_iters", 0)
+def sources_of(config: Path) -> int:
+    """How many sources a config trains on; 0: it only tests."""
+    cfg = Config.fromfile(config)
+    return len(cfg.train_dataloader.dataset.sources) if cfg.get("train_cfg") else 0
 
 
 def threads_of(args: argparse.Namespace) -> int:
@@ -145,6 +155,7 @@ def setting_of(args: argparse.Namespace, arguments: Sequence[str], world: dict) 
     """What the page says of the study's scale."""
     said = [word for word in arguments if word != "--page-only"]
     return Setting(
+        iterations_per_source=args.iterations_per_source,
         command=shlex.join(["python", "tools/toy_study.py", *said]),
         machine=args.machine or f"{os.cpu_count()} CPU cores ({platform.machine()})",
         image_size=world["size"],
@@ -183,10 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     failed: list[Run] = []
     if not args.page_only:
-        iterations = {
-            run.name: 0 if run.weights_of else args.iterations or iterations_of(configs[run.name]) for run in runs
-        }
-        failed = run_all(runs, iterations=iterations, jobs=args.jobs, env=environment(args), finished=write)
+        failed = run_all(runs, jobs=args.jobs, env=environment(args), finished=write)
     print(f"{args.page}: {write(failed)} runs in it")
     return int(bool(failed))
 

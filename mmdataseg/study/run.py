@@ -25,7 +25,7 @@ class Run:
         config: Path of a leaf config.
         folder: Its work_dir.
         seed: Of its training.
-        iterations: Of its training; None: as many as the config says.
+        iterations: Of its training, its schedule scaled; 0: it only tests.
         options: More settings of the config, as for ``--cfg-options``.
         threads: Of torch, in the process that trains; 0: torch's choice.
         weights_of: Folder of the run whose weights a config that only tests is tested with; None: it trains its own.
@@ -34,7 +34,7 @@ class Run:
     config: str
     folder: str
     seed: int
-    iterations: int | None = None
+    iterations: int
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     threads: int = 0
     weights_of: str | None = None
@@ -93,8 +93,7 @@ def prepare(run: Run) -> Any:
     if run.weights_of is not None:
         cfg.load_from = last_checkpoint(run.weights_of)
     else:
-        if run.iterations is not None:
-            scale_schedule(cfg, run.iterations)
+        scale_schedule(cfg, run.iterations)
         cfg.train_cfg.val_begin = cfg.train_cfg.max_iters + 1
         cfg.default_hooks.checkpoint.max_keep_ckpts = 1
         cfg.resume, cfg.load_from = True, None
@@ -167,7 +166,6 @@ def execute(run: Run) -> dict[str, Any]:
     return {
         "asked": asdict(run),
         "seed": run.seed,
-        "iterations": cfg.train_cfg.max_iters if run.weights_of is None else None,
         "batch_size": cfg.train_dataloader.batch_size if run.weights_of is None else None,
         "parameters": sum(p.numel() for p in runner.model.parameters()),
         "device": get_device(),

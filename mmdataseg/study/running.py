@@ -19,7 +19,6 @@ LOG = "log.txt"
 def run_all(
     runs: Sequence[Run],
     *,
-    iterations: Mapping[str, int],
     jobs: int = 1,
     env: Mapping[str, str] | None = None,
     finished: Callable[[], None] = lambda: None,
@@ -31,7 +30,6 @@ def run_all(
 
     Args:
         runs: All runs of the study.
-        iterations: Iterations of each run, by the name of its config, for the bar.
         jobs: How many at a time.
         env: Environment variables for the runs, on top of this process's.
         finished: Called after each run that has a result.
@@ -45,7 +43,7 @@ def run_all(
     waiting = [run for run in runs if run.result() is None]
     print(f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished")
     before = {run: run.step() for run in waiting}
-    total = sum(max(iterations[run.name] - step, 0) for run, step in before.items())
+    total = sum(max(run.iterations - step, 0) for run, step in before.items())
     failed: list[Run] = []
     active: dict[Run, subprocess.Popen] = {}
     done = 0
@@ -59,7 +57,7 @@ def run_all(
                 time.sleep(0.5)
                 for run in [run for run, process in active.items() if process.poll() is not None]:
                     code = active.pop(run).returncode
-                    done += iterations[run.name] - before[run]
+                    done += run.iterations - before[run]
                     if code or run.result() is None:
                         failed.append(run)
                         bar.write(f"{run.name}, seed {run.seed}: FAILED, see {Path(run.folder, LOG)}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmdataseg.study.statistics import NOT_RUN, Results, cell, markdown_table, stat
+from mmdataseg.study.statistics import NO_VALUE, NOT_RUN, Results, cell, markdown_table, stat
 from mmdataseg.study.toy_findings import (
     ALL,
     BOX_ONLY,
@@ -26,6 +26,7 @@ class Setting:
     """What a reader must know of how the numbers came about.
 
     Args:
+        iterations_per_source: A training on k sources has k times as many.
         command: That makes the study again.
         machine: What it ran on.
         image_size: Height and width of the toy world's images, in pixels.
@@ -35,6 +36,7 @@ class Setting:
         options: Settings changed for all runs.
     """
 
+    iterations_per_source: int
     command: str
     machine: str
     image_size: int
@@ -73,8 +75,9 @@ def write_page(
         *([f"Stopped with an error: {', '.join(failed)}."] if failed else []),
         "## Training sources",
         "S: label maps, few images. P: panoptic segments. B: boxes. Mean and standard deviation over seeds, in "
-        "percent. Box-only classes have masks in no training source; filled boxes are the same detections with each "
-        "mask replaced by its box. Unseen names are new combinations of known words.",
+        "percent. A training has as many iterations as separate models of its sources have together, divided among "
+        "them by the config's ratios. Box-only classes have masks in no training source; filled boxes are the same "
+        "detections with each mask replaced by its box. Unseen names are new combinations of known words.",
         _table(results, COMBINATIONS, {"chance": OPEN_CHANCE}),
         *[f"![{title}](images/{file.name})" for title, file in pictures.items()],
         "## Ablations",
@@ -91,12 +94,18 @@ def write_page(
 
 def _table(results: Results, rows: Mapping[str, str], baselines: Mapping[str, str]) -> str:
     lines = [
-        [label, str(len(results.get(name, ()))), *(cell(results, name, metric) for metric in COLUMNS.values())]
+        [label, *_amount(results.get(name, ())), *(cell(results, name, metric) for metric in COLUMNS.values())]
         for label, name in rows.items()
     ]
     for label, metric in baselines.items():  # of the last column
-        lines.append([f"{label} (S+P+B)", "", *[""] * (len(COLUMNS) - 1), cell(results, ALL, metric)])
-    return markdown_table(["trained on", "seeds", *COLUMNS], lines)
+        lines.append([f"{label} (S+P+B)", "", "", *[""] * (len(COLUMNS) - 1), cell(results, ALL, metric)])
+    return markdown_table(["trained on", "iterations", "seeds", *COLUMNS], lines)
+
+
+def _amount(runs: Sequence[Mapping]) -> tuple[str, str]:
+    """Iterations and number of a row's runs."""
+    iterations = next((run["asked"]["iterations"] for run in runs), None)
+    return NOT_RUN if iterations is None else f"{iterations:,}" if iterations else NO_VALUE, str(len(runs))
 
 
 def _scale(results: Results, setting: Setting) -> str:
@@ -111,7 +120,7 @@ def _scale(results: Results, setting: Setting) -> str:
     images = " / ".join(str(number) for number in setting.train_images)
     options = ", ".join(f"`{key}={value}`" for key, value in setting.options.items()) or "none"
     lines = [
-        ("iterations", all_of("iterations")),
+        ("iterations for each training source", f"{setting.iterations_per_source:,}"),
         ("images an iteration", all_of("batch_size")),
         ("image size", f"{setting.image_size} x {setting.image_size} pixels"),
         ("training images S / P / B", images),

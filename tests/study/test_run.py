@@ -56,7 +56,14 @@ def test_a_run_is_seeded_resumable_and_tested_once(toy, tmp_path):
 def test_what_only_tests_takes_the_weights_of_another_run(repo_root, tmp_path):
     leaf = repo_root / "configs/toy/ablations/dataseg_toy_3ds_max-merge.py"
     options = {"train_dataloader.batch_size": 2, "test_dataloader.batch_size": 3}
-    run = Run(config=str(leaf), folder=str(tmp_path / "x"), seed=0, options=options, weights_of=str(tmp_path))
+    run = Run(
+        config=str(leaf),
+        folder=str(tmp_path / "x"),
+        seed=0,
+        iterations=0,
+        options=options,
+        weights_of=str(tmp_path),
+    )
     with pytest.raises(FileNotFoundError, match="holds no trained model"):
         prepare(run)
     (tmp_path / "last_checkpoint").write_text("there/iter_9.pth\n")
@@ -75,7 +82,7 @@ def test_results_of_other_settings_are_not_taken(tmp_path):
 
 
 def test_steps_are_read_from_the_log(tmp_path):
-    run = Run(config="c.py", folder=str(tmp_path), seed=0)
+    run = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=100)
     assert run.step() == 0
     log = tmp_path / "now/vis_data/scalars.json"
     log.parent.mkdir(parents=True)
@@ -91,7 +98,7 @@ class Process:
         started.append(run.name)
         Path(run.folder).mkdir(parents=True)
         if not self.returncode:
-            Path(run.folder, "result.json").write_text(json.dumps({"asked": {"iterations": None, "options": {}}}))
+            run.write({"asked": {"iterations": run.iterations, "options": {}}})
 
     def poll(self):
         return self.returncode
@@ -105,12 +112,12 @@ def test_runs_wait_for_the_weights_they_test_and_finished_ones_are_not_repeated(
     def make(name, **more):
         return Run(config=f"{name}.py", folder=str(tmp_path / name), seed=0, **more)
 
-    runs = [make("tests", weights_of=str(tmp_path / "trains")), make("broken"), make("trains")]
-    iterations = {"tests": 0, "broken": 5, "trains": 5}
-    failed = running.run_all(runs, iterations=iterations, jobs=2)
+    tests = make("tests", iterations=0, weights_of=str(tmp_path / "trains"))
+    runs = [tests, make("broken", iterations=5), make("trains", iterations=5)]
+    failed = running.run_all(runs, jobs=2)
     assert started == ["broken", "trains", "tests"]
     assert [run.name for run in failed] == ["broken"]
     assert "broken, seed 0: FAILED, see" in capsys.readouterr().out
     (tmp_path / "broken").rmdir()
-    running.run_all(runs, iterations=iterations)
+    running.run_all(runs)
     assert started[3:] == ["broken"]

@@ -9,7 +9,8 @@ from mmdataseg.study.toy_page import NOTES, Setting, write_page
 
 NO_TEXT = "dataseg_toy_3ds_no-text"
 SETTING = Setting(
-    command="python tools/toy_study.py --iterations 600",
+    iterations_per_source=600,
+    command="python tools/toy_study.py --jobs 2",
     machine="a laptop",
     image_size=128,
     train_images=(120, 800, 800),
@@ -19,11 +20,11 @@ SETTING = Setting(
 )
 
 
-def run(seed, value, **metrics):
+def run(seed, value, iterations=1800, **metrics):
     scores = dict.fromkeys([*COLUMNS.values(), "toy_open/PQ_chance"], value + seed)
     return {
+        "asked": {"iterations": iterations},
         "seed": seed,
-        "iterations": 600,
         "batch_size": 8,
         "parameters": 3_234_129,
         "device": "cpu",
@@ -37,8 +38,9 @@ def run(seed, value, **metrics):
 def results():
     """Each source more is worth 10 points, learned classifiers cost 0.5; no pair P+B; masks are 5 over their boxes."""
     found = {
-        name: [run(seed, 10.0 * (row.count("+") + 1), **{FILLED: 25.0 + seed}) for seed in range(3)]
+        name: [run(seed, 10.0 * k, iterations=600 * k, **{FILLED: 25.0 + seed}) for seed in range(3)]
         for row, name in COMBINATIONS.items()
+        for k in [row.count("+") + 1]
         if row != "P+B"
     }
     found[NO_TEXT] = [run(seed, 29.5) for seed in range(2)]
@@ -56,13 +58,13 @@ def test_tables(results, tmp_path):
     page = tmp_path / "docs/page.md"
     write_page(page, results, setting=SETTING, ablations={NO_TEXT: "Learned class vectors."}, failed=["x (seed 1)"])
     text = page.read_text()
-    assert line_of(text, "S") == ["S", "3", *["11.0 ± 1.0"] * 5, "26.0 ± 1.0", "11.0 ± 1.0"]
-    assert line_of(text, "P+B") == ["P+B", "0", *["not run"] * 7]
-    assert line_of(text, "S+P+B")[2] == "31.0 ± 1.0"
-    assert line_of(text, "3ds no-text")[2:] == [*["30.0 ± 0.7"] * 6, "-"]
+    assert line_of(text, "S") == ["S", "600", "3", *["11.0 ± 1.0"] * 5, "26.0 ± 1.0", "11.0 ± 1.0"]
+    assert line_of(text, "P+B") == ["P+B", "not run", "0", *["not run"] * 7]
+    assert line_of(text, "S+P+B")[1:4] == ["1,800", "3", "31.0 ± 1.0"]
+    assert line_of(text, "3ds no-text")[3:] == [*["30.0 ± 0.7"] * 6, "-"]
     assert line_of(text, "chance (S+P+B)")[-1] == "31.0 ± 1.0"
     for what, said in {
-        "iterations": "600",
+        "iterations for each training source": "600",
         "images an iteration": "8",
         "image size": "128 x 128 pixels",
         "training images S / P / B": "120 / 800 / 800",
@@ -72,7 +74,7 @@ def test_tables(results, tmp_path):
         "a training took": "2.0 minutes (median)",
     }.items():
         assert line_of(text, what)[1] == said
-    assert "```shell\npython tools/toy_study.py --iterations 600\n```" in text
+    assert "```shell\npython tools/toy_study.py --jobs 2\n```" in text
     assert "Stopped with an error: x (seed 1)." in text
     assert "- 3ds no-text: Learned class vectors." in text
 

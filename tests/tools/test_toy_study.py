@@ -32,10 +32,21 @@ def test_every_combination_and_every_ablation_is_planned(repo_root):
 
 def test_rows_can_be_chosen():
     configs, _ = toy_study.find_configs()
-    runs = toy_study.plan(args("--only", "S+P+B", "dataseg_toy_boxes", "--seeds", "1", "--iterations", "5"), configs)
-    assert [(run.name, run.iterations) for run in runs] == [("dataseg_toy_3ds", 5), ("dataseg_toy_boxes", 5)]
+    runs = toy_study.plan(args("--only", "S+P+B", "dataseg_toy_boxes", "--seeds", "1"), configs)
+    assert [run.name for run in runs] == ["dataseg_toy_3ds", "dataseg_toy_boxes"]
     with pytest.raises(SystemExit, match="--only X: expected some of S, P, B, S"):
         toy_study.plan(args("--only", "X"), configs)
+
+
+def test_a_model_of_several_sources_trains_as_long_as_separate_models_together():
+    configs, ablations = toy_study.find_configs()
+    found = {run.name: run.iterations for run in toy_study.plan(args("--iterations-per-source", "5"), configs)}
+    assert {row: found[name] for row, name in COMBINATIONS.items()} == {
+        **{"S": 5, "P": 5, "B": 5},
+        **{"S+P": 10, "S+B": 10, "P+B": 10, "S+P+B": 15},
+    }
+    assert {found[name] for name in ablations} == {15, 0}
+    assert found["dataseg_toy_3ds_max-merge"] == 0, "it only tests"
 
 
 def test_cores_are_shared(monkeypatch):
@@ -45,7 +56,7 @@ def test_cores_are_shared(monkeypatch):
     assert toy_study.environment(args("--device", "cpu")) == {"OMP_NUM_THREADS": "8", "CUDA_VISIBLE_DEVICES": ""}
 
 
-@pytest.mark.parametrize("name", ["seeds", "jobs", "iterations", "threads"])
+@pytest.mark.parametrize("name", ["seeds", "jobs", "iterations-per-source", "threads"])
 def test_none_of_something(name, capsys):
     with pytest.raises(SystemExit):
         args(f"--{name}", "0")
@@ -59,7 +70,7 @@ def test_a_tiny_study_runs_goes_on_and_writes_its_page(repo_root, tmp_path):
         f"{name}_dataloader.{key}" for name in ("train", "test") for key in ("num_workers", "persistent_workers")
     ]
     command = [
-        *[sys.executable, str(repo_root / "tools/toy_study.py"), "--seeds", "1", "--iterations", "1"],
+        *[sys.executable, str(repo_root / "tools/toy_study.py"), "--seeds", "1", "--iterations-per-source", "1"],
         *["--device", "cpu", "--threads", "1", "--out", "runs", "--page", "page.md", "--machine", "a test"],
         *["--only", "S", "S+P+B", "dataseg_toy_3ds_max-merge", "--cfg-options", "train_dataloader.batch_size=2"],
         *[f"{key}={'0' if key.endswith('num_workers') else 'False'}" for key in loaders],
@@ -68,11 +79,11 @@ def test_a_tiny_study_runs_goes_on_and_writes_its_page(repo_root, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     results = {path.parent.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("runs/*/*/result.json")}
     assert set(results) == {"dataseg_toy_semantic", "dataseg_toy_3ds", "dataseg_toy_3ds_max-merge"}
-    assert results["dataseg_toy_3ds"]["iterations"] == 1
+    assert results["dataseg_toy_3ds"]["asked"]["iterations"] == 3
     assert results["dataseg_toy_3ds"]["metrics"].keys() >= {"toy_semantic/mIoU", "toy_open/PQ", "toy_boxes/mask_AP"}
     page = (tmp_path / "page.md").read_text()
     assert "| machine | a test |" in page
-    assert "| P | 0 | not run |" in page
+    assert "| P | not run | 0 | not run |" in page
     assert (tmp_path / "images/toy_study_sources.svg").is_file()
     assert json.loads((tmp_path / "page.json").read_text()).keys() == results.keys()
     # stopped after the training and before the test, then started again
