@@ -1,4 +1,4 @@
-"""``python -m mmdataseg train|test``: works from every kind of install, with or without mim."""
+"""``python -m mmdataseg train|test|predict``: works from every kind of install, with or without mim."""
 
 from mmdataseg.apis.cli import main
 

@@ -19,13 +19,14 @@ ALLOWED = {
     "structures": set(),
     "registry": set(),
     "dependencies": set(),
-    "text": {"text", "structures"},
+    "progress": set(),
+    "text": {"text", "structures", "progress"},
     "sources": {"structures", "text.vocabularies"},
     "models": {"models", "ops", "structures", "text", "registry", "sources"},
-    "datasets": {"datasets", "ops", "structures", "registry", "sources"},
+    "datasets": {"datasets", "ops", "structures", "registry", "sources", "progress"},
     "evaluation": {"evaluation", "ops", "structures", "text", "registry", "sources"},
     "engine": {"engine", "ops", "structures", "registry", "sources"},
-    "study": {"study", "apis"},
+    "study": {"study", "apis", "progress"},
     "__init__": {"dependencies"},
     "__main__": {"apis"},
 }
@@ -33,9 +34,10 @@ ALLOWED = {
 THIRD_PARTY = {
     "ops": {"torch", "scipy"},
     "structures": {"torch"},
-    "text": {"torch", "numpy", "safetensors", "open_clip", "tqdm", "mmengine"},
+    "text": {"torch", "numpy", "safetensors", "open_clip", "mmengine"},
     "sources": set(),
     "dependencies": set(),
+    "progress": {"tqdm"},
 }
 ONLY_IN = {"open_clip": "text/", "timm": "models/vitdet.py"}
 

@@ -248,7 +248,7 @@ def test_arguments_that_the_config_has_no_place_for_are_mistakes_too(tmp_path, c
 
 
 def test_an_unknown_command_is_refused():
-    with pytest.raises(SystemExit, match="unknown command 'evaluate'; expected train or test"):
+    with pytest.raises(SystemExit, match="unknown command 'evaluate'; expected one of train, test, predict"):
         cli.main(["evaluate"])
 
 
@@ -270,10 +270,27 @@ def test_the_scripts_that_mim_runs_have_the_same_arguments(repo_root):
         ("Config:\nmodel = dict()", False),
         ("Hooks will be executed in the following order:\n...", False),
         ("paramwise_options -- head.weight:lr=0.1", False),
+        ("Distributed training is not used, all SyncBatchNorm ...", False),
+        ("segm_mAP_copypaste: 0.230 0.391", False),
         ("Iter(train) [20/100]  loss: 3.1", True),
+        ("Iter(val) [50/50]    coco/bbox_mAP: 0.41", True),
         ("source 'a': no Config: here", True),
     ],
 )
 def test_the_console_is_spared_what_the_log_file_keeps(text, stands):
     record = logging.LogRecord("mmengine", logging.INFO, "", 0, text, None, None)
     assert run_config._is_brief(record) is stands
+
+
+@pytest.mark.parametrize(
+    ("text", "stands"),
+    [
+        ("Iter(val) [50/50]    toy/mIoU: 55.1593  toy/mAcc: 70.0  data_time: 0.1", False),
+        ("Iter(test) [  5/  5]    toy/PQ: 55.1593", False),
+        ("Iter(test) [20/50]    eta: 0:00:04  time: 0.1595", True),
+        ("Iter(train) [50/50]  toy/loss_mask: 3.1", True),
+    ],
+)
+def test_scores_stand_in_the_table_alone(text, stands):
+    record = logging.LogRecord("mmengine", logging.INFO, "", 0, text, None, None)
+    assert run_config._is_no_line_of_scores(record) is stands

@@ -53,8 +53,13 @@ def test_the_command_is_understood(command: str, page: Path) -> None:
 
 
 def parse_run(verb: str, arguments: list[str], page: Path) -> None:
-    """A training or test: its arguments parse, and its config exists or is one that the page has the reader write."""
-    parser = {"train": cli.build_train_parser, "test": cli.build_test_parser}[verb]()
+    """A training, test or prediction: its arguments parse, and its config exists or the page has it written."""
+    parsers = {
+        "train": cli.build_train_parser,
+        "test": cli.build_test_parser,
+        "predict": cli.build_predict_parser,
+    }
+    parser = parsers[verb]()
     config = parser.parse_args(arguments).config
     assert f"`{config}`" in page.read_text() or find_config(config).is_file()
 

@@ -21,7 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+
+from mmdataseg.progress import progress_bar
 
 CASES = ("ours, first start", "ours, second start", "mmdet Objects365V2Dataset")
 _PATCHES = 51
@@ -78,7 +79,7 @@ def write_data(folder: Path, num_images: int, num_boxes: int) -> Path:
 def _write_images(file, img_dir: Path, num_images: int) -> None:
     for patch in range(_PATCHES):
         (img_dir / f"patch{patch}").mkdir(parents=True, exist_ok=True)
-    for i in tqdm(range(num_images), desc="images", unit="", mininterval=1):
+    for i in progress_bar(range(num_images), desc="images"):
         part = f"patch{i % _PATCHES}/objects365_v1_{i:08}.jpg"
         (img_dir / part).touch()
         image = {"height": 512, "id": i, "license": 5, "width": 683, "file_name": f"images/v1/{part}", "url": ""}
@@ -87,7 +88,7 @@ def _write_images(file, img_dir: Path, num_images: int) -> None:
 
 def _write_boxes(file, num_images: int, num_boxes: int) -> None:
     generator = np.random.default_rng(0)
-    for start in tqdm(range(0, num_boxes, _BLOCK), desc="boxes, in blocks", unit="", mininterval=1):
+    for start in progress_bar(range(0, num_boxes, _BLOCK), desc="boxes, in blocks"):
         size = min(_BLOCK, num_boxes - start)
         corners = generator.uniform((0, 0), (500, 400), (size, 2))
         boxes = np.concatenate([corners, generator.uniform(5, 100, (size, 2))], axis=1).tolist()
@@ -157,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(measure(args.measure, path)))
         return
     found: dict[str, list[dict[str, float]]] = {case: [] for case in CASES}
-    for _ in tqdm(range(args.repeats), desc="repeats"):
+    for _ in progress_bar(range(args.repeats), desc="repeats"):
         shutil.rmtree(args.folder / "cache", ignore_errors=True)
         for case in CASES:
             found[case].append(run_case(case, args))

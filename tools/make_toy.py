@@ -17,6 +17,7 @@ from tqdm import tqdm
 from mmdataseg.datasets.toy.preview import contact_sheet
 from mmdataseg.datasets.toy.vocabulary import BOX_ONLY_CLASSES, TOY_SOURCES
 from mmdataseg.datasets.toy.writing import DEFAULT_TRAIN_IMAGES, DEFAULT_VAL_IMAGES, make_world
+from mmdataseg.progress import progress_bar
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.embeddings import load_embeddings, save_embeddings
 from mmdataseg.text.encoding import embed_classes
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     def progress(there: int, total: int) -> None:
         if not bars:
-            bars.append(tqdm(total=total, desc="toy world", unit=" images"))
+            bars.append(progress_bar(total=total, desc="toy world", unit="images"))
         bars[0].update(there - bars[0].n)
 
     try:

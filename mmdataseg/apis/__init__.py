@@ -1,1 +1,1 @@
-"""What users call: training and testing from the command line."""
+"""What users call: training, testing and prediction, from the command line or from Python."""

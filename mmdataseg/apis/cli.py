@@ -1,6 +1,6 @@
-"""The command line: ``python -m mmdataseg train|test``, and the scripts in ``tools/`` that mim runs.
+"""The command line: ``python -m mmdataseg train|test|predict``, and the scripts in ``tools/`` that mim runs.
 
-The arguments are those of OpenMMLab's own ``tools/train.py`` and ``tools/test.py``.
+The arguments of train and test are those of OpenMMLab's own ``tools/train.py`` and ``tools/test.py``.
 """
 
 import os
@@ -15,25 +15,26 @@ from mmdataseg.apis.config_files import find_config
 
 USAGE = """usage: {prog} train CONFIG [options]
        {prog} test CONFIG CHECKPOINT [options]
+       {prog} predict CONFIG CHECKPOINT IMAGES [options]
 
-CONFIG is a path, or the file name of one of mmdataseg's own configs. Options: {prog} train -h, {prog} test -h."""
+CONFIG is a path, or the file name of one of mmdataseg's own configs. Options: {prog} train -h and so on."""
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m mmdataseg") -> None:
-    """Run ``train`` or ``test`` with the arguments that follow it.
+    """Run ``train``, ``test`` or ``predict`` with the arguments that follow it.
 
     Args:
         argv: Arguments; None: those of the process.
         prog: What the usage text calls the program.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    commands = {"train": run_train, "test": run_test}
+    commands = {"train": run_train, "test": run_test, "predict": run_predict}
     usage = USAGE.format(prog=prog)
     if not argv or argv[0] in ("-h", "--help"):
         print(usage)
         sys.exit(0 if argv else 2)
     if argv[0] not in commands:
-        sys.exit(f"{usage}\n\nunknown command {argv[0]!r}; expected train or test")
+        sys.exit(f"{usage}\n\nunknown command {argv[0]!r}; expected one of {', '.join(commands)}")
     commands[argv[0]](argv[1:], prog=f"{prog} {argv[0]}")
 
 
@@ -71,6 +72,25 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     run_config.run_test(cfg, out=args.out)
 
 
+def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
+    """Parse the arguments of a prediction and write its files.
+
+    Raises:
+        SystemExit: The user's mistake, said on stderr; or images that could not be read, when the others are done.
+    """
+    parser = build_predict_parser(prog)
+    args = parser.parse_args(argv)
+    path = _find(parser, args)
+    from mmdataseg.apis.predict import predict
+
+    try:
+        unreadable = predict(args, path)
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"error: {error}")
+    if unreadable:
+        sys.exit("\n".join([f"error: {len(unreadable)} images were left out:", *unreadable]))
+
+
 def build_train_parser(prog: str | None = None) -> ArgumentParser:
     """Arguments of a training."""
     parser = ArgumentParser(prog=prog, description="Train a model")
@@ -102,11 +122,35 @@ def build_test_parser(prog: str | None = None) -> ArgumentParser:
     return parser
 
 
-def _add_common(parser: ArgumentParser) -> None:
-    parser.add_argument("config", help="path of a config, or the file name of one of mmdataseg's own")
-    parser.add_argument(
-        "--work-dir", metavar="FOLDER", help="for logs and checkpoints; default: the config's, or work_dirs/<config>"
+def build_predict_parser(prog: str | None = None) -> ArgumentParser:
+    """Arguments of a prediction."""
+    parser = ArgumentParser(prog=prog, description="Segment images that nobody annotated")
+    _add_config(parser)
+    parser.add_argument("checkpoint", help="checkpoint of a training with this config")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="images, or folders of images")
+    asked = parser.add_argument_group("what to look for (default: the classes of a source of the config)")
+    asked.add_argument("--things", nargs="+", default=[], metavar="WORD", help="own words for what can be counted")
+    asked.add_argument("--stuff", nargs="+", default=[], metavar="WORD", help="own words for the rest: sky, road")
+    asked.add_argument(
+        "--embeddings", metavar="FILE", help="own words as tools/text_embeddings.py wrote them; --stuff says which are"
     )
+    asked.add_argument(
+        "--pretrained", metavar="PATH", help="weights of the text encoder, if the config's embeddings came from a file"
+    )
+    asked.add_argument(
+        "--task", choices=("panoptic", "semantic", "instance"), help="default: the source's; of own words: panoptic"
+    )
+    asked.add_argument("--source", help="of the config, whose images these are like (default: the first it tests)")
+    parser.add_argument(
+        "--min-score", type=float, default=0.3, help="instances below it are left out (default: %(default)s)"
+    )
+    parser.add_argument("--out", default="predictions", metavar="FOLDER", help="(default: %(default)s)")
+    parser.add_argument("--device", help="default: a GPU if there is one")
+    return parser
+
+
+def _add_config(parser: ArgumentParser) -> None:
+    parser.add_argument("config", help="path of a config, or the file name of one of mmdataseg's own")
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -114,6 +158,13 @@ def _add_common(parser: ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override settings of the config, e.g. train_cfg.max_iters=100 randomness.seed=1; "
         'lists as key="[a,b]", without blanks',
+    )
+
+
+def _add_common(parser: ArgumentParser) -> None:
+    _add_config(parser)
+    parser.add_argument(
+        "--work-dir", metavar="FOLDER", help="for logs and checkpoints; default: the config's, or work_dirs/<config>"
     )
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none", help="job launcher")
     # torch.distributed.launch passes it in either spelling; the Runner reads the environment

@@ -1,8 +1,12 @@
 """A config and the wishes of a command line, put together and handed to mmengine's Runner."""
 
 import logging
+import re
+import warnings
 from argparse import Namespace
+from contextlib import redirect_stdout
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +25,16 @@ def register_all_modules() -> None:
     """Import every room, so that all components are registered.
 
     A config's ``type='mmdataseg.X'`` does this by itself, but mmengine then hides an ImportError behind "X is not in
-    the registry"; here it is raised.
+    the registry"; here it is raised. What other packages say of options that nothing here uses is not passed on.
     """
-    for room in ROOMS:
-        import_module(f"mmdataseg.{room}")
+    warnings.filterwarnings("ignore", message="faster_coco_eval is not installed")
+    warnings.filterwarnings("ignore", message="torch.meshgrid")  # mmdet's deformable attention
+    with redirect_stdout(StringIO()) as said:
+        for room in ROOMS:
+            import_module(f"mmdataseg.{room}")
+    for line in said.getvalue().splitlines():
+        if not line.startswith("Could not import OneDL"):
+            print(line)
 
 
 def load_config(path: Path, args: Namespace) -> Config:
@@ -141,13 +151,36 @@ class NamedConfigRunner(Runner):
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler) and handler.level > logging.DEBUG:
                 handler.addFilter(_is_brief)
+                if "mmdataseg.MultiSourceEvaluator" in map(_type_of, self.cfg.values()):
+                    handler.addFilter(_is_no_line_of_scores)  # they stand in its table
         return logger
+
+
+# of mmengine, and of mmdet's COCO evaluations
+_NOISE = (
+    *(
+        "System environment",
+        "Config:",
+        "Hooks will be executed",
+        "paramwise_options",
+        "Distributed training is not used",
+    ),
+    *("Evaluating segm...", "segm_mAP_copypaste"),
+)
+_SCORES = re.compile(r"Iter\((val|test)\) +\[ *(\d+)/ *\2\] +\S+/\S+: ")
+
+
+def _type_of(value: Any) -> Any:
+    return value.get("type") if isinstance(value, dict) else None
 
 
 def _is_brief(record: logging.LogRecord) -> bool:
     """Whether a record may stand on the console: not environment, config, hooks and each parameter's options."""
-    text = record.getMessage().lstrip("\n-")
-    return not text.startswith(("System environment", "Config:", "Hooks will be executed", "paramwise_options"))
+    return not record.getMessage().lstrip("\n-").startswith(_NOISE)
+
+
+def _is_no_line_of_scores(record: logging.LogRecord) -> bool:
+    return not _SCORES.match(record.getMessage())
 
 
 class DumpPredictionsHook(Hook):

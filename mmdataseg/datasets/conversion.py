@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from scipy import ndimage
-from tqdm import tqdm
 
 from mmdataseg.datasets.annotation_files import load_json, require_file
+from mmdataseg.progress import progress_bar
 from mmdataseg.structures import LabelSpace
 
 _JSON = dict[str, Any]
@@ -196,7 +196,7 @@ def convert_panoptic(
     if todo:
         png_dir.mkdir(parents=True, exist_ok=True)
         with journal.open("a", encoding="utf-8") as file:
-            for image in tqdm(todo, desc=description, unit=" images"):
+            for image in progress_bar(todo, desc=description, unit="images"):
                 record = _convert_one(image, convert, png_dir)
                 file.write(json.dumps(record) + "\n")
                 file.flush()

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform, LoadAnnotations, LoadImageFromFile
 from torch.utils.data import DataLoader, Dataset, Subset
-from tqdm import tqdm
 
 from mmdataseg.datasets.multi_source import MultiSourceDataset
 from mmdataseg.datasets.transforms.boxes import large_enough
 from mmdataseg.datasets.transforms.loading import LoadInstances, LoadPanopticMap, LoadSemanticMap
+from mmdataseg.progress import progress_bar
 from mmdataseg.sources import Source
 
 _LOADERS = (LoadImageFromFile, LoadAnnotations, LoadSemanticMap, LoadPanopticMap, LoadInstances)
@@ -119,7 +119,7 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
     loader = DataLoader(
         Subset(inspection, range(count)), batch_size=None, num_workers=workers, worker_init_fn=_one_thread
     )
-    for found in tqdm(loader, desc=f"{source.name} ({split})", unit="image"):
+    for found in progress_bar(loader, desc=f"{source.name} ({split})", unit="images"):
         total.add(found)
     return total
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tqdm import tqdm
-
+from mmdataseg.progress import progress_bar
 from mmdataseg.study.run import Run
 
 LOG = "log.txt"
@@ -47,8 +46,7 @@ def run_all(
     failed: list[Run] = []
     active: dict[Run, subprocess.Popen] = {}
     done = 0
-    interval = 0.5 if sys.stderr.isatty() else 60.0  # in a log file, a line a minute
-    with tqdm(total=total, unit=" iterations", mininterval=interval, disable=not waiting) as bar:
+    with progress_bar(total=total, unit="iterations", disable=not waiting) as bar:
         try:
             while waiting or active:
                 for run in _startable(waiting, active)[: jobs - len(active)]:

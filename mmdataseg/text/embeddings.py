@@ -17,7 +17,6 @@ length, and these metadata, all strings:
 
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +28,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmdataseg.structures import LabelSpace
+from mmdataseg.text.hashing import warn_of_stand_in
 from mmdataseg.text.prompts import ClassPrompt
 from mmdataseg.text.vocabularies import known_label_spaces
-
-logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = "1"
 _KEYS = ("format_version", "vocabulary", "encoder", "templates", "classes", "prompts", "sha256", "matrix_sha256")
@@ -177,7 +175,7 @@ def load_embeddings(
     except ValueError as error:
         raise ValueError(f"{where}: {error}; {remedy}") from error
     if embeddings.is_stand_in:
-        logger.warning("%s: made by the hashing encoder, A STAND-IN that knows nothing of what words mean.", where)
+        warn_of_stand_in()
     return embeddings
 
 

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
-from tqdm import tqdm
 
+from mmdataseg.progress import progress_bar
 from mmdataseg.text.embeddings import TextEmbeddings
+from mmdataseg.text.hashing import HashingEncoder
+from mmdataseg.text.open_clip import OpenClipEncoder
 from mmdataseg.text.prompts import ClassPrompt, default_prompts
 from mmdataseg.text.templates import fill_template
 
@@ -28,6 +30,40 @@ class TextEncoder(Protocol):
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Embed N texts: (N, D) float32, rows of unit length, on the CPU."""
+
+
+def find_encoder(name: str, *, dim: int, pretrained: str | None = None) -> TextEncoder:
+    """The encoder that a file of text embeddings names, to embed further texts alike.
+
+    Args:
+        name: The file's ``encoder``.
+        dim: D of its rows.
+        pretrained: The file of weights, where it was made with weights from one.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        ValueError: Rows were imported, or made with weights from a file and ``pretrained`` is not that file.
+        FileNotFoundError: No file ``pretrained``.
+        ImportError: open_clip is needed and not installed.
+    """
+    if name == HashingEncoder.name:
+        return HashingEncoder(dim=dim)
+    words = name.split()
+    by_hand = "embed them with tools/text_embeddings.py and the same encoder, and give that file"
+    if words[0] != "open_clip" or "(imported)" in words:
+        raise ValueError(f"own words cannot be embedded as by {name!r}, which is not open_clip's; {by_hand}")
+    if len(words) == 3:  # model and tag
+        return OpenClipEncoder(model=words[1], pretrained=words[2])
+    if pretrained is None:
+        raise ValueError(
+            f"the embeddings were made by {name!r}, from a file; give its path as pretrained, or {by_hand}"
+        )
+    encoder = OpenClipEncoder(model=words[1], pretrained=pretrained, quick_gelu=name.endswith(", quick_gelu)"))
+    if encoder.name.partition("(")[2] != name.partition("(")[2]:
+        raise ValueError(f"{pretrained}: these are the weights {encoder.name!r}, the embeddings were made by {name!r}")
+    return encoder
 
 
 def embed_classes(
@@ -104,7 +140,7 @@ def embed_prompts(
             texts.extend(group)
 
     sum_by_phrase = torch.zeros(len(class_of_phrase), encoder.dim)
-    with tqdm(total=len(texts), unit="text", disable=not progress) as bar:
+    with progress_bar(total=len(texts), unit="texts", disable=not progress) as bar:
         for start in range(0, len(texts), batch_size):
             batch = texts[start : start + batch_size]
             sum_by_phrase.index_add_(0, torch.tensor(phrase_of_text[start : start + batch_size]), encoder(batch))

@@ -1,5 +1,6 @@
 """A stand-in for a text encoder: it knows which words two names share, and nothing of what they mean."""
 
+import functools
 import hashlib
 import logging
 import re
@@ -12,6 +13,15 @@ from torch import Tensor
 logger = logging.getLogger(__name__)
 
 _WORD = re.compile(r"[^\W_]+")
+
+
+@functools.cache
+def warn_of_stand_in() -> None:
+    """Say, once in a process, that embeddings of this encoder are in use."""
+    logger.warning(
+        "Text embeddings come from the HASHING ENCODER, A STAND-IN that knows nothing of what words mean: "
+        "only shared words make two names alike. For real ones: python tools/text_embeddings.py"
+    )
 
 
 class HashingEncoder:
@@ -36,11 +46,7 @@ class HashingEncoder:
             raise ValueError(f"hashing encoder: expected dim >= 1, got {dim}")
         self.dim = dim
         self._directions: dict[str, Tensor] = {}
-        logger.warning(
-            "Text embeddings come from the HASHING ENCODER, A STAND-IN that knows nothing of what words mean: "
-            "only shared words make two names alike. "
-            "For real ones: python tools/text_embeddings.py"
-        )
+        warn_of_stand_in()
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Embed texts.

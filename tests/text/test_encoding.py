@@ -3,9 +3,11 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from mmdataseg.text.encoding import embed_classes, embed_prompts, import_matrix
+from mmdataseg.text.encoding import embed_classes, embed_prompts, find_encoder, import_matrix
 from mmdataseg.text.hashing import HashingEncoder
+from mmdataseg.text.open_clip import OpenClipEncoder
 from mmdataseg.text.prompts import ClassPrompt
+from tests.text.tiny_clip import make_tiny_clip
 
 
 class CountingEncoder:
@@ -99,3 +101,29 @@ def test_rows_that_cannot_be_a_classifier_are_refused(tmp_path, rows, match):
 def test_rows_that_are_not_there_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no\.npy: no such file"):
         import_matrix(tmp_path / "no.npy", ["a"], encoder="CLIP")
+
+
+def test_the_encoder_of_a_file_is_found_again_by_its_name():
+    found = find_encoder("hashing (stand-in)", dim=8)
+    assert (type(found), found.dim) == (HashingEncoder, 8)
+    found = find_encoder("open_clip ViT-B-32 laion2b_s34b_b79k", dim=512)
+    assert (found.model, found.pretrained, found.quick_gelu) == ("ViT-B-32", "laion2b_s34b_b79k", False)
+    assert find_encoder("open_clip ViT-L-14 openai", dim=768).quick_gelu
+
+
+def test_an_encoder_with_weights_from_a_file_is_found_by_their_sha256(tmp_path):
+    tiny = make_tiny_clip(tmp_path, name="tiny-found")
+    name = OpenClipEncoder(model=tiny.model, pretrained=str(tiny.weights), quick_gelu=True).name
+    moved = tiny.weights.rename(tmp_path / "elsewhere.pt")
+    found = find_encoder(name, dim=16, pretrained=str(moved))
+    assert (found.model, found.quick_gelu) == (tiny.model, True)
+    with pytest.raises(ValueError, match="from a file; give its path as pretrained"):
+        find_encoder(name, dim=16)
+    other = name.replace("sha256 ", "sha256 0")
+    with pytest.raises(ValueError, match=r"elsewhere\.pt: these are the weights .* were made by"):
+        find_encoder(other, dim=16, pretrained=str(moved))
+
+
+def test_an_encoder_that_is_not_ours_cannot_be_found():
+    with pytest.raises(ValueError, match=r"'CLIP ViT-B/16 \(imported\)', which is not open_clip's; embed them with"):
+        find_encoder("CLIP ViT-B/16 (imported)", dim=512)

@@ -3,7 +3,7 @@ import logging
 import pytest
 import torch
 
-from mmdataseg.text.hashing import HashingEncoder
+from mmdataseg.text.hashing import HashingEncoder, warn_of_stand_in
 
 
 def test_the_same_everywhere():
@@ -30,6 +30,7 @@ def test_shared_words_make_names_alike_and_others_nearly_orthogonal():
 
 
 def test_it_says_that_it_is_a_stand_in(caplog):
+    warn_of_stand_in.cache_clear()
     with caplog.at_level(logging.WARNING):
         encoder = HashingEncoder()
     assert "A STAND-IN" in caplog.text

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from mmdataseg.datasets.annotation_files import UNKNOWN, category_labels, load_json, unknown_category
 from mmdataseg.datasets.conversion import write_whole
 from mmdataseg.datasets.transforms.annotation_maps import decode_mask
+from mmdataseg.progress import progress_bar
 from mmdataseg.text.vocabularies import get_label_space
 
 _JSON = dict[str, Any]
@@ -66,7 +66,7 @@ def _last_parts(file_name: str) -> str:
 def _annotations(
     content: _JSON, images: Mapping[int, _JSON], labels: Mapping[int, int], path: Path, counts: Counter[str]
 ) -> Iterator[_JSON]:
-    for annotation in tqdm(content["annotations"], desc="masks", unit=""):
+    for annotation in progress_bar(content["annotations"], desc="masks"):
         where = f"annotation {annotation.get('id')}"
         if labels.get(annotation["category_id"], UNKNOWN) < 0:
             raise unknown_category(path, where, annotation["category_id"], content["categories"])

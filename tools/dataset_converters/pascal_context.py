@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 from scipy.io import loadmat
-from tqdm import tqdm
 
 from mmdataseg.datasets.annotation_files import require_dir, require_file
 from mmdataseg.datasets.conversion import image_size, require_size, write_png, write_whole
+from mmdataseg.progress import progress_bar
 from mmdataseg.text.vocabularies import get_label_space
 
 FOLDERS = {459: "SegmentationClassContext459", 59: "SegmentationClassContext"}
@@ -89,7 +89,7 @@ def convert(root: Path, mats: Path, split: str, classes: Sequence[int]) -> int:
     there = {number: {path.stem for path in folder.glob("*.png")} for number, folder in folders.items()}
     todo = [name for name in names if any(name not in found for found in there.values())]
     table = table_59()
-    for name in tqdm(todo, desc=f"Pascal Context, {split}", unit=" images", disable=not todo):
+    for name in progress_bar(todo, desc=f"Pascal Context, {split}", unit="images", disable=not todo):
         labels = read_labels(mats / f"{name}.mat")
         picture = root / f"JPEGImages/{name}.jpg"
         require_size(mats / f"{name}.mat", labels.shape, image_size(picture), picture)

@@ -1,0 +1,264 @@
+"""Asking a trained model about images that nobody annotated, in its own vocabularies or in the user's words."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader
+from torch import Tensor
+
+from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.run_config import register_all_modules
+from mmdataseg.engine.drawing import draw_segments, panel_size, resize, side_by_side
+from mmdataseg.engine.visualization import predicted_segments
+from mmdataseg.models.dataseg import DaTaSeg
+from mmdataseg.models.text_classifier import TextClassifier
+from mmdataseg.ops.postprocess import ImageSizes
+from mmdataseg.registry import MODELS
+from mmdataseg.sources import Source
+from mmdataseg.structures import LabelSpace, Task
+from mmdataseg.text.embeddings import TextEmbeddings, load_embeddings, read_metadata
+from mmdataseg.text.encoding import embed_classes, find_encoder
+
+OWN_WORDS = "own_words"
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked of each image: a task, in a vocabulary.
+
+    Args:
+        source: Its task and its label space; of the rest nothing is read.
+        text_KD: (K, D) vectors of the K classes, on the model's device.
+    """
+
+    source: Source
+    text_KD: Tensor
+
+
+class Inferencer:
+    """A trained model that segments single images.
+
+    Images are resized as in the test of one of the config's sources; neither its annotations nor its images are needed.
+
+        inferencer = Inferencer("dataseg_r50_3ds.py", "iter_368750.pth")
+        words = inferencer.question(things=["red car", "dog"], stuff=["road"])
+        sample = inferencer("street.jpg", words)
+        sample.pred_panoptic_seg.sem_seg
+
+    Args:
+        config: Path of a config, or its file name among this package's own, or the config itself.
+        checkpoint: Path or address of the weights.
+        source: Of the config: whose images these are like. None: the first that it tests.
+        device: Where to compute; None: a GPU if there is one.
+
+    Raises:
+        FileNotFoundError: No such config or checkpoint.
+        ValueError: A model other than `DaTaSeg`; a source that the config does not have or does not test; a checkpoint
+            of another model.
+    """
+
+    def __init__(
+        self,
+        config: str | PathLike[str] | Config,
+        checkpoint: str | PathLike[str],
+        *,
+        source: str | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        register_all_modules()
+        cfg = config if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
+        init_default_scope(cfg.get("default_scope", "mmdet"))
+        self.device = torch.device(device or get_device())
+        self.model = MODELS.build(cfg.model)
+        if not isinstance(self.model, DaTaSeg):
+            raise ValueError(f"expected a config whose model is mmdataseg.DaTaSeg, got {type(self.model).__name__}")
+        load_weights(self.model, str(checkpoint))
+        self.model.to(self.device).eval()
+        self.source = _tested_source(self.model.sources, source)
+        steps = [step for step in self.source.test["pipeline"] if not _reads_annotations(step)]
+        self._pipeline = Compose(steps)
+
+    def question(
+        self,
+        *,
+        task: str | Task | None = None,
+        things: Sequence[str] = (),
+        stuff: Sequence[str] = (),
+        embeddings: str | PathLike[str] | None = None,
+        pretrained: str | None = None,
+    ) -> Question:
+        """Say what to ask.
+
+        Without words, that is the classes of the inferencer's source. Words are embedded by the text encoder and the
+        templates that the embeddings of this source were made with, read from their file.
+
+        Args:
+            task: None: the source's, or ``panoptic`` where words are given.
+            things: Words for what can be counted.
+            stuff: Words for the rest; of an ``embeddings`` file: those of its classes that are stuff.
+            embeddings: A file of `tools/text_embeddings.py`, whose classes are asked for instead of ``things``.
+            pretrained: Weights of the text encoder, where the embeddings were made with weights from a file.
+
+        Returns:
+            The question, for any number of images.
+
+        Raises:
+            ValueError: Words and a file at once; words for a classifier that learned its classes; words that stand
+                twice; embeddings of another length; an encoder that cannot be found again.
+            FileNotFoundError: No such file of embeddings, neither for the words nor for the source.
+        """
+        classifier = self.model.classifier
+        if not things and not stuff and embeddings is None:
+            source = replace(self.source, task=Task(task or self.source.task))
+            return Question(source, classifier.matrix(source.name))
+        if not isinstance(classifier, TextClassifier):
+            raise ValueError(
+                f"the model's classifier is a {type(classifier).__name__}, which learned its classes and reads no "
+                "words; own words need one trained with mmdataseg.TextClassifier"
+            )
+        if embeddings is None:
+            text = self._embed((*things, *stuff), pretrained)
+        elif things:
+            raise ValueError("things and embeddings are both given; a file of embeddings brings its own words")
+        else:
+            text = load_embeddings(embeddings, dim=classifier.embed_dim)
+        label_space = LabelSpace(
+            text.vocabulary or OWN_WORDS, text.classes, tuple(name not in stuff for name in text.classes)
+        )
+        label_space.index(stuff)
+        source = Source(name=self.source.name, task=Task(task or Task.PANOPTIC), label_space=label_space)
+        return Question(source, text.matrix.to(self.device))
+
+    def _embed(self, words: Sequence[str], pretrained: str | None) -> TextEmbeddings:
+        path = self.source.embeddings
+        if not Path(path).is_file():
+            raise FileNotFoundError(
+                f"which text encoder the model was trained with stands in {path}, which does not exist; put it there, "
+                "or embed the words with tools/text_embeddings.py and the same encoder and give that file as embeddings"
+            )
+        metadata = read_metadata(path)
+        encoder = find_encoder(metadata["encoder"], dim=self.model.classifier.embed_dim, pretrained=pretrained)
+        return embed_classes(encoder, words, vocabulary=OWN_WORDS, templates=json.loads(metadata["templates"]))
+
+    def __call__(self, image: str | PathLike[str] | np.ndarray, question: Question | None = None) -> DetDataSample:
+        """Segment an image.
+
+        Args:
+            image: Path of a file, or (H, W, 3) uint8 BGR.
+            question: From `question`; None: the source's own.
+
+        Returns:
+            On the CPU, with ``pred_panoptic_seg``, ``pred_sem_seg`` or ``pred_instances`` at the size of the image, as
+            the post-processor of the task documents them.
+
+        Raises:
+            FileNotFoundError: No such image.
+            OSError: It cannot be decoded.
+        """
+        question = question or self.question()
+        return self._answer(self._load(image), question)
+
+    def _load(self, image: str | PathLike[str] | np.ndarray) -> Mapping[str, Any]:
+        results: dict[str, Any] = {"source": self.source.name, "sample_idx": 0}
+        if not isinstance(image, np.ndarray):
+            return self._pipeline({**results, "img_path": str(image)})
+        results |= {"img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
+        for step in self._pipeline.transforms:
+            if not isinstance(step, mmcv.transforms.LoadImageFromFile):
+                results = step(results)
+        return results
+
+    @torch.inference_mode()
+    def _answer(self, packed: Mapping[str, Any], question: Question) -> DetDataSample:
+        batch = {"inputs": [packed["inputs"]], "data_samples": [packed["data_samples"]]}
+        batch = self.model.data_preprocessor(batch, training=False)
+        (sample,) = batch["data_samples"]
+        sizes = ImageSizes(
+            padded=tuple(batch["inputs"].shape[-2:]), image=tuple(sample.img_shape), original=tuple(sample.ori_shape)
+        )
+        answer = self.model.read_off(
+            self.model.propose(batch["inputs"], [sample]),
+            0,
+            text_KD=question.text_KD,
+            label_space=question.source.label_space,
+            task=question.source.task,
+            source=self.source.name,
+            sizes=sizes,
+        )
+        for field, value in answer.items():
+            setattr(sample, field, value)
+        return sample.cpu()
+
+
+def draw_answer(
+    image: np.ndarray, sample: DetDataSample, source: Source, *, title: str, min_score: float
+) -> np.ndarray:
+    """Image and prediction side by side.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        sample: What an `Inferencer` gave for it.
+        source: Of the question.
+        title: Over the image.
+        min_score: Instances with a lower score are left out.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    size = panel_size(*image.shape[:2])
+    found = predicted_segments(sample, source, min_score=min_score)
+    return side_by_side(
+        [(title, resize(image, size)), (f"{source.task.value} segments", draw_segments(image, found, size=size))]
+    )
+
+
+def load_weights(model: torch.nn.Module, checkpoint: str) -> None:
+    """Load weights that must be those of the model; what it has embedded for other vocabularies may be missing.
+
+    Args:
+        model: Changed.
+        checkpoint: Path or address.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A parameter or statistic is missing, or of another shape.
+    """
+    content = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
+    state = content.get("state_dict", content)
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    own = model.state_dict()
+    vocabularies = tuple(f"classifier.{kind}_" for kind in ("embeddings", "classes"))
+    wanted = [name for name in own if not name.startswith(vocabularies)]
+    wrong = [name for name in wanted if name not in state or state[name].shape != own[name].shape]
+    if wrong:
+        raise ValueError(
+            f"{checkpoint}: {len(wrong)} of the model's {len(wanted)} weights are missing or of another shape, e.g. "
+            f"{wrong[0]}; give the checkpoint of a training with this config"
+        )
+    model.load_state_dict(state, strict=False)
+
+
+def _tested_source(sources: Mapping[str, Source], name: str | None) -> Source:
+    tested = [source for source in sources.values() if source.test is not None]
+    found = [source for source in tested if name in (None, source.name)]
+    if not found:
+        raise ValueError(f"source {name!r}: expected one that the config tests, {[source.name for source in tested]}")
+    return found[0]
+
+
+def _reads_annotations(step: Mapping[str, Any]) -> bool:
+    kind = step["type"] if isinstance(step["type"], str) else step["type"].__name__
+    kind = kind.rpartition(".")[2]
+    return kind.startswith("Load") and not kind.startswith("LoadImage")

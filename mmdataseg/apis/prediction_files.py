@@ -1,0 +1,175 @@
+"""Predictions of many images as files: pictures to look at, and annotations in the formats that the datasets read."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+from mmdet.evaluation import INSTANCE_OFFSET
+from mmdet.structures import DetDataSample
+from pycocotools import mask as coco_mask
+
+from mmdataseg.apis.inferencer import draw_answer
+from mmdataseg.datasets.conversion import (
+    Segmented,
+    id_to_rgb,
+    panoptic_categories,
+    segments_info,
+    write_png,
+    write_whole,
+)
+from mmdataseg.ops.panoptic_map import read_panoptic_map
+from mmdataseg.sources import Source
+from mmdataseg.structures import Task
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+def find_images(paths: Sequence[str]) -> dict[str, Path]:
+    """The images that a user names.
+
+    Args:
+        paths: Of images and of folders, which are searched at all depths for files that end in one of `SUFFIXES`.
+
+    Returns:
+        Name -> path, sorted by name. The name is the path relative to the folder that all of them have in common.
+
+    Raises:
+        FileNotFoundError: A path that is not there.
+        ValueError: No image; or two whose names differ in nothing but the suffix.
+    """
+    found: set[Path] = set()
+    for path in map(Path, paths):
+        if path.is_dir():
+            found |= {file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()}
+        elif path.is_file():
+            found.add(path)
+        else:
+            raise FileNotFoundError(f"image or folder '{path}' does not exist")
+    if not found:
+        raise ValueError(f"no image in {list(paths)}; expected files that end in one of {SUFFIXES}")
+    root = os.path.commonpath([file.absolute().parent for file in found])
+    images = {os.path.relpath(file.absolute(), root).replace(os.sep, "/"): file for file in found}
+    stems: dict[str, str] = {}
+    for name in sorted(images):
+        stem = name.rpartition(".")[0]
+        if stem in stems:
+            raise ValueError(
+                f"'{stems[stem]}' and '{name}' would be written to the same file; segment them in two calls"
+            )
+        stems[stem] = name
+    return {name: images[name] for name in sorted(images)}
+
+
+class PredictionFiles:
+    """Writes predictions, a picture and the annotation of each image.
+
+    =========  ==========================================================================================
+    pictures   ``pictures/<name>.png``: image and prediction side by side
+    panoptic   ``panoptic.json`` and ``panoptic/<name>.png``: COCO panoptic, category id = label + 1
+    semantic   ``semantic/<name>.png``: value = label; ``semantic.json``: images and categories, id = label
+    instance   ``instances.json``: COCO instances with RLE and ``score``, category id = label + 1
+    =========  ==========================================================================================
+
+    `mmdataseg.PanopticSegDataset`, `mmdataseg.SemanticSegDataset` and `mmdataseg.InstanceSegDataset` read these files,
+    as other programs do.
+
+    Args:
+        folder: Where to.
+        source: Task and label space of the predictions.
+        min_score: Instances with a lower score are left out.
+
+    Raises:
+        FileExistsError: The folder has predictions already.
+    """
+
+    def __init__(self, folder: Path, source: Source, *, min_score: float) -> None:
+        self.folder = folder
+        self.source = source
+        self.min_score = min_score
+        self._kind = "instances" if source.task is Task.INSTANCE else source.task.value
+        self.json_file = folder / f"{self._kind}.json"
+        if self.json_file.exists():
+            raise FileExistsError(f"{self.json_file} is there already; give another --out, or move it away")
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+
+    def add(self, name: str, path: Path, sample: DetDataSample) -> None:
+        """Write the picture and the map of an image, and keep what goes into the JSON.
+
+        Args:
+            name: Of the image, from `find_images`.
+            path: Of the image.
+            sample: What an `mmdataseg.apis.inferencer.Inferencer` gave for it.
+        """
+        image = mmcv.imread(str(path), channel_order="rgb")
+        number = len(self._images) + 1
+        png = name.rpartition(".")[0] + ".png"
+        if self.source.task is Task.PANOPTIC:
+            self._annotations.append(
+                {"image_id": number, "file_name": png, "segments_info": self._panoptic(sample, png)}
+            )
+        elif self.source.task is Task.SEMANTIC:
+            labels = sample.pred_sem_seg.sem_seg[0].numpy()
+            write_png(self._map(png), labels.astype(np.uint8 if len(self.source.label_space) <= 255 else np.uint16))
+        else:
+            self._annotations += self._instances(sample, number)
+        self._images.append({"id": number, "file_name": name, "height": image.shape[0], "width": image.shape[1]})
+        picture = draw_answer(image, sample, self.source, title=name, min_score=self.min_score)
+        write_png(self.folder / "pictures" / png, picture)
+
+    def close(self) -> Path:
+        """Write the JSON of all images that were added.
+
+        Returns:
+            Its path.
+        """
+        space = self.source.label_space
+        first = 0 if self.source.task is Task.SEMANTIC else 1
+        content = {
+            "images": self._images,
+            **({} if self.source.task is Task.SEMANTIC else {"annotations": self._annotations}),
+            "categories": panoptic_categories(space, range(first, first + len(space))),
+        }
+        write_whole(self.json_file, json.dumps(content).encode())
+        return self.json_file
+
+    def _map(self, png: str) -> Path:
+        return self.folder / self._kind / png
+
+    def _panoptic(self, sample: DetDataSample, png: str) -> list[dict[str, Any]]:
+        prediction = sample.pred_panoptic_seg
+        rows, labels = read_panoptic_map(
+            prediction.sem_seg[0],
+            num_classes=len(self.source.label_space),
+            offset=INSTANCE_OFFSET,
+            ignore_index=prediction.get("ignore_index"),
+        )
+        ids = rows.numpy().astype(np.int32) + 1
+        write_png(self._map(png), id_to_rgb(ids))
+        return segments_info(
+            Segmented(ids=ids, categories={row + 1: label + 1 for row, label in enumerate(labels.tolist())})
+        )
+
+    def _instances(self, sample: DetDataSample, image_id: int) -> list[dict[str, Any]]:
+        found = sample.pred_instances
+        found = found[found.scores >= self.min_score]
+        annotations = []
+        for label, score, mask in zip(found.labels.tolist(), found.scores.tolist(), found.masks.numpy(), strict=True):
+            rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+            annotations.append(
+                {
+                    "id": len(self._annotations) + len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": label + 1,
+                    "score": score,
+                    "iscrowd": 0,
+                    "area": int(coco_mask.area(rle)),
+                    "bbox": coco_mask.toBbox(rle).tolist(),
+                    "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()},
+                }
+            )
+        return annotations

@@ -1,0 +1,179 @@
+"""A trained model, asked about single images."""
+
+from pathlib import Path
+
+import mmcv
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+
+from mmdataseg.apis.inferencer import Inferencer, draw_answer, load_weights
+from mmdataseg.apis.run_config import register_all_modules
+from mmdataseg.datasets import MultiSourceDataset
+from mmdataseg.registry import MODELS
+from mmdataseg.structures import LabelSpace, Task
+from mmdataseg.text.embeddings import load_embeddings, save_embeddings
+from mmdataseg.text.encoding import embed_classes
+from mmdataseg.text.hashing import HashingEncoder
+from tools.make_toy import main as make_toy
+
+ROOT = Path(__file__).parents[2]
+TOY = ROOT / "configs/toy/dataseg_toy_3ds.py"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A toy world and, in it, random weights of the toy model: ``weights.pth``."""
+    folder = tmp_path_factory.mktemp("world")
+    make_toy([str(folder / "data/toy"), "--train-images", "1", "1", "1", "--val-images", "2"])
+    register_all_modules()
+    init_default_scope("mmdet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        torch.manual_seed(0)
+        model = MODELS.build(Config.fromfile(TOY).model)
+    torch.save({"state_dict": model.state_dict()}, folder / "weights.pth")
+    return folder
+
+
+@pytest.fixture
+def inferencer(world, monkeypatch):
+    monkeypatch.chdir(world)
+    return Inferencer("dataseg_toy_3ds.py", "weights.pth", device="cpu")
+
+
+def images(world):
+    return sorted((world / "data/toy/toy_open/val").iterdir())
+
+
+def of_the_test(inferencer, source):
+    """What a test of the config says of the source's first image."""
+    dataset = MultiSourceDataset(split="test", sources=[inferencer.model.sources[source]])
+    data = inferencer.model.data_preprocessor(pseudo_collate([dataset[0]]), training=False)
+    with torch.no_grad():
+        return inferencer.model.predict(data["inputs"], data["data_samples"])[0]
+
+
+@pytest.mark.parametrize("source", ["toy_semantic", "toy_panoptic", "toy_boxes", "toy_open"])
+def test_it_says_what_the_test_says(world, monkeypatch, source):
+    monkeypatch.chdir(world)
+    inferencer = Inferencer(TOY, world / "weights.pth", source=source, device="cpu")
+    expected = of_the_test(inferencer, source)
+    sample = inferencer(expected.img_path)
+    if source == "toy_boxes":
+        assert len(sample.pred_instances) > 0
+        for field in ("labels", "scores", "masks"):
+            assert torch.equal(sample.pred_instances[field], expected.pred_instances[field])
+    else:
+        field = "pred_sem_seg" if source == "toy_semantic" else "pred_panoptic_seg"
+        assert torch.equal(getattr(sample, field).sem_seg, getattr(expected, field).sem_seg)
+
+
+def test_an_array_is_an_image_too(inferencer, world):
+    path = images(world)[0]
+    array = mmcv.imread(str(path))
+    assert torch.equal(inferencer(array).pred_sem_seg.sem_seg, inferencer(path).pred_sem_seg.sem_seg)
+
+
+def test_own_words_are_embedded_as_the_sources_were(inferencer):
+    own = inferencer.question(things=["red ring"], stuff=["water"])
+    assert own.source.task is Task.PANOPTIC
+    assert own.source.label_space == LabelSpace("own_words", ("red ring", "water"), (True, False))
+    torch.testing.assert_close(own.text_KD, HashingEncoder(dim=512)(["red ring", "water"]))
+    assert inferencer.question(things=["red ring"], task="instance").source.task is Task.INSTANCE
+
+
+def test_the_words_of_a_source_give_its_own_answer(inferencer, world):
+    space = inferencer.source.label_space
+    own = inferencer.question(things=space.thing_classes, stuff=space.stuff_classes, task="semantic")
+    order = torch.tensor(own.source.label_space.index(space.classes))
+    given, expected = inferencer(images(world)[0], own), inferencer(images(world)[0])
+    assert torch.equal(order[expected.pred_sem_seg.sem_seg], given.pred_sem_seg.sem_seg)
+
+
+def test_own_words_from_a_file(inferencer, world, tmp_path):
+    text = embed_classes(HashingEncoder(dim=512), ["red ring", "water"], vocabulary="mine")
+    path = save_embeddings(tmp_path / "mine.safetensors", text)
+    own = inferencer.question(embeddings=path, stuff=["water"])
+    assert own.source.label_space == LabelSpace("mine", ("red ring", "water"), (True, False))
+    torch.testing.assert_close(own.text_KD, load_embeddings(path).matrix)
+    assert inferencer(images(world)[0], own).pred_panoptic_seg.sem_seg.shape == (1, 128, 128)
+    with pytest.raises(ValueError, match="no class 'sand'"):
+        inferencer.question(embeddings=path, stuff=["sand"])
+    with pytest.raises(ValueError, match="things and embeddings are both given"):
+        inferencer.question(embeddings=path, things=["red ring"])
+
+
+def test_a_task_of_the_sources_own_classes(inferencer, world):
+    panoptic = inferencer.question(task="panoptic")
+    assert panoptic.source.label_space == inferencer.source.label_space
+    assert "pred_panoptic_seg" in inferencer(images(world)[0], panoptic)
+
+
+def test_bad_words(inferencer):
+    with pytest.raises(ValueError, match=r"these stand twice: \['dog'\]"):
+        inferencer.question(things=["dog"], stuff=["dog"])
+    with pytest.raises(ValueError, match="at least one letter or digit"):
+        inferencer.question(things=["?"])
+
+
+def test_words_need_to_know_their_encoder(world, monkeypatch):
+    """The checkpoint has the sources' embeddings, but not who made them."""
+    monkeypatch.chdir(world)
+    (world / "data").rename(world / "away")
+    try:
+        inferencer = Inferencer(TOY, "weights.pth", device="cpu")
+        assert len(inferencer.question().text_KD) == len(inferencer.source.label_space)
+        with pytest.raises(
+            FileNotFoundError, match=r"toy_semantic\.safetensors, which does not exist; put it there, or"
+        ):
+            inferencer.question(things=["dog"])
+    finally:
+        (world / "away").rename(world / "data")
+
+
+def test_learned_classes_read_no_words(world, monkeypatch):
+    monkeypatch.chdir(world)
+    leaf = ROOT / "configs/toy/ablations/dataseg_toy_3ds_no-text.py"
+    cfg = Config.fromfile(leaf)
+    torch.save(MODELS.build(cfg.model).state_dict(), "learned.pth")
+    inferencer = Inferencer(cfg, "learned.pth", device="cpu")
+    assert inferencer(images(world)[0]).pred_sem_seg.sem_seg.shape == (1, 128, 128)
+    with pytest.raises(ValueError, match="LearnedClassifier, which learned its classes and reads no words"):
+        inferencer.question(things=["dog"])
+
+
+def test_an_unknown_source(world, monkeypatch):
+    monkeypatch.chdir(world)
+    with pytest.raises(ValueError, match=r"source 'x': expected one that the config tests, \['toy_semantic'"):
+        Inferencer(TOY, "weights.pth", source="x", device="cpu")
+
+
+def test_another_models_checkpoint_is_refused(inferencer, tmp_path):
+    state = inferencer.model.state_dict()
+    del state["panoptic_head.query_feat.weight"]
+    torch.save({"state_dict": state}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other\.pth: 1 of the model's \d+ weights .*query_feat\.weight; give"):
+        load_weights(inferencer.model, str(tmp_path / "other.pth"))
+
+
+def test_a_checkpoint_of_other_vocabularies_is_taken(inferencer, tmp_path):
+    state = {k: v for k, v in inferencer.model.state_dict().items() if "toy_open" not in k}
+    torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "less.pth")
+    load_weights(inferencer.model, str(tmp_path / "less.pth"))
+
+
+def test_a_model_of_another_kind_is_refused():
+    cfg = Config({"model": {"type": "mmdet.ResNet", "depth": 18}})
+    with pytest.raises(ValueError, match=r"model is mmdataseg\.DaTaSeg, got ResNet"):
+        Inferencer(cfg, "weights.pth")
+
+
+def test_a_picture_has_image_and_answer(inferencer, world):
+    sample = inferencer(images(world)[0])
+    image = mmcv.imread(str(images(world)[0]), channel_order="rgb")
+    picture = draw_answer(image, sample, inferencer.source, title="a", min_score=0.3)
+    assert picture.shape[1] > 2 * 384
+    assert picture.dtype == image.dtype

@@ -1,0 +1,90 @@
+"""``python -m mmdataseg predict``: from words and photographs to files."""
+
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmdataseg.apis import cli
+from mmdataseg.apis.run_config import register_all_modules
+from mmdataseg.registry import MODELS
+from tools.make_toy import main as make_toy
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, repo_root):
+    """A toy world, and in it random weights that are sure of what they see."""
+    folder = tmp_path_factory.mktemp("world")
+    make_toy([str(folder / "data/toy"), "--train-images", "1", "1", "1", "--val-images", "3"])
+    register_all_modules()
+    init_default_scope("mmdet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        torch.manual_seed(0)
+        model = MODELS.build(Config.fromfile(repo_root / "configs/toy/dataseg_toy_3ds.py").model)
+    model.classifier.log_scale.data.fill_(5.0)
+    torch.save({"state_dict": model.state_dict()}, folder / "weights.pth")
+    return folder
+
+
+def predict(*words):
+    cli.main(["predict", "dataseg_toy_3ds.py", "weights.pth", "data/toy/toy_open/val", "--device", "cpu", *words])
+
+
+@pytest.fixture
+def here(world, monkeypatch, tmp_path):
+    monkeypatch.chdir(world)
+    return tmp_path
+
+
+def test_own_words(here, capsys):
+    predict("--things", "red disc", "--stuff", "sand", "--out", str(here))
+    content = json.loads((here / "panoptic.json").read_text())
+    assert [c["name"] for c in content["categories"]] == ["red disc", "sand"]
+    assert [c["isthing"] for c in content["categories"]] == [1, 0]
+    assert len(content["images"]) == len(content["annotations"]) == 3
+    assert len(list((here / "pictures").iterdir())) == len(list((here / "panoptic").iterdir())) == 3
+    said = capsys.readouterr().out
+    assert "panoptic segmentation of 3 images on cpu, 2 classes of 'own_words'" in said
+    assert f"{here / 'panoptic.json'}, and pictures in {here / 'pictures'}" in said
+
+
+def test_a_source_of_the_config(here):
+    predict("--source", "toy_boxes", "--out", str(here), "--min-score", "0")
+    content = json.loads((here / "instances.json").read_text())
+    assert len(content["images"]) == 3
+    assert content["annotations"]
+    assert {a["category_id"] for a in content["annotations"]} <= {c["id"] for c in content["categories"]}
+
+
+def test_settings_of_the_config_can_be_changed(here):
+    predict(
+        "--task", "panoptic", "--out", str(here), "--cfg-options", "model.postprocessors.panoptic.score_threshold=1.1"
+    )
+    annotations = json.loads((here / "panoptic.json").read_text())["annotations"]
+    assert [a["segments_info"] for a in annotations] == [[], [], []]
+
+
+def test_an_image_that_cannot_be_read_costs_no_other(here, world):
+    broken = here / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8 no image")
+    good = next((world / "data/toy/toy_open/val").iterdir())
+    with pytest.raises(SystemExit, match=r"(?s)1 images were left out:.*broken\.jpg': cannot read this image"):
+        cli.main(["predict", "dataseg_toy_3ds.py", "weights.pth", str(broken), str(good), "--out", str(here / "out")])
+    assert len(json.loads((here / "out/semantic.json").read_text())["images"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--min-score", "2"], r"error: --min-score: expected 0 \.\. 1, got 2"),
+        (["--source", "x"], "error: source 'x': expected one that the config tests"),
+        (["--things", "a", "--embeddings", "f.safetensors"], "error: things and embeddings are both given"),
+        (["--embeddings", "f.safetensors"], r"error: text embeddings f\.safetensors: no such file; build them with"),
+    ],
+)
+def test_mistakes(here, words, message):
+    with pytest.raises(SystemExit, match=message):
+        predict(*words, "--out", str(here))
