@@ -115,6 +115,11 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
     except (ValueError, TypeError, OSError) as error:
         total.problems.append(str(error))
         return total
+    table = getattr(inspection.dataset.datasets[0], "table", None)
+    if table is not None and table.suspicion:
+        total.problems.append(
+            f"source {source.name!r}: '{inspection.dataset.datasets[0].json_file}': {table.suspicion}"
+        )
     count = len(inspection) if limit is None else min(limit, len(inspection))
     loader = DataLoader(
         Subset(inspection, range(count)), batch_size=None, num_workers=workers, worker_init_fn=_one_thread

@@ -28,6 +28,7 @@ from mmdataseg.datasets.json_stream import stream_json
 
 _BLOCK = 1 << 16
 _Block = dict[str, np.ndarray]
+_MANY = 5  # so many boxes do not pass for xyxy by chance
 _REQUIRED = ("images", "annotations", "categories")
 
 
@@ -47,8 +48,8 @@ class InstanceTable:
         masks: JSON of each ``segmentation``, end to end, uint8; empty if not asked for.
         mask_offsets: (N + 1,) int64; empty if not asked for.
         rows: (J,) int32, the images that are used: all but those left out on demand.
-        counts: (5,) int64: boxes left out as their category is void, boxes clipped to their image, boxes dropped as
-            bad, crowd regions, images without box.
+        counts: (6,) int64: boxes left out as their category is void, boxes clipped to their image, boxes dropped as
+            bad, crowd regions, images without box, boxes whose four numbers are a box in their image as xyxy, too.
     """
 
     image_ids: np.ndarray
@@ -92,12 +93,24 @@ class InstanceTable:
 
     def summary(self) -> str:
         """One line of figures for the log."""
-        void, clipped, dropped, crowd, empty = self.counts.tolist()
+        void, clipped, dropped, crowd, empty, _ = self.counts.tolist()
         return (
             f"{len(self)} images ({empty} without box, {len(self) - len(self.rows)} left out by leave_out), "
             f"{len(self.boxes)} boxes ({crowd} crowd, {clipped} clipped to their image; left out: {void} void by "
             f"label_map, {dropped} bad)"
         )
+
+    @property
+    def suspicion(self) -> str | None:
+        """What seems to be wrong with the boxes as a whole, though each of them can be read; None: nothing."""
+        void, clipped, dropped, _, _, corners = self.counts.tolist()
+        total = len(self.boxes) + void + dropped
+        if clipped and corners == total >= _MANY:
+            return (
+                f"{clipped} of {total} boxes stick out of their image as x, y, width, height, COCO's order, and all of "
+                "them lie in it as x1, y1, x2, y2; if that is what they are, write x2 - x1 and y2 - y1 instead"
+            )
+        return None
 
     @classmethod
     def columns(cls) -> list[str]:
@@ -234,6 +247,7 @@ class _Reader:
         for block in blocks:
             block["images"] = self.match_images(block, *row_of_image)
             block["labels"] = self.match_labels(block, label_of)
+            block["corners"] = _are_corners(block["boxes"], sizes[block["images"]])
             block["boxes"][:, 2:] += block["boxes"][:, :2]
             block["bad"], block["clipped"] = _check_boxes(block["boxes"], sizes[block["images"]])
         num_bad = sum(int(block["bad"].sum()) for block in blocks)
@@ -246,8 +260,8 @@ class _Reader:
         kept = kept[np.argsort(images[kept], kind="stable")]
         per_image = np.bincount(images[kept], minlength=len(image_ids))
         is_crowd = _column(blocks, "is_crowd", bool)[kept]
-        clipped = int(_column(blocks, "clipped", bool).sum())
-        counts = (void.sum(), clipped, (bad & ~void).sum(), is_crowd.sum(), (per_image == 0).sum())
+        clipped, corners = (int(_column(blocks, name, bool).sum()) for name in ("clipped", "corners"))
+        counts = (void.sum(), clipped, (bad & ~void).sum(), is_crowd.sum(), (per_image == 0).sum(), corners)
         masks, mask_offsets = self.sorted_masks(kept)
         return InstanceTable(
             image_ids=image_ids,
@@ -320,6 +334,12 @@ def _segmentation(annotation: Mapping[str, Any]) -> Any:
     if not annotation["segmentation"]:
         raise ValueError("its segmentation is empty")
     return annotation["segmentation"]
+
+
+def _are_corners(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """(N,) bool: the four numbers, read as xyxy, are a box in its image; sizes are (N, 2) height and width."""
+    is_box = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    return is_box & (boxes >= 0).all(axis=1) & (boxes[:, 2:] <= sizes[:, ::-1]).all(axis=1)
 
 
 def _check_boxes(boxes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -136,7 +136,7 @@ class _Window:
             try:
                 value, end = _DECODER.raw_decode(self.text, start)
             except json.JSONDecodeError as error:
-                fault = self.fault(error.msg, error.pos)
+                fault = self.fault(error.msg.removesuffix(" at"), error.pos)
                 if len(self.text) - start > LARGEST_VALUE or not self.read_on():
                     raise fault from None
                 continue

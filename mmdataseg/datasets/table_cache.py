@@ -14,7 +14,7 @@ import numpy as np
 
 from mmdataseg.datasets.instance_table import InstanceTable
 
-FORMAT = 2
+FORMAT = 3
 
 
 def cached_table(

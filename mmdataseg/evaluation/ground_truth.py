@@ -44,7 +44,8 @@ def id_map_of(sample: Mapping[str, Any], *, size: tuple[int, ...]) -> tuple[Tens
 
 def describe(sample: Mapping[str, Any]) -> str:
     """Where a sample is from, for messages."""
-    return f"source {sample.get('source', '?')!r}, {sample.get('img_path', sample.get('img_id', 'an image'))}"
+    image = str(sample.get("img_path", sample.get("img_id", "an image")))
+    return f"source {sample['source']!r}, {image}" if "source" in sample else image
 
 
 def classes_of(dataset_meta: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from mmdataseg.models.cosine_classifier import CosineClassifier
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources, parameter_owners
 from mmdataseg.structures import LabelSpace
-from mmdataseg.text.embeddings import load_embeddings
+from mmdataseg.text.embeddings import build_remedy, load_embeddings
 
 BACKGROUNDS = ("shared", "per_source")
 
@@ -93,9 +93,10 @@ class TextClassifier(CosineClassifier):
 
     def _check(self, source: str) -> None:
         if source in self._absent:
+            path = self._sources[source].embeddings
             raise FileNotFoundError(
-                f"source '{source}': no text embeddings at {self._sources[source].embeddings}, and no checkpoint "
-                "brought them; make them with tools/text_embeddings.py"
+                f"source '{source}': text embeddings {path}: no such file, and no checkpoint brought them; "
+                + build_remedy(path, self._sources[source].label_space)
             )
 
     def matrix(self, source: str) -> Tensor:

@@ -163,12 +163,14 @@ def load_embeddings(
     path = Path(path)
     where = f"source '{source}': " if source else ""
     where += f"text embeddings {path}"
-    remedy = f"build them with: {_command(path, label_space)}"
+    remedy = build_remedy(path, label_space)
     if not path.is_file():
         raise FileNotFoundError(f"{where}: no such file; {remedy}")
     remedy += " --force"
     try:
         embeddings = _read(path)
+        if embeddings.is_stand_in:
+            remedy += f" --encoder hashing --dim {dim or embeddings.dim}"
         _check_dim(embeddings, dim)
         if label_space is not None:
             _check_classes(embeddings.classes, label_space)
@@ -246,11 +248,16 @@ def _read(path: Path) -> TextEmbeddings:
     return embeddings
 
 
-def _command(path: Path, label_space: LabelSpace | None) -> str:
-    """What to type; the classes of a label space of the user's own stand in a file of theirs."""
+def build_remedy(path: str | Path, label_space: LabelSpace | None) -> str:
+    """What to type for a file that is missing; the classes of a label space of the user's own stand in one of theirs.
+
+    Args:
+        path: Of the file.
+        label_space: Its classes; None: not known.
+    """
     name = label_space.name if label_space else "NAME"
     vocabulary = name if name in known_label_spaces() else f"CLASSES.txt --vocabulary {name}"
-    return f"python tools/text_embeddings.py {vocabulary} --out {path}"
+    return f"build them with: python tools/text_embeddings.py {vocabulary} --out {path}"
 
 
 def _check_dim(embeddings: TextEmbeddings, dim: int | None) -> None:

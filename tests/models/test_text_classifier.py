@@ -108,7 +108,7 @@ def test_a_checkpoint_is_complete_without_the_files(classifier, sources, tmp_pat
 def test_neither_file_nor_checkpoint(sources):
     Path(sources[1].embeddings).unlink()
     classifier = TextClassifier(sources=sources, embed_dim=3)
-    message = r"source 'two': no text embeddings at .*two\.safetensors.*checkpoint.*tools/text_embeddings\.py"
+    message = r"source 'two': text embeddings .*two\.safetensors: no such file.*checkpoint.*tools/text_embeddings\.py"
     classifier.matrix("axes")  # what is there can be used
     with pytest.raises(FileNotFoundError, match=message):
         classifier.matrix("two")

@@ -83,6 +83,23 @@ def test_all_problems_of_all_sources_are_listed(check_data, world, capsys):
     assert out.endswith("4 problems")
 
 
+def test_boxes_written_as_corners(check_data, world, capsys):
+    """x1, y1, x2, y2 in a COCO file: each can be read as x, y, width, height, clipped to its image."""
+    root, config = world
+    boxes = InstanceFiles(root / "boxes")
+    boxes.annotations[:] = [
+        {"id": i, "image_id": 8, "category_id": 1, "bbox": [2 + i, 1 + i, 12 + i, 4 + i]} for i in range(6)
+    ]
+    boxes.write()
+    assert check_data.main([str(config), "--workers", "0"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "3 of 6 boxes stick out of their image as x, y, width, height" in out
+    assert "write x2 - x1 and y2 - y1 instead" in out
+    boxes.annotations[0]["bbox"] = [8, 5, 4, 3]  # no box as xyxy
+    boxes.write()
+    assert check_data.main([str(config), "--workers", "0"]) == 0
+
+
 def test_one_problem(check_data, world, capsys):
     root, config = world
     (root / "semantic/img/a.jpg").write_bytes(b"broken")

@@ -69,7 +69,7 @@ def test_a_lost_png_is_made_again_and_nothing_else(world, name, capsys):
     lost.unlink()
     time = kept.stat().st_mtime_ns
     run(name)
-    assert "1 images converted" in capsys.readouterr().out
+    assert "images converted: 1" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert kept.stat().st_mtime_ns == time
 

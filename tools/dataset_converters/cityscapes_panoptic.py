@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
-    print(f"{json_file}: {f'{done} images converted' if done else 'complete, nothing to do'}")
+    print(f"{json_file}: {f'images converted: {done}' if done else 'complete, nothing to do'}")
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         done = convert(args.root, args.mats or args.root / "trainval", args.split, args.classes)
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
-    print(f"{args.root}: {f'{done} images converted' if done else 'complete, nothing to do'}")
+    print(f"{args.root}: {f'images converted: {done}' if done else 'complete, nothing to do'}")
 
 
 if __name__ == "__main__":
