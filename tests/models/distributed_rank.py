@@ -9,10 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tests.models import test_per_source
 from tests.models.conftest import build_model, make_batch, make_sample
 
 # source, and which of the two images are empty
-CASES = [("panoptic", ()), ("boxes", ()), ("panoptic", (1,)), ("boxes", (0,)), ("instances", (0, 1))]
+CASES = {
+    "shared": [("panoptic", ()), ("boxes", ()), ("panoptic", (1,)), ("boxes", (0,)), ("instances", (0, 1))],
+    "per_source": [("panoptic", ()), ("boxes", ()), ("boxes", (0,)), ("panoptic", (0, 1))],
+}
 _BASE = torch.rand(4096, 2, generator=torch.Generator().manual_seed(3))
 
 
@@ -34,6 +38,11 @@ def samples(source: str, empty: tuple[int, ...]) -> list[dict[str, Any]]:
     return both
 
 
+def build(design: str, embeddings: str) -> nn.Module:
+    """The paper's model, or the one whose queries and backgrounds are each source's own; the same at each call."""
+    return build_model(embeddings) if design == "shared" else test_per_source.build_model(embeddings)
+
+
 def gradients(network: nn.Module, forward: Callable[..., dict[str, Tensor]], batch: list[dict[str, Any]]) -> Any:
     """Gradients by name, None where a parameter has none."""
     network.zero_grad(set_to_none=True)
@@ -48,9 +57,11 @@ def main(rank: int, folder: Path, embeddings: str) -> None:
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(seconds=90)
     )
     torch.rand = same_points
-    network = build_model(embeddings)
-    parallel = nn.parallel.DistributedDataParallel(network)
-    found = [gradients(network, parallel, [samples(*case)[rank]]) for case in CASES]
+    found = {}
+    for design, cases in CASES.items():
+        network = build(design, embeddings)
+        parallel = nn.parallel.DistributedDataParallel(network, find_unused_parameters=design == "per_source")
+        found[design] = [gradients(network, parallel, [samples(*case)[rank]]) for case in cases]
     torch.save(found, folder / f"{rank}.pth")
     torch.distributed.destroy_process_group()
 
