@@ -4,6 +4,9 @@ Letters: Q proposals, K classes, N segments or instances, (H, W) the grid of the
 image.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
 import torch
 from mmdet.evaluation.functional import INSTANCE_OFFSET
 from mmengine.structures import InstanceData, PixelData
@@ -15,12 +18,32 @@ from mmdataseg.registry import MODELS
 from mmdataseg.structures import LabelSpace
 
 
+class PostProcessor(nn.Module, ABC):
+    """What the post-processors have in common: what they are called with."""
+
+    @abstractmethod
+    def forward(
+        self, class_logits_QK: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
+    ) -> Mapping[str, PixelData | InstanceData]:
+        """Read a task off one image's proposals.
+
+        Args:
+            class_logits_QK: (Q, K + 1), background last.
+            mask_logits_QHW: (Q, H, W).
+            label_space: Of the K classes.
+            sizes: Of the image.
+
+        Returns:
+            The fields to set on its ``DetDataSample``.
+        """
+
+
 def _thing_flags(label_space: LabelSpace, device: torch.device) -> Tensor:
     return torch.tensor(label_space.is_thing, device=device)
 
 
 @MODELS.register_module()
-class PanopticPostProcessor(nn.Module):
+class PanopticPostProcessor(PostProcessor):
     """Segments that do not overlap (Gu et al., 2023, section 3.2; Cheng et al., MaskFormer, 2021).
 
     Args:
@@ -37,12 +60,6 @@ class PanopticPostProcessor(nn.Module):
         self, class_logits_QK: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
     ) -> dict[str, PixelData]:
         """Read a panoptic segmentation off one image's proposals.
-
-        Args:
-            class_logits_QK: (Q, K + 1), background last.
-            mask_logits_QHW: (Q, H, W).
-            label_space: Of the K classes.
-            sizes: Of the image.
 
         Returns:
             ``pred_panoptic_seg`` with ``sem_seg`` (1, Ho, Wo) int64: class + 1000 n with n from 1, so that no segment
@@ -72,7 +89,7 @@ class PanopticPostProcessor(nn.Module):
 
 
 @MODELS.register_module()
-class SemanticPostProcessor(nn.Module):
+class SemanticPostProcessor(PostProcessor):
     """A class for each pixel (Gu et al., 2023, section 3.2; Cheng et al., MaskFormer, 2021).
 
     Args:
@@ -89,12 +106,6 @@ class SemanticPostProcessor(nn.Module):
     ) -> dict[str, PixelData]:
         """Read a semantic segmentation off one image's proposals.
 
-        Args:
-            class_logits_QK: (Q, K + 1), background last.
-            mask_logits_QHW: (Q, H, W).
-            label_space: Of the K classes.
-            sizes: Of the image.
-
         Returns:
             ``pred_sem_seg`` with ``sem_seg`` (1, Ho, Wo) int64 in 0..K-1.
         """
@@ -105,7 +116,7 @@ class SemanticPostProcessor(nn.Module):
 
 
 @MODELS.register_module()
-class InstancePostProcessor(nn.Module):
+class InstancePostProcessor(PostProcessor):
     """Scored masks of things (Gu et al., 2023, section 3.2; Cheng et al., Mask2Former, 2022).
 
     Args:
@@ -120,12 +131,6 @@ class InstancePostProcessor(nn.Module):
         self, class_logits_QK: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
     ) -> dict[str, InstanceData]:
         """Read instances off one image's proposals.
-
-        Args:
-            class_logits_QK: (Q, K + 1), background last.
-            mask_logits_QHW: (Q, H, W).
-            label_space: Of the K classes.
-            sizes: Of the image.
 
         Returns:
             ``pred_instances`` with ``labels`` (N,) int64, ``scores`` (N,), ``masks`` (N, Ho, Wo) bool and their
