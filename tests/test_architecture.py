@@ -19,14 +19,15 @@ ALLOWED = {
     "structures": set(),
     "registry": set(),
     "dependencies": set(),
+    "files": set(),
     "progress": set(),
-    "text": {"text", "structures", "progress"},
+    "text": {"text", "structures", "files", "progress"},
     "sources": {"structures", "text.vocabularies"},
     "models": {"models", "ops", "structures", "text", "registry", "sources"},
-    "datasets": {"datasets", "ops", "structures", "registry", "sources", "progress"},
+    "datasets": {"datasets", "ops", "structures", "registry", "sources", "files", "progress"},
     "evaluation": {"evaluation", "ops", "structures", "text", "registry", "sources"},
     "engine": {"engine", "ops", "structures", "registry", "sources"},
-    "study": {"study", "apis", "progress"},
+    "study": {"study", "apis", "files", "progress"},
     "__init__": {"dependencies"},
     "__main__": {"apis"},
 }
@@ -37,6 +38,7 @@ THIRD_PARTY = {
     "text": {"torch", "numpy", "safetensors", "open_clip", "mmengine"},
     "sources": set(),
     "dependencies": set(),
+    "files": set(),
     "progress": {"tqdm"},
 }
 ONLY_IN = {"open_clip": "text/", "timm": "models/vitdet.py"}

@@ -22,8 +22,9 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 
@@ -81,10 +82,15 @@ def find_configs() -> tuple[dict[str, Path], dict[str, str]]:
     return {name: leaves[name] for name in [*COMBINATIONS.values(), *ablations]}, ablations
 
 
-def plan(args: argparse.Namespace, configs: dict[str, Path]) -> list[Run]:
+def plan(args: argparse.Namespace, configs: dict[str, Path], world: Mapping[str, Any]) -> list[Run]:
     """All runs: the first seed of every config, then the second, so that an early page has every row.
 
     A config that only tests is tested with the weights of S+P+B and the same seed.
+
+    Args:
+        args: Of the command line.
+        configs: Name -> path.
+        world: What the data are made with.
 
     Raises:
         SystemExit: ``--only`` names a row that there is not.
@@ -94,7 +100,7 @@ def plan(args: argparse.Namespace, configs: dict[str, Path]) -> list[Run]:
         unknown = [row for row in args.only if COMBINATIONS.get(row, row) not in configs]
         if unknown:
             raise SystemExit(f"--only {unknown[0]}: expected some of {', '.join([*COMBINATIONS, *configs])}")
-        wanted = [COMBINATIONS.get(row, row) for row in args.only]
+        wanted = list(dict.fromkeys(COMBINATIONS.get(row, row) for row in args.only))
     sources = {name: sources_of(configs[name]) for name in wanted}
     return [
         Run(
@@ -103,6 +109,7 @@ def plan(args: argparse.Namespace, configs: dict[str, Path]) -> list[Run]:
             seed=seed,
             iterations=sources[name] * args.iterations_per_source,
             options=dict(args.cfg_options),
+            world=world,
             threads=threads_of(args),
             weights_of=None if sources[name] else str(args.out / ALL / f"seed{seed}"),
         )
@@ -151,12 +158,34 @@ def make_data() -> dict:
     return json.loads(file.read_text())["world"]
 
 
-def setting_of(args: argparse.Namespace, arguments: Sequence[str], world: dict) -> Setting:
+def world_of(results: archive.Archive) -> dict:
+    """What the data of finished runs were made with.
+
+    Raises:
+        ValueError: Nothing is finished.
+    """
+    for by_seed in results.values():
+        for found in by_seed.values():
+            return found["asked"]["world"]
+    raise ValueError("--page-only: no run is finished; leave the option out")
+
+
+def command_of(args: argparse.Namespace) -> str:
+    """What makes the whole study again: the arguments that say what is run, not where it is written."""
+    words = ["python", "tools/toy_study.py", "--iterations-per-source", str(args.iterations_per_source)]
+    for name in ("seeds", "jobs", "threads", "device", "machine"):
+        if getattr(args, name) is not None:
+            words += [f"--{name}", str(getattr(args, name))]
+    if args.cfg_options:
+        words += ["--cfg-options", *(f"{key}={value}" for key, value in args.cfg_options.items())]
+    return shlex.join(words)
+
+
+def setting_of(args: argparse.Namespace, world: Mapping[str, Any]) -> Setting:
     """What the page says of the study's scale."""
-    said = [word for word in arguments if word != "--page-only"]
     return Setting(
         iterations_per_source=args.iterations_per_source,
-        command=shlex.join(["python", "tools/toy_study.py", *said]),
+        command=command_of(args),
         machine=args.machine or f"{os.cpu_count()} CPU cores ({platform.machine()})",
         image_size=world["size"],
         train_images=world["train_images"],
@@ -171,25 +200,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0, or 1 if a run failed.
+
+    Raises:
+        SystemExit: The user's mistake, said on stderr.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    args = parse_args(arguments)
+    args = parse_args(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return study(args)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+def study(args: argparse.Namespace) -> int:
+    """What `main` does, for arguments that are read."""
     configs, ablations = find_configs()
-    runs = plan(args, configs)
-    world = make_data()
-    everything = plan(argparse.Namespace(**{**vars(args), "only": None}), configs)  # the page has all that is finished
-    archive.restore(args.page.with_suffix(".json"), everything)
-    setting = setting_of(args, arguments, world)
+    kept = args.page.with_suffix(".json")
+    world = world_of(archive.load(kept)) if args.page_only else make_data()
+    runs = plan(args, configs, world)
+    everything = plan(argparse.Namespace(**{**vars(args), "only": None}), configs, world)
+    archive.restore(kept, everything)
 
     def write(failed: Sequence[Run] = ()) -> int:
-        results: dict[str, list[dict]] = {}
-        for run in everything:
-            found = run.result()
-            if found is not None:
-                results.setdefault(run.name, []).append(found)
+        """The page has all that is finished, asked for or not."""
+        results = {name: list(by_seed.values()) for name, by_seed in archive.save(kept, everything).items()}
         names = [f"{run.name} (seed {run.seed})" for run in failed]
-        write_page(args.page, results, setting=setting, ablations=ablations, failed=names)
-        archive.save(args.page.with_suffix(".json"), everything)
+        write_page(args.page, results, setting=setting_of(args, world), ablations=ablations, failed=names)
         return sum(map(len, results.values()))
 
     failed: list[Run] = []

@@ -19,8 +19,8 @@ from mmdataseg.datasets.conversion import (
     panoptic_categories,
     segments_info,
     write_png,
-    write_whole,
 )
+from mmdataseg.files import write_whole
 from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.sources import Source
 from mmdataseg.structures import Task
@@ -134,7 +134,7 @@ class PredictionFiles:
             **({} if self.source.task is Task.SEMANTIC else {"annotations": self._annotations}),
             "categories": panoptic_categories(space, range(first, first + len(space))),
         }
-        write_whole(self.json_file, json.dumps(content).encode())
+        write_whole(self.json_file, json.dumps(content))
         return self.json_file
 
     def _map(self, png: str) -> Path:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from mmdataseg.datasets.annotation_files import load_json, require_file
+from mmdataseg.files import write_whole
 from mmdataseg.progress import progress_bar
 from mmdataseg.structures import LabelSpace
 
@@ -47,14 +49,6 @@ class PanopticImage:
     png: str
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    aside.write_bytes(content)
-    aside.replace(path)
-
-
 def write_png(path: Path, array: np.ndarray) -> None:
     """Write a PNG so that it is there whole or not at all.
 
@@ -62,10 +56,9 @@ def write_png(path: Path, array: np.ndarray) -> None:
         path: Where to.
         array: (H, W) uint8 or uint16, or (H, W, 3) uint8 RGB.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    Image.fromarray(array).save(aside, format="PNG")
-    aside.replace(path)
+    encoded = BytesIO()
+    Image.fromarray(array).save(encoded, format="PNG")
+    write_whole(path, encoded.getvalue())
 
 
 def read_png(path: Path, what: str) -> np.ndarray:
@@ -207,7 +200,7 @@ def convert_panoptic(
         "annotations": [record["annotation"] for record in ordered],
         "categories": list(categories),
     }
-    write_whole(json_file, json.dumps(content).encode())
+    write_whole(json_file, json.dumps(content))
     journal.unlink(missing_ok=True)
     return len(todo)
 
@@ -232,7 +225,7 @@ def _journalled(journal: Path) -> dict[str | int, _JSON]:
     lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     if len(whole) < len(lines):  # cut short while it was written
-        write_whole(journal, "".join(whole).encode())
+        write_whole(journal, "".join(whole))
     records = map(json.loads, whole)
     return {record["image"]["id"]: record for record in records}
 

@@ -4,7 +4,7 @@ python -m mmdataseg.study.run '{"config": "configs/toy/dataseg_toy_3ds.py", "fol
 """
 
 import json
-import os
+import re
 import sys
 import time
 from argparse import Namespace
@@ -13,8 +13,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmdataseg.files import write_whole
+
 RESULT = "result.json"
-SETTINGS = ("iterations", "options")  # runs that differ in one of these cannot stand in one table
+ASKED = "asked.json"
+SETTINGS = ("iterations", "options", "world")  # runs that differ in one of these cannot stand in one table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,7 @@ class Run:
         seed: Of its training.
         iterations: Of its training, its schedule scaled; 0: it only tests.
         options: More settings of the config, as for ``--cfg-options``.
+        world: What the data were made with.
         threads: Of torch, in the process that trains; 0: torch's choice.
         weights_of: Folder of the run whose weights a config that only tests is tested with; None: it trains its own.
     """
@@ -36,6 +40,7 @@ class Run:
     seed: int
     iterations: int
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    world: Mapping[str, Any] = field(default_factory=dict, hash=False)
     threads: int = 0
     weights_of: str | None = None
 
@@ -48,17 +53,20 @@ class Run:
         """What came out; None: it is not finished.
 
         Raises:
-            ValueError: The folder holds a run of other settings.
+            ValueError: The folder holds a run of other settings, finished or not.
         """
-        file = Path(self.folder, RESULT)
-        if not file.is_file():
-            return None
-        found = json.loads(file.read_text())
-        for key, (there, wanted) in self.differences(found).items():
-            raise ValueError(
-                f"{file}: made with {key} {there!r}, asked for {wanted!r}; give another --out, or delete the folder"
-            )
-        return found
+        for name in (RESULT, ASKED):
+            file = Path(self.folder, name)
+            if not file.is_file():
+                continue
+            found = json.loads(file.read_text())
+            for key, (there, wanted) in self.differences(found).items():
+                raise ValueError(
+                    f"{file}: made with {key} {there!r}, asked for {wanted!r}; give another --out, or delete the folder"
+                )
+            if name == RESULT:
+                return found
+        return None
 
     def differences(self, found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Settings in which a result differs from what is asked for: name -> (of the result, asked for)."""
@@ -67,20 +75,14 @@ class Run:
 
     def write(self, found: Mapping[str, Any]) -> None:
         """Write down what came out; at once or not at all."""
-        file = Path(self.folder, RESULT)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".part")
-        partial.write_text(json.dumps(found, indent=1))
-        os.replace(partial, file)
+        write_whole(Path(self.folder, RESULT), json.dumps(found, indent=1))
 
     def step(self) -> int:
         """Iterations done, as far as they are logged."""
         steps = [0]
         for log in Path(self.folder).glob("*/vis_data/scalars.json"):
-            for line in reversed(log.read_text().splitlines()):
-                if '"loss"' in line:
-                    steps.append(int(json.loads(line)["step"]))
-                    break
+            found = re.findall(r'^{.*"loss":.*"step": (\d+)}$', log.read_text(), re.MULTILINE)  # no line cut short
+            steps += map(int, found[-1:])
         return max(steps)
 
 
@@ -104,13 +106,13 @@ def prepare(run: Run) -> Any:
 
 
 def last_checkpoint(folder: str) -> str:
-    """The checkpoint that a run ended with.
+    """The checkpoint that a finished run ended with.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: There is none, or the run is not finished.
     """
     file = Path(folder, "last_checkpoint")
-    if not file.is_file():
+    if not file.is_file() or not Path(folder, RESULT).is_file():
         raise FileNotFoundError(f"'{folder}' holds no trained model, whose weights are to be tested; run it first")
     return file.read_text().strip()
 
@@ -152,6 +154,8 @@ def execute(run: Run) -> dict[str, Any]:
 
     from mmdataseg.apis import run_config
 
+    run.result()  # refuses to go on with what was begun with other settings
+    write_whole(Path(run.folder, ASKED), json.dumps({"asked": asdict(run)}, indent=1))
     if run.threads:
         torch.set_num_threads(run.threads)
     cfg = prepare(run)

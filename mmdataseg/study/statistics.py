@@ -97,11 +97,14 @@ def mean_stat(results: Results, names: Sequence[str], metrics: Sequence[str]) ->
 
 
 def cell(results: Results, name: str, metric: str) -> str:
-    """A cell of a table: mean ± spread; ``not run``; or ``-`` where the runs have no such metric."""
-    if not results.get(name):
+    """A cell of a table: mean ± spread, and of how many runs if not of all; ``not run``; or ``-`` where none has it."""
+    runs = results.get(name)
+    if not runs:
         return NOT_RUN
     found = stat(results, name, metric)
-    return NO_VALUE if found is None else str(found)
+    if found is None:
+        return NO_VALUE
+    return str(found) if found.seeds == len(runs) else f"{found} (of {found.seeds})"
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

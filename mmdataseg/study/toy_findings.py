@@ -56,7 +56,7 @@ class Finding:
 
 def without_text(ablations: Iterable[str]) -> str | None:
     """The ablation that learns a classifier for each source instead of reading text."""
-    found = [name for name in ablations if "no-text" in name or "learned" in name]
+    found = [name for name in ablations if "no-text" in name]
     return found[0] if found else None
 
 

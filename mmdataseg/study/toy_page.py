@@ -5,7 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
+from mmdataseg.files import write_whole
 from mmdataseg.study.statistics import NO_VALUE, NOT_RUN, Results, cell, markdown_table, stat
 from mmdataseg.study.toy_findings import (
     ALL,
@@ -58,7 +60,6 @@ def write_page(
         ablations: Name of a config -> what it changes, in words.
         failed: Runs that stopped with an error.
     """
-    page.parent.mkdir(parents=True, exist_ok=True)
     notes = _notes(page)
     pictures = draw(results, page.parent / "images")
     found = findings(results, ablations)
@@ -89,7 +90,7 @@ def write_page(
         markdown_table(["finding", "compared", "difference", "verdict"], verdicts),
         "\n".join([NOTES[0], notes, NOTES[1]]),
     ]
-    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    write_whole(page, "\n\n".join(parts) + "\n")
 
 
 def _table(results: Results, rows: Mapping[str, str], baselines: Mapping[str, str]) -> str:
@@ -115,8 +116,8 @@ def _scale(results: Results, setting: Setting) -> str:
         values = sorted({run[key] for run in runs} - {None}, key=str)
         return ", ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in values) or NOT_RUN
 
-    seconds = sorted(run["train_seconds"] for run in runs if run["train_seconds"] is not None)
-    took = f"{seconds[len(seconds) // 2] / 60:.1f} minutes (median)" if seconds else "not measured"
+    seconds = [run["train_seconds"] / run["asked"]["iterations"] for run in runs if run["train_seconds"] is not None]
+    took = f"{median(seconds):.2f} seconds (median)" if seconds else "not measured"
     images = " / ".join(str(number) for number in setting.train_images)
     options = ", ".join(f"`{key}={value}`" for key, value in setting.options.items()) or "none"
     lines = [
@@ -130,7 +131,7 @@ def _scale(results: Results, setting: Setting) -> str:
         ("settings changed for all runs", options),
         ("machine", setting.machine),
         ("device, threads of a run", f"{all_of('device')}, {all_of('threads')}"),
-        ("a training took", took),
+        ("an iteration took", took),
     ]
     return markdown_table(["what", "here"], [list(line) for line in lines])
 

@@ -24,9 +24,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
+from mmdataseg.files import write_whole
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.hashing import warn_of_stand_in
 from mmdataseg.text.prompts import ClassPrompt
@@ -129,10 +130,7 @@ def save_embeddings(path: str | Path, embeddings: TextEmbeddings) -> Path:
         "sha256": embeddings.recipe,
         "matrix_sha256": matrix_sha256(matrix),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    save_file({"embeddings": matrix}, unfinished, metadata=metadata)
-    unfinished.replace(path)
+    write_whole(path, serialize({"embeddings": matrix}, metadata=metadata))
     return path
 
 

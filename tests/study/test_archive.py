@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmdataseg.study.archive import restore, save
+from mmdataseg.study.archive import load, restore, save
 from mmdataseg.study.run import Run
 
 
@@ -15,7 +15,7 @@ def run(folder, name="dataseg_toy_3ds", seed=0, **kwargs):
 
 
 def result(of):
-    asked = {"config": of.config, "folder": of.folder, "iterations": of.iterations, "options": {}}
+    asked = {"config": of.config, "folder": of.folder, "iterations": of.iterations, "options": {}, "world": {}}
     return {"asked": asked, "seed": of.seed, "metrics": {"toy_panoptic/PQ": 12.5 + of.seed}}
 
 
@@ -50,6 +50,19 @@ def test_weights_that_are_still_needed_are_trained_again(tmp_path):
     assert restore(tmp_path / "study.json", [there, tested]) == 1
 
 
+def test_nothing_is_ever_taken_out_of_the_file(tmp_path):
+    """Neither what has to be trained again, nor seeds that are not asked for."""
+    here = [run(tmp_path / "here", seed=seed) for seed in range(2)]
+    for each in here:
+        each.write(result(each))
+    before = save(tmp_path / "study.json", here)
+    there = run(tmp_path / "there")
+    tested = run(tmp_path / "there", name="max-merge", weights_of=there.folder)
+    assert restore(tmp_path / "study.json", [there, tested]) == 0
+    assert save(tmp_path / "study.json", [there, tested]) == before == load(tmp_path / "study.json")
+    assert set(before["dataseg_toy_3ds"]) == {"0", "1"}
+
+
 def test_no_file(tmp_path):
     assert restore(tmp_path / "study.json", [run(tmp_path)]) == 0
 
@@ -69,3 +82,12 @@ def test_results_of_other_settings(tmp_path):
     (tmp_path / "study.json").write_text(json.dumps(kept))
     with pytest.raises(ValueError, match="dataseg_toy_3ds, seed 0, made with iterations 7, asked for 5; give another"):
         restore(tmp_path / "study.json", [run(tmp_path / "there")])
+
+
+def test_results_of_other_settings_that_are_not_asked_for(tmp_path):
+    here = run(tmp_path / "here", seed=1)
+    here.write(result(here))
+    save(tmp_path / "study.json", [here])
+    other = run(tmp_path / "there", world={"seed": 5})
+    with pytest.raises(ValueError, match=r"dataseg_toy_3ds, seed 1, made with world \{\}, asked for \{'seed': 5\}"):
+        restore(tmp_path / "study.json", [other])

@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdataseg.study import running
-from mmdataseg.study.run import Run, prepare, scale_schedule
+from mmdataseg.study.run import Run, execute, prepare, scale_schedule
 
 CONFIG = "configs/toy/dataseg_toy_3ds.py"
 
@@ -67,6 +67,9 @@ def test_what_only_tests_takes_the_weights_of_another_run(repo_root, tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no trained model"):
         prepare(run)
     (tmp_path / "last_checkpoint").write_text("there/iter_9.pth\n")
+    with pytest.raises(FileNotFoundError, match="holds no trained model"):
+        prepare(run)  # a checkpoint of a training that is not finished
+    (tmp_path / "result.json").write_text("{}")
     cfg = prepare(run)
     assert (cfg.load_from, cfg.train_dataloader, cfg.test_dataloader.batch_size) == ("there/iter_9.pth", None, 3)
 
@@ -74,11 +77,24 @@ def test_what_only_tests_takes_the_weights_of_another_run(repo_root, tmp_path):
 def test_results_of_other_settings_are_not_taken(tmp_path):
     run = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=10)
     assert run.result() is None
-    (tmp_path / "result.json").write_text(json.dumps({"asked": {"iterations": 20, "options": {}}, "metrics": {}}))
+    (tmp_path / "result.json").write_text(
+        json.dumps({"asked": {"iterations": 20, "options": {}, "world": {}}, "metrics": {}})
+    )
     with pytest.raises(ValueError, match=r"result\.json: made with iterations 20, asked for 10; give another --out"):
         run.result()
     again = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20)
     assert again.result()["metrics"] == {}
+
+
+def test_a_run_that_was_begun_with_other_settings_does_not_go_on(tmp_path):
+    asked = {"iterations": 20, "options": {}, "world": {"seed": 0}}
+    (tmp_path / "asked.json").write_text(json.dumps({"asked": asked}))
+    same = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20, world={"seed": 0})
+    assert same.result() is None
+    with pytest.raises(ValueError, match=r"asked\.json: made with iterations 20, asked for 30"):
+        Run(config="c.py", folder=str(tmp_path), seed=0, iterations=30, world={"seed": 0}).result()
+    with pytest.raises(ValueError, match=r"asked\.json: made with world \{'seed': 0\}, asked for \{'seed': 1\}"):
+        execute(Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20, world={"seed": 1}))
 
 
 def test_steps_are_read_from_the_log(tmp_path):
@@ -86,7 +102,7 @@ def test_steps_are_read_from_the_log(tmp_path):
     assert run.step() == 0
     log = tmp_path / "now/vis_data/scalars.json"
     log.parent.mkdir(parents=True)
-    log.write_text('{"loss": 2.0, "step": 20}\n{"loss": 1.0, "step": 40}\n{"a/mIoU": 1.0, "step": 60}\n')
+    log.write_text('{"loss": 2.0, "step": 20}\n{"loss": 1.0, "step": 40}\n{"a/mIoU": 1.0, "step": 60}\n{"loss": 3, "st')
     assert run.step() == 40
 
 
@@ -98,7 +114,7 @@ class Process:
         started.append(run.name)
         Path(run.folder).mkdir(parents=True)
         if not self.returncode:
-            run.write({"asked": {"iterations": run.iterations, "options": {}}})
+            run.write({"asked": {"iterations": run.iterations, "options": {}, "world": {}}})
 
     def poll(self):
         return self.returncode
@@ -121,3 +137,47 @@ def test_runs_wait_for_the_weights_they_test_and_finished_ones_are_not_repeated(
     (tmp_path / "broken").rmdir()
     running.run_all(runs)
     assert started[3:] == ["broken"]
+
+
+class Endless:
+    """Runs until it is stopped."""
+
+    returncode = None
+
+    def __init__(self):
+        self.stopped = self.awaited = False
+
+    def poll(self):
+        return None
+
+    def terminate(self):
+        self.stopped = True
+
+    def wait(self):
+        self.awaited = True
+
+
+def test_an_interruption_stops_the_processes(tmp_path, monkeypatch):
+    started = [Endless(), Endless()]
+    waiting = list(started)
+    monkeypatch.setattr(running, "_start", lambda *_: waiting.pop())
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running.time, "sleep", interrupt)
+    runs = [Run(config=f"{i}.py", folder=str(tmp_path / str(i)), seed=0, iterations=1) for i in range(2)]
+    with pytest.raises(KeyboardInterrupt):
+        running.run_all(runs, jobs=2)
+    assert all(process.stopped and process.awaited for process in started)
+
+
+def test_each_run_that_finishes_is_told_of(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(running, "_start", lambda run, env: Process(run, []))  # noqa: ARG005
+    monkeypatch.setattr(running.time, "sleep", lambda _: None)
+    runs = [
+        Run(config=f"{name}.py", folder=str(tmp_path / name), seed=0, iterations=1) for name in ("a", "broken", "b")
+    ]
+    running.run_all(runs, finished=lambda: told.append(sum(run.result() is not None for run in runs)))
+    assert told == [1, 2]

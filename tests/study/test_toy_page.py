@@ -56,9 +56,11 @@ def line_of(page, start):
 
 def test_tables(results, tmp_path):
     page = tmp_path / "docs/page.md"
+    results[COMBINATIONS["B"]][2]["metrics"]["toy_panoptic/PQ"] = math.nan
     write_page(page, results, setting=SETTING, ablations={NO_TEXT: "Learned class vectors."}, failed=["x (seed 1)"])
     text = page.read_text()
     assert line_of(text, "S") == ["S", "600", "3", *["11.0 ± 1.0"] * 5, "26.0 ± 1.0", "11.0 ± 1.0"]
+    assert line_of(text, "B")[4] == "10.5 ± 0.7 (of 2)"
     assert line_of(text, "P+B") == ["P+B", "not run", "0", *["not run"] * 7]
     assert line_of(text, "S+P+B")[1:4] == ["1,800", "3", "31.0 ± 1.0"]
     assert line_of(text, "3ds no-text")[3:] == [*["30.0 ± 0.7"] * 6, "-"]
@@ -71,7 +73,7 @@ def test_tables(results, tmp_path):
         "seeds wanted": "3",
         "parameters": "3,234,129",
         "machine": "a laptop",
-        "a training took": "2.0 minutes (median)",
+        "an iteration took": "0.10 seconds (median)",
     }.items():
         assert line_of(text, what)[1] == said
     assert "```shell\npython tools/toy_study.py --jobs 2\n```" in text

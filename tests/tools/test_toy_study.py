@@ -10,6 +10,8 @@ import pytest
 from mmdataseg.study.toy_findings import COMBINATIONS
 from tools import make_toy, toy_study
 
+WORLD = {"seed": 0}
+
 
 def args(*words):
     return toy_study.parse_args(words)
@@ -20,7 +22,7 @@ def test_every_combination_and_every_ablation_is_planned(repo_root):
     assert list(configs)[:7] == list(COMBINATIONS.values())
     assert set(ablations) == {path.stem for path in (repo_root / "configs/toy/ablations").glob("*.py")}
     assert all(ablations.values())
-    runs = toy_study.plan(args(), configs)
+    runs = toy_study.plan(args(), configs, WORLD)
     assert len(runs) == 3 * len(configs)
     assert len({run.folder for run in runs}) == len(runs)
     first = runs[: len(configs)]
@@ -32,21 +34,36 @@ def test_every_combination_and_every_ablation_is_planned(repo_root):
 
 def test_rows_can_be_chosen():
     configs, _ = toy_study.find_configs()
-    runs = toy_study.plan(args("--only", "S+P+B", "dataseg_toy_boxes", "--seeds", "1"), configs)
+    runs = toy_study.plan(args("--only", "S+P+B", "dataseg_toy_boxes", "--seeds", "1"), configs, WORLD)
     assert [run.name for run in runs] == ["dataseg_toy_3ds", "dataseg_toy_boxes"]
+    twice = toy_study.plan(args("--only", "S", "dataseg_toy_semantic", "--seeds", "1"), configs, WORLD)
+    assert len(twice) == 1
     with pytest.raises(SystemExit, match="--only X: expected some of S, P, B, S"):
-        toy_study.plan(args("--only", "X"), configs)
+        toy_study.plan(args("--only", "X"), configs, WORLD)
 
 
 def test_a_model_of_several_sources_trains_as_long_as_separate_models_together():
     configs, ablations = toy_study.find_configs()
-    found = {run.name: run.iterations for run in toy_study.plan(args("--iterations-per-source", "5"), configs)}
+    found = {run.name: run.iterations for run in toy_study.plan(args("--iterations-per-source", "5"), configs, WORLD)}
     assert {row: found[name] for row, name in COMBINATIONS.items()} == {
         **{"S": 5, "P": 5, "B": 5},
         **{"S+P": 10, "S+B": 10, "P+B": 10, "S+P+B": 15},
     }
     assert {found[name] for name in ablations} == {15, 0}
     assert found["dataseg_toy_3ds_max-merge"] == 0, "it only tests"
+
+
+def test_the_command_on_the_page_makes_the_whole_study():
+    words = ["--only", "S", "--page-only", "--out", "/somewhere", "--page", "/some/page.md", "--jobs", "2"]
+    command = toy_study.command_of(args(*words, "--cfg-options", "a.b=3"))
+    assert command == (
+        "python tools/toy_study.py --iterations-per-source 650 --seeds 3 --jobs 2 --device auto --cfg-options a.b=3"
+    )
+
+
+def test_a_page_of_nothing(tmp_path):
+    with pytest.raises(SystemExit, match="error: --page-only: no run is finished"):
+        toy_study.main(["--page-only", "--page", str(tmp_path / "page.md")])
 
 
 def test_cores_are_shared(monkeypatch):

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from mmdataseg.datasets.annotation_files import UNKNOWN, category_labels, load_json, unknown_category
-from mmdataseg.datasets.conversion import write_whole
 from mmdataseg.datasets.transforms.annotation_maps import decode_mask
+from mmdataseg.files import write_whole
 from mmdataseg.progress import progress_bar
 from mmdataseg.text.vocabularies import get_label_space
 
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(
             f"'{args.json}': an image or annotation lacks the key {error}; fetch the file again"
         ) from error
-    write_whole(out, json.dumps(content).encode())
+    write_whole(out, json.dumps(content))
     number = len(content["images"])
     print(f"{out}: {number} images; annotations {dict(counts)}")
     if number != EXPECTED_IMAGES:

@@ -22,7 +22,8 @@ import numpy as np
 from scipy.io import loadmat
 
 from mmdataseg.datasets.annotation_files import require_dir, require_file
-from mmdataseg.datasets.conversion import image_size, require_size, write_png, write_whole
+from mmdataseg.datasets.conversion import image_size, require_size, write_png
+from mmdataseg.files import write_whole
 from mmdataseg.progress import progress_bar
 from mmdataseg.text.vocabularies import get_label_space
 
@@ -98,7 +99,7 @@ def convert(root: Path, mats: Path, split: str, classes: Sequence[int]) -> int:
                 write_png(folder / f"{name}.png", labels if number == 459 else table[labels])
     listing = root / f"ImageSets/SegmentationContext/{split}.txt"
     if not listing.is_file():
-        write_whole(listing, ("\n".join(names) + "\n").encode())
+        write_whole(listing, "\n".join(names) + "\n")
     return len(todo)
 
 

@@ -26,6 +26,7 @@ import numpy as np
 from mmdataseg.datasets.toy.formats import categories, instance_annotations, panoptic_segments, semantic_map
 from mmdataseg.datasets.toy.scenes import Scene, draw_scene
 from mmdataseg.datasets.toy.vocabulary import TOY_BOXES, TOY_OPEN, TOY_PANOPTIC, TOY_SEMANTIC, TOY_SOURCES, ToySource
+from mmdataseg.files import write_whole
 
 WORLD_VERSION = 1
 # With 800 a source the toy model learned its training images by heart; the semantic source is small on purpose.
@@ -195,7 +196,7 @@ def _read_state(out: Path, world: _JSON) -> list[str]:
 
 
 def _write_state(out: Path, world: _JSON, finished: list[str]) -> None:
-    _write_whole(out / "toy.json", json.dumps({"world": world, "finished": finished}, indent=1).encode())
+    write_whole(out / "toy.json", json.dumps({"world": world, "finished": finished}, indent=1))
 
 
 def _write_set(root: Path, toy_set: ToySet, *, seed: int, size: int) -> Iterator[bool]:
@@ -209,7 +210,7 @@ def _write_set(root: Path, toy_set: ToySet, *, seed: int, size: int) -> Iterator
             (root / folder).mkdir(parents=True, exist_ok=True)
     journal_file = root / f"{toy_set.split}.journal"
     records = _read_journal(journal_file)[: toy_set.count]
-    _write_whole(journal_file, "".join(json.dumps(r) + "\n" for r in records).encode())
+    write_whole(journal_file, "".join(json.dumps(r) + "\n" for r in records))
     for _ in records:
         yield False
     with journal_file.open("a") as journal:
@@ -264,13 +265,13 @@ def _write_jsons(root: Path, toy_set: ToySet, records: list[_JSON], size: int) -
             {"image_id": i + 1, "file_name": f"{r['stem']}.png", "segments_info": r["panoptic"]}
             for i, r in enumerate(records)
         ]
-        _write_whole(root / f"{toy_set.panoptic}.json", json.dumps(content | {"annotations": annotations}).encode())
+        write_whole(root / f"{toy_set.panoptic}.json", json.dumps(content | {"annotations": annotations}))
     for key, path in (("boxes", toy_set.boxes), ("masks", toy_set.masks)):
         if not path:
             continue
         flat = [{"image_id": i + 1} | a for i, r in enumerate(records) for a in r[key]]
         numbered = [{"id": n + 1} | a for n, a in enumerate(flat)]
-        _write_whole(root / path, json.dumps(content | {"annotations": numbered}).encode())
+        write_whole(root / path, json.dumps(content | {"annotations": numbered}))
 
 
 def _write_picture(path: Path, picture: np.ndarray) -> None:
@@ -280,11 +281,3 @@ def _write_picture(path: Path, picture: np.ndarray) -> None:
     if not done:
         raise OSError(f"toy world: OpenCV could not encode {path}")
     path.write_bytes(encoded.tobytes())
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)

@@ -1,0 +1,16 @@
+"""Files that are there whole or not at all."""
+
+from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write a file aside and put it in place, so that whoever stops or looks in between finds the old one, or none.
+
+    Args:
+        path: Where to; missing folders are made, an existing file is replaced.
+        content: Bytes, or text, which is written as UTF-8.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + ".part")
+    aside.write_bytes(content.encode() if isinstance(content, str) else content)
+    aside.replace(path)
