@@ -9,7 +9,7 @@ _SECONDS = 60.0
 
 
 def progress_bar(*args: Any, unit: str = "", **options: Any) -> tqdm:
-    """tqdm's bar on a terminal; elsewhere, where each state stays, a line a minute.
+    """tqdm's bar on a terminal; elsewhere, where each of its states stays, at most one a minute.
 
     Args:
         args: As for tqdm: what to walk over.

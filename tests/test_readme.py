@@ -70,3 +70,9 @@ def parse_tool(script: str, arguments: list[str]) -> None:
     assert path.is_file(), script
     module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
     module.parse_args(arguments)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_are_there(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []

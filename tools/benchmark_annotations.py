@@ -32,7 +32,9 @@ _MIB = 1 << 20
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--images", type=int, default=200_000, help="images in the file (default: 200000)")
     parser.add_argument("--boxes", type=int, default=3_000_000, help="boxes in the file (default: 3000000)")
     parser.add_argument("--repeats", type=int, default=3, help="processes a case; medians are printed (default: 3)")

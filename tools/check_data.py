@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.datasets.inspection import check_source, counted, report
 from mmdataseg.sources import Source, build_sources
-from mmdataseg.text.embeddings import load_embeddings
+from mmdataseg.text.embeddings import load_embeddings, same_encoder
 
 
 def sources_of(config: Config) -> Iterable[tuple[str, Source]]:
@@ -40,11 +40,17 @@ def sources_of(config: Config) -> Iterable[tuple[str, Source]]:
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("config", help="a config that mmdataseg trains or tests")
     parser.add_argument("--workers", type=int, default=2, help="processes that read (default: %(default)s)")
     parser.add_argument("--limit", type=int, help="read only the first so many images of each source")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    for name in ("workers", "limit"):
+        if getattr(options, name) is not None and getattr(options, name) < (name == "limit"):
+            parser.error(f"--{name} must be at least {int(name == 'limit')}")
+    return options
 
 
 def embedding_problems(config: Config) -> Iterator[str]:
@@ -53,15 +59,25 @@ def embedding_problems(config: Config) -> Iterator[str]:
     classifier = model.get("classifier", {})
     if classifier.get("type") != "mmdataseg.TextClassifier":
         return
+    first: tuple[str, str] | None = None
     for source in build_sources(model.sources):
         try:
             if source.embeddings is None:
-                raise ValueError(f"source {source.name!r}: embeddings is not set")
-            load_embeddings(
+                raise ValueError(
+                    f"source {source.name!r}: embeddings is not set; name the file that tools/text_embeddings.py wrote"
+                )
+            text = load_embeddings(
                 source.embeddings, label_space=source.label_space, source=source.name, dim=classifier.get("embed_dim")
             )
         except (OSError, ValueError) as error:
             yield str(error)
+            continue
+        first = first or (source.name, text.encoder)
+        if not same_encoder(text.encoder, first[1]):
+            yield (
+                f"sources {first[0]!r} and {source.name!r}: their text embeddings were made by different encoders, "
+                f"{first[1]!r} and {text.encoder!r}; make both with one, by tools/text_embeddings.py --force"
+            )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,19 +85,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0, or 1 if anything is wrong.
+
+    Raises:
+        SystemExit: The user's mistake in command line or config, said on stderr.
     """
     options = parse_args(arguments)
     try:
-        path = find_config(options.config)
-    except FileNotFoundError as error:
+        config = Config.fromfile(find_config(options.config))
+        sources = list(sources_of(config))
+    except (OSError, ValueError, TypeError) as error:
         sys.exit(f"error: {error}")
-    config = Config.fromfile(path)
     init_default_scope(config.get("default_scope", "mmdet"))
     problems = 0
     for problem in embedding_problems(config):
         problems += 1
         print(f"! {problem}", flush=True)
-    for split, source in sources_of(config):
+    for split, source in sources:
         found = check_source(source, split, options.workers, options.limit)
         problems += len(found.problems)
         print(report(source, split, found) + "\n", flush=True)

@@ -43,7 +43,9 @@ Classes of `toy_boxes` that have masks in no training source: {box_only}.
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument(
         "out", nargs="?", type=Path, default=Path("data/toy"), help="folder to write (default: data/toy)"
     )

@@ -220,7 +220,9 @@ def write(path: Path, embeddings: TextEmbeddings) -> None:
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     what = parser.add_argument_group("what to embed")
     what.add_argument(
         "vocabularies", nargs="*", metavar="VOCABULARY", help=f".txt or .json, or of {', '.join(known_label_spaces())}"

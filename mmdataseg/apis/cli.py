@@ -93,7 +93,7 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
 
 def build_train_parser(prog: str | None = None) -> ArgumentParser:
     """Arguments of a training."""
-    parser = ArgumentParser(prog=prog, description="Train a model")
+    parser = ArgumentParser(prog=prog, description="Train a model", allow_abbrev=False)
     _add_common(parser)
     parser.add_argument(
         "--resume",
@@ -113,7 +113,7 @@ def build_train_parser(prog: str | None = None) -> ArgumentParser:
 
 def build_test_parser(prog: str | None = None) -> ArgumentParser:
     """Arguments of a test."""
-    parser = ArgumentParser(prog=prog, description="Test a model")
+    parser = ArgumentParser(prog=prog, description="Test a model", allow_abbrev=False)
     _add_common(parser)
     parser.add_argument("checkpoint", nargs="?", help="checkpoint to test")
     parser.add_argument("-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="the same, by name")
@@ -124,7 +124,7 @@ def build_test_parser(prog: str | None = None) -> ArgumentParser:
 
 def build_predict_parser(prog: str | None = None) -> ArgumentParser:
     """Arguments of a prediction."""
-    parser = ArgumentParser(prog=prog, description="Segment images that nobody annotated")
+    parser = ArgumentParser(prog=prog, description="Segment images that nobody annotated", allow_abbrev=False)
     _add_config(parser)
     parser.add_argument("checkpoint", help="checkpoint of a training with this config")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="images, or folders of images")
@@ -134,13 +134,11 @@ def build_predict_parser(prog: str | None = None) -> ArgumentParser:
     asked.add_argument(
         "--embeddings", metavar="FILE", help="own words as tools/text_embeddings.py wrote them; --stuff says which are"
     )
-    asked.add_argument(
-        "--pretrained", metavar="PATH", help="weights of the text encoder, if the config's embeddings came from a file"
-    )
+    asked.add_argument("--pretrained", metavar="PATH", help="weights of the text encoder, if not in open_clip's cache")
     asked.add_argument(
         "--task", choices=("panoptic", "semantic", "instance"), help="default: the source's; of own words: panoptic"
     )
-    asked.add_argument("--source", help="of the config, whose images these are like (default: the first it tests)")
+    asked.add_argument("--source", help="of the config: whose images these are like (default: the first tested)")
     parser.add_argument(
         "--min-score", type=float, default=0.3, help="instances below it are left out (default: %(default)s)"
     )

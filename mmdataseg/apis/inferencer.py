@@ -1,10 +1,8 @@
 """Asking a trained model about images that nobody annotated, in its own vocabularies or in the user's words."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import mmcv
@@ -28,7 +26,7 @@ from mmdataseg.ops.postprocess import ImageSizes
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source
 from mmdataseg.structures import LabelSpace, Task
-from mmdataseg.text.embeddings import TextEmbeddings, load_embeddings, read_metadata
+from mmdataseg.text.embeddings import load_embeddings, same_encoder
 from mmdataseg.text.encoding import embed_classes, find_encoder
 
 OWN_WORDS = "own_words"
@@ -60,13 +58,12 @@ class Inferencer:
     Args:
         config: Path of a config, or its file name among this package's own, or the config itself.
         checkpoint: Path or address of the weights.
-        source: Of the config: whose images these are like. None: the first that it tests.
+        source: Of the config's model, with a test dataset: whose images these are like. None: the first such.
         device: Where to compute; None: a GPU if there is one.
 
     Raises:
         FileNotFoundError: No such config or checkpoint.
-        ValueError: A model other than `DaTaSeg`; a source that the config does not have or does not test; a checkpoint
-            of another model.
+        ValueError: A model other than `DaTaSeg`; no such source; a checkpoint of another model.
     """
 
     def __init__(
@@ -101,23 +98,24 @@ class Inferencer:
     ) -> Question:
         """Say what to ask.
 
-        Without words, that is the classes of the inferencer's source. Words are embedded by the text encoder and the
-        templates that the embeddings of this source were made with, read from their file.
+        Without words, that is the classes of the inferencer's source. Words are embedded as these were: by the same
+        text encoder, in the same templates. The checkpoint knows which.
 
         Args:
             task: None: the source's, or ``panoptic`` where words are given.
             things: Words for what can be counted.
             stuff: Words for the rest; of an ``embeddings`` file: those of its classes that are stuff.
             embeddings: A file of `tools/text_embeddings.py`, whose classes are asked for instead of ``things``.
-            pretrained: Weights of the text encoder, where the embeddings were made with weights from a file.
+            pretrained: File of the text encoder's weights, where they are not in open_clip's cache.
 
         Returns:
             The question, for any number of images.
 
         Raises:
             ValueError: Words and a file at once; words for a classifier that learned its classes; words that stand
-                twice; embeddings of another length; an encoder that cannot be found again.
-            FileNotFoundError: No such file of embeddings, neither for the words nor for the source.
+                twice, or a string instead of a list of them; embeddings of another length or another encoder; an
+                encoder that cannot be found again.
+            FileNotFoundError: No such file of embeddings or of weights.
         """
         classifier = self.model.classifier
         if not things and not stuff and embeddings is None:
@@ -128,29 +126,30 @@ class Inferencer:
                 f"the model's classifier is a {type(classifier).__name__}, which learned its classes and reads no "
                 "words; own words need one trained with mmdataseg.TextClassifier"
             )
+        things, stuff = _words(things, "things"), _words(stuff, "stuff")
+        encoder, templates = classifier.recipe(self.source.name)
         if embeddings is None:
-            text = self._embed((*things, *stuff), pretrained)
+            text = embed_classes(
+                find_encoder(encoder, dim=classifier.embed_dim, pretrained=pretrained, device=self.device),
+                (*things, *stuff),
+                vocabulary=OWN_WORDS,
+                templates=templates,
+            )
         elif things:
             raise ValueError("things and embeddings are both given; a file of embeddings brings its own words")
         else:
             text = load_embeddings(embeddings, dim=classifier.embed_dim)
+            if not same_encoder(text.encoder, encoder):
+                raise ValueError(
+                    f"{embeddings} was made by {text.encoder!r}, the model was trained with {encoder!r}; make it with "
+                    "that encoder"
+                )
         label_space = LabelSpace(
-            text.vocabulary or OWN_WORDS, text.classes, tuple(name not in stuff for name in text.classes)
+            text.vocabulary or OWN_WORDS, text.classes, tuple(name.strip() not in stuff for name in text.classes)
         )
         label_space.index(stuff)
         source = Source(name=self.source.name, task=Task(task or Task.PANOPTIC), label_space=label_space)
         return Question(source, text.matrix.to(self.device))
-
-    def _embed(self, words: Sequence[str], pretrained: str | None) -> TextEmbeddings:
-        path = self.source.embeddings
-        if not Path(path).is_file():
-            raise FileNotFoundError(
-                f"which text encoder the model was trained with stands in {path}, which does not exist; put it there, "
-                "or embed the words with tools/text_embeddings.py and the same encoder and give that file as embeddings"
-            )
-        metadata = read_metadata(path)
-        encoder = find_encoder(metadata["encoder"], dim=self.model.classifier.embed_dim, pretrained=pretrained)
-        return embed_classes(encoder, words, vocabulary=OWN_WORDS, templates=json.loads(metadata["templates"]))
 
     def __call__(self, image: str | PathLike[str] | np.ndarray, question: Question | None = None) -> DetDataSample:
         """Segment an image.
@@ -239,7 +238,7 @@ def load_weights(model: torch.nn.Module, checkpoint: str) -> None:
     state = content.get("state_dict", content)
     state = {name.removeprefix("module."): value for name, value in state.items()}
     own = model.state_dict()
-    vocabularies = tuple(f"classifier.{kind}_" for kind in ("embeddings", "classes"))
+    vocabularies = tuple(f"classifier.{kind}_" for kind in ("embeddings", "classes", "recipe"))
     wanted = [name for name in own if not name.startswith(vocabularies)]
     wrong = [name for name in wanted if name not in state or state[name].shape != own[name].shape]
     if wrong:
@@ -250,11 +249,18 @@ def load_weights(model: torch.nn.Module, checkpoint: str) -> None:
     model.load_state_dict(state, strict=False)
 
 
+def _words(words: Sequence[str], what: str) -> tuple[str, ...]:
+    if isinstance(words, str):
+        raise ValueError(f"{what}: expected a list of words, got the string {words!r}")
+    return tuple(word.strip() for word in words)
+
+
 def _tested_source(sources: Mapping[str, Source], name: str | None) -> Source:
     tested = [source for source in sources.values() if source.test is not None]
     found = [source for source in tested if name in (None, source.name)]
     if not found:
-        raise ValueError(f"source {name!r}: expected one that the config tests, {[source.name for source in tested]}")
+        names = [source.name for source in tested]
+        raise ValueError(f"source {name!r}: expected one of the model's that have a test dataset, {names}")
     return found[0]
 
 

@@ -1,13 +1,12 @@
 """What the command ``predict`` does."""
 
-import logging
 from argparse import Namespace
 from pathlib import Path
 
 from mmengine.config import Config
 
 from mmdataseg.apis.inferencer import Inferencer
-from mmdataseg.apis.prediction_files import PredictionFiles, find_images
+from mmdataseg.apis.prediction_files import PredictionFiles, find_images, require_empty
 from mmdataseg.progress import progress_bar
 
 
@@ -23,12 +22,12 @@ def predict(args: Namespace, config: Path) -> list[str]:
 
     Raises:
         ValueError: What `find_images`, `Inferencer` and its `question` raise.
-        OSError: Likewise.
+        OSError: Likewise, and `require_empty`.
     """
-    logging.getLogger("mmdataseg").setLevel(logging.WARNING)
     images = find_images(args.images)
     if not 0 <= args.min_score <= 1:
         raise ValueError(f"--min-score: expected 0 .. 1, got {args.min_score}")
+    require_empty(Path(args.out))
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(args.cfg_options or {})
     inferencer = Inferencer(cfg, args.checkpoint, source=args.source, device=args.device)

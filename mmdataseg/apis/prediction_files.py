@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import mmcv
@@ -55,13 +55,26 @@ def find_images(paths: Sequence[str]) -> dict[str, Path]:
     images = {os.path.relpath(file.absolute(), root).replace(os.sep, "/"): file for file in found}
     stems: dict[str, str] = {}
     for name in sorted(images):
-        stem = name.rpartition(".")[0]
+        stem = str(PurePosixPath(name).with_suffix(""))
         if stem in stems:
             raise ValueError(
                 f"'{stems[stem]}' and '{name}' would be written to the same file; segment them in two calls"
             )
         stems[stem] = name
     return {name: images[name] for name in sorted(images)}
+
+
+def require_empty(folder: Path) -> None:
+    """Check that nothing is overwritten or mixed.
+
+    Args:
+        folder: Where predictions are to go.
+
+    Raises:
+        FileExistsError: Something is in it.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"'{folder}' is there already and not empty; give another --out, or move it away")
 
 
 class PredictionFiles:
@@ -78,12 +91,9 @@ class PredictionFiles:
     as other programs do.
 
     Args:
-        folder: Where to.
+        folder: Where to; see `require_empty`.
         source: Task and label space of the predictions.
         min_score: Instances with a lower score are left out.
-
-    Raises:
-        FileExistsError: The folder has predictions already.
     """
 
     def __init__(self, folder: Path, source: Source, *, min_score: float) -> None:
@@ -92,8 +102,6 @@ class PredictionFiles:
         self.min_score = min_score
         self._kind = "instances" if source.task is Task.INSTANCE else source.task.value
         self.json_file = folder / f"{self._kind}.json"
-        if self.json_file.exists():
-            raise FileExistsError(f"{self.json_file} is there already; give another --out, or move it away")
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
 
@@ -107,7 +115,7 @@ class PredictionFiles:
         """
         image = mmcv.imread(str(path), channel_order="rgb")
         number = len(self._images) + 1
-        png = name.rpartition(".")[0] + ".png"
+        png = str(PurePosixPath(name).with_suffix(".png"))
         if self.source.task is Task.PANOPTIC:
             self._annotations.append(
                 {"image_id": number, "file_name": png, "segments_info": self._panoptic(sample, png)}

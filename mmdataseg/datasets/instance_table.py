@@ -28,7 +28,8 @@ from mmdataseg.datasets.json_stream import stream_json
 
 _BLOCK = 1 << 16
 _Block = dict[str, np.ndarray]
-_MANY = 5  # so many boxes do not pass for xyxy by chance
+# Files of corners: so many boxes at least, about half of them outside as xywh, and nearly all in the image as xyxy.
+_MANY, _OUTSIDE, _CORNERS = 5, 0.2, 0.95
 _REQUIRED = ("images", "annotations", "categories")
 
 
@@ -48,8 +49,9 @@ class InstanceTable:
         masks: JSON of each ``segmentation``, end to end, uint8; empty if not asked for.
         mask_offsets: (N + 1,) int64; empty if not asked for.
         rows: (J,) int32, the images that are used: all but those left out on demand.
-        counts: (6,) int64: boxes left out as their category is void, boxes clipped to their image, boxes dropped as
-            bad, crowd regions, images without box, boxes whose four numbers are a box in their image as xyxy, too.
+        counts: (7,) int64: boxes left out as their category is void, boxes clipped to their image, boxes dropped as
+            bad, crowd regions, images without box; boxes that stick out of their image by more than a pixel, and boxes
+            whose four numbers are a box in their image as xyxy.
     """
 
     image_ids: np.ndarray
@@ -93,7 +95,7 @@ class InstanceTable:
 
     def summary(self) -> str:
         """One line of figures for the log."""
-        void, clipped, dropped, crowd, empty, _ = self.counts.tolist()
+        void, clipped, dropped, crowd, empty = self.counts[:5].tolist()
         return (
             f"{len(self)} images ({empty} without box, {len(self) - len(self.rows)} left out by leave_out), "
             f"{len(self.boxes)} boxes ({crowd} crowd, {clipped} clipped to their image; left out: {void} void by "
@@ -103,12 +105,12 @@ class InstanceTable:
     @property
     def suspicion(self) -> str | None:
         """What seems to be wrong with the boxes as a whole, though each of them can be read; None: nothing."""
-        void, clipped, dropped, _, _, corners = self.counts.tolist()
+        void, _, dropped, _, _, outside, corners = self.counts.tolist()
         total = len(self.boxes) + void + dropped
-        if clipped and corners == total >= _MANY:
+        if total >= _MANY and outside >= _OUTSIDE * total and corners >= _CORNERS * total:
             return (
-                f"{clipped} of {total} boxes stick out of their image as x, y, width, height, COCO's order, and all of "
-                "them lie in it as x1, y1, x2, y2; if that is what they are, write x2 - x1 and y2 - y1 instead"
+                f"{outside} of {total} boxes stick out of their image as x, y, width, height, COCO's order, and "
+                f"{corners} lie in it as x1, y1, x2, y2; if that is what they are, write x2 - x1 and y2 - y1 instead"
             )
         return None
 
@@ -249,6 +251,7 @@ class _Reader:
             block["labels"] = self.match_labels(block, label_of)
             block["corners"] = _are_corners(block["boxes"], sizes[block["images"]])
             block["boxes"][:, 2:] += block["boxes"][:, :2]
+            block["outside"] = (block["boxes"][:, 2:] > sizes[block["images"], ::-1] + 1).any(axis=1)
             block["bad"], block["clipped"] = _check_boxes(block["boxes"], sizes[block["images"]])
         num_bad = sum(int(block["bad"].sum()) for block in blocks)
         if num_bad and not drop_bad_boxes:
@@ -260,8 +263,8 @@ class _Reader:
         kept = kept[np.argsort(images[kept], kind="stable")]
         per_image = np.bincount(images[kept], minlength=len(image_ids))
         is_crowd = _column(blocks, "is_crowd", bool)[kept]
-        clipped, corners = (int(_column(blocks, name, bool).sum()) for name in ("clipped", "corners"))
-        counts = (void.sum(), clipped, (bad & ~void).sum(), is_crowd.sum(), (per_image == 0).sum(), corners)
+        clipped, outside, corners = (int(_column(blocks, n, bool).sum()) for n in ("clipped", "outside", "corners"))
+        counts = (void.sum(), clipped, (bad & ~void).sum(), is_crowd.sum(), (per_image == 0).sum())
         masks, mask_offsets = self.sorted_masks(kept)
         return InstanceTable(
             image_ids=image_ids,
@@ -275,7 +278,7 @@ class _Reader:
             masks=masks,
             mask_offsets=mask_offsets,
             rows=np.flatnonzero(_column(self.blocks["images"], "used", bool)).astype(np.int32),
-            counts=np.array(counts, np.int64),
+            counts=np.array((*counts, outside, corners), np.int64),
         )
 
     def sorted_image_ids(self, image_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ Letters: K classes of a vocabulary, D text dimension.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from mmdataseg.models.cosine_classifier import CosineClassifier
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources, parameter_owners
 from mmdataseg.structures import LabelSpace
-from mmdataseg.text.embeddings import build_remedy, load_embeddings
+from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, load_embeddings, same_encoder
 
 BACKGROUNDS = ("shared", "per_source")
 
@@ -26,7 +27,8 @@ class TextClassifier(CosineClassifier):
     """Frozen text embeddings of each source's classes, one learnable background for all (Gu et al., 2023, section 3.3).
 
     The matrices are buffers, saved with the checkpoint: a checkpoint is complete without the files, and what it holds
-    goes before them. With each goes a fingerprint of the class names, so that no checkpoint is read with other labels.
+    goes before them. With each go a fingerprint of the class names, so that no checkpoint is read with other labels,
+    and the encoder and the templates that made it, so that further words can be embedded alike.
 
     Args:
         sources: Sources of the run, or their configs; each names its file of embeddings.
@@ -35,8 +37,9 @@ class TextClassifier(CosineClassifier):
             source that is trained on. Then train in parallel with ``find_unused_parameters = True``.
 
     Raises:
-        ValueError: A source without embeddings, or with some that do not fit its label space or ``embed_dim``; an
-            unknown ``background``; and what `mmdataseg.sources.parameter_owners` raises.
+        ValueError: A source without embeddings, or with some that do not fit its label space or ``embed_dim``;
+            embeddings of different encoders; an unknown ``background``; and what `mmdataseg.sources.parameter_owners`
+            raises.
     """
 
     def __init__(
@@ -48,12 +51,25 @@ class TextClassifier(CosineClassifier):
         super().__init__(embed_dim=embed_dim, owners=parameter_owners(built) if background == "per_source" else None)
         self._sources = {source.name: source for source in built}
         self._absent: set[str] = set()
+        encoders: dict[str, str] = {}
         for source in self._sources.values():
-            self.register_buffer(f"embeddings_{source.name}", self._read(source))
+            text = self._read(source)
+            rows = torch.zeros(len(source.label_space), embed_dim) if text is None else text.matrix
+            self.register_buffer(f"embeddings_{source.name}", rows)
             self.register_buffer(f"classes_{source.name}", _fingerprint(source.label_space))
+            self.register_buffer(f"recipe_{source.name}", _pack_recipe(text))
+            if text is not None:
+                encoders[source.name] = text.encoder
+        for (one, encoder), (other, second) in combinations(encoders.items(), 2):
+            if not same_encoder(encoder, second):
+                raise ValueError(
+                    f"sources '{one}' and '{other}': their text embeddings were made by different encoders, "
+                    f"{encoder!r} and {second!r}, whose directions have nothing in common; make both with one, by "
+                    "tools/text_embeddings.py --force"
+                )
 
-    def _read(self, source: Source) -> Tensor:
-        """(K, D) unit rows; zeros where the file is absent and a checkpoint must bring them."""
+    def _read(self, source: Source) -> TextEmbeddings | None:
+        """None where the file is absent and a checkpoint must bring its rows."""
         if source.embeddings is None:
             raise ValueError(
                 f"source '{source.name}': embeddings is not set; name the file that tools/text_embeddings.py wrote for "
@@ -61,11 +77,10 @@ class TextClassifier(CosineClassifier):
             )
         if not Path(source.embeddings).is_file():
             self._absent.add(source.name)
-            return torch.zeros(len(source.label_space), self.embed_dim)
-        text = load_embeddings(
+            return None
+        return load_embeddings(
             source.embeddings, label_space=source.label_space, source=source.name, dim=self.embed_dim
         )
-        return text.matrix
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         for name, source in self._sources.items():
@@ -76,6 +91,10 @@ class TextClassifier(CosineClassifier):
                     f"than label space '{source.label_space.name}'; give the source another name, or the label space "
                     "it was trained with"
                 )
+            recipe = state_dict.get(f"{prefix}recipe_{name}")
+            if recipe is not None:  # of any length
+                own = self.get_buffer(f"recipe_{name}")
+                setattr(self, f"recipe_{name}", own.new_empty(recipe.shape))
             loaded = state_dict.get(f"{prefix}embeddings_{name}")
             # what is of another shape is not copied: the embeddings stay absent
             if loaded is not None and loaded.shape == self.get_buffer(f"embeddings_{name}").shape:
@@ -96,7 +115,7 @@ class TextClassifier(CosineClassifier):
             path = self._sources[source].embeddings
             raise FileNotFoundError(
                 f"source '{source}': text embeddings {path}: no such file, and no checkpoint brought them; "
-                + build_remedy(path, self._sources[source].label_space)
+                + build_remedy(path, self._sources[source].label_space, self.embed_dim)
             )
 
     def matrix(self, source: str) -> Tensor:
@@ -116,6 +135,28 @@ class TextClassifier(CosineClassifier):
             raise ValueError(f"the model knows no source '{source}'; it was built with {list(self._sources)}")
         self._check(source)
         return self.get_buffer(f"embeddings_{source}")
+
+    def recipe(self, source: str) -> tuple[str, tuple[str, ...]]:
+        """What embeds further words as a source's classes were.
+
+        Args:
+            source: Its name.
+
+        Returns:
+            The name of the encoder, as in the file of embeddings, and the templates.
+
+        Raises:
+            ValueError, FileNotFoundError: As `matrix`.
+        """
+        self.matrix(source)
+        encoder, templates = json.loads(bytes(self.get_buffer(f"recipe_{source}").tolist()))
+        return encoder, tuple(templates)
+
+
+def _pack_recipe(text: TextEmbeddings | None) -> Tensor:
+    """UTF-8 of what `TextClassifier.recipe` gives, in JSON; uint8, as checkpoints hold tensors alone."""
+    packed = b"" if text is None else json.dumps([text.encoder, text.templates]).encode()
+    return torch.tensor(list(packed), dtype=torch.uint8)
 
 
 def _fingerprint(label_space: LabelSpace) -> Tensor:

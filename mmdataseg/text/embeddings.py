@@ -161,14 +161,12 @@ def load_embeddings(
     path = Path(path)
     where = f"source '{source}': " if source else ""
     where += f"text embeddings {path}"
-    remedy = build_remedy(path, label_space)
+    remedy = build_remedy(path, label_space, dim)
     if not path.is_file():
         raise FileNotFoundError(f"{where}: no such file; {remedy}")
-    remedy += " --force"
+    remedy = build_remedy(path, label_space, dim, force=True)
     try:
         embeddings = _read(path)
-        if embeddings.is_stand_in:
-            remedy += f" --encoder hashing --dim {dim or embeddings.dim}"
         _check_dim(embeddings, dim)
         if label_space is not None:
             _check_classes(embeddings.classes, label_space)
@@ -177,6 +175,20 @@ def load_embeddings(
     if embeddings.is_stand_in:
         warn_of_stand_in()
     return embeddings
+
+
+def same_encoder(one: str, other: str) -> bool:
+    """Whether two files were made by one encoder, as far as their ``encoder`` tells.
+
+    Weights from a file are known by their SHA-256, whatever the file is called. Imported rows, whose encoder has
+    whatever name their owner gave it, pass for anyone's.
+    """
+    return "(imported)" in one + other or _encoder_key(one) == _encoder_key(other)
+
+
+def _encoder_key(name: str) -> tuple[str, ...]:
+    start, found, weights = name.rpartition("(sha256 ")
+    return (*start.split()[:2], weights) if found else (name,)
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -246,16 +258,22 @@ def _read(path: Path) -> TextEmbeddings:
     return embeddings
 
 
-def build_remedy(path: str | Path, label_space: LabelSpace | None) -> str:
+def build_remedy(
+    path: str | Path, label_space: LabelSpace | None, dim: int | None = None, *, force: bool = False
+) -> str:
     """What to type for a file that is missing; the classes of a label space of the user's own stand in one of theirs.
 
     Args:
         path: Of the file.
         label_space: Its classes; None: not known.
+        dim: D of the model; None: not known.
+        force: A file is there, to be replaced.
     """
     name = label_space.name if label_space else "NAME"
     vocabulary = name if name in known_label_spaces() else f"CLASSES.txt --vocabulary {name}"
-    return f"build them with: python tools/text_embeddings.py {vocabulary} --out {path}"
+    command = f"python tools/text_embeddings.py {vocabulary} --out {path}" + " --force" * force
+    encoder = "" if dim is None else f" (and the encoder of the other sources, of {dim} dimensions)"
+    return f"build them with: {command}{encoder}"
 
 
 def _check_dim(embeddings: TextEmbeddings, dim: int | None) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmdataseg.progress import progress_bar
-from mmdataseg.text.embeddings import TextEmbeddings
+from mmdataseg.text.embeddings import TextEmbeddings, same_encoder
 from mmdataseg.text.hashing import HashingEncoder
 from mmdataseg.text.open_clip import OpenClipEncoder
 from mmdataseg.text.prompts import ClassPrompt, default_prompts
@@ -32,37 +32,49 @@ class TextEncoder(Protocol):
         """Embed N texts: (N, D) float32, rows of unit length, on the CPU."""
 
 
-def find_encoder(name: str, *, dim: int, pretrained: str | None = None) -> TextEncoder:
+def find_encoder(
+    name: str, *, dim: int, pretrained: str | None = None, device: str | torch.device | None = None
+) -> TextEncoder:
     """The encoder that a file of text embeddings names, to embed further texts alike.
 
     Args:
         name: The file's ``encoder``.
         dim: D of its rows.
-        pretrained: The file of weights, where it was made with weights from one.
+        pretrained: A file of open_clip's weights: needed where the rows were made with weights from a file, and then
+            compared with these; where they were made with a tag's, it is taken for these.
+        device: Where to encode; None: a GPU if there is one.
 
     Returns:
         The encoder.
 
     Raises:
-        ValueError: Rows were imported, or made with weights from a file and ``pretrained`` is not that file.
+        ValueError: The rows were imported; they were made with weights from a file and ``pretrained`` is not that file;
+            or no weights are needed and some are given.
         FileNotFoundError: No file ``pretrained``.
         ImportError: open_clip is needed and not installed.
     """
     if name == HashingEncoder.name:
+        if pretrained is not None:
+            raise ValueError(f"{pretrained}: {name!r} has no weights; leave pretrained out")
         return HashingEncoder(dim=dim)
     words = name.split()
-    by_hand = "embed them with tools/text_embeddings.py and the same encoder, and give that file"
+    by_hand = "embed them with tools/text_embeddings.py and the same encoder, and give that file of embeddings"
     if words[0] != "open_clip" or "(imported)" in words:
         raise ValueError(f"own words cannot be embedded as by {name!r}, which is not open_clip's; {by_hand}")
     if len(words) == 3:  # model and tag
-        return OpenClipEncoder(model=words[1], pretrained=words[2])
+        encoder = OpenClipEncoder(model=words[1], pretrained=words[2], device=device)
+        if pretrained is None:
+            return encoder
+        return OpenClipEncoder(model=words[1], pretrained=pretrained, quick_gelu=encoder.quick_gelu, device=device)
     if pretrained is None:
+        raise ValueError(f"embeddings were made by {name!r}, weights from a file; give it as pretrained, or {by_hand}")
+    activation = name.endswith(", quick_gelu)")
+    encoder = OpenClipEncoder(model=words[1], pretrained=pretrained, quick_gelu=activation, device=device)
+    if not same_encoder(encoder.name, name):
         raise ValueError(
-            f"the embeddings were made by {name!r}, from a file; give its path as pretrained, or {by_hand}"
+            f"{pretrained}: these are the weights {encoder.name!r}, the embeddings were made by {name!r}; give that "
+            f"file, or {by_hand}"
         )
-    encoder = OpenClipEncoder(model=words[1], pretrained=pretrained, quick_gelu=name.endswith(", quick_gelu)"))
-    if encoder.name.partition("(")[2] != name.partition("(")[2]:
-        raise ValueError(f"{pretrained}: these are the weights {encoder.name!r}, the embeddings were made by {name!r}")
     return encoder
 
 

@@ -27,13 +27,13 @@ class OpenClipEncoder:
         model: Architecture, one of ``open_clip.list_models()``. Default: the paper's (Gu et al., 2023, section 3.3).
         pretrained: A tag of open_clip's for that architecture, or the path of a checkpoint of the whole model
             (``.safetensors``, or ``.pt``/``.bin`` with a state dict).
-        quick_gelu: Whether the weights were trained with the activation x * sigmoid(1.702 x), as all of OpenAI's;
-            None: as open_clip says of the tag, and for a path whether "openai" is in it.
+        quick_gelu: Whether the weights of a path were trained with the activation x * sigmoid(1.702 x), as all of
+            OpenAI's; None: whether "openai" is in the path. Of a tag open_clip knows.
         device: Where to encode; None: a GPU if there is one.
 
     Raises:
         ImportError: open_clip is not installed.
-        ValueError: An unknown architecture, or a tag that it does not have.
+        ValueError: An unknown architecture, a tag that it does not have, or another activation than the tag's.
         FileNotFoundError: ``pretrained`` looks like a path and nothing is there.
     """
 
@@ -60,8 +60,13 @@ class OpenClipEncoder:
         if not self.is_file:
             _check_tag(library, model, pretrained)
         self.quick_gelu = bool(config.get("quick_gelu", False)) or (
-            self._expected_quick_gelu(library) if quick_gelu is None else quick_gelu
+            self._expected_quick_gelu(library) if quick_gelu is None or not self.is_file else quick_gelu
         )
+        if not self.is_file and quick_gelu not in (None, self.quick_gelu):
+            raise ValueError(
+                f"open_clip's {model} {pretrained} was trained {'with' if self.quick_gelu else 'without'} QuickGELU; "
+                "leave --quick-gelu out, it is for weights from a file"
+            )
 
     @cached_property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdataseg.apis import cli
+from mmdataseg.apis.inferencer import Inferencer
 from mmdataseg.apis.run_config import register_all_modules
 from mmdataseg.registry import MODELS
 from tools.make_toy import main as make_toy
@@ -80,7 +81,7 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world):
     ("words", "message"),
     [
         (["--min-score", "2"], r"error: --min-score: expected 0 \.\. 1, got 2"),
-        (["--source", "x"], "error: source 'x': expected one that the config tests"),
+        (["--source", "x"], "error: source 'x': expected one of the model's that have a test"),
         (["--things", "a", "--embeddings", "f.safetensors"], "error: things and embeddings are both given"),
         (["--embeddings", "f.safetensors"], r"error: text embeddings f\.safetensors: no such file; build them with"),
     ],
@@ -88,3 +89,25 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world):
 def test_mistakes(here, words, message):
     with pytest.raises(SystemExit, match=message):
         predict(*words, "--out", str(here))
+
+
+def test_an_interruption_leaves_the_images_so_far(here, monkeypatch):
+    answer, asked = Inferencer.__call__, []
+
+    def interrupted(self, image, question):
+        asked.append(image)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return answer(self, image, question)
+
+    monkeypatch.setattr(Inferencer, "__call__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        predict("--out", str(here))
+    assert len(json.loads((here / "semantic.json").read_text())["images"]) == 1
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(here):
+    (here / "notes.txt").touch()
+    with pytest.raises(SystemExit, match=r"error: .* is there already and not empty; give another --out"):
+        predict("--out", str(here))
+    assert [path.name for path in here.iterdir()] == ["notes.txt"]

@@ -9,7 +9,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 
-from mmdataseg.apis.prediction_files import PredictionFiles, find_images
+from mmdataseg.apis.prediction_files import PredictionFiles, find_images, require_empty
 from mmdataseg.datasets import InstanceSegDataset, PanopticSegDataset, SemanticSegDataset
 from mmdataseg.sources import Source
 from mmdataseg.structures import LabelSpace, Task
@@ -126,17 +126,29 @@ def test_each_image_has_a_picture(tmp_path, photos):
     assert pictures == {"a.png", "more/b.png"}
 
 
-def test_predictions_are_not_overwritten(tmp_path):
-    source = Source(name="garage", task=Task.PANOPTIC, label_space=SPACE)
-    PredictionFiles(tmp_path, source, min_score=0).close()
-    with pytest.raises(FileExistsError, match=r"panoptic\.json is there already; give another --out"):
-        PredictionFiles(tmp_path, source, min_score=0)
+def test_a_name_without_suffix(tmp_path, photos):
+    source = Source(name="garage", task=Task.SEMANTIC, label_space=SPACE)
+    files = PredictionFiles(tmp_path / "out", source, min_score=0)
+    sample = DetDataSample(pred_sem_seg=PixelData(sem_seg=torch.zeros(1, 6, 8).long()))
+    files.add("v1.0/IMG_1", photos / "a.png", sample)
+    assert (tmp_path / "out/semantic/v1.0/IMG_1.png").is_file()
+
+
+def test_nothing_is_overwritten(tmp_path):
+    require_empty(tmp_path / "new")
+    require_empty(tmp_path)
+    (tmp_path / "panoptic.json").touch()
+    with pytest.raises(FileExistsError, match="is there already and not empty; give another --out"):
+        require_empty(tmp_path)
 
 
 def test_images_are_named_relative_to_what_they_have_in_common(photos):
     (photos / "notes.txt").write_text("no image")
     assert list(find_images([str(photos)])) == ["a.png", "more/b.png"]
     assert list(find_images([str(photos / "more/b.png")])) == ["b.png"]
+    (photos / "v1.0").mkdir()
+    (photos / "v1.0/IMG_1").write_bytes((photos / "a.png").read_bytes())
+    assert list(find_images([str(photos / "v1.0/IMG_1"), str(photos / "a.png")])) == ["a.png", "v1.0/IMG_1"]
     assert find_images([str(photos / "more/b.png"), str(photos)]).keys() == {"a.png", "more/b.png"}
 
 

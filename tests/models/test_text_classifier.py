@@ -103,6 +103,28 @@ def test_a_checkpoint_is_complete_without_the_files(classifier, sources, tmp_pat
     rebuilt.check_complete()
     for name, logits in expected.items():
         assert torch.equal(rebuilt(embeds, rebuilt.matrix(name)), logits)
+        assert rebuilt.recipe(name) == ("test", ("{}",))
+
+
+def test_the_recipe_of_the_checkpoint_goes_before_that_of_the_file(classifier, sources, tmp_path):
+    state = classifier.state_dict()
+    longer = save_embeddings(
+        tmp_path / "two.safetensors",
+        TextEmbeddings(
+            matrix=MATRICES["two"], classes=TWO.classes, encoder="test", templates=("a photo of {}",), vocabulary="two"
+        ),
+    )
+    rebuilt = TextClassifier(sources=[sources[0], replace(sources[1], embeddings=str(longer))], embed_dim=3)
+    assert rebuilt.recipe("two") == ("test", ("a photo of {}",))
+    rebuilt.load_state_dict(state)
+    assert rebuilt.recipe("two") == ("test", ("{}",))
+
+
+def test_embeddings_of_different_encoders_are_refused(sources):
+    other = TextEmbeddings(matrix=MATRICES["two"], classes=TWO.classes, encoder="other", vocabulary="two")
+    save_embeddings(sources[1].embeddings, other)
+    with pytest.raises(ValueError, match=r"sources 'axes' and 'two': .* different encoders, 'test' and 'other'"):
+        TextClassifier(sources=sources, embed_dim=3)
 
 
 def test_neither_file_nor_checkpoint(sources):

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mmdataseg.structures import LabelSpace
-from mmdataseg.text.embeddings import TextEmbeddings, load_embeddings, read_metadata, save_embeddings
+from mmdataseg.text.embeddings import TextEmbeddings, load_embeddings, read_metadata, same_encoder, save_embeddings
 from mmdataseg.text.hashing import warn_of_stand_in
 from mmdataseg.text.prompts import ClassPrompt
 
@@ -183,3 +183,20 @@ def test_a_stand_in_is_announced_and_a_real_encoder_is_not(tmp_path, caplog):
         for _ in range(2):
             assert load_embeddings(stand_in, source="toy").is_stand_in
     assert caplog.text.count("A STAND-IN") == 1, "once, not for every source"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("open_clip ViT-L-14 openai", "open_clip ViT-L-14 openai", True),
+        ("open_clip ViT-L-14 openai", "open_clip ViT-L-14 laion2b_s32b_b82k", False),
+        ("open_clip ViT-L-14 a.pt (sha256 12ab)", "open_clip ViT-L-14 b (2).pt (sha256 12ab)", True),
+        ("open_clip ViT-L-14 a.pt (sha256 12ab)", "open_clip ViT-L-14 a.pt (sha256 12ab, quick_gelu)", False),
+        ("open_clip ViT-L-14 a.pt (sha256 12ab)", "open_clip ViT-B-32 a.pt (sha256 12ab)", False),
+        ("hashing (stand-in)", "open_clip ViT-L-14 openai", False),
+        ("CLIP ViT-L/14 (imported)", "open_clip ViT-L-14 openai", True),
+    ],
+)
+def test_encoders_are_told_apart(one, other, same):
+    assert same_encoder(one, other) is same
+    assert same_encoder(other, one) is same

@@ -117,8 +117,9 @@ def test_an_encoder_with_weights_from_a_file_is_found_by_their_sha256(tmp_path):
     moved = tiny.weights.rename(tmp_path / "elsewhere.pt")
     found = find_encoder(name, dim=16, pretrained=str(moved))
     assert (found.model, found.quick_gelu) == (tiny.model, True)
-    with pytest.raises(ValueError, match="from a file; give its path as pretrained"):
+    with pytest.raises(ValueError, match="weights from a file; give it as pretrained"):
         find_encoder(name, dim=16)
+    assert find_encoder(name.replace("tiny-found.pt", "a (1).pt"), dim=16, pretrained=str(moved)).model == tiny.model
     other = name.replace("sha256 ", "sha256 0")
     with pytest.raises(ValueError, match=r"elsewhere\.pt: these are the weights .* were made by"):
         find_encoder(other, dim=16, pretrained=str(moved))
@@ -127,3 +128,15 @@ def test_an_encoder_with_weights_from_a_file_is_found_by_their_sha256(tmp_path):
 def test_an_encoder_that_is_not_ours_cannot_be_found():
     with pytest.raises(ValueError, match=r"'CLIP ViT-B/16 \(imported\)', which is not open_clip's; embed them with"):
         find_encoder("CLIP ViT-B/16 (imported)", dim=512)
+
+
+def test_a_file_stands_in_for_a_tag_that_cannot_be_fetched(tmp_path):
+    weights = tmp_path / "model.pt"
+    weights.touch()
+    found = find_encoder("open_clip ViT-L-14 openai", dim=768, pretrained=str(weights), device="cpu")
+    assert (found.pretrained, found.quick_gelu, found.device.type) == (str(weights), True, "cpu")
+
+
+def test_weights_for_an_encoder_that_has_none():
+    with pytest.raises(ValueError, match=r"x\.pt: 'hashing \(stand-in\)' has no weights; leave pretrained out"):
+        find_encoder("hashing (stand-in)", dim=8, pretrained="x.pt")

@@ -68,6 +68,8 @@ def test_the_activation_is_that_of_the_weights(tiny):
 def test_quick_gelu_is_taken_from_the_tag_or_from_the_path(tiny, tmp_path, caplog):
     assert OpenClipEncoder(model="ViT-L-14", pretrained="openai").quick_gelu
     assert not OpenClipEncoder(model="ViT-L-14", pretrained="laion2b_s32b_b82k").quick_gelu
+    with pytest.raises(ValueError, match="ViT-L-14 openai was trained with QuickGELU; leave --quick-gelu out"):
+        OpenClipEncoder(model="ViT-L-14", pretrained="openai", quick_gelu=False)
     assert not encoder_of(tiny).quick_gelu
     folder = tmp_path / "vit_large_patch14_clip_224.OpenAI"
     folder.mkdir()

@@ -93,9 +93,23 @@ def test_boxes_written_as_corners(check_data, world, capsys):
     boxes.write()
     assert check_data.main([str(config), "--workers", "0"]) == 1
     out = " ".join(capsys.readouterr().out.split())
-    assert "3 of 6 boxes stick out of their image as x, y, width, height" in out
+    assert "2 of 6 boxes stick out of their image as x, y, width, height" in out
     assert "write x2 - x1 and y2 - y1 instead" in out
-    boxes.annotations[0]["bbox"] = [8, 5, 4, 3]  # no box as xyxy
+
+
+@pytest.mark.parametrize(
+    "xywh",
+    [
+        pytest.param([[2 + i, 1 + i, 12 + i, 4 + i] for i in range(4)], id="too few to tell"),
+        pytest.param([[2 + i, 1 + i, 12 + i, 4 + i] for i in range(6)] + [[8, 5, 4, 3]], id="one is no box as xyxy"),
+        pytest.param([[1, 1, 18.5, 8.5]] * 10, id="large ones, out by rounding"),
+        pytest.param([[1, 1, 18, 8]] * 9 + [[3, 1, 19, 8]], id="one of ten sticks out"),
+    ],
+)
+def test_boxes_that_may_well_be_right(check_data, world, xywh):
+    root, config = world
+    boxes = InstanceFiles(root / "boxes")
+    boxes.annotations[:] = [{"id": i, "image_id": 8, "category_id": 1, "bbox": box} for i, box in enumerate(xywh)]
     boxes.write()
     assert check_data.main([str(config), "--workers", "0"]) == 0
 
@@ -125,7 +139,7 @@ def test_limit(check_data, world, capsys):
 
 def test_config_without_sources(check_data, tmp_path):
     (tmp_path / "empty.py").write_text("a = 1\n")
-    with pytest.raises(ValueError, match=r"empty\.py' has no data loader over sources"):
+    with pytest.raises(SystemExit, match=r"empty\.py' has no data loader over sources"):
         check_data.main([str(tmp_path / "empty.py")])
 
 

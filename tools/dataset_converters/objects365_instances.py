@@ -30,7 +30,9 @@ EXPECTED_IMAGES = 1000
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("json", type=Path, help="o365_instance_seg_val.json of the published set")
     parser.add_argument("--out", type=Path, help="(default: instances_val_1000.json beside the input)")
     return parser.parse_args(arguments)

@@ -32,7 +32,9 @@ FOLDERS = {459: "SegmentationClassContext459", 59: "SegmentationClassContext"}
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument(
         "--root", type=Path, default=Path("data/VOCdevkit/VOC2010"), help="(default: data/VOCdevkit/VOC2010)"
     )
