@@ -3,9 +3,13 @@
 from typing import Any
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
 
 from mmdataseg.apis.config_files import config_root, find_config
+from mmdataseg.registry import MODELS
 from mmdataseg.text.vocabularies import get_label_space
 from tests.config_world import LEAVES, NAMES, key_of
 
@@ -57,6 +61,20 @@ def test_parameters_that_only_some_batches_train_are_announced(leaf: Any) -> Non
     learned = cfg.model.classifier.type == "mmdataseg.LearnedClassifier" and len(spaces) > 1
     own = "per_source" in (cfg.model.get("queries"), cfg.model.classifier.get("background"))
     assert cfg.get("find_unused_parameters", False) == (learned or own)
+
+
+def test_norms_and_position_tables_of_a_transformer_backbone_are_not_decayed() -> None:
+    init_default_scope("mmdet")
+    cfg = load("dataseg_swin-t_3ds")
+    backbone = MODELS.build(dict(cfg.model.backbone, init_cfg=None))
+    wrapper = build_optim_wrapper(
+        torch.nn.ModuleDict({"backbone": backbone, "norm": torch.nn.LayerNorm(2)}), cfg.optim_wrapper
+    )
+    group_of = {id(p): group for group in wrapper.optimizer.param_groups for p in group["params"]}
+    for name, parameter in backbone.named_parameters():
+        group = group_of[id(parameter)]
+        assert group["lr"] == pytest.approx(1e-5), name
+        assert bool(group["weight_decay"]) == (not ("norm" in name or "bias_table" in name)), name
 
 
 def test_on_one_gpu_as_many_images_and_steps_at_the_same_rates() -> None:

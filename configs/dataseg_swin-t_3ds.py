@@ -1,0 +1,39 @@
+"""DaTaSeg, Swin-T of mmdet: how any other backbone fits. Not a row of the paper. Ours: not run.
+
+A backbone needs maps of strides 4 to 32, whose channels are the head's in_channels. One of mmpretrain's fits the same
+way, where mmpretrain is installed: type="mmpretrain.ConvNeXt".
+Weights: swin_tiny_patch4_window7_224.pth of the Swin authors (Liu et al., 2021), put into checkpoints/.
+Command: mim train mmdataseg configs/dataseg_swin-t_3ds.py --launcher pytorch --gpus 8
+"""
+
+_base_ = ["./dataseg_r50_3ds.py"]
+
+_depths = [2, 2, 6, 2]
+# as for Mask2Former's Swin backbones: a tenth of the learning rate, and no decay of norms and position tables
+_norms = ["patch_embed.norm", "norm", *[f"stages.{stage}.downsample.norm" for stage in range(3)]]
+_norms += [f"stages.{stage}.blocks.{block}.norm" for stage, depth in enumerate(_depths) for block in range(depth)]
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="SwinTransformer",
+        embed_dims=96,
+        depths=_depths,
+        num_heads=[3, 6, 12, 24],
+        window_size=7,
+        drop_path_rate=0.3,
+        out_indices=(0, 1, 2, 3),
+        with_cp=False,
+        convert_weights=True,
+        init_cfg=dict(type="Pretrained", checkpoint="checkpoints/swin_tiny_patch4_window7_224.pth"),
+    ),
+    panoptic_head=dict(in_channels=[96, 192, 384, 768]),
+)
+optim_wrapper = dict(
+    paramwise_cfg=dict(
+        custom_keys={
+            "relative_position_bias_table": dict(lr_mult=0.1, decay_mult=0.0),
+            **{f"backbone.{norm}": dict(lr_mult=0.1, decay_mult=0.0) for norm in _norms},
+        }
+    )
+)
