@@ -3,6 +3,7 @@
 import logging
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdataseg.apis import cli, run_config
+from mmdataseg.apis.config_files import find_config
 
 TINY_PARTS = '''
 """A model of one weight, its data and its metric, outside the package."""
@@ -90,6 +92,7 @@ import sys
 from mmdataseg.apis.cli import main
 main(["train", "tiny.py", "--work-dir", "run"])
 main(["train", "tiny.py", "--work-dir", "run", "--resume", "--cfg-options", "train_cfg.max_iters=4"])
+main(["train", "tiny.py", "--work-dir", "run", "--cfg-options", "train_cfg.max_iters=4"])
 main(["test", "run/tiny_resolved.py", "run/iter_4.pth", "--work-dir", "run", "--out", "out.pkl", "--show-dir", "seen"])
 """
 
@@ -113,6 +116,8 @@ def test_a_training_is_run_resumed_and_tested(tmp_path):
     assert {"iter_1.pth", "iter_2.pth", "iter_3.pth", "iter_4.pth", "tiny_resolved.py"} <= names
     assert "tiny.py" not in names, "mim would find the config's name twice"
     assert "resumed epoch: 0, iter: 2" in said
+    assert re.findall(r"training: (\d) iterations on \w+, into \S*run", said) == ["2", "4", "4"]
+    assert said.count("holds an earlier run, which ended at") == 1, "not where it is resumed"
     assert f"pictures: True {tmp_path / 'seen'}" in said
     assert "seen: 3" in said
     samples = pickle.loads((tmp_path / "out.pkl").read_bytes())
@@ -294,3 +299,21 @@ def test_the_console_is_spared_what_the_log_file_keeps(text, stands):
 def test_scores_stand_in_the_table_alone(text, stands):
     record = logging.LogRecord("mmengine", logging.INFO, "", 0, text, None, None)
     assert run_config._is_no_line_of_scores(record) is stands
+
+
+def test_an_option_that_nobody_reads_is_refused(tmp_path, capsys):
+    (tmp_path / "c.py").write_text(TINY_CONFIG.partition("\n")[2].partition("\n")[2])
+    with pytest.raises(SystemExit):
+        cli.main(["train", str(tmp_path / "c.py"), "--cfg-options", "train_confg.max_iters=3"])
+    assert (
+        "--cfg-options train_confg.max_iters: the config has no 'train_confg'; did you mean" in capsys.readouterr().err
+    )
+    cfg = run_config.read_config(tmp_path / "c.py", {"randomness.seed": 3, "find_unused_parameters": True})
+    assert (cfg.randomness.seed, cfg.find_unused_parameters) == (3, True)
+
+
+def test_a_path_that_is_wrong_is_not_taken_for_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"did you mean: .*toy/dataseg_toy_3ds\.py"):
+        find_config("configs/dataseg_toy_3ds.py")
+    assert find_config("configs/toy/dataseg_toy_3ds.py").name == find_config("dataseg_toy_3ds").name

@@ -53,6 +53,19 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
+def mix_problems(config: Config) -> Iterator[str]:
+    """What does not fit together among the sources of a config's data, its model and its ratios."""
+    known = [source["name"] for source in config.get("model", {}).get("sources", ())]
+    for split, source in sources_of(config):
+        if known and source.name not in known:
+            yield f"source {source.name!r} ({split}): not among model.sources {known}; name it there, too"
+    loader = config.get("train_dataloader") or {}
+    ratios = (loader.get("batch_sampler") or {}).get("ratios")
+    sources = loader.get("dataset", {}).get("sources", ())
+    if ratios is not None and len(ratios) != len(sources):
+        yield f"train_dataloader.batch_sampler: {len(ratios)} ratios for {len(sources)} sources; give one for each"
+
+
 def embedding_problems(config: Config) -> Iterator[str]:
     """What is wrong with the text embeddings of a config's sources, if its model reads any."""
     model = config.get("model", {})
@@ -97,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.exit(f"error: {error}")
     init_default_scope(config.get("default_scope", "mmdet"))
     problems = 0
-    for problem in embedding_problems(config):
+    for problem in [*mix_problems(config), *embedding_problems(config)]:
         problems += 1
         print(f"! {problem}", flush=True)
     for split, source in sources:

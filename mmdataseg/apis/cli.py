@@ -47,8 +47,8 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
     # not before the arguments are understood: torch and the mm* packages take seconds, mim asks for -h first
     from mmdataseg.apis import run_config
 
-    cfg = run_config.load_config(path, args)
     try:
+        cfg = run_config.load_config(path, args)
         run_config.apply_train_args(cfg, args)
     except ValueError as error:
         parser.error(str(error))
@@ -64,8 +64,8 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     _set_local_rank(args)
     from mmdataseg.apis import run_config
 
-    cfg = run_config.load_config(path, args)
     try:
+        cfg = run_config.load_config(path, args)
         run_config.apply_test_args(cfg, args)
     except ValueError as error:
         parser.error(str(error))
@@ -85,7 +85,7 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
 
     try:
         unreadable = predict(args, path)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         sys.exit(f"error: {error}")
     if unreadable:
         sys.exit("\n".join([f"error: {len(unreadable)} images were left out:", *unreadable]))
@@ -154,7 +154,7 @@ def _add_config(parser: ArgumentParser) -> None:
         nargs="+",
         action=DictAction,
         metavar="KEY=VALUE",
-        help="override settings of the config, e.g. train_cfg.max_iters=100 randomness.seed=1; "
+        help="override settings of the config, e.g. train_dataloader.batch_size=4 randomness.seed=1; "
         'lists as key="[a,b]", without blanks',
     )
 

@@ -34,8 +34,8 @@ def find_config(name: str) -> Path:
     """Turn what a user typed into the path of a config.
 
     Args:
-        name: A path; or a path relative to this package's ``configs`` or to the folder above it; or a file name, with
-            or without its folder and ``.py``, that is looked for among this package's configs, as mim does.
+        name: A path; or a path relative to this package's ``configs`` or to the folder above it; or a file name alone,
+            with or without ``.py``, that is looked for among this package's configs, as mim does.
 
     Raises:
         FileNotFoundError: No such config; names the nearest ones.
@@ -49,7 +49,7 @@ def find_config(name: str) -> Path:
             return path
     leaves = leaf_configs(root)
     wanted = Path(name).name.removesuffix(".py")
-    found = [p for p in leaves if p.stem == wanted]
+    found = [p for p in leaves if p.stem == wanted and Path(name).name == name]
     if len(found) > 1:
         listed = ", ".join(str(p.relative_to(root.parent)) for p in found)
         raise ValueError(f"config {name!r}: the file name fits {len(found)} configs ({listed}); give the folder too")

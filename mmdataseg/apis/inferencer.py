@@ -149,6 +149,8 @@ class Inferencer:
         )
         label_space.index(stuff)
         source = Source(name=self.source.name, task=Task(task or Task.PANOPTIC), label_space=label_space)
+        if source.task is Task.INSTANCE and not label_space.thing_classes:
+            raise ValueError(f"task 'instance' finds things, and all words are stuff: {list(label_space.classes)}")
         return Question(source, text.matrix.to(self.device))
 
     def __call__(self, image: str | PathLike[str] | np.ndarray, question: Question | None = None) -> DetDataSample:
@@ -232,9 +234,16 @@ def load_weights(model: torch.nn.Module, checkpoint: str) -> None:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A parameter or statistic is missing, or of another shape.
+        ValueError: It is no checkpoint; a parameter or statistic is missing, or of another shape.
     """
-    content = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
+    try:
+        content = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # what torch raises depends on what the file is
+        raise ValueError(
+            f"{checkpoint}: no checkpoint, or cut short ({type(error).__name__}: {error}); give what a training wrote"
+        ) from error
     state = content.get("state_dict", content)
     state = {name.removeprefix("module."): value for name, value in state.items()}
     own = model.state_dict()

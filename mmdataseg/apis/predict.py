@@ -3,10 +3,9 @@
 from argparse import Namespace
 from pathlib import Path
 
-from mmengine.config import Config
-
 from mmdataseg.apis.inferencer import Inferencer
 from mmdataseg.apis.prediction_files import PredictionFiles, find_images, require_empty
+from mmdataseg.apis.run_config import read_config
 from mmdataseg.progress import progress_bar
 
 
@@ -21,16 +20,16 @@ def predict(args: Namespace, config: Path) -> list[str]:
         A message for each image that could not be read.
 
     Raises:
-        ValueError: What `find_images`, `Inferencer` and its `question` raise.
+        ValueError: What `read_config`, `find_images`, `Inferencer` and its `question` raise.
         OSError: Likewise, and `require_empty`.
     """
     images = find_images(args.images)
     if not 0 <= args.min_score <= 1:
         raise ValueError(f"--min-score: expected 0 .. 1, got {args.min_score}")
     require_empty(Path(args.out))
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    inferencer = Inferencer(cfg, args.checkpoint, source=args.source, device=args.device)
+    inferencer = Inferencer(
+        read_config(config, args.cfg_options), args.checkpoint, source=args.source, device=args.device
+    )
     question = inferencer.question(
         task=args.task, things=args.things, stuff=args.stuff, embeddings=args.embeddings, pretrained=args.pretrained
     )
@@ -50,5 +49,6 @@ def predict(args: Namespace, config: Path) -> list[str]:
                 continue
             files.add(name, path, sample)
     finally:
+        print(files.summary())
         print(f"{files.close()}, and pictures in {files.folder / 'pictures'}")
     return unreadable

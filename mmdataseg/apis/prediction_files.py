@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -104,6 +105,7 @@ class PredictionFiles:
         self.json_file = folder / f"{self._kind}.json"
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
+        self._found: Counter[int] = Counter()  # by label
 
     def add(self, name: str, path: Path, sample: DetDataSample) -> None:
         """Write the picture and the map of an image, and keep what goes into the JSON.
@@ -122,12 +124,18 @@ class PredictionFiles:
             )
         elif self.source.task is Task.SEMANTIC:
             labels = sample.pred_sem_seg.sem_seg[0].numpy()
+            self._found.update(np.unique(labels).tolist())
             write_png(self._map(png), labels.astype(np.uint8 if len(self.source.label_space) <= 255 else np.uint16))
         else:
             self._annotations += self._instances(sample, number)
         self._images.append({"id": number, "file_name": name, "height": image.shape[0], "width": image.shape[1]})
         picture = draw_answer(image, sample, self.source, title=name, min_score=self.min_score)
         write_png(self.folder / "pictures" / png, picture)
+
+    def summary(self) -> str:
+        """What was found: segments or instances of each class; of label maps, images that the class is in."""
+        counts = ", ".join(f"{self.source.label_space.classes[k]} {n}" for k, n in self._found.most_common())
+        return f"found: {counts or 'nothing'}"
 
     def close(self) -> Path:
         """Write the JSON of all images that were added.
@@ -156,6 +164,7 @@ class PredictionFiles:
             offset=INSTANCE_OFFSET,
             ignore_index=prediction.get("ignore_index"),
         )
+        self._found.update(labels.tolist())
         ids = rows.numpy().astype(np.int32) + 1
         write_png(self._map(png), id_to_rgb(ids))
         return segments_info(
@@ -165,6 +174,7 @@ class PredictionFiles:
     def _instances(self, sample: DetDataSample, image_id: int) -> list[dict[str, Any]]:
         found = sample.pred_instances
         found = found[found.scores >= self.min_score]
+        self._found.update(found.labels.tolist())
         annotations = []
         for label, score, mask in zip(found.labels.tolist(), found.scores.tolist(), found.masks.numpy(), strict=True):
             rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))

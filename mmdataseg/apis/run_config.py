@@ -4,13 +4,17 @@ import logging
 import re
 import warnings
 from argparse import Namespace
+from collections.abc import Mapping
 from contextlib import redirect_stdout
+from difflib import get_close_matches
 from importlib import import_module
+from inspect import signature
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
@@ -18,6 +22,7 @@ from mmengine.runner import Runner
 
 from mmdataseg.apis.plain_config import PlainConfig
 
+_UNITS = {"max_iters": "iterations", "max_epochs": "epochs"}
 ROOMS = ("models", "datasets", "evaluation", "engine")
 
 
@@ -41,15 +46,38 @@ def load_config(path: Path, args: Namespace) -> Config:
     """Read a config and apply what training and testing have in common: launcher, ``--cfg-options``, work_dir.
 
     The work_dir is the command line's, else the config's, else ``work_dirs/<name of the config>``.
+
+    Raises:
+        ValueError: As `read_config`.
     """
-    cfg = Config.fromfile(path)
+    cfg = read_config(path, args.cfg_options)
     cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs", config_name(path)))
+    return cfg
+
+
+def read_config(path: Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config and change some of its settings.
+
+    Args:
+        path: Of the config.
+        options: Dotted name of a setting -> value, as from ``--cfg-options``.
+
+    Raises:
+        ValueError: An option that neither the config nor mmengine's Runner has, which would be taken without a word.
+    """
+    cfg = Config.fromfile(path)
+    known = [*cfg, *signature(Runner).parameters, "find_unused_parameters"]
+    for option in options or ():
+        name = option.partition(".")[0]
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {sorted(cfg)}"
+            raise ValueError(f"--cfg-options {option}: the config has no {name!r}; {hint}")
+    cfg.merge_from_dict(dict(options or {}))
     return cfg
 
 
@@ -111,9 +139,18 @@ def apply_test_args(cfg: Config, args: Namespace) -> None:
 
 
 def run_train(cfg: Config) -> None:
-    """Train as the config says."""
+    """Train as the config says, and say at the start for how long, on what, and where to."""
     register_all_modules()
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    amounts = [f"{cfg.train_cfg[key]} {unit}" for key, unit in _UNITS.items() if key in cfg.train_cfg]
+    runner.logger.info(f"training: {', '.join(amounts)} on {get_device()}, into {runner.work_dir}")
+    earlier = Path(runner.work_dir, "last_checkpoint")
+    if earlier.is_file() and not cfg.get("resume"):
+        runner.logger.warning(
+            f"{runner.work_dir} holds an earlier run, which ended at {earlier.read_text()}; --resume goes on with it, "
+            "--work-dir takes another folder"
+        )
+    runner.train()
 
 
 def run_test(cfg: Config, *, out: str | None = None) -> None:
@@ -165,7 +202,7 @@ _NOISE = (
         "paramwise_options",
         "Distributed training is not used",
     ),
-    *("Evaluating segm...", "segm_mAP_copypaste"),
+    *("Evaluating segm...", "segm_mAP_copypaste", '"FileClient" will be deprecated', '"HardDiskBackend" is the alias'),
 )
 _SCORES = re.compile(r"Iter\((val|test)\) +\[ *(\d+)/ *\2\] +\S+/\S+: ")
 

@@ -96,7 +96,7 @@ class DaTaSeg(BaseDetector):
         if name not in self.sources:
             raise ValueError(
                 f"sample {sample.get('img_path', '?')}: metainfo 'source' is {name!r}, expected one of "
-                f"{list(self.sources)}; load data through MultiSourceDataset"
+                f"{list(self.sources)}; name the source in model.sources, and load data through MultiSourceDataset"
             )
         return self.sources[name]
 

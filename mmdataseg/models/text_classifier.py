@@ -146,10 +146,17 @@ class TextClassifier(CosineClassifier):
             The name of the encoder, as in the file of embeddings, and the templates.
 
         Raises:
-            ValueError, FileNotFoundError: As `matrix`.
+            ValueError: As `matrix`; or the checkpoint brought the embeddings, and not what made them.
+            FileNotFoundError: As `matrix`.
         """
         self.matrix(source)
-        encoder, templates = json.loads(bytes(self.get_buffer(f"recipe_{source}").tolist()))
+        packed = bytes(self.get_buffer(f"recipe_{source}").tolist())
+        if not packed:
+            raise ValueError(
+                f"source '{source}': the checkpoint does not say which encoder made its text embeddings; put the file "
+                f"they came from back: {self._sources[source].embeddings}"
+            )
+        encoder, templates = json.loads(packed)
         return encoder, tuple(templates)
 
 

@@ -17,6 +17,7 @@ length, and these metadata, all strings:
 
 import hashlib
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ FORMAT_VERSION = "1"
 _KEYS = ("format_version", "vocabulary", "encoder", "templates", "classes", "prompts", "sha256", "matrix_sha256")
 # float16 rounds the length of a unit row by less than 1e-3.
 _NORM_TOLERANCE = 5e-3
+_FEW = 8  # classes that a command can name
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,7 +263,7 @@ def _read(path: Path) -> TextEmbeddings:
 def build_remedy(
     path: str | Path, label_space: LabelSpace | None, dim: int | None = None, *, force: bool = False
 ) -> str:
-    """What to type for a file that is missing; the classes of a label space of the user's own stand in one of theirs.
+    """What to type for a file that is missing.
 
     Args:
         path: Of the file.
@@ -270,7 +272,11 @@ def build_remedy(
         force: A file is there, to be replaced.
     """
     name = label_space.name if label_space else "NAME"
-    vocabulary = name if name in known_label_spaces() else f"CLASSES.txt --vocabulary {name}"
+    vocabulary = name
+    if name not in known_label_spaces():
+        names = label_space.classes if label_space else ()
+        classes = f"--names {shlex.join(names)}" if 0 < len(names) <= _FEW else "CLASSES.txt"
+        vocabulary = f"{classes} --vocabulary {name}"
     command = f"python tools/text_embeddings.py {vocabulary} --out {path}" + " --force" * force
     encoder = "" if dim is None else f" (and the encoder of the other sources, of {dim} dimensions)"
     return f"build them with: {command}{encoder}"

@@ -1,6 +1,7 @@
 """``python -m mmdataseg predict``: from words and photographs to files."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -49,6 +50,8 @@ def test_own_words(here, capsys):
     assert len(list((here / "pictures").iterdir())) == len(list((here / "panoptic").iterdir())) == 3
     said = capsys.readouterr().out
     assert "panoptic segmentation of 3 images on cpu, 2 classes of 'own_words'" in said
+    number = sum(len(a["segments_info"]) for a in content["annotations"])
+    assert sum(map(int, re.findall(r" (\d+)(?:,|$)", said[said.index("found:") :].splitlines()[0]))) == number
     assert f"{here / 'panoptic.json'}, and pictures in {here / 'pictures'}" in said
 
 
@@ -81,6 +84,9 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world):
     ("words", "message"),
     [
         (["--min-score", "2"], r"error: --min-score: expected 0 \.\. 1, got 2"),
+        (["--cfg-options", "modle.queries=shared"], "no 'modle'; did you mean 'model'"),
+        (["--task", "instance", "--stuff", "sand"], r"error: task 'instance' finds things, .* stuff: \['sand'\]"),
+        (["--device", "nonsense"], "error: .*device"),
         (["--source", "x"], "error: source 'x': expected one of the model's that have a test"),
         (["--things", "a", "--embeddings", "f.safetensors"], "error: things and embeddings are both given"),
         (["--embeddings", "f.safetensors"], r"error: text embeddings f\.safetensors: no such file; build them with"),
@@ -111,3 +117,9 @@ def test_a_folder_that_is_not_empty_is_left_alone(here):
     with pytest.raises(SystemExit, match=r"error: .* is there already and not empty; give another --out"):
         predict("--out", str(here))
     assert [path.name for path in here.iterdir()] == ["notes.txt"]
+
+
+def test_what_is_no_checkpoint(here, world):
+    (world / "broken.pth").write_bytes(b"no weights")
+    with pytest.raises(SystemExit, match=r"error: broken\.pth: no checkpoint, or cut short"):
+        cli.main(["predict", "dataseg_toy_3ds.py", "broken.pth", "data/toy/toy_open/val", "--out", str(here)])

@@ -120,6 +120,16 @@ def test_the_recipe_of_the_checkpoint_goes_before_that_of_the_file(classifier, s
     assert rebuilt.recipe("two") == ("test", ("{}",))
 
 
+def test_a_checkpoint_that_does_not_know_its_encoder(classifier, sources):
+    state = {name: value for name, value in classifier.state_dict().items() if "recipe" not in name}
+    Path(sources[1].embeddings).unlink()
+    rebuilt = TextClassifier(sources=sources, embed_dim=3)
+    rebuilt.load_state_dict(state, strict=False)
+    assert rebuilt.matrix("two").shape == (2, 3)
+    with pytest.raises(ValueError, match=r"does not say which encoder .* put the file .* back: .*two\.safetensors"):
+        rebuilt.recipe("two")
+
+
 def test_embeddings_of_different_encoders_are_refused(sources):
     other = TextEmbeddings(matrix=MATRICES["two"], classes=TWO.classes, encoder="other", vocabulary="two")
     save_embeddings(sources[1].embeddings, other)

@@ -118,7 +118,7 @@ def test_other_classes_are_refused_by_the_first_that_differs(tmp_path, classes, 
     with pytest.raises(ValueError, match=match) as error:
         load_embeddings(path, label_space=SPACE, source="mine")
     assert str(error.value).startswith(f"source 'mine': text embeddings {path}: ")
-    assert f"python tools/text_embeddings.py CLASSES.txt --vocabulary garage --out {path} --force" in str(error.value)
+    assert f"text_embeddings.py --names car bike Tool_box --vocabulary garage --out {path} --force" in str(error.value)
 
 
 def test_another_dimension_is_refused(path):

@@ -160,3 +160,22 @@ def test_missing_and_wrong_text_embeddings_are_problems(check_data, tmp_path):
     assert len(problems) == 2
     assert "gone" in problems[0]
     assert "long" in problems[1]
+
+
+def test_sources_that_do_not_fit_together(check_data, world, capsys):
+    _, config = world
+    config.write_text(
+        config.read_text()
+        + "train_dataloader['batch_sampler'] = dict(ratios=[1, 2, 3])\nmodel = dict(sources=[dict(name='sem')])\n"
+    )
+    assert check_data.main([str(config), "--workers", "0"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "! source 'box' (train): not among model.sources ['sem']; name it there, too" in out
+    assert "! train_dataloader.batch_sampler: 3 ratios for 2 sources; give one for each" in out
+
+
+@pytest.mark.parametrize(("option", "message"), [("--limit=0", "at least 1"), ("--workers=-1", "at least 0")])
+def test_options_that_make_no_sense(check_data, world, capsys, option, message):
+    with pytest.raises(SystemExit):
+        check_data.main([str(world[1]), option])
+    assert message in capsys.readouterr().err
