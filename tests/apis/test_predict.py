@@ -84,7 +84,7 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world):
     ("words", "message"),
     [
         (["--min-score", "2"], r"error: --min-score: expected 0 \.\. 1, got 2"),
-        (["--cfg-options", "modle.queries=shared"], "no 'modle'; did you mean 'model'"),
+        (["--cfg-options", "modelx.queries=shared"], "no 'modelx'; did you mean 'model'"),
         (["--task", "instance", "--stuff", "sand"], r"error: task 'instance' finds things, .* stuff: \['sand'\]"),
         (["--device", "nonsense"], "error: .*device"),
         (["--source", "x"], "error: source 'x': expected one of the model's that have a test"),
