@@ -10,36 +10,18 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
 from mmdataseg.apis.inferencer import Inferencer, draw_answer, load_weights
-from mmdataseg.apis.run_config import register_all_modules
 from mmdataseg.datasets import MultiSourceDataset
 from mmdataseg.registry import MODELS
 from mmdataseg.structures import LabelSpace, Task
 from mmdataseg.text.embeddings import load_embeddings, save_embeddings
 from mmdataseg.text.encoding import embed_classes
 from mmdataseg.text.hashing import HashingEncoder
-from tools.make_toy import main as make_toy
 
 ROOT = Path(__file__).parents[2]
 TOY = ROOT / "configs/toy/dataseg_toy_3ds.py"
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A toy world and, in it, random weights of the toy model: ``weights.pth``."""
-    folder = tmp_path_factory.mktemp("world")
-    make_toy([str(folder / "data/toy"), "--train-images", "1", "1", "1", "--val-images", "2"])
-    register_all_modules()
-    init_default_scope("mmdet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        torch.manual_seed(0)
-        model = MODELS.build(Config.fromfile(TOY).model)
-    torch.save({"state_dict": model.state_dict()}, folder / "weights.pth")
-    return folder
 
 
 @pytest.fixture

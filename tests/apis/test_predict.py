@@ -4,31 +4,9 @@ import json
 import re
 
 import pytest
-import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
 from mmdataseg.apis import cli
 from mmdataseg.apis.inferencer import Inferencer
-from mmdataseg.apis.run_config import register_all_modules
-from mmdataseg.registry import MODELS
-from tools.make_toy import main as make_toy
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory, repo_root):
-    """A toy world, and in it random weights that are sure of what they see."""
-    folder = tmp_path_factory.mktemp("world")
-    make_toy([str(folder / "data/toy"), "--train-images", "1", "1", "1", "--val-images", "3"])
-    register_all_modules()
-    init_default_scope("mmdet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        torch.manual_seed(0)
-        model = MODELS.build(Config.fromfile(repo_root / "configs/toy/dataseg_toy_3ds.py").model)
-    model.classifier.log_scale.data.fill_(5.0)
-    torch.save({"state_dict": model.state_dict()}, folder / "weights.pth")
-    return folder
 
 
 def predict(*words):
@@ -51,6 +29,7 @@ def test_own_words(here, capsys):
     said = capsys.readouterr().out
     assert "panoptic segmentation of 3 images on cpu, 2 classes of 'own_words'" in said
     number = sum(len(a["segments_info"]) for a in content["annotations"])
+    assert number > 0
     assert sum(map(int, re.findall(r" (\d+)(?:,|$)", said[said.index("found:") :].splitlines()[0]))) == number
     assert f"{here / 'panoptic.json'}, and pictures in {here / 'pictures'}" in said
 

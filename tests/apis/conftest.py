@@ -1,0 +1,28 @@
+"""A toy world with a model that was never trained."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmdataseg.apis.run_config import register_all_modules
+from mmdataseg.registry import MODELS
+from tools.make_toy import main as make_toy
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Path:
+    """A toy world and, in it, ``weights.pth``: random weights of the toy model, sure of what they see."""
+    folder = tmp_path_factory.mktemp("world")
+    make_toy([str(folder / "data/toy"), "--train-images", "1", "1", "1", "--val-images", "3"])
+    register_all_modules()
+    init_default_scope("mmdet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        torch.manual_seed(0)
+        model = MODELS.build(Config.fromfile(repo_root / "configs/toy/dataseg_toy_3ds.py").model)
+    model.classifier.log_scale.data.fill_(5.0)
+    torch.save({"state_dict": model.state_dict()}, folder / "weights.pth")
+    return folder
