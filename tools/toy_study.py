@@ -87,7 +87,8 @@ def find_configs() -> tuple[dict[str, Path], dict[str, str]]:
 def plan(args: argparse.Namespace, configs: dict[str, Path], world: Mapping[str, Any]) -> list[Run]:
     """All runs: the first seed of every config, then the second, so that an early page has every row.
 
-    A config that only tests is tested with the weights of S+P+B and the same seed.
+    A config that only tests is tested with the weights of S+P+B and the same seed, which is run first where only the
+    other is asked for.
 
     Args:
         args: Of the command line.
@@ -104,6 +105,8 @@ def plan(args: argparse.Namespace, configs: dict[str, Path], world: Mapping[str,
             raise SystemExit(f"--only {unknown[0]}: expected some of {', '.join([*COMBINATIONS, *configs])}")
         wanted = list(dict.fromkeys(COMBINATIONS.get(row, row) for row in args.only))
     sources = {name: sources_of(configs[name]) for name in wanted}
+    if not all(sources.values()) and ALL not in sources:
+        sources = {ALL: sources_of(configs[ALL]), **sources}
     return [
         Run(
             config=str(configs[name]),
@@ -116,7 +119,7 @@ def plan(args: argparse.Namespace, configs: dict[str, Path], world: Mapping[str,
             weights_of=None if sources[name] else str(args.out / ALL / f"seed{seed}"),
         )
         for seed in range(args.seeds)
-        for name in wanted
+        for name in sources
     ]
 
 
@@ -220,7 +223,8 @@ def study(args: argparse.Namespace) -> int:
     world = world_of(archive.load(kept)) if args.page_only else make_data()
     runs = plan(args, configs, world)
     everything = plan(argparse.Namespace(**{**vars(args), "only": None}), configs, world)
-    archive.restore(kept, everything)
+    archive.check(kept, everything)
+    archive.restore(kept, runs)
 
     def write(failed: Sequence[Run] = ()) -> int:
         """The page has all that is finished, asked for or not."""

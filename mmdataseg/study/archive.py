@@ -49,18 +49,12 @@ def save(file: Path, runs: Sequence[Run]) -> Archive:
     return results
 
 
-def restore(file: Path, runs: Sequence[Run]) -> int:
-    """Give the runs that have no result here the ones of the file.
-
-    Those whose weights another run still has to be tested with get none: the file has no weights, they are trained
-    again.
+def check(file: Path, runs: Sequence[Run]) -> None:
+    """Check that a study may go on from the file, so that no page mixes settings.
 
     Args:
-        file: As `save` writes it; nothing happens if there is none.
+        file: As `save` writes it; nothing to check if there is none.
         runs: All runs of the study.
-
-    Returns:
-        How many runs got a result.
 
     Raises:
         ValueError: As `load`; or a result in it was made with other settings, of these or of other seeds.
@@ -73,6 +67,25 @@ def restore(file: Path, runs: Sequence[Run]) -> int:
                     f"{file}: {run.name}, seed {seed}, made with {key} {there!r}, asked for {wanted!r}; "
                     "give another --page, or delete the file"
                 )
+
+
+def restore(file: Path, runs: Sequence[Run]) -> int:
+    """Give the runs that have no result here the ones of the file.
+
+    Those whose weights another of the runs still has to be tested with get none: the file has no weights, they are
+    trained again.
+
+    Args:
+        file: As `save` writes it; nothing happens if there is none.
+        runs: Those that are asked for.
+
+    Returns:
+        How many runs got a result.
+
+    Raises:
+        ValueError: As `load`.
+    """
+    results = load(file)
     missing = [run for run in runs if run.result() is None]
     archived = {run: results.get(run.name, {}).get(str(run.seed)) for run in missing}
     needed = {run.weights_of for run, found in archived.items() if found is None}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmdataseg.study.archive import load, restore, save
+from mmdataseg.study.archive import check, load, restore, save
 from mmdataseg.study.run import Run
 
 
@@ -50,6 +50,13 @@ def test_weights_that_are_still_needed_are_trained_again(tmp_path):
     assert restore(tmp_path / "study.json", [there, tested]) == 1
 
 
+def test_weights_that_nothing_asked_for_needs_are_not_trained_again(tmp_path):
+    here = run(tmp_path / "here")
+    here.write(result(here))
+    save(tmp_path / "study.json", [here])
+    assert restore(tmp_path / "study.json", [run(tmp_path / "there")]) == 1
+
+
 def test_nothing_is_ever_taken_out_of_the_file(tmp_path):
     """Neither what has to be trained again, nor seeds that are not asked for."""
     here = [run(tmp_path / "here", seed=seed) for seed in range(2)]
@@ -64,13 +71,14 @@ def test_nothing_is_ever_taken_out_of_the_file(tmp_path):
 
 
 def test_no_file(tmp_path):
+    check(tmp_path / "study.json", [run(tmp_path)])
     assert restore(tmp_path / "study.json", [run(tmp_path)]) == 0
 
 
 def test_broken_file(tmp_path):
     (tmp_path / "study.json").write_text("{")
     with pytest.raises(ValueError, match=r"study\.json: no results of a study: .* delete the file"):
-        restore(tmp_path / "study.json", [run(tmp_path)])
+        check(tmp_path / "study.json", [run(tmp_path)])
 
 
 def test_results_of_other_settings(tmp_path):
@@ -81,7 +89,7 @@ def test_results_of_other_settings(tmp_path):
     kept["dataseg_toy_3ds"]["0"]["asked"]["iterations"] = 7
     (tmp_path / "study.json").write_text(json.dumps(kept))
     with pytest.raises(ValueError, match="dataseg_toy_3ds, seed 0, made with iterations 7, asked for 5; give another"):
-        restore(tmp_path / "study.json", [run(tmp_path / "there")])
+        check(tmp_path / "study.json", [run(tmp_path / "there")])
 
 
 def test_results_of_other_settings_that_are_not_asked_for(tmp_path):
@@ -90,4 +98,4 @@ def test_results_of_other_settings_that_are_not_asked_for(tmp_path):
     save(tmp_path / "study.json", [here])
     other = run(tmp_path / "there", world={"seed": 5})
     with pytest.raises(ValueError, match=r"dataseg_toy_3ds, seed 1, made with world \{\}, asked for \{'seed': 5\}"):
-        restore(tmp_path / "study.json", [other])
+        check(tmp_path / "study.json", [other])

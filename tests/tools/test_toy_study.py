@@ -42,6 +42,15 @@ def test_rows_can_be_chosen():
         toy_study.plan(args("--only", "X"), configs, WORLD)
 
 
+def test_a_config_that_only_tests_brings_the_training_of_its_weights():
+    configs, _ = toy_study.find_configs()
+    runs = toy_study.plan(args("--only", "dataseg_toy_3ds_max-merge", "--seeds", "2"), configs, WORLD)
+    assert [(run.name, run.seed) for run in runs] == [
+        (name, seed) for seed in range(2) for name in ("dataseg_toy_3ds", "dataseg_toy_3ds_max-merge")
+    ]
+    assert [run.weights_of for run in runs] == [None, runs[0].folder, None, runs[2].folder]
+
+
 def test_a_model_of_several_sources_trains_as_long_as_separate_models_together():
     configs, ablations = toy_study.find_configs()
     found = {run.name: run.iterations for run in toy_study.plan(args("--iterations-per-source", "5"), configs, WORLD)}
