@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.datasets.inspection import check_source, counted, report
 from mmdataseg.sources import Source, build_sources
-from mmdataseg.text.embeddings import load_embeddings, same_encoder
+from mmdataseg.text.embeddings import encoder_mismatch, load_embeddings
 
 
 def sources_of(config: Config) -> Iterable[tuple[str, Source]]:
@@ -72,7 +72,7 @@ def embedding_problems(config: Config) -> Iterator[str]:
     classifier = model.get("classifier", {})
     if classifier.get("type") != "mmdataseg.TextClassifier":
         return
-    first: tuple[str, str] | None = None
+    encoders: dict[str, str] = {}
     for source in build_sources(model.sources):
         try:
             if source.embeddings is None:
@@ -85,12 +85,10 @@ def embedding_problems(config: Config) -> Iterator[str]:
         except (OSError, ValueError) as error:
             yield str(error)
             continue
-        first = first or (source.name, text.encoder)
-        if not same_encoder(text.encoder, first[1]):
-            yield (
-                f"sources {first[0]!r} and {source.name!r}: their text embeddings were made by different encoders, "
-                f"{first[1]!r} and {text.encoder!r}; make both with one, by tools/text_embeddings.py --force"
-            )
+        encoders[source.name] = text.encoder
+    mismatch = encoder_mismatch(encoders)
+    if mismatch is not None:
+        yield mismatch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,6 @@ Letters: K classes of a vocabulary, D text dimension.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from mmdataseg.models.cosine_classifier import CosineClassifier
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources, parameter_owners
 from mmdataseg.structures import LabelSpace
-from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, load_embeddings, same_encoder
+from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, encoder_mismatch, load_embeddings
 
 BACKGROUNDS = ("shared", "per_source")
 
@@ -38,7 +37,7 @@ class TextClassifier(CosineClassifier):
 
     Raises:
         ValueError: A source without embeddings, or with some that do not fit its label space or ``embed_dim``;
-            embeddings of different encoders; an unknown ``background``; and what `mmdataseg.sources.parameter_owners`
+            embeddings of different encoders, also when a checkpoint brings them; an unknown ``background``; and what `mmdataseg.sources.parameter_owners`
             raises.
     """
 
@@ -51,22 +50,13 @@ class TextClassifier(CosineClassifier):
         super().__init__(embed_dim=embed_dim, owners=parameter_owners(built) if background == "per_source" else None)
         self._sources = {source.name: source for source in built}
         self._absent: set[str] = set()
-        encoders: dict[str, str] = {}
         for source in self._sources.values():
             text = self._read(source)
             rows = torch.zeros(len(source.label_space), embed_dim) if text is None else text.matrix
             self.register_buffer(f"embeddings_{source.name}", rows)
             self.register_buffer(f"classes_{source.name}", _fingerprint(source.label_space))
             self.register_buffer(f"recipe_{source.name}", _pack_recipe(text))
-            if text is not None:
-                encoders[source.name] = text.encoder
-        for (one, encoder), (other, second) in combinations(encoders.items(), 2):
-            if not same_encoder(encoder, second):
-                raise ValueError(
-                    f"sources '{one}' and '{other}': their text embeddings were made by different encoders, "
-                    f"{encoder!r} and {second!r}, whose directions have nothing in common; make both with one, by "
-                    "tools/text_embeddings.py --force"
-                )
+        self._check_encoders()
 
     def _read(self, source: Source) -> TextEmbeddings | None:
         """None where the file is absent and a checkpoint must bring its rows."""
@@ -91,15 +81,24 @@ class TextClassifier(CosineClassifier):
                     f"than label space '{source.label_space.name}'; give the source another name, or the label space "
                     "it was trained with"
                 )
-            recipe = state_dict.get(f"{prefix}recipe_{name}")
+            rows, loaded = self.get_buffer(f"embeddings_{name}"), state_dict.get(f"{prefix}embeddings_{name}")
+            if loaded is None or loaded.shape != rows.shape:  # not copied: the embeddings stay as they are, or absent
+                continue
+            self._absent.discard(name)
+            recipe, own = state_dict.get(f"{prefix}recipe_{name}"), self.get_buffer(f"recipe_{name}")
             if recipe is not None:  # of any length
-                own = self.get_buffer(f"recipe_{name}")
                 setattr(self, f"recipe_{name}", own.new_empty(recipe.shape))
-            loaded = state_dict.get(f"{prefix}embeddings_{name}")
-            # what is of another shape is not copied: the embeddings stay absent
-            if loaded is not None and loaded.shape == self.get_buffer(f"embeddings_{name}").shape:
-                self._absent.discard(name)
+            elif not torch.equal(loaded.to(rows), rows):  # other rows than the file's, and nobody says whose
+                setattr(self, f"recipe_{name}", own.new_empty(0))
         super()._load_from_state_dict(state_dict, prefix, *args)
+        self._check_encoders()
+
+    def _check_encoders(self) -> None:
+        there = [name for name in self._sources if name not in self._absent]
+        recipes = {name: self._recipe(name) for name in there}
+        mismatch = encoder_mismatch({name: recipe[0] for name, recipe in recipes.items() if recipe is not None})
+        if mismatch is not None:
+            raise ValueError(mismatch)
 
     def check_complete(self) -> None:
         """Check that every source has its embeddings, those too that come to be used only much later.
@@ -150,12 +149,18 @@ class TextClassifier(CosineClassifier):
             FileNotFoundError: As `matrix`.
         """
         self.matrix(source)
-        packed = bytes(self.get_buffer(f"recipe_{source}").tolist())
-        if not packed:
+        recipe = self._recipe(source)
+        if recipe is None:
             raise ValueError(
                 f"source '{source}': the checkpoint does not say which encoder made its text embeddings; put the file "
                 f"they came from back: {self._sources[source].embeddings}"
             )
+        return recipe
+
+    def _recipe(self, source: str) -> tuple[str, tuple[str, ...]] | None:
+        packed = bytes(self.get_buffer(f"recipe_{source}").tolist())
+        if not packed:
+            return None
         encoder, templates = json.loads(packed)
         return encoder, tuple(templates)
 

@@ -18,8 +18,9 @@ length, and these metadata, all strings:
 import hashlib
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -182,10 +183,29 @@ def load_embeddings(
 def same_encoder(one: str, other: str) -> bool:
     """Whether two files were made by one encoder, as far as their ``encoder`` tells.
 
-    Weights from a file are known by their SHA-256, whatever the file is called. Imported rows, whose encoder has
-    whatever name their owner gave it, pass for anyone's.
+    Weights from a file are known by their SHA-256, whatever the file is called; that they are those of a tag, it does
+    not tell. Imported rows, whose encoder has whatever name their owner gave it, pass for anyone's.
     """
     return "(imported)" in one + other or _encoder_key(one) == _encoder_key(other)
+
+
+def encoder_mismatch(encoders: Mapping[str, str]) -> str | None:
+    """What is wrong with the encoders of a model's sources.
+
+    Args:
+        encoders: Name of a source -> the encoder of its embeddings.
+
+    Returns:
+        The first two that do not fit, and what to do; None: all are one encoder's, as far as `same_encoder` can tell.
+    """
+    for (one, encoder), (other, second) in combinations(encoders.items(), 2):
+        if not same_encoder(encoder, second):
+            return (
+                f"sources {one!r} and {other!r}: their text embeddings do not name one encoder and its weights, but "
+                f"{encoder!r} and {second!r}; directions of different encoders have nothing in common: make both with "
+                "one, by tools/text_embeddings.py --force"
+            )
+    return None
 
 
 def _encoder_key(name: str) -> tuple[str, ...]:
@@ -270,6 +290,9 @@ def build_remedy(
         label_space: Its classes; None: not known.
         dim: D of the model; None: not known.
         force: A file is there, to be replaced.
+
+    Returns:
+        A command for a shell, and what to mind.
     """
     name = label_space.name if label_space else "NAME"
     vocabulary = name
@@ -277,7 +300,7 @@ def build_remedy(
         names = label_space.classes if label_space else ()
         classes = f"--names {shlex.join(names)}" if 0 < len(names) <= _FEW else "CLASSES.txt"
         vocabulary = f"{classes} --vocabulary {name}"
-    command = f"python tools/text_embeddings.py {vocabulary} --out {path}" + " --force" * force
+    command = f"python tools/text_embeddings.py {vocabulary} --out {shlex.quote(str(path))}" + " --force" * force
     encoder = "" if dim is None else f" (and the encoder of the other sources, of {dim} dimensions)"
     return f"build them with: {command}{encoder}"
 

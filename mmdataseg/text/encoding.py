@@ -57,6 +57,8 @@ def find_encoder(
         if pretrained is not None:
             raise ValueError(f"{pretrained}: {name!r} has no weights; leave pretrained out")
         return HashingEncoder(dim=dim)
+    if pretrained is not None and not Path(pretrained).is_file():
+        raise FileNotFoundError(f"{pretrained}: no such file; expected the weights of {name!r}, in a file")
     words = name.split()
     by_hand = "embed them with tools/text_embeddings.py and the same encoder, and give that file of embeddings"
     if words[0] != "open_clip" or "(imported)" in words:

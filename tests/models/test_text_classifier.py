@@ -133,8 +133,33 @@ def test_a_checkpoint_that_does_not_know_its_encoder(classifier, sources):
 def test_embeddings_of_different_encoders_are_refused(sources):
     other = TextEmbeddings(matrix=MATRICES["two"], classes=TWO.classes, encoder="other", vocabulary="two")
     save_embeddings(sources[1].embeddings, other)
-    with pytest.raises(ValueError, match=r"sources 'axes' and 'two': .* different encoders, 'test' and 'other'"):
+    with pytest.raises(ValueError, match=r"sources 'axes' and 'two': .* name one encoder .* 'test' and 'other'"):
         TextClassifier(sources=sources, embed_dim=3)
+
+
+def test_a_checkpoint_of_another_encoder_than_the_other_files_is_refused(classifier, tmp_path):
+    third = replace(AXES, name="third")
+    save_embeddings(
+        tmp_path / "third.safetensors",
+        TextEmbeddings(matrix=torch.eye(3), classes=third.classes, encoder="other", vocabulary="third"),
+    )
+    source = Source(name="third", task=Task.PANOPTIC, label_space=third, embeddings=str(tmp_path / "third.safetensors"))
+    state = classifier.state_dict()
+    both = TextClassifier(
+        sources=[replace(source, name="axes", label_space=AXES, embeddings="absent"), source], embed_dim=3
+    )
+    with pytest.raises(ValueError, match=r"sources 'axes' and 'third': .* 'test' and 'other'"):
+        both.load_state_dict(state, strict=False)
+
+
+def test_the_files_recipe_is_that_of_the_same_rows_alone(classifier, sources):
+    state = {name: value for name, value in classifier.state_dict().items() if "recipe" not in name}
+    state["embeddings_two"] = -state["embeddings_two"]
+    rebuilt = TextClassifier(sources=sources, embed_dim=3)
+    rebuilt.load_state_dict(state, strict=False)
+    assert rebuilt.recipe("axes") == ("test", ("{}",))
+    with pytest.raises(ValueError, match="source 'two': the checkpoint does not say which encoder"):
+        rebuilt.recipe("two")
 
 
 def test_neither_file_nor_checkpoint(sources):

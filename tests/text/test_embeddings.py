@@ -6,7 +6,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mmdataseg.structures import LabelSpace
-from mmdataseg.text.embeddings import TextEmbeddings, load_embeddings, read_metadata, same_encoder, save_embeddings
+from mmdataseg.text.embeddings import (
+    TextEmbeddings,
+    encoder_mismatch,
+    load_embeddings,
+    read_metadata,
+    same_encoder,
+    save_embeddings,
+)
 from mmdataseg.text.hashing import warn_of_stand_in
 from mmdataseg.text.prompts import ClassPrompt
 
@@ -200,3 +207,19 @@ def test_a_stand_in_is_announced_and_a_real_encoder_is_not(tmp_path, caplog):
 def test_encoders_are_told_apart(one, other, same):
     assert same_encoder(one, other) is same
     assert same_encoder(other, one) is same
+
+
+def test_one_encoder_for_all_sources():
+    assert encoder_mismatch({}) is None
+    assert encoder_mismatch({"a": "hashing (stand-in)", "b": "hashing (stand-in)", "c": "x (imported)"}) is None
+    # imported rows pass for anyone's: the first source alone does not tell
+    found = encoder_mismatch({"a": "x (imported)", "b": "hashing (stand-in)", "c": "open_clip ViT-L-14 openai"})
+    assert found.startswith("sources 'b' and 'c': their text embeddings do not name one encoder")
+    assert "tools/text_embeddings.py --force" in found
+
+
+def test_a_remedy_can_be_pasted(tmp_path):
+    path = tmp_path / "my garage" / "x.safetensors"
+    with pytest.raises(FileNotFoundError) as error:
+        load_embeddings(path)
+    assert f"--out '{path}'" in str(error.value)

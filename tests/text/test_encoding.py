@@ -138,5 +138,9 @@ def test_a_file_stands_in_for_a_tag_that_cannot_be_fetched(tmp_path):
 
 
 def test_weights_for_an_encoder_that_has_none():
+    with pytest.raises(
+        FileNotFoundError, match="laion2b_e16: no such file; expected the weights of 'open_clip ViT-B-32"
+    ):
+        find_encoder("open_clip ViT-B-32 laion2b_s34b_b79k", dim=512, pretrained="laion2b_e16")  # a tag
     with pytest.raises(ValueError, match=r"x\.pt: 'hashing \(stand-in\)' has no weights; leave pretrained out"):
         find_encoder("hashing (stand-in)", dim=8, pretrained="x.pt")
