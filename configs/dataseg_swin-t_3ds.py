@@ -3,6 +3,7 @@
 A backbone needs maps of strides 4 to 32, whose channels are the head's in_channels. One of mmpretrain's fits the same
 way, where mmpretrain is installed: type="mmpretrain.ConvNeXt".
 Weights: swin_tiny_patch4_window7_224.pth of the Swin authors (Liu et al., 2021), put into checkpoints/.
+Hardware, memory and hours: not measured.
 Command: mim train mmdataseg configs/dataseg_swin-t_3ds.py --launcher pytorch --gpus 8
 """
 
@@ -23,7 +24,6 @@ model = dict(
         window_size=7,
         drop_path_rate=0.3,
         out_indices=(0, 1, 2, 3),
-        with_cp=False,
         convert_weights=True,
         init_cfg=dict(type="Pretrained", checkpoint="checkpoints/swin_tiny_patch4_window7_224.pth"),
     ),

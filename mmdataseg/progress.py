@@ -17,5 +17,5 @@ def progress_bar(*args: Any, unit: str = "", **options: Any) -> tqdm:
         options: As for tqdm.
     """
     if not sys.stderr.isatty():
-        options = {"mininterval": _SECONDS, "ascii": True, **options}
+        options = {"mininterval": _SECONDS, "maxinterval": _SECONDS, "ascii": True, **options}
     return tqdm(*args, unit=f" {unit}" if unit else "", **options)

@@ -1,5 +1,6 @@
 """The command line: what the arguments do to a config, the messages, and one small training, resumed and tested."""
 
+import inspect
 import logging
 import os
 import pickle
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mmengine
 import pytest
 from mmengine.config import Config
 
@@ -102,7 +104,7 @@ def train_args(*argv: str):
 
 
 def tiny_config(**more) -> Config:
-    return Config(dict(optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)), **more))
+    return Config(dict(train_cfg=dict(max_iters=2), optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)), **more))
 
 
 def test_a_training_is_run_resumed_and_tested(tmp_path):
@@ -241,7 +243,7 @@ def test_mistakes_end_with_a_message_and_no_traceback(argv, message, capsys):
 
 def test_arguments_that_the_config_has_no_place_for_are_mistakes_too(tmp_path, capsys):
     config, checkpoint = tmp_path / "some.py", tmp_path / "some.pth"
-    config.write_text("optim_wrapper = dict()\n")
+    config.write_text("optim_wrapper = dict()\ntrain_cfg = dict(max_iters=1)\n")
     checkpoint.touch()
     for argv, message in (
         (["train", str(config), "--auto-scale-lr"], "--auto-scale-lr needs auto_scale_lr"),
@@ -298,8 +300,28 @@ def test_an_option_that_nobody_reads_is_refused(tmp_path, capsys):
     assert (
         "--cfg-options train_confg.max_iters: the config has no 'train_confg'; did you mean" in capsys.readouterr().err
     )
-    cfg = run_config.read_config(tmp_path / "c.py", {"randomness.seed": 3, "find_unused_parameters": True})
-    assert (cfg.randomness.seed, cfg.find_unused_parameters) == (3, True)
+    cfg = run_config.read_config(tmp_path / "c.py", {"randomness.seed": 3})
+    assert cfg.randomness.seed == 3
+
+
+def test_names_that_bases_keep_to_themselves_are_not_offered(tmp_path):
+    (tmp_path / "c.py").write_text("_secret = 1\nmodel = dict()\n")
+    with pytest.raises(ValueError, match=r"has no 'zzz'; it has \['model'\]"):
+        run_config.read_config(tmp_path / "c.py", {"zzz": 3})
+
+
+@pytest.mark.parametrize("name", run_config._MORE_SETTINGS)
+def test_what_mmengine_reads_beside_its_parameters_may_be_set(tmp_path, name):
+    (tmp_path / "c.py").write_text("model = dict()\n")
+    assert run_config.read_config(tmp_path / "c.py", {name: "x"}).get(name) == "x"
+    read = inspect.getsource(mmengine.runner.runner) + inspect.getsource(run_config)
+    assert re.search(rf"cfg\.get\(\s*[\"']{name}[\"']|[\"']{name}[\"'] (not )?in (self\.)?cfg", read), "nobody reads it"
+
+
+def test_a_config_that_only_tests_is_not_trained(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "dataseg_toy_3ds_max-merge"])
+    assert "dataseg_toy_3ds_max-merge.py only tests, it has no train_cfg; use test" in capsys.readouterr().err
 
 
 def test_a_path_that_is_wrong_is_not_taken_for_a_name(tmp_path, monkeypatch):

@@ -81,12 +81,16 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     parser = build_predict_parser(prog)
     args = parser.parse_args(argv)
     path = _find(parser, args)
-    from mmdataseg.apis.predict import predict
+    from mmdataseg.apis.run_config import register_all_modules
+
+    register_all_modules()  # before anything else imports mmdet: without what it prints
+    from mmdataseg.apis.predict import Prediction
 
     try:
-        unreadable = predict(args, path)
+        prediction = Prediction.of(args, path)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         sys.exit(f"error: {error}")
+    unreadable = prediction.run()
     if unreadable:
         sys.exit("\n".join([f"error: {len(unreadable)} images were left out:", *unreadable]))
 

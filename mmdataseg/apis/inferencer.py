@@ -22,7 +22,6 @@ from mmdataseg.engine.drawing import draw_segments, panel_size, resize, side_by_
 from mmdataseg.engine.visualization import predicted_segments
 from mmdataseg.models.dataseg import DaTaSeg
 from mmdataseg.models.text_classifier import TextClassifier
-from mmdataseg.ops.postprocess import ImageSizes
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source
 from mmdataseg.structures import LabelSpace, Task
@@ -32,7 +31,7 @@ from mmdataseg.text.encoding import embed_classes, find_encoder
 OWN_WORDS = "own_words"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Question:
     """What is asked of each image: a task, in a vocabulary.
 
@@ -63,7 +62,8 @@ class Inferencer:
 
     Raises:
         FileNotFoundError: No such config or checkpoint.
-        ValueError: A model other than `DaTaSeg`; no such source; a checkpoint of another model.
+        ValueError: A model other than `DaTaSeg`; no such source, or none with a test pipeline; a checkpoint of another
+            model.
     """
 
     def __init__(
@@ -112,15 +112,19 @@ class Inferencer:
             The question, for any number of images.
 
         Raises:
-            ValueError: Words and a file at once; words for a classifier that learned its classes; words that stand
-                twice, or a string instead of a list of them; embeddings of another length or another encoder; an
-                encoder that cannot be found again.
+            ValueError: Words and a file at once; weights of an encoder that is not needed; words for a classifier that
+                learned its classes; words that stand twice, or a string instead of a list of them; embeddings of
+                another length or another encoder; an encoder that cannot be found again.
             FileNotFoundError: No such file of embeddings or of weights.
         """
         classifier = self.model.classifier
+        if pretrained is not None and (embeddings is not None or not (things or stuff)):
+            raise ValueError(
+                f"pretrained {pretrained!r}: no words to embed with it; give things or stuff, or leave it out"
+            )
         if not things and not stuff and embeddings is None:
             source = replace(self.source, task=Task(task or self.source.task))
-            return Question(source, classifier.matrix(source.name))
+            return Question(source=source, text_KD=classifier.matrix(source.name))
         if not isinstance(classifier, TextClassifier):
             raise ValueError(
                 f"the model's classifier is a {type(classifier).__name__}, which learned its classes and reads no "
@@ -151,7 +155,7 @@ class Inferencer:
         source = Source(name=self.source.name, task=Task(task or Task.PANOPTIC), label_space=label_space)
         if source.task is Task.INSTANCE and not label_space.thing_classes:
             raise ValueError(f"task 'instance' finds things, and all words are stuff: {list(label_space.classes)}")
-        return Question(source, text.matrix.to(self.device))
+        return Question(source=source, text_KD=text.matrix.to(self.device))
 
     def __call__(self, image: str | PathLike[str] | np.ndarray, question: Question | None = None) -> DetDataSample:
         """Segment an image.
@@ -167,6 +171,7 @@ class Inferencer:
         Raises:
             FileNotFoundError: No such image.
             OSError: It cannot be decoded.
+            ValueError: An array of another shape or type.
         """
         question = question or self.question()
         return self._answer(self._load(image), question)
@@ -175,6 +180,8 @@ class Inferencer:
         results: dict[str, Any] = {"source": self.source.name, "sample_idx": 0}
         if not isinstance(image, np.ndarray):
             return self._pipeline({**results, "img_path": str(image)})
+        if image.ndim != 3 or image.shape[2] != 3 or not image.size or image.dtype != np.uint8:
+            raise ValueError(f"image: expected (H, W, 3) uint8, BGR, got {image.shape} {image.dtype}")
         results |= {"img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
         for step in self._pipeline.transforms:
             if not isinstance(step, mmcv.transforms.LoadImageFromFile):
@@ -186,20 +193,15 @@ class Inferencer:
         batch = {"inputs": [packed["inputs"]], "data_samples": [packed["data_samples"]]}
         batch = self.model.data_preprocessor(batch, training=False)
         (sample,) = batch["data_samples"]
-        sizes = ImageSizes(
-            padded=tuple(batch["inputs"].shape[-2:]), image=tuple(sample.img_shape), original=tuple(sample.ori_shape)
-        )
-        answer = self.model.read_off(
+        self.model.answer(
             self.model.propose(batch["inputs"], [sample]),
             0,
+            sample,
             text_KD=question.text_KD,
             label_space=question.source.label_space,
             task=question.source.task,
-            source=self.source.name,
-            sizes=sizes,
+            padded=tuple(batch["inputs"].shape[-2:]),
         )
-        for field, value in answer.items():
-            setattr(sample, field, value)
         return sample.cpu()
 
 
@@ -234,7 +236,8 @@ def load_weights(model: torch.nn.Module, checkpoint: str) -> None:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no checkpoint; a parameter or statistic is missing, or of another shape.
+        ValueError: It is no checkpoint; a parameter or statistic is missing, of another shape, or one that the model
+            does not have.
     """
     try:
         content = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
@@ -244,7 +247,9 @@ def load_weights(model: torch.nn.Module, checkpoint: str) -> None:
         raise ValueError(
             f"{checkpoint}: no checkpoint, or cut short ({type(error).__name__}: {error}); give what a training wrote"
         ) from error
-    state = content.get("state_dict", content)
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else content
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{checkpoint}: no checkpoint, but a {type(state).__name__}; give what a training wrote")
     state = {name.removeprefix("module."): value for name, value in state.items()}
     own = model.state_dict()
     vocabularies = tuple(f"classifier.{kind}_" for kind in ("embeddings", "classes", "recipe"))
@@ -254,6 +259,12 @@ def load_weights(model: torch.nn.Module, checkpoint: str) -> None:
         raise ValueError(
             f"{checkpoint}: {len(wrong)} of the model's {len(wanted)} weights are missing or of another shape, e.g. "
             f"{wrong[0]}; give the checkpoint of a training with this config"
+        )
+    more = [name for name in state if name not in own and not name.startswith("classifier.")]
+    if more:  # as when a ResNet-101 is read into a ResNet-50
+        raise ValueError(
+            f"{checkpoint}: has {len(more)} weights that the model has not, e.g. {more[0]}; give the checkpoint of a "
+            "training with this config, or the config of that training"
         )
     model.load_state_dict(state, strict=False)
 
@@ -265,7 +276,12 @@ def _words(words: Sequence[str], what: str) -> tuple[str, ...]:
 
 
 def _tested_source(sources: Mapping[str, Source], name: str | None) -> Source:
-    tested = [source for source in sources.values() if source.test is not None]
+    tested = [source for source in sources.values() if source.test is not None and "pipeline" in source.test]
+    if not tested:
+        raise ValueError(
+            f"none of the model's sources {list(sources)} has a test dataset with a pipeline, which says how images "
+            "are prepared; give one test=dict(..., pipeline=[...])"
+        )
     found = [source for source in tested if name in (None, source.name)]
     if not found:
         names = [source.name for source in tested]

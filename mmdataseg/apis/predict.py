@@ -1,54 +1,93 @@
 """What the command ``predict`` does."""
 
+import signal
+import sys
 from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from mmdataseg.apis.inferencer import Inferencer
+from mmdataseg.apis.inferencer import Inferencer, Question
 from mmdataseg.apis.prediction_files import PredictionFiles, find_images, require_empty
 from mmdataseg.apis.run_config import read_config
 from mmdataseg.progress import progress_bar
 
 
-def predict(args: Namespace, config: Path) -> list[str]:
-    """Segment images and write what was found. Interrupted, the files of the images so far are complete.
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """All that a command line asks for, checked and loaded.
 
     Args:
-        args: Of `mmdataseg.apis.cli.build_predict_parser`.
-        config: Path of the config.
-
-    Returns:
-        A message for each image that could not be read.
-
-    Raises:
-        ValueError: What `read_config`, `find_images`, `Inferencer` and its `question` raise.
-        OSError: Likewise, and `require_empty`.
+        images: Name -> path, from `find_images`.
+        inferencer: The model.
+        question: What to look for.
+        files: Where to write.
     """
-    images = find_images(args.images)
-    if not 0 <= args.min_score <= 1:
-        raise ValueError(f"--min-score: expected 0 .. 1, got {args.min_score}")
-    require_empty(Path(args.out))
-    inferencer = Inferencer(
-        read_config(config, args.cfg_options), args.checkpoint, source=args.source, device=args.device
-    )
-    question = inferencer.question(
-        task=args.task, things=args.things, stuff=args.stuff, embeddings=args.embeddings, pretrained=args.pretrained
-    )
-    files = PredictionFiles(Path(args.out), question.source, min_score=args.min_score)
-    space = question.source.label_space
-    print(
-        f"{question.source.task.value} segmentation of {len(images)} images on {inferencer.device}, {len(space)} "
-        f"classes of '{space.name}'; images prepared as those of source '{inferencer.source.name}'"
-    )
-    unreadable = []
-    try:
-        for name, path in progress_bar(images.items(), unit="images"):
+
+    images: Mapping[str, Path]
+    inferencer: Inferencer
+    question: Question
+    files: PredictionFiles
+
+    @classmethod
+    def of(cls, args: Namespace, config: Path) -> "Prediction":
+        """Check the arguments and load the model.
+
+        Args:
+            args: Of `mmdataseg.apis.cli.build_predict_parser`.
+            config: Path of the config.
+
+        Raises:
+            ValueError: What `read_config`, `find_images`, `Inferencer` and its `question` raise.
+            OSError: Likewise, and `require_empty`.
+        """
+        images = find_images(args.images)
+        if not 0 <= args.min_score <= 1:
+            raise ValueError(f"--min-score: expected 0 .. 1, got {args.min_score}")
+        require_empty(Path(args.out))
+        inferencer = Inferencer(
+            read_config(config, args.cfg_options), args.checkpoint, source=args.source, device=args.device
+        )
+        question = inferencer.question(
+            task=args.task, things=args.things, stuff=args.stuff, embeddings=args.embeddings, pretrained=args.pretrained
+        )
+        files = PredictionFiles(folder=Path(args.out), source=question.source, min_score=args.min_score)
+        return cls(images=images, inferencer=inferencer, question=question, files=files)
+
+    def run(self) -> list[str]:
+        """Segment the images and write what was found. Stopped, the files of the images so far are complete.
+
+        Returns:
+            A message for each image that could not be read.
+        """
+        space = self.question.source.label_space
+        print(
+            f"{self.question.source.task.value} segmentation of {len(self.images)} images on "
+            f"{self.inferencer.device}, {len(space)} classes of '{space.name}'; images prepared as those of source "
+            f"'{self.inferencer.source.name}'"
+        )
+        unreadable = []
+        with _stopped_as_by_hand():
             try:
-                sample = inferencer(path, question)
-            except OSError as error:
-                unreadable.append(str(error))
-                continue
-            files.add(name, path, sample)
+                for name, path in progress_bar(self.images.items(), unit="images"):
+                    try:
+                        sample = self.inferencer(path, self.question)
+                    except OSError as error:
+                        unreadable.append(str(error))
+                        continue
+                    self.files.add(name, path, sample)
+            finally:
+                print(self.files.summary())
+                print(f"{self.files.close()}, and pictures in {self.files.folder / 'pictures'}")
+        return unreadable
+
+
+@contextmanager
+def _stopped_as_by_hand() -> Iterator[None]:
+    """SIGTERM, with which schedulers stop a job, ends the process as Ctrl-C does: what is open is written."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
     finally:
-        print(files.summary())
-        print(f"{files.close()}, and pictures in {files.folder / 'pictures'}")
-    return unreadable
+        signal.signal(signal.SIGTERM, before)

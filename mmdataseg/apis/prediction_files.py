@@ -42,18 +42,19 @@ def find_images(paths: Sequence[str]) -> dict[str, Path]:
         FileNotFoundError: A path that is not there.
         ValueError: No image; or two whose names differ in nothing but the suffix.
     """
-    found: set[Path] = set()
+    found: dict[str, Path] = {}  # without "..", so that no name leads out of a folder; once, however it is spelled
     for path in map(Path, paths):
         if path.is_dir():
-            found |= {file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()}
+            files = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()]
+            found |= {os.path.abspath(file): file for file in files}
         elif path.is_file():
-            found.add(path)
+            found[os.path.abspath(path)] = path
         else:
             raise FileNotFoundError(f"image or folder '{path}' does not exist")
     if not found:
         raise ValueError(f"no image in {list(paths)}; expected files that end in one of {SUFFIXES}")
-    root = os.path.commonpath([file.absolute().parent for file in found])
-    images = {os.path.relpath(file.absolute(), root).replace(os.sep, "/"): file for file in found}
+    root = os.path.commonpath([os.path.dirname(file) for file in found])
+    images = {os.path.relpath(file, root).replace(os.sep, "/"): path for file, path in found.items()}
     stems: dict[str, str] = {}
     for name in sorted(images):
         stem = str(PurePosixPath(name).with_suffix(""))
@@ -97,7 +98,7 @@ class PredictionFiles:
         min_score: Instances with a lower score are left out.
     """
 
-    def __init__(self, folder: Path, source: Source, *, min_score: float) -> None:
+    def __init__(self, *, folder: Path, source: Source, min_score: float) -> None:
         self.folder = folder
         self.source = source
         self.min_score = min_score

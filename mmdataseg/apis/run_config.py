@@ -22,6 +22,11 @@ from mmengine.runner import Runner
 
 from mmdataseg.apis.plain_config import PlainConfig
 
+# settings that mmengine's Runner and `build_runner` read from a config, and that are no parameters of the Runner
+_MORE_SETTINGS = (
+    *("activation_checkpointing", "compile", "efficient_conv_bn_eval", "find_unused_parameters", "model_wrapper_cfg"),
+    *("runner_type", "sync_bn"),
+)
 _UNITS = {"max_iters": "iterations", "max_epochs": "epochs"}
 ROOMS = ("models", "datasets", "evaluation", "engine")
 
@@ -70,12 +75,12 @@ def read_config(path: Path, options: Mapping[str, Any] | None = None) -> Config:
         ValueError: An option that neither the config nor mmengine's Runner has, which would be taken without a word.
     """
     cfg = Config.fromfile(path)
-    known = [*cfg, *signature(Runner).parameters, "find_unused_parameters"]
+    known = {*cfg, *signature(Runner).parameters, *_MORE_SETTINGS}
     for option in options or ():
         name = option.partition(".")[0]
         if name not in known:
             near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {sorted(cfg)}"
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {sorted(key for key in cfg if key[0] != '_')}"
             raise ValueError(f"--cfg-options {option}: the config has no {name!r}; {hint}")
     cfg.merge_from_dict(dict(options or {}))
     return cfg
@@ -90,9 +95,11 @@ def apply_train_args(cfg: Config, args: Namespace) -> None:
     """Write ``--amp``, ``--auto-scale-lr`` and ``--resume`` into the config.
 
     Raises:
-        ValueError: The config's optimizer wrapper is one that mixed precision cannot replace, or there is no base batch
-            size to scale from.
+        ValueError: The config only tests; its optimizer wrapper is one that mixed precision cannot replace; or there is
+            no base batch size to scale from.
     """
+    if cfg.get("train_cfg") is None:
+        raise ValueError(f"config {cfg.filename} only tests, it has no train_cfg; use test, with a checkpoint")
     if args.amp:
         wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
         if wrapper not in ("OptimWrapper", "AmpOptimWrapper"):

@@ -111,10 +111,13 @@ class InstanceMetric(CocoMetric):
 
         Returns:
             Name -> percent.
+
+        Raises:
+            ValueError: Nobody has told the classes.
         """
+        position = np.full(len(classes_of(self.dataset_meta)), -1)
         labels, self.cat_ids = self._labels, self._category_ids
         self.img_ids = [gt["img_id"] for gt, _ in results]
-        position = np.full(len(classes_of(self.dataset_meta)), -1)
         position[labels] = np.arange(len(labels))
         results = [(gt, _select(pred, position)) for gt, pred in results]
         metrics = self._average_precision(results)
@@ -188,7 +191,7 @@ def _check_annotations(ann_file: str) -> None:
             f"InstanceMetric: {ann_file} is no COCO annotation file, it has no {missing[0]!r}; give the one of the "
             "test images"
         )
-    bare = [annotation for annotation in content.get("annotations", ()) if "segmentation" not in annotation]
+    bare = [annotation for annotation in content.get("annotations", ()) if not annotation.get("segmentation")]
     if bare:
         raise ValueError(
             f"InstanceMetric: {len(bare)} annotations of {ann_file} have no mask, e.g. id {bare[0].get('id')}; give "

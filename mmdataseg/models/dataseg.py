@@ -165,53 +165,56 @@ class DaTaSeg(BaseDetector):
         proposals = self.propose(batch_inputs, batch_data_samples)
         for b, sample in enumerate(batch_data_samples):
             source = self.source_of(sample)
-            answer = self.read_off(
+            self.answer(
                 proposals,
                 b,
+                sample,
                 text_KD=self.classifier.matrix(source.name),
                 label_space=source.label_space,
                 task=source.task,
-                source=source.name,
-                sizes=ImageSizes(
-                    padded=tuple(batch_inputs.shape[-2:]),
-                    image=tuple(sample.img_shape[:2]),
-                    original=tuple((sample.ori_shape if rescale else sample.img_shape)[:2]),
-                ),
+                padded=tuple(batch_inputs.shape[-2:]),
+                rescale=rescale,
             )
-            for field, value in answer.items():
-                setattr(sample, field, value)
         return batch_data_samples
 
-    def read_off(
+    def answer(
         self,
         proposals: Proposals,
         index: int,
+        sample: DetDataSample,
         *,
         text_KD: Tensor,
         label_space: LabelSpace,
         task: Task,
-        sizes: ImageSizes,
-        source: str | None = None,
-    ) -> dict[str, Any]:
+        padded: tuple[int, int],
+        rescale: bool = True,
+    ) -> None:
         """Read one task in one vocabulary off one image's proposals.
 
         Args:
             proposals: Of a batch.
             index: Of the image in it.
+            sample: Of the image, with metainfo ``source``, ``img_shape`` and ``ori_shape``; gets the fields of the
+                task's post-processor. The source tells the background, where each has its own.
             text_KD: (K, D), the text embeddings of the classes, or what stands in for them.
             label_space: Of the K classes.
             task: Which of the post-processors.
-            sizes: Of the image.
-            source: Whose background; needed where each source has its own.
-
-        Returns:
-            The fields to set on its ``DetDataSample``.
+            padded: (H, W) of the batch's images, in pixels.
+            rescale: At the size of the image on disk, else at that of the image as it was resized.
         """
+        sizes = ImageSizes(
+            padded=padded,
+            image=tuple(sample.img_shape[:2]),
+            original=tuple((sample.ori_shape if rescale else sample.img_shape)[:2]),
+        )
+        source = self.source_of(sample).name
         class_logits_QK = self.classifier(proposals.class_embeds_LBQD[-1, index], text_KD, source)
         mask_logits_QHW = torch.einsum(
             "qc,chw->qhw", proposals.mask_embeds_LBQC[-1, index], proposals.mask_features_BCHW[index]
         )
-        return self.postprocessors[task.value](class_logits_QK, mask_logits_QHW, label_space, sizes)
+        answer = self.postprocessors[task.value](class_logits_QK, mask_logits_QHW, label_space, sizes)
+        for field, value in answer.items():
+            setattr(sample, field, value)
 
     def _forward(
         self,

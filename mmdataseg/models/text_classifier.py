@@ -37,8 +37,8 @@ class TextClassifier(CosineClassifier):
 
     Raises:
         ValueError: A source without embeddings, or with some that do not fit its label space or ``embed_dim``;
-            embeddings of different encoders, also when a checkpoint brings them; an unknown ``background``; and what `mmdataseg.sources.parameter_owners`
-            raises.
+            embeddings of different encoders, also when a checkpoint brings them; an unknown ``background``; and what
+            `mmdataseg.sources.parameter_owners` raises.
     """
 
     def __init__(

@@ -19,6 +19,8 @@ from mmdataseg.structures import LabelSpace, Task
 from mmdataseg.text.embeddings import load_embeddings, save_embeddings
 from mmdataseg.text.encoding import embed_classes
 from mmdataseg.text.hashing import HashingEncoder
+from mmdataseg.text.open_clip import OpenClipEncoder
+from tests.text.tiny_clip import make_tiny_clip
 
 ROOT = Path(__file__).parents[2]
 TOY = ROOT / "configs/toy/dataseg_toy_3ds.py"
@@ -136,10 +138,54 @@ def test_learned_classes_read_no_words(world, monkeypatch):
         inferencer.question(things=["dog"])
 
 
+def test_weights_that_nothing_needs(inferencer, tmp_path):
+    for words in ({}, {"embeddings": tmp_path / "x.safetensors"}):
+        with pytest.raises(ValueError, match=r"pretrained 'x\.pt': no words to embed with it"):
+            inferencer.question(pretrained="x.pt", **words)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((6, 8), np.uint8), ((6, 8, 4), np.uint8), ((0, 8, 3), np.uint8), ((6, 8, 3), np.float32)]
+)
+def test_an_array_that_is_no_image(inferencer, shape, dtype):
+    with pytest.raises(ValueError, match=rf"expected \(H, W, 3\) uint8, BGR, got \({shape[0]}, .*{dtype.__name__}"):
+        inferencer(np.zeros(shape, dtype))
+
+
+def test_words_of_a_language_model(world, monkeypatch, tmp_path):
+    """By the encoder and the templates of the checkpoint, with the weights that the user has."""
+    monkeypatch.chdir(world)
+    tiny = make_tiny_clip(tmp_path, name="tiny-words", embed_dim=512)
+    encoder = OpenClipEncoder(model=tiny.model, pretrained=str(tiny.weights), device="cpu")
+    cfg = Config.fromfile(TOY)
+    templates = ("a photo of a {}.", "a drawing of a {}.")
+    for source in cfg.model.sources:
+        classes = load_embeddings(source.embeddings).classes
+        text = embed_classes(encoder, classes, templates=templates, vocabulary=source.label_space.name)
+        source.embeddings = str(save_embeddings(tmp_path / f"{source.name}.safetensors", text))
+    torch.save(MODELS.build(cfg.model).state_dict(), tmp_path / "weights.pth")
+    inferencer = Inferencer(cfg, tmp_path / "weights.pth", device="cpu")
+    own = inferencer.question(things=["dog"], stuff=["sand"], pretrained=str(tiny.weights))
+    torch.testing.assert_close(own.text_KD, embed_classes(encoder, ["dog", "sand"], templates=templates).matrix)
+    with pytest.raises(ValueError, match="weights from a file; give it as pretrained"):
+        inferencer.question(things=["dog"])
+
+
 def test_an_unknown_source(world, monkeypatch):
     monkeypatch.chdir(world)
     with pytest.raises(ValueError, match=r"source 'x': .* have a test dataset, \['toy_semantic'"):
         Inferencer(TOY, "weights.pth", source="x", device="cpu")
+
+
+def test_no_source_says_how_images_are_prepared(world, monkeypatch):
+    monkeypatch.chdir(world)
+    cfg = Config.fromfile(TOY)
+    cfg.model.sources = [{k: v for k, v in s.items() if k != "test"} for s in cfg.model.sources if "train" in s]
+    torch.save(MODELS.build(cfg.model).state_dict(), "untested.pth")
+    with pytest.raises(
+        ValueError, match=r"\['toy_semantic', .*\] has a test dataset with a pipeline.*; give one test="
+    ):
+        Inferencer(cfg, "untested.pth", device="cpu")
 
 
 def test_another_models_checkpoint_is_refused(inferencer, tmp_path):
@@ -148,6 +194,21 @@ def test_another_models_checkpoint_is_refused(inferencer, tmp_path):
     torch.save({"state_dict": state}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"other\.pth: 1 of the model's \d+ weights .*query_feat\.weight; give"):
         load_weights(inferencer.model, str(tmp_path / "other.pth"))
+
+
+def test_a_larger_models_checkpoint_is_refused(inferencer, tmp_path):
+    state = inferencer.model.state_dict()
+    state["backbone.layer3.7.conv1.weight"] = torch.zeros(1)
+    torch.save(state, tmp_path / "larger.pth")
+    with pytest.raises(ValueError, match=r"has 1 weights that the model has not, e\.g\. backbone\.layer3\.7\.conv1"):
+        load_weights(inferencer.model, str(tmp_path / "larger.pth"))
+
+
+@pytest.mark.parametrize("content", [torch.zeros(2), {"state_dict": [1]}])
+def test_a_file_of_something_else(inferencer, tmp_path, content):
+    torch.save(content, tmp_path / "else.pth")
+    with pytest.raises(ValueError, match=r"else\.pth: no checkpoint, but a (Tensor|list); give"):
+        load_weights(inferencer.model, str(tmp_path / "else.pth"))
 
 
 def test_a_checkpoint_of_other_vocabularies_is_taken(inferencer, tmp_path):

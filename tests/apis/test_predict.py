@@ -1,7 +1,11 @@
 """``python -m mmdataseg predict``: from words and photographs to files."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -89,6 +93,34 @@ def test_an_interruption_leaves_the_images_so_far(here, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         predict("--out", str(here))
     assert len(json.loads((here / "semantic.json").read_text())["images"]) == 1
+
+
+def test_a_scheduler_that_stops_the_job_loses_nothing(here, world):
+    command = [sys.executable, "-m", "mmdataseg", "predict", "dataseg_toy_3ds.py", "weights.pth", "--device", "cpu"]
+    images = sorted((world / "data/toy/toy_open/val").iterdir())
+    for number in range(200):
+        os.link(images[0], here / f"{number}.jpg")
+    process = subprocess.Popen(
+        [*command, str(here), "--task", "instance", "--min-score", "0", "--out", "stopped"],
+        **dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True),
+    )
+    while process.poll() is None and not list((world / "stopped/pictures").glob("1*.png")):
+        time.sleep(0.05)
+    process.terminate()
+    out, err = process.communicate()
+    assert process.returncode == 143, err
+    assert "instance segmentation of 200 images on cpu" in out
+    assert "OneDL" not in out + err, "other packages' words of what nobody asked for"
+    assert "faster_coco_eval" not in err
+    content = json.loads((world / "stopped/instances.json").read_text())
+    assert 0 < len(content["images"]) < 200
+    assert {a["image_id"] for a in content["annotations"]} == {image["id"] for image in content["images"]}
+
+
+def test_our_own_mistakes_are_not_told_as_the_users(here, monkeypatch):
+    monkeypatch.setattr(Inferencer, "__call__", lambda *_: [][1])
+    with pytest.raises(IndexError):
+        predict("--out", str(here))
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(here):

@@ -29,7 +29,7 @@ def photos(tmp_path):
 
 def write(tmp_path, photos, task, sample):
     source = Source(name="garage", task=task, label_space=SPACE)
-    files = PredictionFiles(tmp_path / "out", source, min_score=0.5)
+    files = PredictionFiles(folder=tmp_path / "out", source=source, min_score=0.5)
     for name, path in find_images([str(photos)]).items():
         files.add(name, path, sample)
     return files.close()
@@ -91,7 +91,9 @@ def test_semantic_maps(tmp_path, photos):
 
 def test_many_classes_need_two_bytes(tmp_path, photos):
     many = LabelSpace("many", [f"c{i}" for i in range(300)], [False] * 300)
-    files = PredictionFiles(tmp_path / "out", Source(name="m", task=Task.SEMANTIC, label_space=many), min_score=0)
+    files = PredictionFiles(
+        folder=tmp_path / "out", source=Source(name="m", task=Task.SEMANTIC, label_space=many), min_score=0
+    )
     sample = DetDataSample(pred_sem_seg=PixelData(sem_seg=torch.full((1, 6, 8), 299)))
     files.add("a.png", photos / "a.png", sample)
     assert np.asarray(Image.open(tmp_path / "out/semantic/a.png")).max() == 299
@@ -128,7 +130,7 @@ def test_each_image_has_a_picture(tmp_path, photos):
 
 def test_a_name_without_suffix(tmp_path, photos):
     source = Source(name="garage", task=Task.SEMANTIC, label_space=SPACE)
-    files = PredictionFiles(tmp_path / "out", source, min_score=0)
+    files = PredictionFiles(folder=tmp_path / "out", source=source, min_score=0)
     sample = DetDataSample(pred_sem_seg=PixelData(sem_seg=torch.zeros(1, 6, 8).long()))
     files.add("v1.0/IMG_1", photos / "a.png", sample)
     assert (tmp_path / "out/semantic/v1.0/IMG_1.png").is_file()
@@ -142,7 +144,7 @@ def test_nothing_is_overwritten(tmp_path):
         require_empty(tmp_path)
 
 
-def test_images_are_named_relative_to_what_they_have_in_common(photos):
+def test_images_are_named_relative_to_what_they_have_in_common(photos, tmp_path, monkeypatch):
     (photos / "notes.txt").write_text("no image")
     assert list(find_images([str(photos)])) == ["a.png", "more/b.png"]
     assert list(find_images([str(photos / "more/b.png")])) == ["b.png"]
@@ -150,6 +152,12 @@ def test_images_are_named_relative_to_what_they_have_in_common(photos):
     (photos / "v1.0/IMG_1").write_bytes((photos / "a.png").read_bytes())
     assert list(find_images([str(photos / "v1.0/IMG_1"), str(photos / "a.png")])) == ["a.png", "v1.0/IMG_1"]
     assert find_images([str(photos / "more/b.png"), str(photos)]).keys() == {"a.png", "more/b.png"}
+    other = tmp_path / "other/images"
+    other.mkdir(parents=True)
+    Image.new("RGB", (8, 6)).save(other / "c.png")
+    monkeypatch.chdir(photos)
+    found = find_images(["more", "../other/images", "more/../more/b.png", str(photos / "../photos/more")])
+    assert list(found) == ["other/images/c.png", "photos/more/b.png"], "no name leads out of its folder"
 
 
 def test_bad_paths(photos, tmp_path):

@@ -195,3 +195,8 @@ def test_bad_files(tmp_path):
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(ValueError, match=r"list\.json is no COCO annotation file, it has no 'images'"):
         InstanceMetric(ann_file=str(tmp_path / "list.json"))
+
+
+def test_a_metric_that_nobody_told_the_classes(annotate):
+    with pytest.raises(ValueError, match="does not know its classes"):
+        InstanceMetric(ann_file=annotate(TRUTH)).compute_metrics([])

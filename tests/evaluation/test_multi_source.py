@@ -235,6 +235,11 @@ EMPTY = {"images": [], "annotations": [], "categories": []}
             "1 annotations of .*truth.json .* id 7; give",
         ),
         (
+            {**EMPTY, "annotations": [{"id": 7, "category_id": 1, "segmentation": []}]},
+            ValueError,
+            "1 annotations of .*truth.json have no mask, e.g. id 7; give",
+        ),
+        (
             {**EMPTY, "categories": [{"id": 1, "name": "cow"}]},
             ValueError,
             r"truth.json has none of the 4 classes.*; use the",
@@ -243,13 +248,13 @@ EMPTY = {"images": [], "annotations": [], "categories": []}
             {
                 "images": [],
                 "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cow"}],
-                "annotations": [{"id": 7, "category_id": 2, "image_id": 1, "segmentation": []}],
+                "annotations": [{"id": 7, "category_id": 2, "image_id": 1, "segmentation": [[0, 0, 9, 0, 9, 9]]}],
             },
             ValueError,
             "truth.json has annotations of class 'cow', which is not in the label space .*; use the label space of",
         ),
     ],
-    ids=["missing", "no JSON", "no COCO", "no masks", "other classes", "a class too many"],
+    ids=["missing", "no JSON", "no COCO", "no masks", "empty masks", "other classes", "a class too many"],
 )
 def test_files_of_a_metric_are_checked_before_anything_is_tested(tmp_path, content, error, message):
     path = tmp_path / "truth.json"
