@@ -1,8 +1,9 @@
 """The paper's studies on the toy world: every combination of the three sources, the ablations, several seeds; one page.
 
-    python tools/toy_study.py                                         # 3 seeds, one run after another
-    python tools/toy_study.py --iterations-per-source 400 --jobs 2    # shorter, two at a time
-    python tools/toy_study.py --only S S+P+B --page-only              # no training: write the page from what there is
+    python tools/toy_study.py --seeds 4                # goes on with docs/toy_study.md; --jobs 2: two runs at a time
+    python tools/toy_study.py --page-only               # no training: writes the page from what there is
+    python tools/toy_study.py --page work_dirs/mine.md  # from nothing
+    python tools/toy_study.py --page work_dirs/mine.md --iterations-per-source 50 --seeds 1 --only S S+P+B
 
 A model of several sources trains as long as separate models of these sources together: with N iterations a source, S
 alone has N, S+P 2N and S+P+B 3N. The config's ratios divide them among the sources.
@@ -29,8 +30,9 @@ from typing import Any
 from mmengine.config import Config, DictAction
 
 from mmdataseg.apis.config_files import config_root, leaf_configs
+from mmdataseg.apis.run_config import read_config
 from mmdataseg.study import archive
-from mmdataseg.study.run import Run
+from mmdataseg.study.run import RESULT, Run
 from mmdataseg.study.running import run_all
 from mmdataseg.study.toy_findings import ALL, COMBINATIONS
 from mmdataseg.study.toy_page import Setting, write_page
@@ -46,7 +48,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--iterations-per-source",
         type=int,
-        default=650,
+        default=400,
         metavar="N",
         help="a training on k sources has k N, its schedule scaled (default: %(default)s)",
     )
@@ -116,6 +118,7 @@ def plan(args: argparse.Namespace, configs: dict[str, Path], world: Mapping[str,
             options=dict(args.cfg_options),
             world=world,
             threads=threads_of(args),
+            machine=args.machine or f"{os.cpu_count()} CPU cores ({platform.machine()})",
             weights_of=None if sources[name] else str(args.out / ALL / f"seed{seed}"),
         )
         for seed in range(args.seeds)
@@ -163,8 +166,12 @@ def make_data() -> dict:
     return json.loads(file.read_text())["world"]
 
 
-def world_of(results: archive.Archive) -> dict:
+def world_of(results: archive.Archive, out: Path) -> dict:
     """What the data of finished runs were made with.
+
+    Args:
+        results: Those beside the page.
+        out: Folder of the runs.
 
     Raises:
         ValueError: Nothing is finished.
@@ -172,15 +179,15 @@ def world_of(results: archive.Archive) -> dict:
     for by_seed in results.values():
         for found in by_seed.values():
             return found["asked"]["world"]
+    for file in sorted(out.glob(f"*/*/{RESULT}")):
+        return json.loads(file.read_text())["asked"]["world"]
     raise ValueError("--page-only: no run is finished; leave the option out")
 
 
 def command_of(args: argparse.Namespace) -> str:
-    """What makes the whole study again: the arguments that say what is run, not where it is written."""
+    """What makes the whole study again: the arguments that say what is run, not on what, nor where it is written."""
     words = ["python", "tools/toy_study.py", "--iterations-per-source", str(args.iterations_per_source)]
-    for name in ("seeds", "jobs", "threads", "device", "machine"):
-        if getattr(args, name) is not None:
-            words += [f"--{name}", str(getattr(args, name))]
+    words += ["--seeds", str(args.seeds)]
     if args.cfg_options:
         words += ["--cfg-options", *(f"{key}={value}" for key, value in args.cfg_options.items())]
     return shlex.join(words)
@@ -191,7 +198,6 @@ def setting_of(args: argparse.Namespace, world: Mapping[str, Any]) -> Setting:
     return Setting(
         iterations_per_source=args.iterations_per_source,
         command=command_of(args),
-        machine=args.machine or f"{os.cpu_count()} CPU cores ({platform.machine()})",
         image_size=world["size"],
         train_images=world["train_images"],
         val_images=world["val_images"],
@@ -220,11 +226,13 @@ def study(args: argparse.Namespace) -> int:
     """What `main` does, for arguments that are read."""
     configs, ablations = find_configs()
     kept = args.page.with_suffix(".json")
-    world = world_of(archive.load(kept)) if args.page_only else make_data()
+    read_config(configs[ALL], args.cfg_options)  # refuses what nobody reads
+    world = world_of(archive.load(kept), args.out) if args.page_only else make_data()
     runs = plan(args, configs, world)
     everything = plan(argparse.Namespace(**{**vars(args), "only": None}), configs, world)
     archive.check(kept, everything)
-    archive.restore(kept, runs)
+    if not args.page_only:
+        archive.restore(kept, runs)
 
     def write(failed: Sequence[Run] = ()) -> int:
         """The page has all that is finished, asked for or not."""

@@ -65,7 +65,7 @@ def check(file: Path, runs: Sequence[Run]) -> None:
             for key, (there, wanted) in run.differences(found).items():
                 raise ValueError(
                     f"{file}: {run.name}, seed {seed}, made with {key} {there!r}, asked for {wanted!r}; "
-                    "give another --page, or delete the file"
+                    "ask for that, or give another --page"
                 )
 
 

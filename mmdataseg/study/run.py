@@ -32,6 +32,7 @@ class Run:
         options: More settings of the config, as for ``--cfg-options``.
         world: What the data were made with.
         threads: Of torch, in the process that trains; 0: torch's choice.
+        machine: What the page says of the hardware.
         weights_of: Folder of the run whose weights a config that only tests is tested with; None: it trains its own.
     """
 
@@ -42,6 +43,7 @@ class Run:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     world: Mapping[str, Any] = field(default_factory=dict, hash=False)
     threads: int = 0
+    machine: str = ""
     weights_of: str | None = None
 
     @property
@@ -172,6 +174,7 @@ def execute(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "batch_size": cfg.train_dataloader.batch_size if run.weights_of is None else None,
         "parameters": sum(p.numel() for p in runner.model.parameters()),
+        "machine": run.machine,
         "device": get_device(),
         "threads": torch.get_num_threads(),
         # not of a part of a training, where that was interrupted

@@ -1,6 +1,7 @@
 """Results of a study over seeds: means, spreads, and whether a difference is more than the spread."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -108,6 +109,7 @@ def cell(results: Results, name: str, metric: str) -> str:
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown: the first column to the left, the others to the right."""
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    """A table in Markdown: columns with numbers to the right, the others to the left."""
+    numbers = [any(re.match(r"[+-]?\d[\d,.]*( |$)", row[column]) for row in rows) for column in range(len(head))]
+    lines = [head, ["---:" if number else "---" for number in numbers], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -74,8 +74,9 @@ def findings(results: Results, ablations: Iterable[str] = ()) -> list[Finding]:
     def of_size(size: int) -> Stat | None:
         return mean_stat(results, OF_SIZE[size], FOUR)
 
-    helps, boxes, weak, more, text = (
+    helps, masks, boxes, weak, more, text = (
         "co-training helps the small semantic source",
+        "boxes become masks",
         "boxes gain masks from the other sources",
         "the semantic source gains panoptic segments",
         "more sources help",
@@ -84,7 +85,7 @@ def findings(results: Results, ablations: Iterable[str] = ()) -> list[Finding]:
     found = [
         Finding(helps, "S+P+B against S, mIoU of S", of("S+P+B", SEMANTIC), of("S", SEMANTIC)),
         Finding(
-            boxes, "S+P+B, box-only classes: masks against filled boxes", of("S+P+B", BOX_ONLY), of("S+P+B", FILLED)
+            masks, "S+P+B, box-only classes: masks against filled boxes", of("S+P+B", BOX_ONLY), of("S+P+B", FILLED)
         ),
         Finding(boxes, "S+P+B against B, box-only classes, mask AP", of("S+P+B", BOX_ONLY), of("B", BOX_ONLY)),
         Finding(weak, "S+P+B against S, S as panoptic, PQ", of("S+P+B", WEAK), of("S", WEAK)),

@@ -25,12 +25,11 @@ NOTES = ("<!-- notes: what stands between these lines is kept -->", "<!-- end of
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a reader must know of how the numbers came about.
+    """What a reader must know of how the numbers came about, besides what stands in the results.
 
     Args:
         iterations_per_source: A training on k sources has k times as many.
         command: That makes the study again.
-        machine: What it ran on.
         image_size: Height and width of the toy world's images, in pixels.
         train_images: Of the three sources.
         val_images: Of each test set.
@@ -40,7 +39,6 @@ class Setting:
 
     iterations_per_source: int
     command: str
-    machine: str
     image_size: int
     train_images: Sequence[int]
     val_images: int
@@ -56,7 +54,7 @@ def write_page(
     Args:
         page: A Markdown file; overwritten.
         results: Name of a config -> its runs.
-        setting: What the page says of scale and machine.
+        setting: What the page says of the scale.
         ablations: Name of a config -> what it changes, in words.
         failed: Runs that stopped with an error.
     """
@@ -73,6 +71,7 @@ def write_page(
         "## Scale",
         _scale(results, setting),
         f"```shell\n{setting.command}\n```",
+        "What has a result beside this page is not run again; `--page work_dirs/mine.md` starts from nothing.",
         *([f"Stopped with an error: {', '.join(failed)}."] if failed else []),
         "## Training sources",
         "S: label maps, few images. P: panoptic segments. B: boxes. Mean and standard deviation over seeds, in "
@@ -129,7 +128,7 @@ def _scale(results: Results, setting: Setting) -> str:
         ("seeds wanted", str(setting.seeds)),
         ("parameters", all_of("parameters")),
         ("settings changed for all runs", options),
-        ("machine", setting.machine),
+        ("machine", all_of("machine")),
         ("device, threads of a run", f"{all_of('device')}, {all_of('threads')}"),
         ("an iteration took", took),
     ]

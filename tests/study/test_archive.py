@@ -88,7 +88,9 @@ def test_results_of_other_settings(tmp_path):
     kept = json.loads((tmp_path / "study.json").read_text())
     kept["dataseg_toy_3ds"]["0"]["asked"]["iterations"] = 7
     (tmp_path / "study.json").write_text(json.dumps(kept))
-    with pytest.raises(ValueError, match="dataseg_toy_3ds, seed 0, made with iterations 7, asked for 5; give another"):
+    with pytest.raises(
+        ValueError, match="dataseg_toy_3ds, seed 0, made with iterations 7, asked for 5; ask for that, or give another"
+    ):
         check(tmp_path / "study.json", [run(tmp_path / "there")])
 
 

@@ -68,3 +68,5 @@ def test_verdicts(more, less, text, verdict):
 
 def test_table():
     assert markdown_table(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+    assert markdown_table(["a", "b"], [["-", "3ds"], ["-1.0", "y"]]).splitlines()[1] == "| ---: | --- |"
+    assert markdown_table(["a"], []) == "| a |\n| --- |"

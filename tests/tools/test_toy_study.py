@@ -65,14 +65,40 @@ def test_a_model_of_several_sources_trains_as_long_as_separate_models_together()
 def test_the_command_on_the_page_makes_the_whole_study():
     words = ["--only", "S", "--page-only", "--out", "/somewhere", "--page", "/some/page.md", "--jobs", "2"]
     command = toy_study.command_of(args(*words, "--cfg-options", "a.b=3"))
-    assert command == (
-        "python tools/toy_study.py --iterations-per-source 650 --seeds 3 --jobs 2 --device auto --cfg-options a.b=3"
-    )
+    assert command == "python tools/toy_study.py --iterations-per-source 400 --seeds 3 --cfg-options a.b=3"
 
 
 def test_a_page_of_nothing(tmp_path):
     with pytest.raises(SystemExit, match="error: --page-only: no run is finished"):
-        toy_study.main(["--page-only", "--page", str(tmp_path / "page.md")])
+        toy_study.main(["--page-only", "--page", str(tmp_path / "page.md"), "--out", str(tmp_path)])
+
+
+def test_a_page_of_the_runs_that_are_there(tmp_path, repo_root):
+    """Where nothing stands beside the page yet."""
+    kept = json.loads((repo_root / "docs/toy_study.json").read_text())["dataseg_toy_semantic"]["1"]
+    file = tmp_path / "runs/dataseg_toy_semantic/seed1/result.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(kept))
+    toy_study.main(["--page-only", "--page", str(tmp_path / "page.md"), "--out", str(tmp_path / "runs")])
+    assert "| S | 400 | 1 |" in (tmp_path / "page.md").read_text()
+
+
+def test_the_page_in_the_docs_is_that_of_the_results_beside_it(tmp_path, repo_root, monkeypatch):
+    """With `--page-only`, which writes nothing else."""
+    for name in ("toy_study.md", "toy_study.json"):
+        (tmp_path / name).write_bytes((repo_root / "docs" / name).read_bytes())
+    monkeypatch.setattr(toy_study.platform, "machine", lambda: "another")
+    out = tmp_path / "runs"
+    toy_study.main(["--page-only", "--page", str(tmp_path / "toy_study.md"), "--out", str(out)])
+    for name in ("toy_study.md", "toy_study.json"):
+        assert (tmp_path / name).read_bytes() == (repo_root / "docs" / name).read_bytes()
+    assert not out.exists()
+
+
+def test_options_that_nobody_reads_are_not_printed_on_the_page(tmp_path):
+    with pytest.raises(SystemExit, match=r"error: --cfg-options modelx\.queries: the config has no 'modelx'"):
+        toy_study.main(["--page", str(tmp_path / "page.md"), "--cfg-options", "modelx.queries=1"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_cores_are_shared(monkeypatch):
