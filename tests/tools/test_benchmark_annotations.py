@@ -35,12 +35,13 @@ def test_generated_file_is_read_whole_by_both(tool, tmp_path):
 
 
 @pytest.mark.slow
-def test_table(tool, tmp_path, capsys):
-    tool.main(["--images", "60", "--boxes", "500", "--repeats", "1", "--folder", str(tmp_path)])
+@pytest.mark.parametrize(("option", "cases"), [([], 3), (["--ours-only"], 2)])
+def test_table(tool, tmp_path, capsys, option, cases):
+    tool.main(["--images", "60", "--boxes", "500", "--repeats", "1", "--folder", str(tmp_path), *option])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("60 images, 500 boxes")
     rows = [re.fullmatch(r"\| (.*) \| [\d.]+ \| \d+ \| \d+ \|", line) for line in lines]
-    assert [row[1] for row in rows if row] == list(tool.CASES)
+    assert [row[1] for row in rows if row] == list(tool.CASES[:cases])
 
 
 def test_commands_of_the_page_parse(tool, repo_root):
