@@ -47,7 +47,7 @@ def test_table(tool, tmp_path, capsys, option, cases):
 def test_commands_of_the_page_parse(tool, repo_root):
     page = (repo_root / "docs/benchmarks.md").read_text()
     commands = re.findall(r"^python tools/benchmark_annotations\.py ?(.*)$", page, flags=re.M)
-    assert len(commands) == 2
+    assert len(commands) == 3
     for command in commands:
         assert tool.parse_args(shlex.split(command)).measure is None
 
