@@ -85,7 +85,7 @@ def set_up(python: Path, *, own: bool) -> None:
         pip(python, "--force-reinstall", "--no-cache-dir", "--no-deps", "--no-build-isolation", mmcv)
         subprocess.run([python, "-c", WORKS], check=True)
     (home / STAMP).write_text(json.dumps(stamp_content()))
-    say("set-up is complete")
+    say("set-up is complete" + (f"; in a shell, activate it: . {VENV.name}/bin/activate" if own else ""))
 
 
 def install_pins(python: Path) -> None:

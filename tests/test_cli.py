@@ -172,6 +172,19 @@ def test_resume_is_off_automatic_or_a_path(argv, resume, load_from):
     assert (cfg.resume, cfg.load_from) == (resume, load_from)
 
 
+@pytest.fixture
+def gpu(monkeypatch):
+    """As if there were one."""
+    monkeypatch.setattr(run_config, "get_device", lambda: "cuda")
+
+
+def test_amp_needs_a_gpu(monkeypatch):
+    monkeypatch.setattr(run_config, "get_device", lambda: "cpu")
+    with pytest.raises(ValueError, match=r"--amp: .* on a GPU alone, and there is none; leave it out"):
+        run_config.apply_train_args(tiny_config(), train_args("--amp"))
+
+
+@pytest.mark.usefixtures("gpu")
 def test_amp_replaces_the_optimizer_wrapper_and_keeps_a_loss_scale_that_is_set():
     cfg = tiny_config()
     run_config.apply_train_args(cfg, train_args("--amp"))
@@ -181,6 +194,7 @@ def test_amp_replaces_the_optimizer_wrapper_and_keeps_a_loss_scale_that_is_set()
     assert cfg.optim_wrapper.loss_scale == 512.0
 
 
+@pytest.mark.usefixtures("gpu")
 def test_amp_refuses_a_wrapper_it_would_lose():
     cfg = tiny_config()
     cfg.optim_wrapper.type = "ApexOptimWrapper"

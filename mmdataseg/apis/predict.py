@@ -12,6 +12,7 @@ from mmdataseg.apis.inferencer import Inferencer, Question
 from mmdataseg.apis.prediction_files import PredictionFiles, find_images, require_empty
 from mmdataseg.apis.run_config import read_config
 from mmdataseg.progress import progress_bar
+from mmdataseg.structures import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +62,16 @@ class Prediction:
         Returns:
             A message for each image that could not be read.
         """
-        space = self.question.source.label_space
+        task, space = self.question.source.task, self.question.source.label_space
+        wanted = space.thing_classes if task is Task.INSTANCE else space.classes
         print(
-            f"{self.question.source.task.value} segmentation of {len(self.images)} images on "
-            f"{self.inferencer.device}, {len(space)} classes of '{space.name}'; images prepared as those of source "
-            f"'{self.inferencer.source.name}'"
+            f"{task.value} segmentation of {len(self.images)} images on {self.inferencer.device}, {len(wanted)} "
+            f"classes of '{space.name}'; images prepared as those of source '{self.inferencer.source.name}'"
         )
+        if len(wanted) < len(space) and space != self.inferencer.source.label_space:
+            print(f"instances are of things; not looked for: {', '.join(space.stuff_classes)}")
+        if task is Task.SEMANTIC:
+            print("every pixel gets one of these classes, whatever it shows; the panoptic task leaves out what is none")
         unreadable = []
         with _stopped_as_by_hand():
             try:

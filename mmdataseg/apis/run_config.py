@@ -20,6 +20,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmdataseg.apis.mistakes import told_in_a_line
 from mmdataseg.apis.plain_config import PlainConfig
 
 # settings that mmengine's Runner and `build_runner` read from a config, and that are no parameters of the Runner
@@ -95,12 +96,16 @@ def apply_train_args(cfg: Config, args: Namespace) -> None:
     """Write ``--amp``, ``--auto-scale-lr`` and ``--resume`` into the config.
 
     Raises:
-        ValueError: The config only tests; its optimizer wrapper is one that mixed precision cannot replace; or there is
-            no base batch size to scale from.
+        ValueError: The config only tests; its optimizer wrapper is one that mixed precision cannot replace, or there
+            is no device for it; or there is no base batch size to scale from.
     """
     if cfg.get("train_cfg") is None:
         raise ValueError(f"config {cfg.filename} only tests, it has no train_cfg; use test, with a checkpoint")
     if args.amp:
+        if get_device() == "cpu":
+            raise ValueError(
+                "--amp: mmengine trains in mixed precision on a GPU alone, and there is none; leave it out"
+            )
         wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
         if wrapper not in ("OptimWrapper", "AmpOptimWrapper"):
             raise ValueError(
@@ -146,27 +151,39 @@ def apply_test_args(cfg: Config, args: Namespace) -> None:
 
 
 def run_train(cfg: Config) -> None:
-    """Train as the config says, and say at the start for how long, on what, and where to."""
+    """Train as the config says, and say at the start for how long, on what, and where to.
+
+    Raises:
+        SystemExit: The user's mistake, see `told_in_a_line`.
+    """
     register_all_modules()
-    runner = build_runner(cfg)
-    amounts = [f"{cfg.train_cfg[key]} {unit}" for key, unit in _UNITS.items() if key in cfg.train_cfg]
-    runner.logger.info(f"training: {', '.join(amounts)} on {get_device()}, into {runner.work_dir}")
-    earlier = Path(runner.work_dir, "last_checkpoint")
-    if earlier.is_file() and not cfg.get("resume"):
-        runner.logger.warning(
-            f"{runner.work_dir} holds an earlier run, which ended at {earlier.read_text()}; --resume goes on with it, "
-            "--work-dir takes another folder"
-        )
-    runner.train()
+    with told_in_a_line(debug=cfg.get("log_level") == "DEBUG") as begun:
+        runner = build_runner(cfg)
+        runner.register_hook(begun)
+        amounts = [f"{cfg.train_cfg[key]} {unit}" for key, unit in _UNITS.items() if key in cfg.train_cfg]
+        runner.logger.info(f"training: {', '.join(amounts)} on {get_device()}, into {runner.work_dir}")
+        earlier = Path(runner.work_dir, "last_checkpoint")
+        if earlier.is_file() and not cfg.get("resume"):
+            runner.logger.warning(
+                f"{runner.work_dir} holds an earlier run, which ended at {earlier.read_text()}; --resume goes on with "
+                "it, --work-dir takes another folder"
+            )
+        runner.train()
 
 
 def run_test(cfg: Config, *, out: str | None = None) -> None:
-    """Test as the config says; with ``out``, also write the predictions to that pickle file."""
+    """Test as the config says; with ``out``, also write the predictions to that pickle file.
+
+    Raises:
+        SystemExit: The user's mistake, see `told_in_a_line`.
+    """
     register_all_modules()
-    runner = build_runner(cfg)
-    if out is not None:
-        runner.register_hook(DumpPredictionsHook(out_file=out))
-    runner.test()
+    with told_in_a_line(debug=cfg.get("log_level") == "DEBUG") as begun:
+        runner = build_runner(cfg)
+        runner.register_hook(begun)
+        if out is not None:
+            runner.register_hook(DumpPredictionsHook(out_file=out))
+        runner.test()
 
 
 def build_runner(cfg: Config) -> Runner:

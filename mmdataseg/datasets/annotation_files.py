@@ -16,6 +16,11 @@ def resolve(data_root: str, path: str) -> Path:
     return Path(data_root) / path
 
 
+def _seen_from(path: Path) -> str:
+    """Where a relative path leads, which depends on where the user stands."""
+    return "" if path.is_absolute() else f", which is {path.absolute()}"
+
+
 def require_dir(path: Path, what: str) -> Path:
     """Return ``path``.
 
@@ -29,7 +34,7 @@ def require_dir(path: Path, what: str) -> Path:
     if not path.is_dir():
         raise FileNotFoundError(
             f"{what} '{path}' {'is no folder' if path.exists() else 'does not exist'}; "
-            "put the data there, or set data_root in the source's config"
+            f"put the data there{_seen_from(path)}, or set data_root in the source's config"
         )
     return path
 
@@ -43,7 +48,7 @@ def require_file(path: Path, what: str) -> Path:
     if not path.is_file():
         raise FileNotFoundError(
             f"{what} '{path}' {'is no file' if path.exists() else 'does not exist'}; "
-            "put the data there, or set data_root in the source's config"
+            f"put the data there{_seen_from(path)}, or set data_root in the source's config"
         )
     return path
 

@@ -76,14 +76,15 @@ class MultiSourceDataset(Dataset):
 
         Returns:
             ``sources``: for each name, ``task``, ``label_space`` (its name), ``classes``, ``thing_classes``,
-            ``stuff_classes`` and ``is_thing``. With one source, these four also at the top, where single-dataset
-            components look for them.
+            ``stuff_classes`` and ``is_thing``. Where all sources have one label space, these four also at the top,
+            where single-dataset components look for them.
         """
         sources = {
             s.name: {"task": s.task.value, "label_space": s.label_space.name, **_class_info(s.label_space)}
             for s in self.sources
         }
-        common = _class_info(self.sources[0].label_space) if len(self.sources) == 1 else {}
+        spaces = {s.label_space for s in self.sources}
+        common = _class_info(self.sources[0].label_space) if len(spaces) == 1 else {}
         return {"sources": sources, **common}
 
     def full_init(self) -> None:
@@ -188,11 +189,11 @@ def _build_dataset(source: Source, split: str) -> Any:
     config = dict(config)
     metainfo = dict(config.pop("metainfo", None) or {})
     classes = _class_info(source.label_space)
-    both = sorted(set(metainfo) & set(classes))
-    if both:
+    other = sorted(key for key in set(metainfo) & set(classes) if tuple(metainfo[key]) != classes[key])
+    if other:
         raise ValueError(
-            f"source {source.name!r}: metainfo key {both[0]!r} of its {split} dataset is given by label space "
-            f"'{source.label_space.name}'; remove it there"
+            f"source {source.name!r}: metainfo key {other[0]!r} of its {split} dataset is not that of label space "
+            f"'{source.label_space.name}', which the model is trained with; remove it there, or correct one of them"
         )
     where = config.get("ann_file") or config.get("data_root") or config.get("type")
     try:

@@ -34,7 +34,8 @@ class RatioBatchSampler(Sampler[list[int]]):
 
     One iteration over the sampler is a *pass*: the smallest number of whole blocks in which every source has been
     walked at least once; ``len`` says how many batches that is, exactly. The next one goes on where the last one
-    ended; `set_iteration` starts anywhere.
+    ended; `set_iteration` starts anywhere, and where mmengine has told ``sampler`` of another epoch (``set_epoch``, as
+    its loops do when they resume), the pass of that number starts.
 
     It works over any dataset with ``cumulative_sizes``, e.g. mmengine's ``ConcatDataset``.
 
@@ -73,6 +74,8 @@ class RatioBatchSampler(Sampler[list[int]]):
         self._offsets = np.cumsum([0, *self.sizes])
         self._iteration = 0
         self._stop: int | None = None
+        self._epoch = getattr(sampler, "epoch", 0)
+        self._told = False
         if seed is None:
             seed = getattr(sampler, "seed", None)
         self.reseed(sync_random_seed() if seed is None else seed)
@@ -105,6 +108,7 @@ class RatioBatchSampler(Sampler[list[int]]):
             raise ValueError(f"RatioBatchSampler: expected an iteration of at least 0, got {iteration}")
         self._iteration = iteration
         self._stop = stop
+        self._told = True
 
     def global_batch(self, iteration: int) -> tuple[int, np.ndarray, np.ndarray]:
         """The batch of an iteration over all ranks.
@@ -127,6 +131,10 @@ class RatioBatchSampler(Sampler[list[int]]):
         ]
 
     def __iter__(self) -> Iterator[list[SeededIndex]]:  # type: ignore[override]
+        epoch = getattr(self.sampler, "epoch", 0)
+        if epoch != self._epoch and not self._told:
+            self._iteration = epoch * len(self)
+        self._epoch, self._told = epoch, False
         first = self._iteration
         stop = first + len(self) if self._stop is None else self._stop
         self._stop = None

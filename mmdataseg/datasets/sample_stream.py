@@ -78,9 +78,9 @@ class EpochStream:
     positions [k * batch, (k + 1) * batch) of the epochs laid end to end. A batch over the end of an epoch must not
     see an image twice: the images among the first ``batch`` of the new epoch that the batch already took from the old
     one move behind the others of these ``batch``. This touches nothing else, so the end of an epoch is known without
-    the one before it, and any batch can be computed alone as long as size >= 2 * batch. A smaller source repeats its
-    first permutation, which keeps any ``size`` images in a row distinct; one that is smaller than a batch cannot do
-    without repeats.
+    the one before it, and any batch can be computed alone as long as size >= 2 * batch. A smaller source keeps its
+    permutation, and with it any ``size`` images in a row distinct, until an epoch ends where a batch does; there it
+    takes the next one. A source that is smaller than a batch cannot do without repeats.
 
     Args:
         size: Number of images, at least 1.
@@ -94,6 +94,7 @@ class EpochStream:
         self.batch = batch
         self._seed = seed
         self._source = source
+        self._period = 1 if size >= 2 * batch else batch // math.gcd(size, batch)  # epochs of one permutation
         self._orders: dict[int, np.ndarray] = {}
 
     def at(self, draw: int) -> tuple[np.ndarray, np.ndarray]:
@@ -113,8 +114,7 @@ class EpochStream:
         return epochs, indices
 
     def _order(self, epoch: int) -> np.ndarray:
-        if self.size < 2 * self.batch:
-            epoch = 0
+        epoch -= epoch % self._period
         if epoch not in self._orders:
             order = self._permutation(epoch)
             taken = epoch * self.size % self.batch  # images of the batch over the boundary that lie before it
@@ -123,7 +123,7 @@ class EpochStream:
                 head = order[: self.batch].copy()
                 collides = np.isin(head, previous[-taken:])
                 order[: self.batch] = np.concatenate([head[~collides], head[collides]])
-            # a batch lies in two epochs at most (or in the first permutation only)
+            # a batch lies in two epochs at most (or in one permutation)
             self._orders = {e: o for e, o in self._orders.items() if e == epoch - 1} | {epoch: order}
         return self._orders[epoch]
 

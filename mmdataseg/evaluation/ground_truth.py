@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-def id_map_of(sample: Mapping[str, Any], *, size: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+def id_map_of(sample: Mapping[str, Any], *, size: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor | None]:
     """Read the id map and its table.
 
     Args:
@@ -15,7 +15,7 @@ def id_map_of(sample: Mapping[str, Any], *, size: tuple[int, ...]) -> tuple[Tens
         size: (H, W) of the prediction, in pixels of the original image.
 
     Returns:
-        ids (H, W) int64, value = row, -1 = void; labels (N,) int64; is_crowd (N,) bool, False where not given.
+        ids (H, W) int64, value = row, -1 = void; labels (N,) int64; is_crowd (N,) bool, None where not given.
 
     Raises:
         ValueError: No id map; a size other than the prediction's; an id without a row.
@@ -38,8 +38,7 @@ def id_map_of(sample: Mapping[str, Any], *, size: tuple[int, ...]) -> tuple[Tens
             f"0 .. {len(labels) - 1} (-1 is void)"
         )
     crowd = sample["gt_instances"].get("is_crowd")
-    crowd = torch.zeros_like(labels, dtype=torch.bool) if crowd is None else crowd.bool()
-    return ids, labels, crowd
+    return ids, labels, None if crowd is None else crowd.bool()
 
 
 def describe(sample: Mapping[str, Any]) -> str:

@@ -38,7 +38,8 @@ class InstanceMetric(CocoMetric):
     annotation file has nothing to find.
 
     Args:
-        ann_file: COCO annotations with masks, of at least the images tested.
+        ann_file: COCO annotations with masks, of at least the images tested. ``iscrowd`` is 0 where it is missing, and
+            ``area`` that of the mask.
         classes: Score these classes alone, e.g. those that only ever had boxes. None: all that the file has.
         fill_boxes: Score the same detections once more with every mask replaced by its own filled bounding box and
             report that as ``mask_AP_filled_boxes``, ``mask_AP50_filled_boxes`` and ``mask_AP75_filled_boxes``: what
@@ -64,6 +65,7 @@ class InstanceMetric(CocoMetric):
         with redirect_stdout(StringIO()):  # pycocotools prints
             super().__init__(ann_file=ann_file, metric="segm", prefix=prefix)
         self.ann_file = ann_file
+        self._complete_annotations()
         self.classes = None if classes is None else tuple(name.strip() for name in classes)
         self.fill_boxes = fill_boxes
 
@@ -80,6 +82,20 @@ class InstanceMetric(CocoMetric):
     def dataset_meta(self, dataset_meta: dict) -> None:
         self._dataset_meta = dataset_meta
         self._labels, self._category_ids = self._categories()
+
+    def _complete_annotations(self) -> None:
+        """Add what pycocotools reads and not every tool writes."""
+        for annotation in self._coco_api.dataset.get("annotations", ()):
+            annotation.setdefault("iscrowd", 0)
+            image = self._coco_api.imgs.get(annotation["image_id"])
+            if "area" in annotation or image is None:
+                continue
+            if not {"height", "width"} <= image.keys():
+                raise ValueError(
+                    f"InstanceMetric: {self.ann_file}: annotation {annotation['id']} has no 'area', and its image no "
+                    "'height' and 'width' to find it by; add one or the other"
+                )
+            annotation["area"] = float(mask_api.area(self._coco_api.annToRLE(annotation)))
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         """Keep the detections of some images, masks run-length encoded.
@@ -191,6 +207,13 @@ def _check_annotations(ann_file: str) -> None:
             f"InstanceMetric: {ann_file} is no COCO annotation file, it has no {missing[0]!r}; give the one of the "
             "test images"
         )
+    for annotation in content.get("annotations", ()):
+        lacks = [key for key in ("id", "image_id", "category_id") if key not in annotation]
+        if lacks:
+            raise ValueError(
+                f"InstanceMetric: {ann_file} has an annotation without {lacks[0]!r}: {str(annotation)[:200]}; repair "
+                "the file"
+            )
     bare = [annotation for annotation in content.get("annotations", ()) if not annotation.get("segmentation")]
     if bare:
         raise ValueError(

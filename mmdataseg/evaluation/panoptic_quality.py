@@ -46,12 +46,18 @@ class PanopticQualityMetric(CountMetric):
             data_samples: Data samples as dicts.
 
         Raises:
-            ValueError: No ground truth or prediction; sizes that differ; a class outside the label space.
+            ValueError: No ground truth or prediction; ground truth that was not loaded for scoring; sizes that differ;
+                a class outside the label space.
         """
         classes, is_thing = classes_of(self.dataset_meta), thing_flags_of(self.dataset_meta)
         for sample in data_samples:
             pred_ids, pred_labels = self._prediction(sample, len(classes))
             gt_ids, gt_labels, is_crowd = id_map_of(sample, size=pred_ids.shape)
+            if is_crowd is None:
+                raise ValueError(
+                    f"{describe(sample)}: the annotation was loaded for training, without crowd regions, whose "
+                    "predictions must not count; load it with scoring=True in the test pipeline"
+                )
             pairs = segment_intersections(
                 gt_ids.to(pred_ids.device), pred_ids, num_gt=len(gt_labels), num_pred=len(pred_labels)
             ).cpu()

@@ -42,7 +42,7 @@ def test_samples_are_stamped_before_their_pipeline(split):
     assert (seen[0]["sample_idx"], type(seen[0]["sample_idx"]), seen[0]["number"]) == (5, int, 3)
 
 
-def test_metainfo_are_plain_values_and_those_of_a_single_source_stand_at_the_top():
+def test_metainfo_are_plain_values_and_those_of_a_single_label_space_stand_at_the_top():
     classes = {
         "classes": ("cat", "grass", "dog"),
         "thing_classes": ("cat", "dog"),
@@ -51,9 +51,10 @@ def test_metainfo_are_plain_values_and_those_of_a_single_source_stand_at_the_top
     }
     entry = {"task": "semantic", "label_space": "animals", **classes}
     assert build(source("a", task="semantic")).metainfo == {"sources": {"a": entry}, **classes}
-    assert build(source("a", task="semantic"), source("b", task="semantic")).metainfo == {
-        "sources": {"a": entry, "b": entry}
-    }
+    two = source("a", task="semantic"), source("b", task="semantic")
+    assert build(*two).metainfo == {"sources": {"a": entry, "b": entry}, **classes}
+    two[1]["label_space"] = {**SPACE, "name": "others"}
+    assert build(*two).metainfo.keys() == {"sources"}
 
 
 def test_datasets_get_the_classes_and_keep_their_other_metainfo():
@@ -62,7 +63,9 @@ def test_datasets_get_the_classes_and_keep_their_other_metainfo():
     assert inner["classes"] == ("cat", "grass", "dog")
     assert inner["thing_classes"] == ("cat", "dog")
     assert inner["palette"] == [(0, 0, 0)]
-    with pytest.raises(ValueError, match=r"source 'a': metainfo key 'classes' .* label space 'animals'; remove it"):
+    assert build(source(metainfo={"classes": ["cat", "grass", "dog"]})).metainfo["classes"] == inner["classes"]
+    message = r"source 'a': metainfo key 'classes' .* is not that of label space 'animals', .*; remove it there"
+    with pytest.raises(ValueError, match=message):
         build(source(metainfo={"classes": ["cat"]}))
 
 

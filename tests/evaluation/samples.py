@@ -22,7 +22,7 @@ def id_map(ids, labels, crowd=None, **metainfo):
 
 def panoptic(ids, labels, predicted, crowd=None, **metainfo):
     """Adds a panoptic prediction: (H, W) of class + 1000 * n, void 0."""
-    sample = id_map(ids, labels, crowd, **metainfo)
+    sample = id_map(ids, labels, [False] * len(labels) if crowd is None else crowd, **metainfo)
     sample.pred_panoptic_seg = PixelData(
         sem_seg=torch.tensor(predicted)[None], metainfo=dict(label_names=CLASSES, ignore_index=0)
     )

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,3 +201,15 @@ def test_bad_files(tmp_path):
 def test_a_metric_that_nobody_told_the_classes(annotate):
     with pytest.raises(ValueError, match="does not know its classes"):
         InstanceMetric(ann_file=annotate(TRUTH)).compute_metrics([])
+
+
+@pytest.mark.parametrize("missing", ["iscrowd", "area"])
+def test_what_not_every_tool_writes_is_filled_in(annotate, missing):
+    path = annotate(TRUTH)
+    samples = [instances([LEFT], [0], img_id=0), instances([BIG], [1], img_id=1)]
+    expected = score(InstanceMetric(ann_file=path), samples)
+    content = json.loads(Path(path).read_text())
+    for annotation in content["annotations"]:
+        del annotation[missing]
+    Path(path).write_text(json.dumps(content))
+    assert score(InstanceMetric(ann_file=path), samples) == pytest.approx(expected, nan_ok=True)

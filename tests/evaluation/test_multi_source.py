@@ -230,14 +230,28 @@ EMPTY = {"images": [], "annotations": [], "categories": []}
         ("{", ValueError, "truth.json is no JSON: .*; was it copied or downloaded completely"),
         ({"images": [], "annotations": []}, ValueError, "truth.json is no COCO .* no 'categories'; give the one of"),
         (
-            {**EMPTY, "annotations": [{"id": 7, "category_id": 1}]},
+            {**EMPTY, "annotations": [{"id": 7, "category_id": 1, "image_id": 1}]},
             ValueError,
             "1 annotations of .*truth.json .* id 7; give",
         ),
         (
-            {**EMPTY, "annotations": [{"id": 7, "category_id": 1, "segmentation": []}]},
+            {**EMPTY, "annotations": [{"id": 7, "category_id": 1, "image_id": 1, "segmentation": []}]},
             ValueError,
             "1 annotations of .*truth.json have no mask, e.g. id 7; give",
+        ),
+        (
+            {**EMPTY, "annotations": [{"id": 7, "category_id": 1}]},
+            ValueError,
+            "truth.json has an annotation without 'image_id': .*'id': 7.*; repair the file",
+        ),
+        (
+            {
+                "images": [{"id": 1}],
+                "categories": [],
+                "annotations": [{"id": 7, "category_id": 1, "image_id": 1, "segmentation": [[0, 0, 9, 0, 9, 9]]}],
+            },
+            ValueError,
+            "truth.json: annotation 7 has no 'area', and its image no 'height' and 'width'",
         ),
         (
             {**EMPTY, "categories": [{"id": 1, "name": "cow"}]},
@@ -254,7 +268,17 @@ EMPTY = {"images": [], "annotations": [], "categories": []}
             "truth.json has annotations of class 'cow', which is not in the label space .*; use the label space of",
         ),
     ],
-    ids=["missing", "no JSON", "no COCO", "no masks", "empty masks", "other classes", "a class too many"],
+    ids=[
+        "missing",
+        "no JSON",
+        "no COCO",
+        "no masks",
+        "empty masks",
+        "no image id",
+        "no area",
+        "other classes",
+        "a class too many",
+    ],
 )
 def test_files_of_a_metric_are_checked_before_anything_is_tested(tmp_path, content, error, message):
     path = tmp_path / "truth.json"

@@ -144,6 +144,13 @@ def test_a_sample_without_ground_truth_is_refused():
         score(PanopticQualityMetric(), [sample])
 
 
+def test_ground_truth_that_was_loaded_for_training_is_refused():
+    sample = panoptic([[0]], [0], [[1000]], source="pets", img_path="a.png")
+    del sample.gt_instances.is_crowd
+    with pytest.raises(ValueError, match=r"source 'pets', a\.png: .*loaded for training.*; load it with scoring=True"):
+        score(PanopticQualityMetric(), [sample])
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="expected 0 or more, got -1"):
         PanopticQualityMetric(chance=-1)

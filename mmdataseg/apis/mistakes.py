@@ -1,0 +1,53 @@
+"""The user's mistakes, told in a line as long as nothing has been trained or tested; tracebacks from then on."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mmengine.hooks import Hook
+
+_KINDS = (ValueError, TypeError, OSError, KeyError)
+
+
+class Begun(Hook):
+    """Notes that an iteration was done: what fails later is hardly the set-up."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+    def after_train_iter(self, *_: Any, **__: Any) -> None:
+        """Note it."""
+        self.begun = True
+
+    after_val_iter = after_test_iter = after_train_iter
+
+
+@contextmanager
+def told_in_a_line(*, debug: bool = False) -> Iterator[Begun]:
+    """End the process with a message where a config, a file or a first sample is wrong.
+
+    Args:
+        debug: Leave errors as they are.
+
+    Yields:
+        A hook for the Runner, which tells when errors are no longer taken for mistakes of the set-up.
+
+    Raises:
+        SystemExit: With the message.
+    """
+    hook = Begun()
+    try:
+        yield hook
+    except _KINDS as error:
+        if debug or hook.begun or (isinstance(error, KeyError) and "registry" not in str(error)):
+            raise
+        raise SystemExit(f"error: {message_of(error)}\n(with its traceback: --cfg-options log_level=DEBUG)") from error
+
+
+def message_of(error: Exception) -> str:
+    """What an error says, without the classes that were being built and the process that loaded the data."""
+    message = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    if "Original Traceback" in message:  # from a data loader's worker
+        message = message.rpartition(f"\n{type(error).__name__}: ")[2].strip()
+    return re.sub(r"class `\w+` in [\w./-]+\.py: ", "", message)

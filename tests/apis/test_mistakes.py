@@ -1,0 +1,85 @@
+"""Mistakes of the set-up end in a line, errors of a run with their traceback."""
+
+import pytest
+
+from mmdataseg.apis import cli
+from mmdataseg.apis.mistakes import message_of, told_in_a_line
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            ValueError("class `DaTaSeg` in mmdataseg/models/dataseg.py: class `X` in a-b/c.py: source 'x': no"),
+            "source 'x': no",
+        ),
+        (
+            KeyError("Foo is not in the mmdet::model registry. Please"),
+            "Foo is not in the mmdet::model registry. Please",
+        ),
+        (
+            ValueError(
+                "Caught ValueError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n"
+                "  File x\nValueError: source 'a': is\nbroken\n"
+            ),
+            "source 'a': is\nbroken",
+        ),
+    ],
+)
+def test_the_message_is_what_the_user_can_act_on(error, message):
+    assert message_of(error) == message
+    with pytest.raises(SystemExit) as raised, told_in_a_line():
+        raise error
+    assert str(raised.value) == f"error: {message}\n(with its traceback: --cfg-options log_level=DEBUG)"
+    with pytest.raises(type(error)), told_in_a_line(debug=True):
+        raise error
+
+
+@pytest.mark.parametrize("hook", ["after_train_iter", "after_val_iter", "after_test_iter"])
+def test_what_fails_later_is_no_mistake_of_the_set_up(hook):
+    def run():
+        with told_in_a_line() as begun:
+            getattr(begun, hook)(None, batch_idx=0)
+            raise ValueError("later")
+
+    with pytest.raises(ValueError, match="later"):
+        run()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyError("x"), AssertionError()])
+def test_errors_of_other_kinds_keep_their_traceback(error):
+    with pytest.raises(type(error)), told_in_a_line():
+        raise error
+
+
+AGAIN = pytest.mark.filterwarnings("ignore:<class .* has been created")  # a second Runner within a second
+
+
+@AGAIN
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("train",),
+            r"^error: source 'toy_semantic': image folder 'data/toy/.*' does not exist; put the data there, which is /",
+        ),
+        (("train", "train_cfg.max_iter=3"), r"^error: .*unexpected keyword argument 'max_iter'"),
+        (("train", "model.type=Foo"), "^error: Foo is not in the .* registry"),
+        (("test",), "^error: source 'toy_"),
+    ],
+)
+def test_a_command_line_without_data(tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    command, *options = words
+    (tmp_path / "weights.pth").touch()
+    checkpoint = ["weights.pth"] if command == "test" else []
+    options = ["--cfg-options", *options] if options else []
+    with pytest.raises(SystemExit, match=message):
+        cli.main([command, "dataseg_toy_3ds.py", *checkpoint, *options])
+
+
+@AGAIN
+def test_and_with_the_traceback(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="source 'toy_semantic': image folder"):
+        cli.main(["train", "dataseg_toy_3ds.py", "--cfg-options", "log_level=DEBUG"])
