@@ -3,9 +3,9 @@
     python tools/check_data.py configs/dataseg_r50_3ds.py
     python tools/check_data.py configs/dataseg_r50_3ds.py --workers 16 --limit 10000
 
-Text embeddings are checked against the label spaces and the model. A source's files and its annotation file are checked
-as a training checks them when it starts; then each image and each annotation is loaded by the loading transforms of the
-source's pipeline. Exit code 1 if anything is wrong.
+Text embeddings are checked against the label spaces and the model, metrics against their files. A source's files and
+its annotation file are checked as a training checks them when it starts; then each image and each annotation is loaded
+by the loading transforms of the source's pipeline. Exit code 1 if anything is wrong.
 """
 
 import argparse
@@ -16,7 +16,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.mistakes import message_of
 from mmdataseg.datasets.inspection import check_source, counted, report
+from mmdataseg.evaluation import MultiSourceEvaluator
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.text.embeddings import encoder_mismatch, load_embeddings
 
@@ -66,6 +68,34 @@ def mix_problems(config: Config) -> Iterator[str]:
         yield f"train_dataloader.batch_sampler: {len(ratios)} ratios for {len(sources)} sources; give one for each"
 
 
+def crop_problems(config: Config) -> Iterator[str]:
+    """Crops of which one is twice as large as another: things would look twice as large to the network, too."""
+    sides: dict[str, int] = {}
+    for split, source in sources_of(config):
+        for step in (source.train or {}).get("pipeline", ()) if split == "train" else ():
+            size = step.get("size", step.get("crop_size"))
+            if str(step["type"]).endswith("RandomCrop") and size is not None:
+                sides[source.name] = max(size) if isinstance(size, list | tuple) else size
+    if sides and max(sides.values()) >= 2 * min(sides.values()):
+        yield f"crops of different scales, {sides} pixels; give the sources of a model crops of about one size"
+
+
+def metric_problems(config: Config) -> Iterator[str]:
+    """What keeps the metrics of a config's sources from being built."""
+    seen = set()
+    for key in ("val_evaluator", "test_evaluator"):
+        evaluator = config.get(key) or {}
+        if evaluator.get("type") != "mmdataseg.MultiSourceEvaluator":
+            continue
+        for source in build_sources(evaluator.metrics):
+            try:
+                if source.name not in seen:
+                    MultiSourceEvaluator(metrics=[source])
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                yield message_of(error)
+            seen.add(source.name)
+
+
 def embedding_problems(config: Config) -> Iterator[str]:
     """What is wrong with the text embeddings of a config's sources, if its model reads any."""
     model = config.get("model", {})
@@ -108,7 +138,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.exit(f"error: {error}")
     init_default_scope(config.get("default_scope", "mmdet"))
     problems = 0
-    for problem in [*mix_problems(config), *embedding_problems(config)]:
+    for problem in [
+        *mix_problems(config),
+        *crop_problems(config),
+        *embedding_problems(config),
+        *metric_problems(config),
+    ]:
         problems += 1
         print(f"! {problem}", flush=True)
     for split, source in sources:

@@ -220,6 +220,15 @@ def test_bad_sources():
         MultiSourceEvaluator(metrics=[source("pets", [quality | dict(chanse=1)])])
 
 
+def test_a_pipeline_that_loads_panoptic_maps_as_for_training():
+    pets = source("pets", [dict(type="mmdataseg.PanopticQualityMetric")])
+    pets["test"]["pipeline"] = [dict(type="mmdataseg.LoadImage"), dict(type="mmdataseg.LoadPanopticMap", scoring=True)]
+    MultiSourceEvaluator(metrics=[pets])
+    del pets["test"]["pipeline"][1]["scoring"]
+    with pytest.raises(ValueError, match=r"source 'pets': its test pipeline .* as for training.*; set scoring=True in"):
+        MultiSourceEvaluator(metrics=[pets])
+
+
 EMPTY = {"images": [], "annotations": [], "categories": []}
 
 

@@ -174,6 +174,37 @@ def test_sources_that_do_not_fit_together(check_data, world, capsys):
     assert "! train_dataloader.batch_sampler: 3 ratios for 2 sources; give one for each" in out
 
 
+def test_metrics_that_cannot_be_built(check_data, world, capsys):
+    _, config = world
+    config.write_text(
+        config.read_text()
+        + "pan = val_dataloader['dataset']['sources'][0]\n"
+        + "quality, masks = dict(type='mmdataseg.PanopticQualityMetric'), dict(type='mmdataseg.InstanceMetric')\n"
+        + "val_evaluator = dict(type='mmdataseg.MultiSourceEvaluator', metrics=[dict(pan, metrics=[quality])])\n"
+        + "others = [dict(pan, metrics=[quality]), dict(pan, name='more', metrics=[masks])]\n"
+        + "test_evaluator = dict(type='mmdataseg.MultiSourceEvaluator', metrics=others)\n"
+    )
+    assert check_data.main([str(config), "--workers", "0"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.count("! source 'pan': its test pipeline loads annotations as for training") == 1
+    assert "! source 'more': " in out
+    assert "missing 1 required keyword-only argument: 'ann_file'" in out
+    assert out.endswith("2 problems")
+
+
+@pytest.mark.parametrize(("size", "problems"), [(128, 1), ((192, 96), 1), (100, 0), ((64, 120), 0)])
+def test_crops_of_different_scales(check_data, size, problems):
+    def source(name, size):
+        crop = {"type": "mmdataseg.RandomCrop", "size": size}
+        space = {"name": "one", "classes": ["a"], "is_thing": [True]}
+        return {"name": name, "task": "instance", "label_space": space, "train": {"pipeline": [crop]}}
+
+    sources = [source("small", (64, 64)), source("large", size)]
+    found = list(check_data.crop_problems(Config({"train_dataloader": {"dataset": {"sources": sources}}})))
+    assert len(found) == problems
+    assert all("'small': 64, 'large': " in problem for problem in found)
+
+
 @pytest.mark.parametrize(("option", "message"), [("--limit=0", "at least 1"), ("--workers=-1", "at least 0")])
 def test_options_that_make_no_sense(check_data, world, capsys, option, message):
     with pytest.raises(SystemExit):
