@@ -1,6 +1,7 @@
 """docs/datasets.md: its commands parse, its sources and layouts are there, its example builds."""
 
 import argparse
+import json
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ from mmengine.dataset import DefaultSampler
 from mmengine.registry import init_default_scope
 
 from mmdataseg.datasets import MultiSourceDataset, RatioBatchSampler
+from mmdataseg.evaluation import MultiSourceEvaluator
 from mmdataseg.text.vocabularies import known_label_spaces
 from tests import layouts
 
@@ -115,7 +117,7 @@ def expand(pattern):
 
 def test_the_example_builds(page, repo_root, tmp_path, monkeypatch):
     """The two files as printed, on four generated images."""
-    source, leaf = blocks(page, "python")
+    source, leaf, _ = blocks(page, "python")
     shutil.copytree(repo_root / "configs", tmp_path / "configs")
     (tmp_path / "configs/_base_/sources/garden.py").write_text(source)
     (tmp_path / "configs/garden_with_coco.py").write_text(leaf)
@@ -141,3 +143,25 @@ def test_the_example_builds(page, repo_root, tmp_path, monkeypatch):
     own_sizes = Config.fromstring(own_sizes, ".py").batch_sampler
     sampler = RatioBatchSampler(sampler=DefaultSampler(train, seed=0), batch_size=2, **own_sizes)
     assert {sampler.global_batch(t)[0]: len(sampler.batch(t)) for t in range(4)} == {0: 4, 1: 2}
+
+
+def test_the_test_of_instances_builds(page, tmp_path, monkeypatch):
+    """As printed, on an annotation with nothing but what the page says is needed."""
+    *_, scored = blocks(page, "python")
+    monkeypatch.chdir(tmp_path)
+    layouts.save_array(np.zeros((48, 64, 3), np.uint8), tmp_path / "data/garage/images/val/a.jpg")
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [8, 8, 16, 16]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "height": 48, "width": 64}],
+        "annotations": [{**box, "segmentation": [[8, 8, 24, 8, 24, 24, 8, 24]]}],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    (tmp_path / "data/garage/masks_val.json").write_text(json.dumps(content))
+    init_default_scope("mmdet")
+    space = {"name": "garage", "classes": ["car"], "is_thing": [True]}
+    source = {"name": "garage", "task": "instance", "label_space": space, **Config.fromstring(scored, ".py").to_dict()}
+    dataset = MultiSourceDataset(split="test", sources=[source])
+    truth = dataset[0]["data_samples"].gt_instances
+    assert truth.masks.shape == (1, 48, 64), "at the size on disk"
+    assert truth.is_crowd.tolist() == [False]
+    MultiSourceEvaluator(metrics=[source])
