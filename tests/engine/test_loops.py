@@ -90,7 +90,18 @@ def _restore_default_scope():
     DefaultScope._instance_dict.update(before)
 
 
-def make_runner(work_dir, hook, *, seed=5, num_workers=0, max_iters=MAX_ITERS, resume=False, sizes=(13, 20), **loader):
+def make_runner(
+    work_dir,
+    hook,
+    *,
+    seed=5,
+    num_workers=0,
+    max_iters=MAX_ITERS,
+    train_cfg=None,
+    resume=False,
+    sizes=(13, 20),
+    **loader,
+):
     pipeline = [{"type": "mmdataseg.MakeNoisyInputs"}]
     sources = [
         {
@@ -114,10 +125,16 @@ def make_runner(work_dir, hook, *, seed=5, num_workers=0, max_iters=MAX_ITERS, r
             "dataset": {"type": "mmdataseg.MultiSourceDataset", "sources": sources, "split": "train"},
             **loader,
         },
-        train_cfg={"type": "mmdataseg.ResumableTrainLoop", "max_iters": max_iters},
+        train_cfg=train_cfg or {"type": "mmdataseg.ResumableTrainLoop", "max_iters": max_iters},
         optim_wrapper={"optimizer": {"type": "AdamW", "lr": 0.05}},
         param_scheduler={"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "end": 8},
-        default_hooks={"checkpoint": {"type": "CheckpointHook", "interval": STOP, "by_epoch": False}},
+        default_hooks={
+            "checkpoint": {
+                "type": "CheckpointHook",
+                "interval": 1 if train_cfg else STOP,
+                "by_epoch": train_cfg is not None,
+            }
+        },
         custom_hooks=[hook],
         randomness={"seed": seed},
         resume=resume,
@@ -138,6 +155,28 @@ def assert_same_run(left, right):
     assert record == other
     for a, b in zip(weights, other_weights, strict=True):
         assert torch.equal(a, b)
+
+
+def test_mmengines_loop_of_epochs_goes_on_with_the_next_one(tmp_path):
+    """In a config of mmdet's own."""
+
+    class Numbers(Hook):
+        def __init__(self):
+            self.seen = []
+
+        def after_train_iter(self, runner, batch_idx, data_batch, outputs):  # noqa: ARG002
+            self.seen.append((data_batch["sources"][0], tuple(map(int, data_batch["numbers"]))))
+
+    def epochs(number):
+        return {"type": "EpochBasedTrainLoop", "max_epochs": number}
+
+    whole, first, second = Numbers(), Numbers(), Numbers()
+    train(tmp_path / "whole", whole, train_cfg=epochs(3))
+    train(tmp_path / "parts", first, train_cfg=epochs(1))
+    train(tmp_path / "parts", second, train_cfg=epochs(3), resume=True)
+    assert len(first.seen) * 3 == len(whole.seen)
+    assert first.seen + second.seen == whole.seen
+    assert first.seen != second.seen[: len(first.seen)]
 
 
 @pytest.mark.parametrize(
