@@ -10,7 +10,7 @@ by the loading transforms of the source's pipeline. Exit code 1 if anything is w
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -74,26 +74,26 @@ def crop_problems(config: Config) -> Iterator[str]:
     for split, source in sources_of(config):
         for step in (source.train or {}).get("pipeline", ()) if split == "train" else ():
             size = step.get("size", step.get("crop_size"))
-            if str(step["type"]).endswith("RandomCrop") and size is not None:
+            relative = str(step.get("crop_type", "")).startswith("relative")
+            if str(step["type"]).endswith("RandomCrop") and size is not None and not relative:
                 sides[source.name] = max(size) if isinstance(size, list | tuple) else size
     if sides and max(sides.values()) >= 2 * min(sides.values()):
         yield f"crops of different scales, {sides} pixels; give the sources of a model crops of about one size"
 
 
-def metric_problems(config: Config) -> Iterator[str]:
+def metric_problems(config: Config) -> list[str]:
     """What keeps the metrics of a config's sources from being built."""
-    seen = set()
+    found = []
     for key in ("val_evaluator", "test_evaluator"):
-        evaluator = config.get(key) or {}
-        if evaluator.get("type") != "mmdataseg.MultiSourceEvaluator":
+        evaluator = config.get(key)
+        if not isinstance(evaluator, Mapping) or evaluator.get("type") != "mmdataseg.MultiSourceEvaluator":
             continue
-        for source in build_sources(evaluator.metrics):
+        for source in evaluator["metrics"]:
             try:
-                if source.name not in seen:
-                    MultiSourceEvaluator(metrics=[source])
+                MultiSourceEvaluator(metrics=[source])
             except (OSError, ValueError, TypeError, KeyError) as error:
-                yield message_of(error)
-            seen.add(source.name)
+                found.append(message_of(error))
+    return list(dict.fromkeys(found))  # validation and test mostly have the same sources
 
 
 def embedding_problems(config: Config) -> Iterator[str]:

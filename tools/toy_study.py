@@ -3,7 +3,7 @@
     python tools/toy_study.py --seeds 4                # goes on with docs/toy_study.md; --jobs 2: two runs at a time
     python tools/toy_study.py --page-only               # no training: writes the page from what there is
     python tools/toy_study.py --page work_dirs/mine.md  # from nothing
-    python tools/toy_study.py --page work_dirs/mine.md --iterations-per-source 50 --seeds 1 --only S S+P+B
+    python tools/toy_study.py --page work_dirs/short.md --iterations-per-source 50 --seeds 1 --only S S+P+B
 
 A model of several sources trains as long as separate models of these sources together: with N iterations a source, S
 alone has N, S+P 2N and S+P+B 3N. The config's ratios divide them among the sources.
@@ -61,10 +61,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="for all configs"
     )
-    parser.add_argument("--out", type=Path, default=Path("work_dirs/toy_study"), help="folder (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="folder of the runs (default: work_dirs/NAME for a page NAME.md)")
     parser.add_argument("--page", type=Path, default=Path("docs/toy_study.md"), help="to write (default: %(default)s)")
     parser.add_argument("--page-only", action="store_true", help="run nothing, write the page from what is finished")
     args = parser.parse_args(arguments)
+    args.out = args.out or Path("work_dirs", args.page.stem)
     for name in ("seeds", "jobs", "iterations_per_source", "threads"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")

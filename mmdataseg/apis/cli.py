@@ -81,16 +81,19 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     parser = build_predict_parser(prog)
     args = parser.parse_args(argv)
     path = _find(parser, args)
+    from mmdataseg.apis.mistakes import told_in_a_line
     from mmdataseg.apis.run_config import register_all_modules
 
-    register_all_modules()  # before anything else imports mmdet: without what it prints
-    from mmdataseg.apis.predict import Prediction
+    debug = (args.cfg_options or {}).get("log_level") == "DEBUG"
+    with told_in_a_line(debug=debug, more=(ImportError,)):
+        register_all_modules()  # before anything else imports mmdet: without what it prints
+        from mmdataseg.apis.predict import Prediction
 
-    try:
         prediction = Prediction.of(args, path)
-    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+    try:
+        unreadable = prediction.run()
+    except OSError as error:
         sys.exit(f"error: {error}")
-    unreadable = prediction.run()
     if unreadable:
         sys.exit("\n".join([f"error: {len(unreadable)} images were left out:", *unreadable]))
 

@@ -62,8 +62,8 @@ class Inferencer:
 
     Raises:
         FileNotFoundError: No such config or checkpoint.
-        ValueError: A model other than `DaTaSeg`; no such source, or none with a test pipeline; a checkpoint of another
-            model.
+        ValueError: A model other than `DaTaSeg`; no such device; no such source, or none with a test pipeline; a
+            checkpoint of another model.
     """
 
     def __init__(
@@ -77,7 +77,10 @@ class Inferencer:
         register_all_modules()
         cfg = config if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
         init_default_scope(cfg.get("default_scope", "mmdet"))
-        self.device = torch.device(device or get_device())
+        try:
+            self.device = torch.device(device or get_device())
+        except RuntimeError as error:
+            raise ValueError(f"device {device!r}: {error}") from None
         self.model = MODELS.build(cfg.model)
         if not isinstance(self.model, DaTaSeg):
             raise ValueError(f"expected a config whose model is mmdataseg.DaTaSeg, got {type(self.model).__name__}")
@@ -153,6 +156,7 @@ class Inferencer:
         )
         label_space.index(stuff)
         source = Source(name=self.source.name, task=Task(task or Task.PANOPTIC), label_space=label_space)
+        self.model.postprocessors[source.task.value].check(label_space)
         if source.task is Task.INSTANCE and not label_space.thing_classes:
             raise ValueError(f"task 'instance' finds things, and all words are stuff: {list(label_space.classes)}")
         return Question(source=source, text_KD=text.matrix.to(self.device))

@@ -24,14 +24,16 @@ class Begun(Hook):
 
 
 @contextmanager
-def told_in_a_line(*, debug: bool = False) -> Iterator[Begun]:
-    """End the process with a message where a config, a file or a first sample is wrong.
+def told_in_a_line(*, debug: bool = False, more: tuple[type[Exception], ...] = ()) -> Iterator[Begun]:
+    """End the process with a message where a config, a file or a source's sample is wrong.
 
     Args:
         debug: Leave errors as they are.
+        more: Kinds of errors that are the user's, besides the usual ones.
 
     Yields:
-        A hook for the Runner, which tells when errors are no longer taken for mistakes of the set-up.
+        A hook for the Runner, which tells when errors are no longer taken for mistakes of the set-up. Those that name a
+        source are, at any time: it may be many iterations until one is drawn.
 
     Raises:
         SystemExit: With the message.
@@ -39,15 +41,17 @@ def told_in_a_line(*, debug: bool = False) -> Iterator[Begun]:
     hook = Begun()
     try:
         yield hook
-    except _KINDS as error:
-        if debug or hook.begun or (isinstance(error, KeyError) and "registry" not in str(error)):
+    except (*_KINDS, *more) as error:
+        message = message_of(error)
+        late = hook.begun and not message.startswith("source ")
+        if debug or late or (isinstance(error, KeyError) and "registry" not in message):
             raise
-        raise SystemExit(f"error: {message_of(error)}\n(with its traceback: --cfg-options log_level=DEBUG)") from error
+        raise SystemExit(f"error: {message}\n(with its traceback: --cfg-options log_level=DEBUG)") from error
 
 
 def message_of(error: Exception) -> str:
     """What an error says, without the classes that were being built and the process that loaded the data."""
-    message = str(error.args[0]) if isinstance(error, KeyError) else str(error)
-    if "Original Traceback" in message:  # from a data loader's worker
-        message = message.rpartition(f"\n{type(error).__name__}: ")[2].strip()
+    message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if "Original Traceback" in message:  # from a data loader's worker; there, the class has its module before it
+        message = re.split(rf"\n(?:[\w.]+\.)?{type(error).__name__}: ", message)[-1].strip()
     return re.sub(r"class `\w+` in [\w./-]+\.py: ", "", message)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmdataseg.apis.inferencer import Inferencer, Question
-from mmdataseg.apis.prediction_files import PredictionFiles, find_images, require_empty
+from mmdataseg.apis.prediction_files import PredictionFiles, find_images, make_empty
 from mmdataseg.apis.run_config import read_config
 from mmdataseg.progress import progress_bar
 from mmdataseg.structures import Task
@@ -41,18 +41,18 @@ class Prediction:
 
         Raises:
             ValueError: What `read_config`, `find_images`, `Inferencer` and its `question` raise.
-            OSError: Likewise, and `require_empty`.
+            OSError: Likewise, and `make_empty`.
         """
         images = find_images(args.images)
         if not 0 <= args.min_score <= 1:
             raise ValueError(f"--min-score: expected 0 .. 1, got {args.min_score}")
-        require_empty(Path(args.out))
         inferencer = Inferencer(
             read_config(config, args.cfg_options), args.checkpoint, source=args.source, device=args.device
         )
         question = inferencer.question(
             task=args.task, things=args.things, stuff=args.stuff, embeddings=args.embeddings, pretrained=args.pretrained
         )
+        make_empty(Path(args.out))
         files = PredictionFiles(folder=Path(args.out), source=question.source, min_score=args.min_score)
         return cls(images=images, inferencer=inferencer, question=question, files=files)
 
@@ -61,6 +61,9 @@ class Prediction:
 
         Returns:
             A message for each image that could not be read.
+
+        Raises:
+            OSError: A file cannot be written.
         """
         task, space = self.question.source.task, self.question.source.label_space
         wanted = space.thing_classes if task is Task.INSTANCE else space.classes
@@ -84,7 +87,9 @@ class Prediction:
                     self.files.add(name, path, sample)
             finally:
                 print(self.files.summary())
-                print(f"{self.files.close()}, and pictures in {self.files.folder / 'pictures'}")
+                written = self.files.close()
+                if written is not None:
+                    print(f"{written}, and pictures in {self.files.folder / 'pictures'}")
         return unreadable
 
 

@@ -66,17 +66,19 @@ def find_images(paths: Sequence[str]) -> dict[str, Path]:
     return {name: images[name] for name in sorted(images)}
 
 
-def require_empty(folder: Path) -> None:
-    """Check that nothing is overwritten or mixed.
+def make_empty(folder: Path) -> None:
+    """Make a folder, or take an empty one, so that nothing is overwritten or mixed.
 
     Args:
         folder: Where predictions are to go.
 
     Raises:
         FileExistsError: Something is in it.
+        OSError: It cannot be made.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"'{folder}' is there already and not empty; give another --out, or move it away")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 class PredictionFiles:
@@ -93,7 +95,7 @@ class PredictionFiles:
     as other programs do.
 
     Args:
-        folder: Where to; see `require_empty`.
+        folder: Where to; see `make_empty`.
         source: Task and label space of the predictions.
         min_score: Instances with a lower score are left out.
     """
@@ -138,12 +140,14 @@ class PredictionFiles:
         counts = ", ".join(f"{self.source.label_space.classes[k]} {n}" for k, n in self._found.most_common())
         return f"found: {counts or 'nothing'}"
 
-    def close(self) -> Path:
+    def close(self) -> Path | None:
         """Write the JSON of all images that were added.
 
         Returns:
-            Its path.
+            Its path; None: no image was added, so nothing is written.
         """
+        if not self._images:
+            return None
         space = self.source.label_space
         first = 0 if self.source.task is Task.SEMANTIC else 1
         content = {

@@ -189,7 +189,7 @@ def _build_dataset(source: Source, split: str) -> Any:
     config = dict(config)
     metainfo = dict(config.pop("metainfo", None) or {})
     classes = _class_info(source.label_space)
-    other = sorted(key for key in set(metainfo) & set(classes) if tuple(metainfo[key]) != classes[key])
+    other = sorted(key for key in set(metainfo) & set(classes) if list(metainfo[key] or ()) != list(classes[key]))
     if other:
         raise ValueError(
             f"source {source.name!r}: metainfo key {other[0]!r} of its {split} dataset is not that of label space "

@@ -95,7 +95,13 @@ class InstanceMetric(CocoMetric):
                     f"InstanceMetric: {self.ann_file}: annotation {annotation['id']} has no 'area', and its image no "
                     "'height' and 'width' to find it by; add one or the other"
                 )
-            annotation["area"] = float(mask_api.area(self._coco_api.annToRLE(annotation)))
+            try:
+                annotation["area"] = float(mask_api.area(self._coco_api.annToRLE(annotation)))
+            except Exception as error:  # pycocotools raises what it comes upon
+                raise ValueError(
+                    f"InstanceMetric: {self.ann_file}: the mask of annotation {annotation['id']} cannot be read "
+                    f"({type(error).__name__}: {error}); repair or remove it"
+                ) from error
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         """Keep the detections of some images, masks run-length encoded.

@@ -56,7 +56,8 @@ class PanopticQualityMetric(CountMetric):
             if is_crowd is None:
                 raise ValueError(
                     f"{describe(sample)}: the annotation was loaded for training, without crowd regions, whose "
-                    "predictions must not count; load it with scoring=True in the test pipeline"
+                    "predictions must not count; load it with scoring=True in the test pipeline, or "
+                    "pack gt_instances.is_crowd"
                 )
             pairs = segment_intersections(
                 gt_ids.to(pred_ids.device), pred_ids, num_gt=len(gt_labels), num_pred=len(pred_labels)

@@ -21,6 +21,16 @@ from mmdataseg.structures import LabelSpace
 class PostProcessor(nn.Module, ABC):
     """What the post-processors have in common: what they are called with."""
 
+    def check(self, label_space: LabelSpace) -> None:
+        """Check that the task can be read in a vocabulary; most can in any.
+
+        Args:
+            label_space: The vocabulary.
+
+        Raises:
+            ValueError: It cannot.
+        """
+
     @abstractmethod
     def forward(
         self, class_logits_QK: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
@@ -56,6 +66,21 @@ class PanopticPostProcessor(PostProcessor):
         self.score_threshold = score_threshold
         self.kept_share = kept_share
 
+    def check(self, label_space: LabelSpace) -> None:
+        """Check that a panoptic segmentation can be written down.
+
+        Args:
+            label_space: The vocabulary.
+
+        Raises:
+            ValueError: More classes than an id can tell apart.
+        """
+        if len(label_space) > INSTANCE_OFFSET:
+            raise ValueError(
+                f"label space '{label_space.name}': panoptic ids tell {INSTANCE_OFFSET} classes apart, it has "
+                f"{len(label_space)}; use a smaller one, or the semantic or instance task"
+            )
+
     def forward(
         self, class_logits_QK: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
     ) -> dict[str, PixelData]:
@@ -66,13 +91,9 @@ class PanopticPostProcessor(PostProcessor):
             is 0, which is void.
 
         Raises:
-            ValueError: More classes than such an id can tell apart.
+            ValueError: As `check`.
         """
-        if len(label_space) > INSTANCE_OFFSET:
-            raise ValueError(
-                f"label space '{label_space.name}': panoptic ids tell {INSTANCE_OFFSET} classes apart, it has "
-                f"{len(label_space)}; use a smaller one, or the semantic or instance task"
-            )
+        self.check(label_space)
         segment_map, labels_N = panoptic_segments(
             class_logits_QK,
             mask_logits_QHW,

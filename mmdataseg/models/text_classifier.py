@@ -73,6 +73,7 @@ class TextClassifier(CosineClassifier):
         )
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        kept: dict[str, Tensor] = {}
         for name, source in self._sources.items():
             classes = state_dict.get(f"{prefix}classes_{name}")
             if classes is not None and not torch.equal(classes.cpu(), _fingerprint(source.label_space)):
@@ -83,6 +84,7 @@ class TextClassifier(CosineClassifier):
                 )
             rows, loaded = self.get_buffer(f"embeddings_{name}"), state_dict.get(f"{prefix}embeddings_{name}")
             if loaded is None or loaded.shape != rows.shape:  # not copied: the embeddings stay as they are, or absent
+                kept[f"recipe_{name}"] = self.get_buffer(f"recipe_{name}").clone()
                 continue
             self._absent.discard(name)
             recipe, own = state_dict.get(f"{prefix}recipe_{name}"), self.get_buffer(f"recipe_{name}")
@@ -91,6 +93,8 @@ class TextClassifier(CosineClassifier):
             elif not torch.equal(loaded.to(rows), rows):  # other rows than the file's, and nobody says whose
                 setattr(self, f"recipe_{name}", own.new_empty(0))
         super()._load_from_state_dict(state_dict, prefix, *args)
+        for name, recipe in kept.items():  # that of the rows which are there
+            setattr(self, name, recipe)
         self._check_encoders()
 
     def _check_encoders(self) -> None:

@@ -112,7 +112,7 @@ def _scale(results: Results, setting: Setting) -> str:
     runs = [run for found in results.values() for run in found]
 
     def all_of(key: str) -> str:
-        values = sorted({run[key] for run in runs} - {None}, key=str)
+        values = sorted({run.get(key) for run in runs} - {None}, key=str)
         return ", ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in values) or NOT_RUN
 
     seconds = [run["train_seconds"] / run["asked"]["iterations"] for run in runs if run["train_seconds"] is not None]

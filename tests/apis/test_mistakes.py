@@ -1,9 +1,26 @@
 """Mistakes of the set-up end in a line, errors of a run with their traceback."""
 
 import pytest
+from torch._utils import ExceptionWrapper
 
 from mmdataseg.apis import cli
 from mmdataseg.apis.mistakes import message_of, told_in_a_line
+from mmdataseg.datasets.transforms.loading import ImageReadError
+
+
+def from_a_worker(error):
+    """As a data loader hands it on."""
+    try:
+        try:
+            raise KeyError("first")
+        except KeyError as first:
+            raise error from first
+    except type(error):
+        wrapped = ExceptionWrapper(where="in DataLoader worker process 0")
+    try:
+        wrapped.reraise()
+    except type(error) as raised:
+        return raised
 
 
 @pytest.mark.parametrize(
@@ -17,13 +34,8 @@ from mmdataseg.apis.mistakes import message_of, told_in_a_line
             KeyError("Foo is not in the mmdet::model registry. Please"),
             "Foo is not in the mmdet::model registry. Please",
         ),
-        (
-            ValueError(
-                "Caught ValueError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n"
-                "  File x\nValueError: source 'a': is\nbroken\n"
-            ),
-            "source 'a': is\nbroken",
-        ),
+        (from_a_worker(ValueError("source 'a': is\nbroken")), "source 'a': is\nbroken"),
+        (from_a_worker(ImageReadError("source 'a': 'x.jpg': no image")), "source 'a': 'x.jpg': no image"),
     ],
 )
 def test_the_message_is_what_the_user_can_act_on(error, message):
@@ -44,6 +56,21 @@ def test_what_fails_later_is_no_mistake_of_the_set_up(hook):
 
     with pytest.raises(ValueError, match="later"):
         run()
+
+
+def test_but_a_source_may_be_drawn_late():
+    def run():
+        with told_in_a_line() as begun:
+            begun.after_train_iter(None, batch_idx=0)
+            raise ValueError("source 'rare': 'x.png': values [9] stand for no class")
+
+    with pytest.raises(SystemExit, match="error: source 'rare'"):
+        run()
+
+
+def test_other_kinds_on_demand():
+    with pytest.raises(SystemExit, match="error: no open_clip"), told_in_a_line(more=(ImportError,)):
+        raise ImportError("no open_clip")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyError("x"), AssertionError()])

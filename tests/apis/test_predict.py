@@ -11,6 +11,7 @@ import pytest
 
 from mmdataseg.apis import cli
 from mmdataseg.apis.inferencer import Inferencer
+from mmdataseg.apis.prediction_files import PredictionFiles
 
 
 def predict(*words):
@@ -69,7 +70,8 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world):
         (["--min-score", "2"], r"error: --min-score: expected 0 \.\. 1, got 2"),
         (["--cfg-options", "modelx.queries=shared"], "no 'modelx'; did you mean 'model'"),
         (["--task", "instance", "--stuff", "sand"], r"error: task 'instance' finds things, .* stuff: \['sand'\]"),
-        (["--device", "nonsense"], "error: .*device"),
+        (["--device", "nonsense"], "error: device 'nonsense': "),
+        (["--cfg-options", "model.type=Foo"], "error: Foo is not in the .* registry"),
         (["--source", "x"], "error: source 'x': expected one of the model's that have a test"),
         (["--things", "a", "--embeddings", "f.safetensors"], "error: things and embeddings are both given"),
         (["--embeddings", "f.safetensors"], r"error: text embeddings f\.safetensors: no such file; build them with"),
@@ -78,6 +80,22 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world):
 def test_mistakes(here, words, message):
     with pytest.raises(SystemExit, match=message):
         predict(*words, "--out", str(here))
+
+
+def test_words_that_panoptic_ids_cannot_tell_apart(here):
+    words = [f"w{i}" for i in range(1001)]
+    with pytest.raises(SystemExit, match="error: label space 'own_words': panoptic ids tell 1000 classes apart"):
+        predict("--things", *words, "--out", str(here))
+    assert not list(here.iterdir()), "so that the next try may use the folder"
+
+
+def test_files_that_cannot_be_written(here, monkeypatch):
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(PredictionFiles, "add", full)
+    with pytest.raises(SystemExit, match="error: No space left on device"):
+        predict("--out", str(here))
 
 
 def test_an_interruption_leaves_the_images_so_far(here, monkeypatch):

@@ -9,7 +9,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 
-from mmdataseg.apis.prediction_files import PredictionFiles, find_images, require_empty
+from mmdataseg.apis.prediction_files import PredictionFiles, find_images, make_empty
 from mmdataseg.datasets import InstanceSegDataset, PanopticSegDataset, SemanticSegDataset
 from mmdataseg.sources import Source
 from mmdataseg.structures import LabelSpace, Task
@@ -137,11 +137,19 @@ def test_a_name_without_suffix(tmp_path, photos):
 
 
 def test_nothing_is_overwritten(tmp_path):
-    require_empty(tmp_path / "new")
-    require_empty(tmp_path)
-    (tmp_path / "panoptic.json").touch()
+    make_empty(tmp_path / "new/folder")
+    make_empty(tmp_path / "new/folder")
+    (tmp_path / "new/folder/panoptic.json").touch()
     with pytest.raises(FileExistsError, match="is there already and not empty; give another --out"):
-        require_empty(tmp_path)
+        make_empty(tmp_path / "new/folder")
+    with pytest.raises(NotADirectoryError):
+        make_empty(tmp_path / "new/folder/panoptic.json/below")
+
+
+def test_without_images_there_is_no_file(tmp_path):
+    source = Source(name="garage", task=Task.PANOPTIC, label_space=SPACE)
+    assert PredictionFiles(folder=tmp_path, source=source, min_score=0).close() is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_images_are_named_relative_to_what_they_have_in_common(photos, tmp_path, monkeypatch):

@@ -213,3 +213,16 @@ def test_what_not_every_tool_writes_is_filled_in(annotate, missing):
         del annotation[missing]
     Path(path).write_text(json.dumps(content))
     assert score(InstanceMetric(ann_file=path), samples) == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("segmentation", [[[1, 2, 3, 4]], [[]]])
+def test_a_mask_that_cannot_be_read_is_named(annotate, segmentation):
+    path = annotate(TRUTH)
+    content = json.loads(Path(path).read_text())
+    del content["annotations"][1]["area"]
+    content["annotations"][1]["segmentation"] = segmentation
+    Path(path).write_text(json.dumps(content))
+    with pytest.raises(
+        ValueError, match=r"instances\.json: the mask of annotation 2 cannot be read .*; repair or remove"
+    ):
+        InstanceMetric(ann_file=path)

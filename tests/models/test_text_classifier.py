@@ -184,6 +184,16 @@ def test_a_checkpoint_of_another_dimension_brings_nothing(classifier, sources):
         rebuilt.matrix("two")
 
 
+def test_nor_the_recipe_of_rows_that_it_does_not_bring(classifier, sources):
+    state = classifier.state_dict()
+    other = TextEmbeddings(matrix=torch.eye(5)[:2], classes=TWO.classes, encoder="abcd", vocabulary="two")
+    save_embeddings(sources[1].embeddings, other)  # a name as long as "test"
+    rebuilt = TextClassifier(sources=[sources[1]], embed_dim=5)
+    with pytest.raises(RuntimeError, match="size mismatch for embeddings_two"):
+        rebuilt.load_state_dict(state, strict=False)
+    assert rebuilt.recipe("two") == ("abcd", ("{}",))
+
+
 @pytest.mark.parametrize("classes", [("up", "right", "away"), ("right", "up", "far"), ("right", "up")])
 def test_a_checkpoint_of_other_classes_is_refused(classifier, tmp_path, classes):
     """Else its rows would be read with the wrong labels."""

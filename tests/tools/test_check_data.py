@@ -192,6 +192,22 @@ def test_metrics_that_cannot_be_built(check_data, world, capsys):
     assert out.endswith("2 problems")
 
 
+def test_metrics_of_both_evaluators_and_of_others(check_data):
+    masks = dict(type="mmdataseg.InstanceMetric", ann_file="/nope.json")
+    source = {"name": "a", "task": "semantic", "label_space": SPACE}
+
+    def evaluator(**more):
+        return dict(type="mmdataseg.MultiSourceEvaluator", metrics=[source | more])
+
+    good = evaluator(metrics=[dict(type="mmdataseg.SemanticMetric")])
+    found = check_data.metric_problems(Config(dict(val_evaluator=good, test_evaluator=evaluator(metrics=[masks]))))
+    assert len(found) == 1
+    assert "source 'a': InstanceMetric: annotation file /nope.json is not there" in found[0]
+    (typo,) = check_data.metric_problems(Config(dict(test_evaluator=evaluator(metrcs=[masks]))))
+    assert "metrcs" in typo
+    assert check_data.metric_problems(Config(dict(val_evaluator=[dict(type="CocoMetric")], test_evaluator=None))) == []
+
+
 @pytest.mark.parametrize(("size", "problems"), [(128, 1), ((192, 96), 1), (100, 0), ((64, 120), 0)])
 def test_crops_of_different_scales(check_data, size, problems):
     def source(name, size):
@@ -199,7 +215,8 @@ def test_crops_of_different_scales(check_data, size, problems):
         space = {"name": "one", "classes": ["a"], "is_thing": [True]}
         return {"name": name, "task": "instance", "label_space": space, "train": {"pipeline": [crop]}}
 
-    sources = [source("small", (64, 64)), source("large", size)]
+    sources = [source("small", (64, 64)), source("large", size), source("share", (0.5, 0.5))]
+    sources[2]["train"]["pipeline"][0] |= {"type": "RandomCrop", "crop_type": "relative_range"}
     found = list(check_data.crop_problems(Config({"train_dataloader": {"dataset": {"sources": sources}}})))
     assert len(found) == problems
     assert all("'small': 64, 'large': " in problem for problem in found)

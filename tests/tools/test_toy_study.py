@@ -101,6 +101,12 @@ def test_options_that_nobody_reads_are_not_printed_on_the_page(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_each_page_has_runs_of_its_own():
+    assert args().out == toy_study.Path("work_dirs/toy_study")
+    assert args("--page", "work_dirs/mine.md").out == toy_study.Path("work_dirs/mine")
+    assert args("--page", "work_dirs/mine.md", "--out", "elsewhere").out == toy_study.Path("elsewhere")
+
+
 def test_cores_are_shared(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert toy_study.threads_of(args("--jobs", "4")) == 2
