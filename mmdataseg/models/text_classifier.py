@@ -50,13 +50,16 @@ class TextClassifier(CosineClassifier):
         super().__init__(embed_dim=embed_dim, owners=parameter_owners(built) if background == "per_source" else None)
         self._sources = {source.name: source for source in built}
         self._absent: set[str] = set()
+        encoders: dict[str, str] = {}
         for source in self._sources.values():
             text = self._read(source)
             rows = torch.zeros(len(source.label_space), embed_dim) if text is None else text.matrix
             self.register_buffer(f"embeddings_{source.name}", rows)
             self.register_buffer(f"classes_{source.name}", _fingerprint(source.label_space))
             self.register_buffer(f"recipe_{source.name}", _pack_recipe(text))
-        self._check_encoders()
+            if text is not None:
+                encoders[source.name] = text.encoder
+        _require_one(encoders)
 
     def _read(self, source: Source) -> TextEmbeddings | None:
         """None where the file is absent and a checkpoint must bring its rows."""
@@ -95,14 +98,8 @@ class TextClassifier(CosineClassifier):
         super()._load_from_state_dict(state_dict, prefix, *args)
         for name, recipe in kept.items():  # that of the rows which are there
             setattr(self, name, recipe)
-        self._check_encoders()
-
-    def _check_encoders(self) -> None:
-        there = [name for name in self._sources if name not in self._absent]
-        recipes = {name: self._recipe(name) for name in there}
-        mismatch = encoder_mismatch({name: recipe[0] for name, recipe in recipes.items() if recipe is not None})
-        if mismatch is not None:
-            raise ValueError(mismatch)
+        recipes = {name: self._recipe(name) for name in self._sources if name not in self._absent}
+        _require_one({name: recipe[0] for name, recipe in recipes.items() if recipe is not None})
 
     def check_complete(self) -> None:
         """Check that every source has its embeddings, those too that come to be used only much later.
@@ -167,6 +164,12 @@ class TextClassifier(CosineClassifier):
             return None
         encoder, templates = json.loads(packed)
         return encoder, tuple(templates)
+
+
+def _require_one(encoders: Mapping[str, str]) -> None:
+    mismatch = encoder_mismatch(encoders)
+    if mismatch is not None:
+        raise ValueError(mismatch)
 
 
 def _pack_recipe(text: TextEmbeddings | None) -> Tensor:

@@ -79,10 +79,13 @@ def test_errors_of_other_kinds_keep_their_traceback(error):
         raise error
 
 
-AGAIN = pytest.mark.filterwarnings("ignore:<class .* has been created")  # a second Runner within a second
+def run(command, folder, *options):
+    """A command line in an empty folder; mmengine keeps loggers and visualizers of a process by their names."""
+    checkpoint = ["weights.pth"] if command == "test" else []
+    names = [f"experiment_name={folder.name}", f"visualizer.name={folder.name}"]
+    cli.main([command, "dataseg_toy_3ds.py", *checkpoint, "--cfg-options", *names, *options])
 
 
-@AGAIN
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -99,14 +102,11 @@ def test_a_command_line_without_data(tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     command, *options = words
     (tmp_path / "weights.pth").touch()
-    checkpoint = ["weights.pth"] if command == "test" else []
-    options = ["--cfg-options", *options] if options else []
     with pytest.raises(SystemExit, match=message):
-        cli.main([command, "dataseg_toy_3ds.py", *checkpoint, *options])
+        run(command, tmp_path, *options)
 
 
-@AGAIN
 def test_and_with_the_traceback(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="source 'toy_semantic': image folder"):
-        cli.main(["train", "dataseg_toy_3ds.py", "--cfg-options", "log_level=DEBUG"])
+        run("train", tmp_path, "log_level=DEBUG")
