@@ -9,31 +9,19 @@ Command: mim train mmdataseg configs/dataseg_swin-t_3ds.py --launcher pytorch --
 
 _base_ = ["./dataseg_r50_3ds.py"]
 
-_depths = [2, 2, 6, 2]
 # as for Mask2Former's Swin backbones: a tenth of the learning rate, and no decay of norms and position tables
-_norms = ["patch_embed.norm", "norm", *[f"stages.{stage}.downsample.norm" for stage in range(3)]]
-_norms += [f"stages.{stage}.blocks.{block}.norm" for stage, depth in enumerate(_depths) for block in range(depth)]
+_blocks = [f"stages.{stage}.blocks.{block}.norm" for stage, depth in enumerate([2, 2, 6, 2]) for block in range(depth)]
+_norms = ["patch_embed.norm", "norm", *[f"stages.{stage}.downsample.norm" for stage in range(3)], *_blocks]
+_slow = ["relative_position_bias_table", *[f"backbone.{norm}" for norm in _norms]]
 
 model = dict(
     backbone=dict(
         _delete_=True,
-        type="SwinTransformer",
-        embed_dims=96,
-        depths=_depths,
-        num_heads=[3, 6, 12, 24],
-        window_size=7,
+        type="SwinTransformer",  # whose defaults are Swin-T
         drop_path_rate=0.3,
-        out_indices=(0, 1, 2, 3),
         convert_weights=True,
         init_cfg=dict(type="Pretrained", checkpoint="checkpoints/swin_tiny_patch4_window7_224.pth"),
     ),
     panoptic_head=dict(in_channels=[96, 192, 384, 768]),
 )
-optim_wrapper = dict(
-    paramwise_cfg=dict(
-        custom_keys={
-            "relative_position_bias_table": dict(lr_mult=0.1, decay_mult=0.0),
-            **{f"backbone.{norm}": dict(lr_mult=0.1, decay_mult=0.0) for norm in _norms},
-        }
-    )
-)
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={name: dict(lr_mult=0.1, decay_mult=0.0) for name in _slow}))
