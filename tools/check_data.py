@@ -3,9 +3,9 @@
     python tools/check_data.py configs/dataseg_r50_3ds.py
     python tools/check_data.py configs/dataseg_r50_3ds.py --workers 16 --limit 10000
 
-Text embeddings are checked against the label spaces and the model, metrics against their files. A source's files and
-its annotation file are checked as a training checks them when it starts; then each image and each annotation is loaded
-by the loading transforms of the source's pipeline. Exit code 1 if anything is wrong.
+Text embeddings are checked against the label spaces and the model, crops with each other, metrics against their files.
+A source's files and its annotation file are checked as a training checks them when it starts; then each image and each
+annotation is loaded by the loading transforms of the source's pipeline. Exit code 1 if anything is wrong.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.mistakes import message_of
+from mmdataseg.apis.mistakes import MISTAKES, message_of
 from mmdataseg.datasets.inspection import check_source, counted, report
 from mmdataseg.evaluation import MultiSourceEvaluator
 from mmdataseg.sources import Source, build_sources
@@ -69,7 +69,14 @@ def mix_problems(config: Config) -> Iterator[str]:
 
 
 def crop_problems(config: Config) -> Iterator[str]:
-    """Crops of which one is twice as large as another: things would look twice as large to the network, too."""
+    """Crops of which one is twice as large as another: things would look twice as large to the network, too.
+
+    Args:
+        config: Of the training.
+
+    Yields:
+        The one problem, with the size of each source's crops.
+    """
     sides: dict[str, int] = {}
     for split, source in sources_of(config):
         for step in (source.train or {}).get("pipeline", ()) if split == "train" else ():
@@ -82,7 +89,14 @@ def crop_problems(config: Config) -> Iterator[str]:
 
 
 def metric_problems(config: Config) -> list[str]:
-    """What keeps the metrics of a config's sources from being built."""
+    """What keeps the metrics of a config's sources from being built.
+
+    Args:
+        config: With evaluators of ours, or others, which are passed over.
+
+    Returns:
+        Each problem once.
+    """
     found = []
     for key in ("val_evaluator", "test_evaluator"):
         evaluator = config.get(key)
@@ -91,7 +105,7 @@ def metric_problems(config: Config) -> list[str]:
         for source in evaluator["metrics"]:
             try:
                 MultiSourceEvaluator(metrics=[source])
-            except (OSError, ValueError, TypeError, KeyError) as error:
+            except MISTAKES as error:
                 found.append(message_of(error))
     return list(dict.fromkeys(found))  # validation and test mostly have the same sources
 

@@ -174,6 +174,9 @@ def world_of(results: archive.Archive, out: Path) -> dict:
         results: Those beside the page.
         out: Folder of the runs.
 
+    Returns:
+        The arguments of `tools/make_toy.py`.
+
     Raises:
         ValueError: Nothing is finished.
     """

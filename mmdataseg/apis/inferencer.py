@@ -25,7 +25,7 @@ from mmdataseg.models.text_classifier import TextClassifier
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source
 from mmdataseg.structures import LabelSpace, Task
-from mmdataseg.text.embeddings import load_embeddings, same_encoder
+from mmdataseg.text.embeddings import TextEmbeddings, load_embeddings, same_encoder
 from mmdataseg.text.encoding import embed_classes, find_encoder
 
 OWN_WORDS = "own_words"
@@ -77,9 +77,11 @@ class Inferencer:
         register_all_modules()
         cfg = config if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
         init_default_scope(cfg.get("default_scope", "mmdet"))
+        self.device = device or get_device()
         try:
-            self.device = torch.device(device or get_device())
-        except RuntimeError as error:
+            self.device = torch.device(self.device)
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:  # no such kind; none of it here; a torch built without it
             raise ValueError(f"device {device!r}: {error}") from None
         self.model = MODELS.build(cfg.model)
         if not isinstance(self.model, DaTaSeg):
@@ -117,7 +119,8 @@ class Inferencer:
         Raises:
             ValueError: Words and a file at once; weights of an encoder that is not needed; words for a classifier that
                 learned its classes; words that stand twice, or a string instead of a list of them; embeddings of
-                another length or another encoder; an encoder that cannot be found again.
+                another length or another encoder; an encoder that cannot be found again; a task that the classes
+                cannot be read in.
             FileNotFoundError: No such file of embeddings or of weights.
         """
         classifier = self.model.classifier
@@ -125,41 +128,51 @@ class Inferencer:
             raise ValueError(
                 f"pretrained {pretrained!r}: no words to embed with it; give things or stuff, or leave it out"
             )
-        if not things and not stuff and embeddings is None:
+        if things or stuff or embeddings is not None:
+            things, stuff = _words(things, "things"), _words(stuff, "stuff")
+            text = self._own_words(things, stuff, embeddings, pretrained)
+            is_thing = tuple(name.strip() not in stuff for name in text.classes)
+            space = LabelSpace(text.vocabulary or OWN_WORDS, text.classes, is_thing)
+            space.index(stuff)
+            source = Source(name=self.source.name, task=Task(task or Task.PANOPTIC), label_space=space)
+            text_KD = text.matrix.to(self.device)
+        else:
             source = replace(self.source, task=Task(task or self.source.task))
-            return Question(source=source, text_KD=classifier.matrix(source.name))
+            text_KD = classifier.matrix(source.name)
+        self.model.postprocessors[source.task.value].check(source.label_space)
+        return Question(source=source, text_KD=text_KD)
+
+    def _own_words(
+        self,
+        things: tuple[str, ...],
+        stuff: tuple[str, ...],
+        embeddings: str | PathLike[str] | None,
+        pretrained: str | None,
+    ) -> TextEmbeddings:
+        """Words embedded, or read embedded, as the source's classes were."""
+        classifier = self.model.classifier
         if not isinstance(classifier, TextClassifier):
             raise ValueError(
                 f"the model's classifier is a {type(classifier).__name__}, which learned its classes and reads no "
                 "words; own words need one trained with mmdataseg.TextClassifier"
             )
-        things, stuff = _words(things, "things"), _words(stuff, "stuff")
         encoder, templates = classifier.recipe(self.source.name)
         if embeddings is None:
-            text = embed_classes(
+            return embed_classes(
                 find_encoder(encoder, dim=classifier.embed_dim, pretrained=pretrained, device=self.device),
                 (*things, *stuff),
                 vocabulary=OWN_WORDS,
                 templates=templates,
             )
-        elif things:
+        if things:
             raise ValueError("things and embeddings are both given; a file of embeddings brings its own words")
-        else:
-            text = load_embeddings(embeddings, dim=classifier.embed_dim)
-            if not same_encoder(text.encoder, encoder):
-                raise ValueError(
-                    f"{embeddings} was made by {text.encoder!r}, the model was trained with {encoder!r}; make it with "
-                    "that encoder"
-                )
-        label_space = LabelSpace(
-            text.vocabulary or OWN_WORDS, text.classes, tuple(name.strip() not in stuff for name in text.classes)
-        )
-        label_space.index(stuff)
-        source = Source(name=self.source.name, task=Task(task or Task.PANOPTIC), label_space=label_space)
-        self.model.postprocessors[source.task.value].check(label_space)
-        if source.task is Task.INSTANCE and not label_space.thing_classes:
-            raise ValueError(f"task 'instance' finds things, and all words are stuff: {list(label_space.classes)}")
-        return Question(source=source, text_KD=text.matrix.to(self.device))
+        text = load_embeddings(embeddings, dim=classifier.embed_dim)
+        if not same_encoder(text.encoder, encoder):
+            raise ValueError(
+                f"{embeddings} was made by {text.encoder!r}, the model was trained with {encoder!r}; make it with "
+                "that encoder"
+            )
+        return text
 
     def __call__(self, image: str | PathLike[str] | np.ndarray, question: Question | None = None) -> DetDataSample:
         """Segment an image.

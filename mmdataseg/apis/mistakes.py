@@ -7,7 +7,8 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
-_KINDS = (ValueError, TypeError, OSError, KeyError)
+MISTAKES = (ValueError, TypeError, OSError, KeyError)
+"""Errors that a wrong config or file raises."""
 
 
 class Begun(Hook):
@@ -41,16 +42,24 @@ def told_in_a_line(*, debug: bool = False, more: tuple[type[Exception], ...] = (
     hook = Begun()
     try:
         yield hook
-    except (*_KINDS, *more) as error:
+    except (*MISTAKES, *more) as error:
         message = message_of(error)
         late = hook.begun and not message.startswith("source ")
-        if debug or late or (isinstance(error, KeyError) and "registry" not in message):
+        of_config = "registry" in message or 'must contain the key "type"' in message  # mmengine's KeyErrors
+        if debug or late or (isinstance(error, KeyError) and not of_config):
             raise
         raise SystemExit(f"error: {message}\n(with its traceback: --cfg-options log_level=DEBUG)") from error
 
 
 def message_of(error: Exception) -> str:
-    """What an error says, without the classes that were being built and the process that loaded the data."""
+    """What an error says, without the classes that were being built and the process that loaded the data.
+
+    Args:
+        error: Of a config, a file or a sample.
+
+    Returns:
+        One message, of one line or more.
+    """
     message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if "Original Traceback" in message:  # from a data loader's worker; there, the class has its module before it
         message = re.split(rf"\n(?:[\w.]+\.)?{type(error).__name__}: ", message)[-1].strip()

@@ -39,6 +39,9 @@ class Prediction:
             args: Of `mmdataseg.apis.cli.build_predict_parser`.
             config: Path of the config.
 
+        Returns:
+            What can be run.
+
         Raises:
             ValueError: What `read_config`, `find_images`, `Inferencer` and its `question` raise.
             OSError: Likewise, and `make_empty`.

@@ -13,7 +13,6 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement
 
-from mmdataseg.evaluation.panoptic_quality import PanopticQualityMetric
 from mmdataseg.registry import EVALUATOR
 from mmdataseg.sources import Source, build_sources
 
@@ -56,8 +55,8 @@ class MultiSourceEvaluator(Evaluator):
         FileNotFoundError: A file that a metric reads is missing.
         TypeError: A source or a metric with a key that is not known.
         ValueError: Two sources of one name; a source without a metric; two metrics of one class in a source that would
-            report under the same names; a file of a metric that does not fit; panoptic quality of annotations that
-            the test pipeline would load as for training.
+            report under the same names; a file of a metric that does not fit; and what a metric's
+            ``check_source`` raises, where it has one.
     """
 
     def __init__(self, *, metrics: Sequence[Mapping[str, Any] | Source]) -> None:
@@ -71,8 +70,9 @@ class MultiSourceEvaluator(Evaluator):
         self._results: dict[str, dict[int, list[list[Any]]]] = {source.name: {} for source in self.sources}
         for source in self.sources:
             self._check_prefixes(source)
-            self._check_scoring(source)
             for metric in self._metrics[source.name]:
+                if hasattr(metric, "check_source"):
+                    metric.check_source(source)
                 metric.dataset_meta = _meta_of(source)  # where its files can be compared with the classes
 
     @property
@@ -171,17 +171,6 @@ class MultiSourceEvaluator(Evaluator):
                     "give one of them a prefix, prefix='...'"
                 )
             seen.add(kind)
-
-    def _check_scoring(self, source: Source) -> None:
-        """At the start of a training, not at its first validation."""
-        if not any(isinstance(metric, PanopticQualityMetric) for metric in self._metrics[source.name]):
-            return
-        for step in (source.test or {}).get("pipeline", ()):
-            if str(step["type"]).endswith("LoadPanopticMap") and not step.get("scoring", False):
-                raise ValueError(
-                    f"source '{source.name}': its test pipeline loads annotations as for training, without crowd "
-                    "regions, whose predictions must not count; set scoring=True in LoadPanopticMap"
-                )
 
 
 def format_table(rows: Iterable[Score]) -> str:

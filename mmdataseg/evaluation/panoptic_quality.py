@@ -13,6 +13,7 @@ from mmdataseg.evaluation.ground_truth import classes_of, describe, id_map_of, t
 from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.ops.panoptic_quality import panoptic_counts, panoptic_quality, segment_intersections
 from mmdataseg.registry import METRICS
+from mmdataseg.sources import Source
 
 
 @METRICS.register_module()
@@ -37,6 +38,25 @@ class PanopticQualityMetric(CountMetric):
     Raises:
         ValueError: A negative number of draws.
     """
+
+    def check_source(self, source: Source) -> None:
+        """Check how the annotations will be loaded, at the start of a training instead of at its first validation.
+
+        Args:
+            source: To be tested.
+
+        Raises:
+            ValueError: Its test pipeline loads panoptic maps as for training.
+        """
+        for step in (source.test or {}).get("pipeline", ()):
+            if not isinstance(step, Mapping):
+                continue
+            kind = getattr(step["type"], "__name__", step["type"]).rpartition(".")[2]
+            if kind == "LoadPanopticMap" and not step.get("scoring"):
+                raise ValueError(
+                    f"source '{source.name}': its test pipeline loads annotations as for training, without crowd "
+                    "regions, whose predictions must not count; set scoring=True in LoadPanopticMap"
+                )
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002
         """Count the segments of some images.

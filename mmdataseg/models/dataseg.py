@@ -201,6 +201,9 @@ class DaTaSeg(BaseDetector):
             task: Which of the post-processors.
             padded: (H, W) of the batch's images, in pixels.
             rescale: At the size of the image on disk, else at that of the image as it was resized.
+
+        Raises:
+            ValueError: A sample of no source of the model; what the post-processor raises.
         """
         sizes = ImageSizes(
             padded=padded,

@@ -148,6 +148,21 @@ class InstancePostProcessor(PostProcessor):
         super().__init__()
         self.max_instances = max_instances
 
+    def check(self, label_space: LabelSpace) -> None:
+        """Check that there is something to find.
+
+        Args:
+            label_space: The vocabulary.
+
+        Raises:
+            ValueError: All classes are stuff.
+        """
+        if not label_space.thing_classes:
+            raise ValueError(
+                f"task 'instance' finds things, and all classes of '{label_space.name}' are stuff: "
+                f"{list(label_space.classes)[:5]}; ask for another task"
+            )
+
     def forward(
         self, class_logits_QK: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
     ) -> dict[str, InstanceData]:

@@ -109,7 +109,15 @@ def cell(results: Results, name: str, metric: str) -> str:
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown: columns with numbers to the right, the others to the left."""
+    """Lay out a table in Markdown: columns with numbers to the right, the others to the left.
+
+    Args:
+        head: Names of the columns.
+        rows: As many cells each.
+
+    Returns:
+        Lines, without one at the end.
+    """
     numbers = [any(re.match(r"[+-]?\d[\d,.]*( |$)", row[column]) for row in rows) for column in range(len(head))]
     lines = [head, ["---:" if number else "---" for number in numbers], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -71,7 +71,8 @@ def write_page(
         "## Scale",
         _scale(results, setting),
         f"```shell\n{setting.command}\n```",
-        "What has a result beside this page is not run again; `--page work_dirs/mine.md` starts from nothing.",
+        "What has a result beside this page is not run again; `--page work_dirs/mine.md` starts from nothing. Device, "
+        "threads and seconds are those of the runs that are recorded; `--device`, `--threads` and `--jobs` set them.",
         *([f"Stopped with an error: {', '.join(failed)}."] if failed else []),
         "## Training sources",
         "S: label maps, few images. P: panoptic segments. B: boxes. Mean and standard deviation over seeds, in "
@@ -112,6 +113,7 @@ def _scale(results: Results, setting: Setting) -> str:
     runs = [run for found in results.values() for run in found]
 
     def all_of(key: str) -> str:
+        # results of earlier versions lack the newest keys
         values = sorted({run.get(key) for run in runs} - {None}, key=str)
         return ", ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in values) or NOT_RUN
 

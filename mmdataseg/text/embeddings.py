@@ -299,7 +299,7 @@ def build_remedy(
     if name not in known_label_spaces():
         names = label_space.classes if label_space else ()
         classes = f"--names {shlex.join(names)}" if 0 < len(names) <= _FEW else "CLASSES.txt"
-        vocabulary = f"{classes} --vocabulary {name}"
+        vocabulary = f"{classes} --vocabulary {shlex.quote(name)}"
     command = f"python tools/text_embeddings.py {vocabulary} --out {shlex.quote(str(path))}" + " --force" * force
     encoder = "" if dim is None else f" (and the encoder of the other sources, of {dim} dimensions)"
     return f"build them with: {command}{encoder}"

@@ -100,6 +100,14 @@ def test_a_task_of_the_sources_own_classes(inferencer, world):
     assert "pred_panoptic_seg" in inferencer(images(world)[0], panoptic)
 
 
+def test_a_task_that_the_sources_own_classes_cannot_be_read_in(inferencer):
+    """Known before the first image."""
+    stuff = LabelSpace("all stuff", ("sand", "sky"), (False, False))
+    inferencer.source = replace(inferencer.source, label_space=stuff)
+    with pytest.raises(ValueError, match="task 'instance' finds things, and all classes of 'all stuff' are stuff"):
+        inferencer.question(task="instance")
+
+
 def test_bad_words(inferencer):
     with pytest.raises(ValueError, match=r"these stand twice: \['dog'\]"):
         inferencer.question(things=["dog"], stuff=["dog"])

@@ -34,6 +34,10 @@ def from_a_worker(error):
             KeyError("Foo is not in the mmdet::model registry. Please"),
             "Foo is not in the mmdet::model registry. Please",
         ),
+        (
+            KeyError('`cfg` or `default_args` must contain the key "type", but got {}'),
+            '`cfg` or `default_args` must contain the key "type", but got {}',
+        ),
         (from_a_worker(ValueError("source 'a': is\nbroken")), "source 'a': is\nbroken"),
         (from_a_worker(ImageReadError("source 'a': 'x.jpg': no image")), "source 'a': 'x.jpg': no image"),
     ],

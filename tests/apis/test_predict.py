@@ -47,6 +47,19 @@ def test_a_source_of_the_config(here):
     assert {a["category_id"] for a in content["annotations"]} <= {c["id"] for c in content["categories"]}
 
 
+def test_what_is_not_looked_for_is_said(here, capsys):
+    predict("--task", "instance", "--things", "red disc", "--stuff", "sand", "sky", "--out", str(here / "own"))
+    said = capsys.readouterr().out
+    assert "1 classes of 'own_words'" in said
+    assert "instances are of things; not looked for: sand, sky" in said
+    predict("--task", "semantic", "--things", "red disc", "--stuff", "sand", "--out", str(here / "semantic"))
+    said = capsys.readouterr().out
+    assert "every pixel gets one of these classes" in said
+    assert "not looked for" not in said
+    predict("--task", "instance", "--out", str(here / "all"))
+    assert "not looked for" not in capsys.readouterr().out, "nobody asked for the source's stuff"
+
+
 def test_settings_of_the_config_can_be_changed(here):
     predict(
         "--task", "panoptic", "--out", str(here), "--cfg-options", "model.postprocessors.panoptic.score_threshold=1.1"
@@ -69,8 +82,9 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world):
     [
         (["--min-score", "2"], r"error: --min-score: expected 0 \.\. 1, got 2"),
         (["--cfg-options", "modelx.queries=shared"], "no 'modelx'; did you mean 'model'"),
-        (["--task", "instance", "--stuff", "sand"], r"error: task 'instance' finds things, .* stuff: \['sand'\]"),
+        (["--task", "instance", "--stuff", "sand"], r"error: task 'instance' finds things, .* are stuff: \['sand'\]"),
         (["--device", "nonsense"], "error: device 'nonsense': "),
+        (["--device", "cuda:99"], "error: device 'cuda:99': "),
         (["--cfg-options", "model.type=Foo"], "error: Foo is not in the .* registry"),
         (["--source", "x"], "error: source 'x': expected one of the model's that have a test"),
         (["--things", "a", "--embeddings", "f.safetensors"], "error: things and embeddings are both given"),

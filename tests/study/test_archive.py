@@ -50,13 +50,6 @@ def test_weights_that_are_still_needed_are_trained_again(tmp_path):
     assert restore(tmp_path / "study.json", [there, tested]) == 1
 
 
-def test_weights_that_nothing_asked_for_needs_are_not_trained_again(tmp_path):
-    here = run(tmp_path / "here")
-    here.write(result(here))
-    save(tmp_path / "study.json", [here])
-    assert restore(tmp_path / "study.json", [run(tmp_path / "there")]) == 1
-
-
 def test_nothing_is_ever_taken_out_of_the_file(tmp_path):
     """Neither what has to be trained again, nor seeds that are not asked for."""
     here = [run(tmp_path / "here", seed=seed) for seed in range(2)]

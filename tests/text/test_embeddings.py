@@ -1,5 +1,6 @@
 import json
 import logging
+import shlex
 
 import pytest
 import torch
@@ -219,7 +220,9 @@ def test_one_encoder_for_all_sources():
 
 
 def test_a_remedy_can_be_pasted(tmp_path):
-    path = tmp_path / "my garage" / "x.safetensors"
+    path, space = tmp_path / "my garage" / "x.safetensors", LabelSpace("my garage", ("red car",), (True,))
     with pytest.raises(FileNotFoundError) as error:
-        load_embeddings(path)
-    assert f"--out '{path}'" in str(error.value)
+        load_embeddings(path, label_space=space)
+    command = shlex.split(str(error.value).partition("build them with: ")[2])
+    expected = ["python", "tools/text_embeddings.py", "--names", "red car", "--vocabulary", "my garage", "--out"]
+    assert command[: len(expected) + 1] == [*expected, str(path)]

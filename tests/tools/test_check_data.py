@@ -167,10 +167,13 @@ def test_sources_that_do_not_fit_together(check_data, world, capsys):
     config.write_text(
         config.read_text()
         + "train_dataloader['batch_sampler'] = dict(ratios=[1, 2, 3])\nmodel = dict(sources=[dict(name='sem')])\n"
+        + "for source, size in zip(train_dataloader['dataset']['sources'], (64, 128)):\n"
+        + "    source['train']['pipeline'].insert(2, dict(type='mmdataseg.RandomCrop', size=(size, size)))\n"
     )
     assert check_data.main([str(config), "--workers", "0"]) == 1
     out = " ".join(capsys.readouterr().out.split())
     assert "! source 'box' (train): not among model.sources ['sem']; name it there, too" in out
+    assert "! crops of different scales, {'sem': 64, 'box': 128} pixels" in out
     assert "! train_dataloader.batch_sampler: 3 ratios for 2 sources; give one for each" in out
 
 

@@ -101,6 +101,26 @@ def test_options_that_nobody_reads_are_not_printed_on_the_page(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_weights_are_not_trained_again_for_rows_that_nobody_asked_for(tmp_path, repo_root, monkeypatch):
+    """The page has S+P+B and not max-merge, which needs its weights."""
+    kept = json.loads((repo_root / "docs/toy_study.json").read_text())
+    (tmp_path / "page.json").write_text(json.dumps({"dataseg_toy_3ds": kept["dataseg_toy_3ds"]}))
+    world = kept["dataseg_toy_3ds"]["0"]["asked"]["world"]
+    monkeypatch.setattr(toy_study, "make_data", lambda: world)
+    seen = []
+
+    def run_all(runs, **_):
+        seen.append([run.name for run in runs if run.result() is None])
+        return []
+
+    monkeypatch.setattr(toy_study, "run_all", run_all)
+    words = ["--page", str(tmp_path / "page.md"), "--out", str(tmp_path / "runs"), "--seeds", "1", "--only"]
+    toy_study.main([*words, "S+P+B"])
+    assert seen.pop() == []
+    toy_study.main([*words, "dataseg_toy_3ds_max-merge", "--out", str(tmp_path / "others")])
+    assert seen.pop() == ["dataseg_toy_3ds", "dataseg_toy_3ds_max-merge"]
+
+
 def test_each_page_has_runs_of_its_own():
     assert args().out == toy_study.Path("work_dirs/toy_study")
     assert args("--page", "work_dirs/mine.md").out == toy_study.Path("work_dirs/mine")
