@@ -302,7 +302,10 @@ def _tested_source(sources: Mapping[str, Source], name: str | None) -> Source:
     found = [source for source in tested if name in (None, source.name)]
     if not found:
         names = [source.name for source in tested]
-        raise ValueError(f"source {name!r}: expected one of the model's that have a test dataset, {names}")
+        raise ValueError(
+            f"source {name!r}: expected one of the model's that have a test dataset, {names}; the names of others can "
+            "be given as own words"
+        )
     return found[0]
 
 

@@ -138,7 +138,10 @@ class PredictionFiles:
     def summary(self) -> str:
         """What was found: segments or instances of each class; of label maps, images that the class is in."""
         counts = ", ".join(f"{self.source.label_space.classes[k]} {n}" for k, n in self._found.most_common())
-        return f"found: {counts or 'nothing'}"
+        lower = (
+            "lower --min-score" if self.source.task is Task.INSTANCE else "lower the post-processor's score_threshold"
+        )
+        return f"found: {counts or f'nothing; where that cannot be, {lower}, or train for longer'}"
 
     def close(self) -> Path | None:
         """Write the JSON of all images that were added.

@@ -229,7 +229,12 @@ def _as_spelt(classes: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str
 
 
 def _class_of(config: Mapping[str, Any]) -> Any:
-    return DATASETS.get(config["type"]) if isinstance(config.get("type"), str) else config.get("type")
+    """What ``DATASETS.build`` would build: a name without a scope is looked for in the default one."""
+    kind = config.get("type")
+    if not isinstance(kind, str):
+        return kind
+    with DATASETS.switch_scope_and_registry(config.get("_scope_")) as registry:
+        return registry.get(kind)
 
 
 def _build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:

@@ -60,6 +60,12 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if not hasattr(self.dataloader.batch_sampler, "set_iteration"):
             return super().run()
         self._take_data_seed()
+        if self._iter >= self._max_iters:
+            print_log(
+                f"Already at iteration {self._iter} of {self._max_iters}: nothing to train; raise train_cfg.max_iters",
+                logger="current",
+                level=logging.WARNING,
+            )
         # mmengine 0.10.7 has started the dataloader in its constructor: let go of its workers before ours start
         self.dataloader_iterator = None
         self.dataloader_iterator = self._batches()

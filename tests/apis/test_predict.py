@@ -60,12 +60,13 @@ def test_what_is_not_looked_for_is_said(here, capsys):
     assert "not looked for" not in capsys.readouterr().out, "nobody asked for the source's stuff"
 
 
-def test_settings_of_the_config_can_be_changed(here):
+def test_settings_of_the_config_can_be_changed(here, capsys):
     predict(
         "--task", "panoptic", "--out", str(here), "--cfg-options", "model.postprocessors.panoptic.score_threshold=1.1"
     )
     annotations = json.loads((here / "panoptic.json").read_text())["annotations"]
     assert [a["segments_info"] for a in annotations] == [[], [], []]
+    assert "found: nothing; where that cannot be, lower the post-processor's score_threshold" in capsys.readouterr().out
 
 
 def test_an_image_that_cannot_be_read_costs_no_other(here, world):

@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from mmdet.datasets import CocoDataset
 
 from mmdataseg.structures import Task
 from tests.datasets.numbered import SPACE, build, source, write_images
@@ -24,10 +25,10 @@ def coco_json(path):
     return str(path)
 
 
-def coco_source(tmp_path, classes):
+def coco_source(tmp_path, classes, kind="mmdet.CocoDataset"):
     space = {"name": "pets", "classes": classes, "is_thing": [True] * len(classes)}
     train = {
-        "type": "mmdet.CocoDataset",
+        "type": kind,
         "ann_file": coco_json(tmp_path / "ann.json"),
         "data_prefix": {"img": write_images(tmp_path / "images")},
         "pipeline": [{"type": "LoadImageFromFile"}, {"type": "mmdet.LoadAnnotations", "with_bbox": True}],
@@ -45,6 +46,7 @@ def test_mmdet_dataset_as_a_source(tmp_path):
 
 
 @pytest.mark.usefixtures("mmdet_scope")
+@pytest.mark.parametrize("kind", ["mmdet.CocoDataset", "CocoDataset", CocoDataset], ids=["named", "scope", "class"])
 @pytest.mark.parametrize(
     ("classes", "match"),
     [
@@ -52,9 +54,9 @@ def test_mmdet_dataset_as_a_source(tmp_path):
         (["dog", "cat", "horse"], r"source 'boxes', .*ann\.json: .* the file has no category 'horse'"),
     ],
 )
-def test_mmdet_dataset_that_would_mix_up_the_classes(tmp_path, classes, match):
+def test_mmdet_dataset_that_would_mix_up_the_classes(tmp_path, classes, match, kind):
     with pytest.raises(ValueError, match=match):
-        build(coco_source(tmp_path, classes))
+        build(coco_source(tmp_path, classes, kind))
 
 
 @pytest.mark.usefixtures("mmdet_scope")

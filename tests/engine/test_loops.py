@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmdataseg.datasets import MultiSourceDataset, RatioBatchSampler
-from mmdataseg.engine import ResumableTrainLoop
+from mmdataseg.engine import ResumableTrainLoop, loops
 from mmdataseg.engine.loops import _seed_generators
 from mmdataseg.registry import DATASETS, TRANSFORMS
 
@@ -301,3 +301,13 @@ def test_unknown_keyword_is_a_type_error(tmp_path):
     runner = make_runner(tmp_path, Record())
     with pytest.raises(TypeError, match="max_epochs"):
         ResumableTrainLoop(runner=runner, dataloader=runner._train_dataloader, max_iters=3, max_epochs=4)
+
+
+def test_a_finished_run_that_is_resumed_says_so(tmp_path, monkeypatch):
+    train(tmp_path / "run", Record(), max_iters=STOP)
+    said = []
+    monkeypatch.setattr(loops, "print_log", lambda message, **_: said.append(message))
+    again = Record()
+    train(tmp_path / "run", again, max_iters=STOP, resume=True)
+    assert again.batches == {}
+    assert said == [f"Already at iteration {STOP} of {STOP}: nothing to train; raise train_cfg.max_iters"]
