@@ -1,7 +1,9 @@
-"""Binary cross-entropy and dice on sampled points, as loss and as matching cost (Mask2Former, section 3.3).
+"""Focal, dice and binary cross-entropy on points of the masks, as loss and as matching cost.
 
-Letters: L decoder outputs, Q queries, N targets, M matched pairs, P points. A point that lies on void has weight 0: it
-is outside the sum and outside the mean.
+Focal and dice are DaTaSeg's (Gu et al., 2023), in the form of MaskFormer (Cheng et al., 2021); binary cross-entropy is
+Mask2Former's (Cheng et al., 2022).
+Letters: L decoder outputs, Q queries, K classes, J = K + 1 logits (background last), N targets, R matched rows, P
+points. A point that lies on void has weight 0: it is outside the sum and outside the mean.
 """
 
 import torch
@@ -9,38 +11,84 @@ import torch.nn.functional as F
 from torch import Tensor
 
 DICE_EPS = 1.0  # Mask2Former's; keeps the ratio defined when both masks are empty
+# of sigmoid focal loss (Lin et al., 2017), MaskFormer's values
+FOCAL_ALPHA = 0.25  # weight of the mask's points; the others weigh 1 - alpha
+FOCAL_GAMMA = 2
 
 
-def point_bce_loss(logits_MP: Tensor, targets_MP: Tensor, weights_MP: Tensor) -> Tensor:
-    """Mean binary cross-entropy over the known points of each pair.
+def point_focal_loss(logits_RP: Tensor, targets_RP: Tensor, weights_RP: Tensor) -> Tensor:
+    """Mean sigmoid focal loss over the known points of each row.
 
-    Args:
-        logits_MP: (M, P) mask logits.
-        targets_MP: (M, P) in [0, 1].
-        weights_MP: (M, P), 1 for a known point, 0 for void.
-
-    Returns:
-        (M,); 0 for a pair without a known point.
-    """
-    loss_MP = F.binary_cross_entropy_with_logits(logits_MP, targets_MP, reduction="none") * weights_MP
-    return loss_MP.sum(1) / weights_MP.sum(1).clamp(min=1)
-
-
-def point_dice_loss(logits_MP: Tensor, targets_MP: Tensor, weights_MP: Tensor) -> Tensor:
-    """Dice loss over the known points of each pair: 1 - (2 |p t| + 1) / (|p| + |t| + 1).
+    With p the probability and t the target, t alpha (1 - p)^2 (-log p) + (1 - t) (1 - alpha) p^2 (-log (1 - p)). For t
+    of 0 or 1 that is MaskFormer's; at a border, where t is between, it is linear in t, so that the cost is a product.
 
     Args:
-        logits_MP: (M, P) mask logits.
-        targets_MP: (M, P) in [0, 1].
-        weights_MP: (M, P), 1 for a known point, 0 for void.
+        logits_RP: (R, P) mask logits.
+        targets_RP: (R, P) in [0, 1].
+        weights_RP: (R, P), 1 for a known point, 0 for void.
 
     Returns:
-        (M,); 0 for a pair without a known point.
+        (R,); 0 for a row without a known point.
     """
-    probs_MP = logits_MP.sigmoid() * weights_MP
-    targets_MP = targets_MP * weights_MP
-    overlap = 2 * (probs_MP * targets_MP).sum(1)
-    total = probs_MP.sum(1) + targets_MP.sum(1)
+    inside_RP, outside_RP = _focal_terms(logits_RP)
+    loss_RP = torch.lerp(outside_RP, inside_RP, targets_RP) * weights_RP
+    return loss_RP.sum(1) / weights_RP.sum(1).clamp(min=1)
+
+
+def point_focal_cost(logits_LQP: Tensor, targets_NP: Tensor, weights_P: Tensor) -> Tensor:
+    """`point_focal_loss` of every query with every target, on shared points.
+
+    Args:
+        logits_LQP: (L, Q, P) mask logits.
+        targets_NP: (N, P) in [0, 1].
+        weights_P: (P,), 1 for a known point, 0 for void.
+
+    Returns:
+        (L, Q, N).
+    """
+    inside_LQP, outside_LQP = _focal_terms(logits_LQP)
+    background_LQ = outside_LQP @ weights_P
+    gain_LQN = (inside_LQP - outside_LQP) @ (targets_NP * weights_P).T
+    return (background_LQ[..., None] + gain_LQN) / weights_P.sum().clamp(min=1)
+
+
+def _focal_terms(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The focal loss of a point inside the mask, and of one outside."""
+    probs, softplus = logits.sigmoid(), F.softplus(logits)
+    inside = FOCAL_ALPHA * (1 - probs) ** FOCAL_GAMMA * (softplus - logits)  # softplus(-x) = softplus(x) - x
+    return inside, (1 - FOCAL_ALPHA) * probs**FOCAL_GAMMA * softplus
+
+
+def point_bce_loss(logits_RP: Tensor, targets_RP: Tensor, weights_RP: Tensor) -> Tensor:
+    """Mean binary cross-entropy over the known points of each row.
+
+    Args:
+        logits_RP: (R, P) mask logits.
+        targets_RP: (R, P) in [0, 1].
+        weights_RP: (R, P), 1 for a known point, 0 for void.
+
+    Returns:
+        (R,); 0 for a row without a known point.
+    """
+    loss_RP = F.binary_cross_entropy_with_logits(logits_RP, targets_RP, reduction="none") * weights_RP
+    return loss_RP.sum(1) / weights_RP.sum(1).clamp(min=1)
+
+
+def point_dice_loss(logits_RP: Tensor, targets_RP: Tensor, weights_RP: Tensor) -> Tensor:
+    """Dice loss over the known points of each row: 1 - (2 |p t| + 1) / (|p| + |t| + 1).
+
+    Args:
+        logits_RP: (R, P) mask logits.
+        targets_RP: (R, P) in [0, 1].
+        weights_RP: (R, P), 1 for a known point, 0 for void.
+
+    Returns:
+        (R,); 0 for a row without a known point.
+    """
+    probs_RP = logits_RP.sigmoid() * weights_RP
+    targets_RP = targets_RP * weights_RP
+    overlap = 2 * (probs_RP * targets_RP).sum(1)
+    total = probs_RP.sum(1) + targets_RP.sum(1)
     return 1 - (overlap + DICE_EPS) / (total + DICE_EPS)
 
 
@@ -79,14 +127,14 @@ def point_dice_cost(logits_LQP: Tensor, targets_NP: Tensor, weights_P: Tensor) -
     return 1 - (overlap_LQN + DICE_EPS) / (total_LQN + DICE_EPS)
 
 
-def class_cost(class_logits_LQK: Tensor, labels_N: Tensor) -> Tensor:
+def class_cost(class_logits_LQJ: Tensor, labels_N: Tensor) -> Tensor:
     """Minus the probability of each target's class.
 
     Args:
-        class_logits_LQK: (L, Q, K + 1), background last.
+        class_logits_LQJ: (L, Q, K + 1), background last.
         labels_N: (N,) int64 in 0..K-1.
 
     Returns:
         (L, Q, N).
     """
-    return -torch.softmax(class_logits_LQK, dim=-1)[..., labels_N]
+    return -torch.softmax(class_logits_LQJ, dim=-1)[..., labels_N]

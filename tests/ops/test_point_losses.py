@@ -1,15 +1,28 @@
-"""Binary cross-entropy and dice on points, and the costs that equal them."""
+"""Focal, dice and binary cross-entropy on points, and the costs that equal them."""
 
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torchvision.ops import sigmoid_focal_loss
 
-from mmdataseg.ops.point_losses import class_cost, point_bce_cost, point_bce_loss, point_dice_cost, point_dice_loss
+from mmdataseg.ops.point_losses import (
+    class_cost,
+    point_bce_cost,
+    point_bce_loss,
+    point_dice_cost,
+    point_dice_loss,
+    point_focal_cost,
+    point_focal_loss,
+)
 
-LOSSES = [point_bce_loss, point_dice_loss]
-PAIRS = [(point_bce_loss, point_bce_cost), (point_dice_loss, point_dice_cost)]
+LOSSES = [point_bce_loss, point_dice_loss, point_focal_loss]
+PAIRS = [
+    (point_bce_loss, point_bce_cost),
+    (point_dice_loss, point_dice_cost),
+    (point_focal_loss, point_focal_cost),
+]
 
 
 def test_by_hand():
@@ -18,8 +31,10 @@ def test_by_hand():
     weights = torch.tensor([[1.0, 1.0, 0.0]])
     bce = (math.log(2) + math.log(4)) / 2
     dice = 1 - (2 * 0.5 + 1) / (0.5 + 0.75 + 1 + 1)
+    focal = (0.25 * (1 / 2) ** 2 * math.log(2) + 0.75 * (3 / 4) ** 2 * math.log(4)) / 2
     torch.testing.assert_close(point_bce_loss(logits, targets, weights), torch.tensor([bce]))
     torch.testing.assert_close(point_dice_loss(logits, targets, weights), torch.tensor([dice]))
+    torch.testing.assert_close(point_focal_loss(logits, targets, weights), torch.tensor([focal]))
 
 
 def test_the_probability_of_the_class_is_the_cost():
@@ -75,6 +90,30 @@ def test_all_void_is_zero(loss, cost):
 def test_no_target(loss, cost):
     assert loss(torch.zeros(0, 5), torch.zeros(0, 5), torch.zeros(0, 5)).shape == (0,)
     assert cost(torch.zeros(2, 3, 5), torch.zeros(0, 5), torch.ones(5)).shape == (2, 3, 0)
+
+
+def test_focal_equals_torchvisions_for_targets_of_0_and_1():
+    generator = torch.Generator().manual_seed(0)
+    logits = 5 * torch.randn(3, 40, generator=generator)
+    targets = (torch.rand(3, 40, generator=generator) > 0.5).float()
+    expected = sigmoid_focal_loss(logits, targets, alpha=0.25, gamma=2.0).mean(1)
+    torch.testing.assert_close(point_focal_loss(logits, targets, torch.ones(3, 40)), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_focal_is_linear_in_the_target():
+    logits, weights = torch.randn(1, 30, generator=torch.Generator().manual_seed(0)), torch.ones(1, 30)
+    inside, outside = (point_focal_loss(logits, torch.full((1, 30), t), weights) for t in (1.0, 0.0))
+    between = point_focal_loss(logits, torch.full((1, 30), 0.3), weights)
+    torch.testing.assert_close(between, 0.3 * inside + 0.7 * outside)
+
+
+def test_focal_is_finite_with_its_gradient_at_extreme_logits():
+    logits = torch.tensor([[-200.0, 200.0, -30.0, 30.0, 0.0]], requires_grad=True)
+    for target in (0.0, 1.0):
+        loss = point_focal_loss(logits, torch.full((1, 5), target), torch.ones(1, 5))
+        (grad,) = torch.autograd.grad(loss.sum(), logits)
+        assert torch.isfinite(loss).all()
+        assert torch.isfinite(grad).all()
 
 
 def test_equals_torch_without_void():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmdataseg.ops.points import random_points, sample_features, sample_maps, uncertain_points
+from mmdataseg.ops.points import cell_points, random_points, sample_features, sample_maps, uncertain_points
 
 DRAW = {"oversample_ratio": 3.0, "importance_ratio": 0.75}
 
@@ -80,3 +80,21 @@ def test_no_map():
 def test_ratios_out_of_range(change, message):
     with pytest.raises(ValueError, match=message):
         uncertain_points(torch.zeros(1, 4, 4), num_points=8, **{**DRAW, **change})
+
+
+class TestCellPoints:
+    def test_by_hand(self):
+        points = cell_points((1, 2), torch.tensor([1.0, 1.0]))
+        assert points.tolist() == [[0.25, 0.5], [0.75, 0.5]]
+
+    def test_a_map_is_read_at_its_cells_as_it_is(self):
+        maps, extent = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0)), torch.tensor([0.96, 0.95])
+        points = cell_points((5, 7), extent)
+        assert points.max() <= 1
+        read = sample_maps(maps, (points * extent).expand(3, -1, -1)).view(3, 5, 7)
+        # the last column and row jut out by less than half a cell: their centres are on the image
+        torch.testing.assert_close(read, maps, atol=1e-5, rtol=1e-4)
+
+    def test_a_centre_beyond_the_image_is_moved_to_its_rim(self):
+        points = cell_points((1, 2), torch.tensor([0.6, 1.0]))  # of the second cell 0.2 of 0.5 are image
+        torch.testing.assert_close(points, torch.tensor([[0.25 / 0.6, 0.5], [1.0, 0.5]]))
