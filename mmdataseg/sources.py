@@ -3,10 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from enum import Enum
 from typing import Any
 
-from mmdataseg.structures import LabelSpace, Supervision, Task
+from mmdataseg.structures import LabelSpace, Task
 from mmdataseg.text.vocabularies import get_label_space
 
 
@@ -19,7 +18,8 @@ class Source:
             metainfo ``source``, and part of the names of losses, metrics and buffers.
         task: What its images are trained for and tested on.
         label_space: Its classes.
-        supervision: Masks, or boxes alone (instance task only).
+        supervision: How its training images are annotated: ``masks``, ``boxes`` (alone, instance task only), or another
+            kind that the model's criterion has targets for.
         embeddings: Path of its text embeddings, a ``.safetensors`` file of `tools/text_embeddings.py`; None for a run
             without text.
         train: Config of the training dataset with its pipeline; None: not trained on.
@@ -32,7 +32,7 @@ class Source:
     name: str
     task: Task
     label_space: LabelSpace
-    supervision: Supervision = Supervision.MASKS
+    supervision: str = "masks"
     embeddings: str | None = None
     train: Mapping[str, Any] | None = None
     test: Mapping[str, Any] | None = None
@@ -44,14 +44,13 @@ class Source:
         """Read one entry, with its label space given by a known name or in full.
 
         Args:
-            config: The fields of `Source`. ``task`` and ``supervision`` as strings; ``label_space`` as the name of a
-                known one
+            config: The fields of `Source`. ``task`` as a string; ``label_space`` as the name of a known one
                 (`mmdataseg.text.vocabularies`) or as a dict with ``name``, ``classes`` and ``is_thing``.
 
         Raises:
             TypeError: A key that is not a field, or one that is missing.
-            ValueError: A name with other characters, an unknown task, supervision or label space, or boxes for a task
-                other than instance.
+            ValueError: A name with other characters, an unknown task or label space, or a supervision that is not a
+                word.
         """
         if isinstance(config, Source):
             return config
@@ -66,15 +65,13 @@ class Source:
             raise TypeError(f"source {name!r}: key {missing[0]!r} is missing")
         if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
             raise ValueError(f"source {name!r}: expected a name of letters, digits, '_' and '-'; rename it")
-        values["task"] = _member(Task, values["task"], name, "task")
-        values["supervision"] = _member(Supervision, values.get("supervision", Supervision.MASKS), name, "supervision")
+        values["task"] = _task(values["task"], name)
+        if not isinstance(values.get("supervision", ""), str):
+            raise ValueError(
+                f"source {name!r}: expected a supervision such as 'masks' or 'boxes', got {values['supervision']!r}"
+            )
         values["label_space"] = _label_space(values["label_space"], name)
         values["metrics"] = tuple(values.get("metrics", ()))
-        if values["supervision"] is Supervision.BOXES and values["task"] is not Task.INSTANCE:
-            raise ValueError(
-                f"source {name!r}: supervision 'boxes' trains the instance task, got task '{values['task'].value}'; "
-                "set task='instance'"
-            )
         return cls(**values)
 
 
@@ -129,12 +126,12 @@ def parameter_owners(sources: Sequence[Source]) -> dict[str, str]:
     return owners
 
 
-def _member(kind: type[Enum], value: Any, source: str, what: str) -> Any:
+def _task(value: Any, source: str) -> Task:
     try:
-        return kind(value)
+        return Task(value)
     except ValueError:
-        known = [m.value for m in kind]
-        raise ValueError(f"source {source!r}: unknown {what} {value!r}; expected one of {known}") from None
+        known = [task.value for task in Task]
+        raise ValueError(f"source {source!r}: unknown task {value!r}; expected one of {known}") from None
 
 
 def _label_space(value: Any, source: str) -> LabelSpace:

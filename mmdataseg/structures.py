@@ -1,4 +1,4 @@
-"""What a source is made of: its task, how it is annotated, and its label space."""
+"""What a source is made of: its task and its label space."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,6 @@ class Task(str, Enum):
     PANOPTIC = "panoptic"
     SEMANTIC = "semantic"
     INSTANCE = "instance"
-
-
-class Supervision(str, Enum):
-    """How the training images of a source are annotated (Gu et al., 2023, section 3.4)."""
-
-    MASKS = "masks"
-    BOXES = "boxes"
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,14 @@ SETTINGS = {  # what an ablation changes of the model, apart from its sources
     "no-text": {"classifier.type": "mmdataseg.LearnedClassifier"},
     "per-source-queries": {"queries": "per_source"},
     "per-source-background": {"classifier.background": "per_source"},
-    "no-projection-cost": {"criterion.projection_cost": False},
-    "no-merge": {"criterion.merge": False},
-    "box-affinity": {"criterion.affinity_weight": 5.0},
+    "no-projection-cost": {"criterion.targets.boxes.cost": None},
+    "no-merge": {"criterion.merge": "none"},
+    "merge-after-matching": {"criterion.merge": "after_matching"},
+    "bce": {"criterion.targets.masks.focal_weight": 0.0, "criterion.targets.masks.bce_weight": 5.0},
+    "box-affinity": {
+        "data_preprocessor.type": "mmdataseg.ColorSimilarityPreprocessor",
+        "criterion.targets.boxes.affinity_weight": 5.0,
+    },
     "max-merge": {"postprocessors.semantic.merge": "max"},
     "equal-ratios": {},
 }

@@ -66,7 +66,7 @@ def scalars(work_dir: Path) -> list[dict[str, Any]]:
 
 def test_training_draws_every_source_and_logs_its_losses(trained: Path) -> None:
     losses = {name for line in scalars(trained) for name in line if "/loss_" in name}
-    masks = {"loss_class", "loss_mask", "loss_dice"}
+    masks = {"loss_class", "loss_focal", "loss_dice"}
     expected = {"toy_semantic": masks, "toy_panoptic": masks, "toy_boxes": {"loss_class", "loss_projection"}}
     assert losses == {f"{source}/{name}" for source, names in expected.items() for name in names}
     assert (trained / "curves.png").is_file()

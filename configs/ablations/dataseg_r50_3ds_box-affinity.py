@@ -7,4 +7,7 @@ Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_box-affinity.py -
 
 _base_ = ["../dataseg_r50_3ds.py"]
 
-model = dict(criterion=dict(affinity_weight=5.0))
+model = dict(
+    data_preprocessor=dict(type="mmdataseg.ColorSimilarityPreprocessor"),
+    criterion=dict(targets=dict(boxes=dict(affinity_weight=5.0))),
+)

@@ -1,4 +1,4 @@
-"""Ablation of dataseg_r50_3ds: targets absorb no unmatched proposals in training.
+"""Ablation of dataseg_r50_3ds: nothing is merged in training.
 
 Shows what MERGE in training gives; in inference it stays. Ours: not run.
 Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_no-merge.py --launcher pytorch --gpus 8
@@ -6,4 +6,4 @@ Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_no-merge.py --lau
 
 _base_ = ["../dataseg_r50_3ds.py"]
 
-model = dict(criterion=dict(merge=False))
+model = dict(criterion=dict(merge="none"))

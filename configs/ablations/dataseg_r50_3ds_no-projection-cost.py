@@ -6,4 +6,4 @@ Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_no-projection-cos
 
 _base_ = ["../dataseg_r50_3ds.py"]
 
-model = dict(criterion=dict(projection_cost=False))
+model = dict(criterion=dict(targets=dict(boxes=dict(cost=None))))

@@ -16,7 +16,7 @@ train_sources = test_sources = [_base_.merged_ade, _base_.merged_coco]
 model = dict(
     sources=test_sources,
     classifier=dict(type="mmdataseg.LearnedClassifier", embed_dim=256),
-    criterion=dict(merge=False),
+    criterion=dict(merge="none"),
 )
 train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1, 4]))
 val_dataloader = dict(dataset=dict(sources=test_sources))

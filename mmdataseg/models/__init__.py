@@ -1,29 +1,37 @@
 """The network and its parts."""
 
+from mmdataseg.models.box_targets import BoxTargets
+from mmdataseg.models.color_similarity import ColorSimilarityPreprocessor
 from mmdataseg.models.criterion import DaTaSegCriterion
 from mmdataseg.models.dataseg import DaTaSeg
 from mmdataseg.models.feature_pyramid import SimpleFeaturePyramid
 from mmdataseg.models.head import DaTaSegHead, Proposals
 from mmdataseg.models.learned_classifier import LearnedClassifier
 from mmdataseg.models.losses import BoxProjectionCost, BoxProjectionLoss
+from mmdataseg.models.mask_targets import MaskTargets
 from mmdataseg.models.position_channels import PositionChannels
 from mmdataseg.models.postprocessors import InstancePostProcessor, PanopticPostProcessor, SemanticPostProcessor
+from mmdataseg.models.targets import Targets
 from mmdataseg.models.text_classifier import TextClassifier
 from mmdataseg.models.vitdet import ViTDet
 
 __all__ = [
     "BoxProjectionCost",
     "BoxProjectionLoss",
+    "BoxTargets",
+    "ColorSimilarityPreprocessor",
     "DaTaSeg",
     "DaTaSegCriterion",
     "DaTaSegHead",
     "InstancePostProcessor",
     "LearnedClassifier",
+    "MaskTargets",
     "PanopticPostProcessor",
     "PositionChannels",
     "Proposals",
     "SemanticPostProcessor",
     "SimpleFeaturePyramid",
+    "Targets",
     "TextClassifier",
     "ViTDet",
 ]

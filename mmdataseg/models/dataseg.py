@@ -1,6 +1,7 @@
 """The network.
 
-Letters: B images, L decoder outputs, Q queries, K classes of a source, C channels, (H, W) the stride-4 grid.
+Letters: B images, L decoder outputs, Q queries, K classes of a source, J = K + 1 logits, C channels, (H, W) the
+stride-4 grid.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,6 @@ from mmdet.structures import DetDataSample
 from torch import Tensor
 
 from mmdataseg.models.head import Proposals
-from mmdataseg.models.targets import ImageTargets
 from mmdataseg.ops.postprocess import ImageSizes
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources, parameter_owners
@@ -33,7 +33,7 @@ class DaTaSeg(BaseDetector):
         backbone: Config of a backbone whose finest map has stride 4, e.g. four maps of strides 4, 8, 16 and 32.
         panoptic_head: Config of `DaTaSegHead`; the name is that of mmdet's ``Mask2Former``, for its checkpoints.
         classifier: Config of `TextClassifier` or `LearnedClassifier`.
-        criterion: Config of `DaTaSegCriterion`.
+        criterion: Config of `DaTaSegCriterion`, with the targets of each kind of supervision.
         postprocessors: Config of a post-processor for each `Task`.
         queries: ``shared``, as in the paper, or ``per_source``, the design it argues against: a set of queries for each
             source that is trained on. Then train in parallel with ``find_unused_parameters = True``.
@@ -42,8 +42,9 @@ class DaTaSeg(BaseDetector):
         init_cfg: mmengine's.
 
     Raises:
-        ValueError: Two sources of one name, an unknown task, a task without a post-processor, an unknown ``queries``;
-            and what `mmdataseg.sources.parameter_owners` raises.
+        ValueError: Two sources of one name, an unknown task, a task without a post-processor, a supervision without
+            targets or one that cannot train the task, an unknown ``queries``; and what
+            `mmdataseg.sources.parameter_owners` raises.
     """
 
     def __init__(
@@ -80,6 +81,12 @@ class DaTaSeg(BaseDetector):
             raise ValueError(f"postprocessors: unknown task {unknown[0]!r}; expected one of {[t.value for t in Task]}")
         self.postprocessors = torch.nn.ModuleDict({task: MODELS.build(c) for task, c in postprocessors.items()})
         for source in self.sources.values():
+            if source.supervision not in self.criterion.targets:
+                raise ValueError(
+                    f"source '{source.name}': no targets for supervision '{source.supervision}' among "
+                    f"{list(self.criterion.targets)}; add them to model.criterion.targets"
+                )
+            self.criterion.targets[source.supervision].check(source)
             if source.task.value not in self.postprocessors:
                 raise ValueError(
                     f"source '{source.name}': no post-processor for task '{source.task.value}' among "
@@ -134,20 +141,19 @@ class DaTaSeg(BaseDetector):
             )
         source = self.sources[names.pop()]
         proposals = self.propose(batch_inputs, batch_data_samples)
-        class_logits_LBQK = self.classifier(
+        class_logits_LBQJ = self.classifier(
             proposals.class_embeds_LBQD, self.classifier.matrix(source.name), source.name
         )
-        targets = [ImageTargets.from_sample(sample, source) for sample in batch_data_samples]
-        images_B3HW = self._colors(batch_inputs) if self.criterion.affinity_weight else None
-        losses = self.criterion(proposals, class_logits_LBQK, targets, tuple(batch_inputs.shape[-2:]), images_B3HW)
+        targets = self.criterion.targets[source.supervision]
+        losses = self.criterion(
+            proposals,
+            class_logits_LBQJ,
+            [targets.read(sample, source) for sample in batch_data_samples],
+            supervision=source.supervision,
+            mergeable_K=source.label_space.mergeable(source.task),
+            padded_size=tuple(batch_inputs.shape[-2:]),
+        )
         return {f"{source.name}/{name}": value for name, value in losses.items()}
-
-    def _colors(self, batch_inputs: Tensor) -> Tensor:
-        """RGB in [0, 255] of (B, 3, height, width) images; what the pipeline loaded is BGR (mmcv's default)."""
-        preprocessor = self.data_preprocessor
-        if preprocessor._enable_normalize:
-            batch_inputs = batch_inputs * preprocessor.std + preprocessor.mean
-        return batch_inputs if preprocessor._channel_conversion else batch_inputs.flip(1)
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True
@@ -211,11 +217,11 @@ class DaTaSeg(BaseDetector):
             original=tuple((sample.ori_shape if rescale else sample.img_shape)[:2]),
         )
         source = self.source_of(sample).name
-        class_logits_QK = self.classifier(proposals.class_embeds_LBQD[-1, index], text_KD, source)
+        class_logits_QJ = self.classifier(proposals.class_embeds_LBQD[-1, index], text_KD, source)
         mask_logits_QHW = torch.einsum(
             "qc,chw->qhw", proposals.mask_embeds_LBQC[-1, index], proposals.mask_features_BCHW[index]
         )
-        answer = self.postprocessors[task.value](class_logits_QK, mask_logits_QHW, label_space, sizes)
+        answer = self.postprocessors[task.value](class_logits_QJ, mask_logits_QHW, label_space, sizes)
         for field, value in answer.items():
             setattr(sample, field, value)
 

@@ -3,6 +3,8 @@
 Letters: B images, L decoder outputs, Q queries, N targets of one image, M = min(Q, N) pairs.
 """
 
+from collections.abc import Sequence
+
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -13,41 +15,54 @@ UNMATCHABLE = (
 
 
 @torch.no_grad()
-def match(costs_B: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+def match(costs: Sequence[Tensor], last_resort_BLQ: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
     """Minimum-cost assignment of queries to targets.
 
     All costs are copied to the host together, once, and the answers back, once.
 
     Args:
-        costs_B: For each image (L, Q, N_b) costs; L and Q are the same for all, N_b may be 0.
+        costs: For each image (L, Q, N) costs; L and Q are the same for all, N may be 0.
+        last_resort_BLQ: (B, L, Q) bool, queries to take only where the others are fewer than the targets: one of them
+            costs more than any choice among the others. None: no such query.
 
     Returns:
         For each image two int64 tensors (L, M_b), query and target of each pair, on the device of the costs, targets
         ascending.
 
     Raises:
-        ValueError: No image, or costs that differ in L or Q.
+        ValueError: No image, costs that differ in L or Q, or last resorts of another shape.
     """
-    if not costs_B:
+    if not costs:
         raise ValueError("expected the costs of at least one image, got none")
-    num_outputs, num_queries = costs_B[0].shape[:2]
-    if any(c.dim() != 3 or c.shape[:2] != (num_outputs, num_queries) for c in costs_B):
-        raise ValueError(f"costs must be (L, Q, N) with one L and one Q, got {[tuple(c.shape) for c in costs_B]}")
-    device = costs_B[0].device
-    widths = [c.shape[2] for c in costs_B]
-    together = torch.cat([c.float() for c in costs_B], dim=2)
-    host = torch.nan_to_num(together, UNMATCHABLE, UNMATCHABLE, -UNMATCHABLE).cpu().split(widths, dim=2)
-    pairs = torch.cat([_match_image(c) for c in host], dim=2).to(device)
+    num_outputs, num_queries = costs[0].shape[:2]
+    if any(c.dim() != 3 or c.shape[:2] != (num_outputs, num_queries) for c in costs):
+        raise ValueError(f"costs must be (L, Q, N) with one L and one Q, got {[tuple(c.shape) for c in costs]}")
+    if last_resort_BLQ is None:
+        last_resort_BLQ = torch.zeros(len(costs), num_outputs, num_queries, device=costs[0].device)
+    elif last_resort_BLQ.shape != (len(costs), num_outputs, num_queries):
+        raise ValueError(
+            f"expected last resorts of shape {(len(costs), num_outputs, num_queries)}, "
+            f"got {tuple(last_resort_BLQ.shape)}"
+        )
+    widths = [c.shape[2] for c in costs]
+    # the last column of each image marks its last resorts
+    columns = [c.float() for pair in zip(costs, last_resort_BLQ[..., None], strict=True) for c in pair]
+    together = torch.nan_to_num(torch.cat(columns, dim=2), UNMATCHABLE, UNMATCHABLE, -UNMATCHABLE)
+    host = together.cpu().split([width + 1 for width in widths], dim=2)
+    pairs = torch.cat([_match_image(c[..., :-1], c[..., -1]) for c in host], dim=2).to(together.device)
     sizes = [min(num_queries, width) for width in widths]
     return [(part[0], part[1]) for part in pairs.split(sizes, dim=2)]
 
 
-def _match_image(cost_LQN: Tensor) -> Tensor:
+def _match_image(cost_LQN: Tensor, last_resort_LQ: Tensor) -> Tensor:
     """(2, L, M) pairs of one image."""
     num_outputs, num_queries, num_targets = cost_LQN.shape
     pairs = torch.zeros(2, num_outputs, min(num_queries, num_targets), dtype=torch.int64)
     if num_targets:
-        for output, cost in enumerate(cost_LQN.numpy()):
-            targets, queries = linear_sum_assignment(cost.T)
+        outputs = zip(cost_LQN.double().numpy(), last_resort_LQ.double().numpy(), strict=True)
+        for output, (cost, last_resort) in enumerate(outputs):
+            # one last resort costs more than all that a choice among the other queries can save
+            extra = 1 + num_targets * (cost.max() - cost.min())
+            targets, queries = linear_sum_assignment((cost + extra * last_resort[:, None]).T)
             pairs[0, output], pairs[1, output] = torch.from_numpy(queries), torch.from_numpy(targets)
     return pairs

@@ -1,9 +1,16 @@
-"""MERGE: several proposals, one region (Gu et al., 2023, section 3.2).
+"""MERGE: several proposals, one region (Gu et al., 2023, "MERGE").
 
-The paper says which task merges what; the rule by which proposals join is ours (`absorb`), see docs/method.md.
-Letters: L decoder outputs, Q queries, K classes, M matched pairs, R proposals that take part, (H, W) the grid of the
-mask logits.
+The paper says which task merges what, and that MERGE comes before the matching. How masks and classes join, and what
+happens where rows are fewer than targets, is ours: see docs/method.md.
+
+A row is what is matched and answered: the proposals of one mergeable class, or a single proposal. It is named by the
+index of its leader, the member that is surest of the class.
+
+Letters: L decoder outputs, Q queries, K classes, J = K + 1 logits (background last), N targets, M matched rows of an
+output, G groups, S proposals that belong to a group, P points, (H, W) the grid of the mask logits.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,56 +18,171 @@ from torch import Tensor
 UNMATCHED = -1
 
 
-def absorb(class_logits_LQK: Tensor, queries_LM: Tensor, labels_LM: Tensor, mergeable_LM: Tensor) -> Tensor:
-    """Which pair each proposal belongs to after MERGE in training.
+def merge_rows(class_logits_LQJ: Tensor, mergeable_K: Sequence[bool]) -> Tensor:
+    """The row of each proposal.
+
+    Proposals whose most likely class is the same mergeable class are one row. Every other proposal is a row of its
+    own, whether it predicts a thing or background.
+
+    Args:
+        class_logits_LQJ: (L, Q, K + 1), background last.
+        mergeable_K: For each class whether MERGE joins its proposals (`LabelSpace.mergeable`).
+
+    Returns:
+        (L, Q) int64, the query that leads the row: the surest member, the first of equals.
+
+    Raises:
+        ValueError: Not one flag for each class.
+    """
+    num_outputs, num_queries, num_logits = class_logits_LQJ.shape
+    if len(mergeable_K) != num_logits - 1:
+        raise ValueError(
+            f"expected logits over {len(mergeable_K)} classes and background, got {num_logits} logits for each query"
+        )
+    query_LQ = torch.arange(num_queries, device=class_logits_LQJ.device).expand(num_outputs, -1)
+    if not any(mergeable_K):
+        return query_LQ
+    prob_LQ, class_LQ = class_logits_LQJ.float().softmax(-1).max(-1)
+    mergeable_J = torch.tensor([*mergeable_K, False], device=class_logits_LQJ.device)
+    # a key for each mergeable class, and behind them one for each query that stays alone
+    key_LQ = torch.where(mergeable_J[class_LQ], class_LQ, num_logits + query_LQ)
+    num_keys = num_logits + num_queries
+    best = prob_LQ.new_zeros(num_outputs, num_keys).scatter_reduce(1, key_LQ, prob_LQ, "amax", include_self=False)
+    contender_LQ = torch.where(prob_LQ == best.gather(1, key_LQ), query_LQ, num_queries)
+    leader = query_LQ.new_zeros(num_outputs, num_keys).scatter_reduce(
+        1, key_LQ, contender_LQ, "amin", include_self=False
+    )
+    return leader.gather(1, key_LQ)
+
+
+def followers(rows_LQ: Tensor) -> Tensor:
+    """The members that do not lead their row, (..., Q) bool, of (..., Q) rows of `merge_rows`."""
+    return rows_LQ != torch.arange(rows_LQ.shape[-1], device=rows_LQ.device)
+
+
+def row_sizes(rows_LQ: Tensor) -> Tensor:
+    """The number of members of each proposal's row.
+
+    Args:
+        rows_LQ: (L, Q) of `merge_rows`.
+
+    Returns:
+        (L, Q) int64, at least 1.
+    """
+    sizes_LQ = torch.zeros_like(rows_LQ).scatter_add(1, rows_LQ, torch.ones_like(rows_LQ))
+    return sizes_LQ.gather(1, rows_LQ)
+
+
+def row_means(values_LQN: Tensor, rows_LQ: Tensor) -> Tensor:
+    """At each leader the mean over its row; every other proposal keeps its own values.
+
+    Args:
+        values_LQN: (L, Q, N) float, for instance class probabilities.
+        rows_LQ: (L, Q) of `merge_rows`.
+
+    Returns:
+        (L, Q, N).
+    """
+    return values_LQN.scatter_reduce(
+        1, rows_LQ[..., None].expand_as(values_LQN), values_LQN, "mean", include_self=False
+    )
+
+
+def row_maxima(values_LQP: Tensor, rows_LQ: Tensor) -> Tensor:
+    """At each leader the maximum over its row; every other proposal keeps its own values.
+
+    Args:
+        values_LQP: (L, Q, P) float, for instance mask logits at points.
+        rows_LQ: (L, Q) of `merge_rows`.
+
+    Returns:
+        (L, Q, P).
+    """
+    num_outputs, num_queries, _ = values_LQP.shape
+    first_L1 = num_queries * torch.arange(num_outputs, device=rows_LQ.device)[:, None]
+    flat = values_LQP.flatten(0, 1)
+    # along the first dimension: on a CPU torch then reduces P values at a time instead of single ones
+    index = (first_L1 + rows_LQ).flatten()[:, None].expand_as(flat)
+    return flat.scatter_reduce(0, index, flat, "amax").view_as(values_LQP)
+
+
+def groups_of_rows(rows_LQ: Tensor, queries_LM: Tensor) -> tuple[Tensor, Tensor]:
+    """The matched row of each proposal, where rows were merged before the matching.
+
+    A member that was matched itself, apart from its row, leaves the row.
+
+    Args:
+        rows_LQ: (L, Q) of `merge_rows`.
+        queries_LM: (L, M) int64, the query of each matched pair: a leader, who stands for its row, or a member, who
+            stands for itself alone.
+
+    Returns:
+        (L, Q) int64, the pair that the proposal belongs to, or -1; and (L, Q) float32, its share in the class loss of
+        its row: 1 / the number of members, so that a row counts once.
+    """
+    rows_LQ = rows_LQ.scatter(1, queries_LM, queries_LM)
+    pair_LM = torch.arange(queries_LM.shape[1], device=queries_LM.device).expand_as(queries_LM)
+    pair_of_row_LQ = torch.full_like(rows_LQ, UNMATCHED).scatter(1, queries_LM, pair_LM)
+    return pair_of_row_LQ.gather(1, rows_LQ), 1 / row_sizes(rows_LQ)
+
+
+def groups_by_absorption(
+    class_logits_LQJ: Tensor, queries_LM: Tensor, labels_LM: Tensor, mergeable_K: Sequence[bool]
+) -> tuple[Tensor, Tensor]:
+    """The matched row of each proposal, where proposals are merged after the matching (an ablation).
 
     A matched proposal belongs to its own pair. An unmatched one whose most likely class (background included) is that
     of a mergeable pair joins it. The others belong to none.
 
     Args:
-        class_logits_LQK: (L, Q, K + 1), background last.
+        class_logits_LQJ: (L, Q, K + 1), background last.
         queries_LM: (L, M) int64, the query of each pair.
-        labels_LM: (L, M) int64, the class of each pair.
-        mergeable_LM: (L, M) bool; at most one mergeable pair of a class in each output.
+        labels_LM: (L, M) int64, the class of each pair; at most one pair of a mergeable class in each output.
+        mergeable_K: For each class whether MERGE joins its proposals.
 
     Returns:
-        (L, Q) int64, the pair, or -1.
+        (L, Q) int64, the pair, or -1; and (L, Q) float32, the share in the class loss: 0 for those that joined, else 1.
 
     Raises:
-        ValueError: Pairs of different shapes.
+        ValueError: Pairs of different shapes, or not one flag for each class.
     """
-    if not queries_LM.shape == labels_LM.shape == mergeable_LM.shape:
-        shapes = ", ".join(str(tuple(t.shape)) for t in (queries_LM, labels_LM, mergeable_LM))
-        raise ValueError(f"queries, labels and mergeable must be of one shape (L, M), got {shapes}")
-    num_outputs, _, num_logits = class_logits_LQK.shape
-    pair_LM = torch.arange(queries_LM.shape[1], device=queries_LM.device).expand(num_outputs, -1)
-    pair_of_class = queries_LM.new_full((num_outputs, num_logits + 1), UNMATCHED)
+    num_outputs, _, num_logits = class_logits_LQJ.shape
+    if queries_LM.shape != labels_LM.shape:
+        raise ValueError(
+            f"queries and labels must be of one shape (L, M), got {tuple(queries_LM.shape)}, {tuple(labels_LM.shape)}"
+        )
+    if len(mergeable_K) != num_logits - 1:
+        raise ValueError(
+            f"expected logits over {len(mergeable_K)} classes and background, got {num_logits} logits for each query"
+        )
+    mergeable_LM = torch.tensor(mergeable_K, device=labels_LM.device)[labels_LM]
+    pair_LM = torch.arange(queries_LM.shape[1], device=queries_LM.device).expand_as(queries_LM)
     nowhere = num_logits  # a column that no proposal's class reads
+    pair_of_class = queries_LM.new_full((num_outputs, num_logits + 1), UNMATCHED)
     pair_of_class.scatter_(1, labels_LM.masked_fill(~mergeable_LM, nowhere), pair_LM)
-    groups_LQ = pair_of_class.gather(1, class_logits_LQK.argmax(-1))
-    return groups_LQ.scatter(1, queries_LM, pair_LM)
+    joined_LQ = pair_of_class.gather(1, class_logits_LQJ.argmax(-1))
+    share_LQ = (joined_LQ == UNMATCHED).float().scatter(1, queries_LM, 1.0)
+    return joined_LQ.scatter(1, queries_LM, pair_LM), share_LQ
 
 
-def merge_masks(mask_logits_RHW: Tensor, groups_R: Tensor, num_groups: int) -> Tensor:
+def merge_masks(mask_logits_SHW: Tensor, group_S: Tensor, num_groups: int) -> Tensor:
     """The merged mask of each group: a pixel belongs to it if any member claims it.
 
     Args:
-        mask_logits_RHW: (R, H, W).
-        groups_R: (R,) int64 in 0..num_groups-1; each group has at least one member.
-        num_groups: M.
+        mask_logits_SHW: (S, H, W).
+        group_S: (S,) int64 in 0..G-1; each group has at least one member.
+        num_groups: G.
 
     Returns:
-        (M, H, W), the maximum over the members' logits.
+        (G, H, W), the maximum over the members' logits.
 
     Raises:
         ValueError: Not one group for each mask.
     """
-    if groups_R.shape != mask_logits_RHW.shape[:1]:
-        raise ValueError(
-            f"expected a group for each of {len(mask_logits_RHW)} masks, got shape {tuple(groups_R.shape)}"
-        )
-    if len(groups_R) == num_groups:  # groups of one: no maximum to take, and none to differentiate
-        return mask_logits_RHW[groups_R.argsort()]
-    index = groups_R[:, None, None].expand_as(mask_logits_RHW)
-    empty = mask_logits_RHW.new_zeros(num_groups, *mask_logits_RHW.shape[1:])
-    return empty.scatter_reduce(0, index, mask_logits_RHW, reduce="amax", include_self=False)
+    if group_S.shape != mask_logits_SHW.shape[:1]:
+        raise ValueError(f"expected a group for each of {len(mask_logits_SHW)} masks, got shape {tuple(group_S.shape)}")
+    if len(group_S) == num_groups:  # groups of one: no maximum to take, and none to differentiate
+        return mask_logits_SHW[group_S.argsort()]
+    index = group_S[:, None, None].expand_as(mask_logits_SHW)
+    empty = mask_logits_SHW.new_zeros(num_groups, *mask_logits_SHW.shape[1:])
+    return empty.scatter_reduce(0, index, mask_logits_SHW, reduce="amax", include_self=False)

@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 from mmdataseg.datasets import MultiSourceDataset
 from mmdataseg.registry import METRICS
 from mmdataseg.sources import Source
-from mmdataseg.structures import Supervision, Task
+from mmdataseg.structures import Task
 from mmdataseg.text.embeddings import load_embeddings
 from tests import layouts
 
@@ -68,7 +68,7 @@ def test_source_names_its_task_and_its_embeddings(load, name):
     config = load(name)
     source = Source.from_config(config)
     assert source.name == name
-    assert (source.supervision is Supervision.BOXES) == (name == "objects365_boxes")
+    assert (source.supervision == "boxes") == (name == "objects365_boxes")
     assert (source.train is not None) == (name in TRAINED)
     assert (source.test is not None) == (name in TESTED)
     assert bool(source.metrics) == (name in TESTED)

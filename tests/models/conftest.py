@@ -74,6 +74,21 @@ def sources(embeddings: str) -> list[dict[str, Any]]:
     ]
 
 
+def criterion_config(**masks: Any) -> dict[str, Any]:
+    """The default criterion on a few points."""
+    return {
+        "type": "mmdataseg.DaTaSegCriterion",
+        "targets": {
+            "masks": {"type": "mmdataseg.MaskTargets", "num_points": 64, **masks},
+            "boxes": {
+                "type": "mmdataseg.BoxTargets",
+                "loss": {"type": "mmdataseg.BoxProjectionLoss"},
+                "cost": {"type": "mmdataseg.BoxProjectionCost"},
+            },
+        },
+    }
+
+
 def model_config(embeddings: str, **changes: Any) -> dict[str, Any]:
     config = {
         "type": "mmdataseg.DaTaSeg",
@@ -87,7 +102,7 @@ def model_config(embeddings: str, **changes: Any) -> dict[str, Any]:
         },
         "panoptic_head": head_config(),
         "classifier": {"type": "mmdataseg.TextClassifier", "embed_dim": TEXT_DIM},
-        "criterion": {"type": "mmdataseg.DaTaSegCriterion", "num_points": 64},
+        "criterion": criterion_config(),
         "postprocessors": {
             "panoptic": {"type": "mmdataseg.PanopticPostProcessor", "score_threshold": 0.0, "kept_share": 0.1},
             "semantic": {"type": "mmdataseg.SemanticPostProcessor"},

@@ -1,15 +1,23 @@
-"""Matching, MERGE and losses, worked by hand: mask embeddings are unit vectors, so the features are the mask logits."""
+"""MERGE, matching and losses, worked by hand: mask embeddings are unit vectors, so the features are the mask logits."""
 
 import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from mmdet.structures import DetDataSample
 
-from mmdataseg.models import DaTaSegCriterion, Proposals
+from mmdataseg.models import DaTaSegCriterion, Proposals, box_targets, mask_targets
 from mmdataseg.models import criterion as module
-from mmdataseg.models.targets import ImageTargets
+from mmdataseg.models.box_targets import BoxAnnotation
+from mmdataseg.models.color_similarity import ColorSimilarityPreprocessor
+from mmdataseg.models.mask_targets import MaskAnnotation
+from mmdataseg.models.targets import Annotation, Targets
 from mmdataseg.ops.id_map import VOID
+from mmdataseg.ops.points import sample_maps
+from mmdataseg.registry import MODELS
 
 SURE = 12.0
 HEIGHT, WIDTH, STRIDE = 8, 8, 4  # cells
@@ -32,24 +40,53 @@ def masks_of(*regions: tuple[slice, slice]) -> torch.Tensor:
 
 
 def classes_of(*classes: int) -> torch.Tensor:
-    """(1, 1, Q, K + 1) logits whose most likely classes are the given ones."""
+    """(1, 1, Q, J) logits whose most likely classes are the given ones."""
     return 2.0 * F.one_hot(torch.tensor(classes), BACKGROUND + 1).float()[None, None]
 
 
-def regions(id_map: torch.Tensor, *labels: int, mergeable: bool = True) -> ImageTargets:
-    return ImageTargets(
+def regions(id_map: torch.Tensor, *labels: int) -> MaskAnnotation:
+    return MaskAnnotation(
         labels_N=torch.tensor(labels, dtype=torch.int64),
-        mergeable_N=torch.full((len(labels),), mergeable),
         size=tuple(id_map.shape),
-        id_map_HW=id_map,
         void_HW=id_map == VOID,
+        id_map_HW=id_map,
     )
 
 
-def boxes(size: tuple[int, int], box_list: list[list[float]], labels: list[int]) -> ImageTargets:
-    labels_N = torch.tensor(labels, dtype=torch.int64)
-    return ImageTargets(
-        labels_N, torch.zeros(len(labels), dtype=torch.bool), size, boxes_N4=torch.tensor(box_list).reshape(-1, 4)
+def boxes(size: tuple[int, int], box_list: list[list[float]], labels: list[int]) -> BoxAnnotation:
+    return BoxAnnotation(torch.tensor(labels, dtype=torch.int64), size, boxes_N4=torch.tensor(box_list).reshape(-1, 4))
+
+
+def criterion_of(
+    masks: dict[str, Any] | None = None, boxes: dict[str, Any] | None = None, **changes: Any
+) -> DaTaSegCriterion:
+    """The default criterion on 64 points, with changes."""
+    return DaTaSegCriterion(
+        **{
+            "targets": {
+                "masks": {"type": "mmdataseg.MaskTargets", "num_points": 64, **(masks or {})},
+                "boxes": {
+                    "type": "mmdataseg.BoxTargets",
+                    "loss": {"type": "mmdataseg.BoxProjectionLoss"},
+                    "cost": {"type": "mmdataseg.BoxProjectionCost"},
+                    **(boxes or {}),
+                },
+            },
+            **changes,
+        }
+    )
+
+
+def losses_of(criterion, proposals, classes, annotations, mergeable=(True, True), padded=SIZE):
+    """The losses of a batch; boxes are of things, so nothing of theirs is merged."""
+    boxes_alone = isinstance(annotations[0], BoxAnnotation)
+    return criterion(
+        proposals,
+        classes,
+        annotations,
+        supervision="boxes" if boxes_alone else "masks",
+        mergeable_K=(False, False) if boxes_alone else mergeable,
+        padded_size=padded,
     )
 
 
@@ -70,14 +107,157 @@ def cross_entropy(class_logits, query, label):
     return -class_logits[0, 0, query].log_softmax(-1)[label]
 
 
-class TestClassLoss:
+class TestFigure:
+    """The paper's figure: two riders, a horse, the left and the right part of one building; and a proposal of nothing.
+
+    Each column of the grid is one object: rider, rider, horse, building, building, nothing.
+    """
+
+    PERSON, HORSE, BUILDING, NOTHING = range(4)
+    COLUMNS = [(slice(None), slice(n, n + 1)) for n in (0, 1, 2)]
+    PARTS = [(slice(None), slice(3, 5)), (slice(None), slice(5, 8))]
+    MASKS = masks_of(*COLUMNS, *PARTS, (slice(0, 0), slice(0, 0)))
+    CLASSES = 3.0 * F.one_hot(torch.tensor([0, 0, 1, 2, 2, 3]), 4).float()[None, None]
+    MERGEABLE = {"semantic": (True,) * 3, "panoptic": (False, False, True), "instance": (False,) * 3}
+    # regions of the id map by task: columns 0, 1 and 2, and the building
+    IDS = {"semantic": (0, 0, 1, 2), "panoptic": (0, 1, 2, 3), "instance": (0, 1, 2, VOID)}
+    LABELS = {"semantic": (0, 1, 2), "panoptic": (0, 0, 1, 2), "instance": (0, 0, 1)}
+
+    def annotation(self, task):
+        columns = torch.tensor(self.IDS[task]).repeat_interleave(STRIDE * torch.tensor([1, 1, 1, 5]))
+        return regions(columns.int().expand(SIZE).contiguous(), *self.LABELS[task])
+
+    def losses(self, task, classes=None, masks=None, **changes):
+        torch.manual_seed(0)
+        criterion = criterion_of(masks={"num_points": 512, "importance_ratio": 0.0}, **changes)
+        masks = self.MASKS if masks is None else masks
+        classes = self.CLASSES if classes is None else classes
+        return losses_of(criterion, proposals_of(masks[None]), classes, [self.annotation(task)], self.MERGEABLE[task])
+
+    def entropies(self, labels):
+        return [cross_entropy(self.CLASSES, q, k) for q, k in enumerate(labels)]
+
+    def test_semantic(self):
+        """Three rows are matched: both riders, the horse, both parts; each counts once."""
+        one, two, horse, left, right, nothing = self.entropies((0, 0, 1, 2, 2, 3))
+        rows = [(one + two) / 2, horse, (left + right) / 2]
+        losses = self.losses("semantic")
+        torch.testing.assert_close(losses["loss_class"], 2 * (sum(rows) + 0.1 * nothing) / 3.1)
+        # the rows' masks are the targets' but for what is blended at the borders of cells
+        assert losses["loss_dice"] < 0.2
+
+    def test_panoptic(self):
+        """Four rows are matched: each rider, the horse, both parts."""
+        one, two, horse, left, right, nothing = self.entropies((0, 0, 1, 2, 2, 3))
+        losses = self.losses("panoptic")
+        expected = 2 * (one + two + horse + (left + right) / 2 + 0.1 * nothing) / 4.1
+        torch.testing.assert_close(losses["loss_class"], expected)
+        assert losses["loss_dice"] < 0.2
+
+    def test_instance(self):
+        """Three rows are matched: each rider and the horse; the parts of the building are background, one by one."""
+        one, two, horse, left, right, nothing = self.entropies((0, 0, 1, 3, 3, 3))
+        expected = 2 * (one + two + horse + 0.1 * (left + right + nothing)) / 3.3
+        torch.testing.assert_close(self.losses("instance")["loss_class"], expected)
+
+    @pytest.mark.parametrize("task", ["semantic", "panoptic"])
+    def test_without_merge_a_part_is_taken_for_the_whole(self, task):
+        assert self.losses(task, merge="none")["loss_dice"] > self.losses(task)["loss_dice"] + 0.05
+
+    @pytest.mark.parametrize("task", ["semantic", "panoptic", "instance"])
+    def test_permuting_the_queries_changes_nothing(self, task):
+        generator = torch.Generator().manual_seed(0)
+        masks, classes = (
+            torch.randn(12, HEIGHT, WIDTH, generator=generator),
+            torch.randn(1, 1, 12, 4, generator=generator),
+        )
+        order = torch.randperm(12, generator=generator)
+        permuted = self.losses(task, classes[:, :, order], masks[order])
+        torch.testing.assert_close(permuted, self.losses(task, classes, masks))
+
+    def test_with_no_mergeable_class_it_is_bit_for_bit_no_merge(self):
+        generator = torch.Generator().manual_seed(0)
+        masks, classes = (
+            torch.randn(12, HEIGHT, WIDTH, generator=generator),
+            torch.randn(1, 1, 12, 4, generator=generator),
+        )
+        before, none, after = (
+            self.losses("instance", classes, masks, merge=m) for m in ("before_matching", "none", "after_matching")
+        )
+        for name, value in none.items():
+            assert torch.equal(before[name], value)
+            assert torch.equal(after[name], value)
+
+
+class TestSplitting:
+    """At the start of a training all proposals predict the same class: one row, and several targets."""
+
+    NUM_QUERIES = 6
+
+    def quarters(self) -> MaskAnnotation:
+        id_map = torch.zeros(SIZE, dtype=torch.int32)
+        id_map[: SIZE[0] // 2, SIZE[1] // 2 :] = 1
+        id_map[SIZE[0] // 2 :] = 2
+        return regions(id_map, 0, 1, 1)
+
+    def pairs_and_losses(self, monkeypatch, classes, masks, annotation, **changes):
+        found = []
+        match = module.match
+        monkeypatch.setattr(module, "match", lambda *a: (found.extend(match(*a)), found)[1])
+        torch.manual_seed(0)
+        losses = losses_of(criterion_of(**changes), proposals_of(masks[None]), classes, [annotation])
+        return found[0], losses
+
+    @pytest.mark.parametrize("label", [0, 1])
+    def test_identical_proposals_every_target_gets_one(self, monkeypatch, label):
+        masks = torch.zeros(self.NUM_QUERIES, HEIGHT, WIDTH, requires_grad=True)
+        classes = classes_of(*[label] * self.NUM_QUERIES)
+        (queries, targets), losses = self.pairs_and_losses(monkeypatch, classes, masks, self.quarters())
+        assert targets.tolist() == [[0, 1, 2]]
+        assert queries.unique().numel() == 3
+        assert 0 in queries  # the row itself, by its leader
+        sum(losses.values()).backward()
+        assert (masks.grad.abs().sum((1, 2)) > 0).all()  # those that stay in the row, by ties, and those that left
+
+    def test_the_members_that_leave_are_trained_for_their_own_target(self, monkeypatch):
+        """Two targets, one row of three: the member whose mask fits the second target leaves."""
+        id_map = torch.zeros(SIZE, dtype=torch.int32)
+        id_map[:, SIZE[1] // 2 :] = 1
+        masks, classes = masks_of(TOP_LEFT, BOTTOM_LEFT, RIGHT), classes_of(0, 0, 0)
+        classes[..., 0, 0] += 0.5  # the first leads
+        (queries, _), losses = self.pairs_and_losses(monkeypatch, classes, masks, regions(id_map, 0, 1))
+        assert queries.tolist() == [[0, 2]]
+        first, second = (cross_entropy(classes, q, 0) for q in (0, 1))
+        left = cross_entropy(classes, 2, 1)
+        torch.testing.assert_close(losses["loss_class"], 2 * ((first + second) / 2 + left) / 2)
+        assert losses["loss_dice"] < 0.2  # the two that stay are the left half, the one that left is the right
+
+    def test_nothing_leaves_while_rows_are_enough(self, monkeypatch):
+        """A row of background fits the second target badly; still it is taken before a member of the first row."""
+        masks, classes = masks_of(LEFT, RIGHT, NOTHING), classes_of(0, 0, BACKGROUND)
+        id_map = torch.zeros(SIZE, dtype=torch.int32)
+        id_map[:, SIZE[1] // 2 :] = 1
+        (queries, _), _ = self.pairs_and_losses(monkeypatch, classes, masks, regions(id_map, 0, 1))
+        assert 1 not in queries
+
+    def test_more_targets_than_proposals(self, monkeypatch):
+        masks, classes = torch.zeros(2, HEIGHT, WIDTH), classes_of(0, 0)
+        (queries, targets), losses = self.pairs_and_losses(monkeypatch, classes, masks, self.quarters())
+        assert queries.shape == targets.shape == (1, 2)
+        assert queries.unique().numel() == 2
+        assert all(torch.isfinite(value) for value in losses.values())
+
+
+class TestAfterMatching:
     MASKS = masks_of(LEFT, TOP_LEFT, NOTHING, RIGHT)
     CLASSES = classes_of(0, 0, BACKGROUND, 1)  # matched, absorbed, background, a class that is not there
 
-    def loss(self, left_map, **changes):
+    def loss(self, left_map, mergeable=(True, True), **changes):
         torch.manual_seed(0)
-        criterion = DaTaSegCriterion(num_points=64, **changes)
-        return criterion(proposals_of(self.MASKS[None]), self.CLASSES, [regions(left_map, 0)], SIZE)["loss_class"]
+        criterion = criterion_of(**{"merge": "after_matching", **changes})
+        return losses_of(criterion, proposals_of(self.MASKS[None]), self.CLASSES, [regions(left_map, 0)], mergeable)[
+            "loss_class"
+        ]
 
     def entropies(self):
         return [cross_entropy(self.CLASSES, q, k) for q, k in enumerate((0, BACKGROUND, BACKGROUND, BACKGROUND))]
@@ -89,13 +269,10 @@ class TestClassLoss:
 
     def test_without_merge_nothing_is_absorbed(self, left_map):
         matched, *others = self.entropies()
-        torch.testing.assert_close(self.loss(left_map, merge=False), 2 * (matched + 0.1 * sum(others)) / 1.3)
+        torch.testing.assert_close(self.loss(left_map, merge="none"), 2 * (matched + 0.1 * sum(others)) / 1.3)
 
     def test_things_absorb_nothing(self, left_map):
-        torch.manual_seed(0)
-        proposals, targets = proposals_of(self.MASKS[None]), regions(left_map, 0, mergeable=False)
-        loss = DaTaSegCriterion(num_points=64)(proposals, self.CLASSES, [targets], SIZE)["loss_class"]
-        torch.testing.assert_close(loss, self.loss(left_map, merge=False))
+        torch.testing.assert_close(self.loss(left_map, (False, False)), self.loss(left_map, merge="none"))
 
     def test_weights_are_those_given(self, left_map):
         matched, _, background, wrong = self.entropies()
@@ -104,25 +281,32 @@ class TestClassLoss:
 
 
 class TestMaskLoss:
-    def losses(self, masks, classes, targets, **changes):
+    """With binary cross-entropy, whose values are the easiest to reckon; void and MERGE are the same for all terms."""
+
+    BCE = {"focal_weight": 0.0, "bce_weight": 5.0, "dice_weight": 5.0, "num_points": 256}
+
+    def losses(self, masks, classes, targets, *, merge="before_matching", mergeable=(True, True), **changes):
         torch.manual_seed(0)
-        losses = DaTaSegCriterion(num_points=256, **changes)(proposals_of(masks[None]), classes, [targets], SIZE)
-        return losses["loss_mask"], losses["loss_dice"]
+        criterion = criterion_of(masks={**self.BCE, **changes}, merge=merge)
+        losses = losses_of(criterion, proposals_of(masks[None]), classes, [targets], mergeable)
+        losses.pop("loss_class")
+        return tuple(losses.values())
 
     def test_two_proposals_that_share_a_region_are_right_together(self, left_map):
         masks, classes = masks_of(TOP_LEFT, BOTTOM_LEFT), classes_of(0, 0)
         # all of the left half is known, and half of the shape is missing without MERGE
         together = self.losses(masks, classes, regions(left_map, 0), importance_ratio=0.0)
-        apart = self.losses(masks, classes, regions(left_map, 0), importance_ratio=0.0, merge=False)
+        apart = self.losses(masks, classes, regions(left_map, 0), importance_ratio=0.0, merge="none")
         assert together[0] < 1  # at the border the mask blends with the void side
         assert together[1] < 0.25
         assert apart[0] > 20
         assert 1 < apart[1] < 2.5  # 5 x (1 - (2 x 1/2) / (1/2 + 1)) = 1.67
 
-    def test_the_absorbed_proposal_learns_too(self, left_map):
+    @pytest.mark.parametrize("merge", ["before_matching", "after_matching"])
+    def test_every_member_learns(self, left_map, merge):
         masks = masks_of(TOP_LEFT, BOTTOM_LEFT)
         masks = (masks / 12).requires_grad_()
-        sum(self.losses(masks, classes_of(0, 0), regions(left_map, 0))).backward()
+        sum(self.losses(masks, classes_of(0, 0), regions(left_map, 0), merge=merge)).backward()
         grad = masks.grad[:, :, :4]
         # each pixel's gradient goes to the proposal that claims it most
         assert (grad[0, :4] < 0).any()
@@ -130,39 +314,66 @@ class TestMaskLoss:
         assert (grad[0, 4:] == 0).all()
         assert (grad[1, :4] == 0).all()
 
-    def test_void_is_outside_every_loss(self, left_map):
+    @pytest.mark.parametrize("terms", [{}, {"focal_weight": 20.0, "bce_weight": 0.0}])
+    def test_void_is_outside_every_loss(self, left_map, terms):
         masks = masks_of(LEFT, NOTHING).requires_grad_()
         classes = classes_of(0, BACKGROUND)
         targets = regions(left_map, 0)
-        before = self.losses(masks, classes, targets, importance_ratio=0.0)
+        before = self.losses(masks, classes, targets, importance_ratio=0.0, **terms)
         sum(before).backward()
         # half a cell right of the border still blends with the known
         assert (masks.grad[:, :, 5:] == 0).all()
         changed = masks.detach().clone()
         changed[:, :, 5:] = torch.randn(2, HEIGHT, 3)
-        after = self.losses(changed, classes, targets, importance_ratio=0.0)
+        after = self.losses(changed, classes, targets, importance_ratio=0.0, **terms)
         torch.testing.assert_close(after, tuple(t.detach() for t in before))
 
-    def test_all_void_gives_no_mask_loss(self):
+    @pytest.mark.parametrize("num_points", [256, None])
+    def test_all_void_gives_no_mask_loss(self, num_points):
         nothing_known = torch.full(SIZE, VOID, dtype=torch.int32)
-        loss_mask, loss_dice = self.losses(masks_of(LEFT), classes_of(0), regions(nothing_known, 0))
-        assert loss_mask == 0
-        assert loss_dice == 0
+        losses = self.losses(
+            masks_of(LEFT), classes_of(0), regions(nothing_known, 0), num_points=num_points, focal_weight=20.0
+        )
+        assert [value.item() for value in losses] == [0, 0, 0]
 
     def test_bitmaps_and_id_map_of_the_same_segments_agree(self, left_map):
         masks = masks_of(TOP_LEFT, NOTHING)
-        by_map = regions(left_map, 0, mergeable=False)
-        by_bitmap = ImageTargets(
-            by_map.labels_N, by_map.mergeable_N, SIZE, void_HW=by_map.void_HW, masks_NHW=(left_map == 0)[None]
-        )
+        by_map = regions(left_map, 0)
+        by_bitmap = MaskAnnotation(by_map.labels_N, SIZE, by_map.void_HW, masks_NHW=(left_map == 0)[None])
         expected = self.losses(masks, classes_of(0, BACKGROUND), by_map)
         torch.testing.assert_close(self.losses(masks, classes_of(0, BACKGROUND), by_bitmap), expected)
 
+    def test_focal_and_dice_are_the_default_and_weights_are_those_given(self, left_map):
+        masks, targets = masks_of(TOP_LEFT) / 4, regions(left_map, 0)
+
+        def losses(**changes):
+            torch.manual_seed(0)
+            return losses_of(criterion_of(masks=changes), proposals_of(masks[None]), classes_of(0), [targets])
+
+        default, heavy = losses(), losses(focal_weight=40.0, dice_weight=3.0)
+        assert list(default) == ["loss_class", "loss_focal", "loss_dice"]
+        torch.testing.assert_close(heavy["loss_focal"], 2 * default["loss_focal"])
+        torch.testing.assert_close(heavy["loss_dice"], 3 * default["loss_dice"])
+        assert list(losses(bce_weight=1.0, focal_weight=0.0)) == ["loss_class", "loss_bce", "loss_dice"]
+
+    def test_on_all_cells_nothing_is_drawn(self, left_map, monkeypatch):
+        """The centre of a cell reads the four pixels around it: all of the left half, or all void."""
+        monkeypatch.setattr(torch, "rand", None)
+        masks = masks_of(TOP_LEFT)
+        bce, dice = self.losses(masks, classes_of(0), regions(left_map, 0), num_points=None)
+        # of 32 known cells, all of the target, 16 are wrong by 12 and the others right
+        torch.testing.assert_close(bce, torch.tensor(5 * SURE / 2), atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(dice, torch.tensor(5 * (1 - (2 * 16 + 1) / (16 + 32 + 1))), atol=1e-3, rtol=1e-4)
+
+    @pytest.mark.parametrize("weights", [{"focal_weight": -1.0}, {"focal_weight": 0.0, "dice_weight": 0.0}])
+    def test_weights_that_train_nothing_are_refused(self, weights):
+        with pytest.raises(ValueError, match="weights of mask losses of at least 0, one of them above 0, got"):
+            criterion_of(masks=weights)
+
 
 class TestBoxLoss:
-    def losses(self, mask_logits, classes, targets, size=SIZE, **changes):
-        criterion = DaTaSegCriterion(**changes)
-        return criterion(proposals_of(mask_logits[None]), classes, [targets], size)
+    def losses(self, mask_logits, classes, targets, **changes):
+        return losses_of(criterion_of(boxes=changes), proposals_of(mask_logits[None]), classes, [targets])
 
     def test_the_mask_that_is_its_box(self):
         targets = boxes(SIZE, [[0.0, 0.0, 16.0, 16.0]], [0])
@@ -182,7 +393,17 @@ class TestBoxLoss:
         masks, classes = masks_of(TOP_LEFT, BOTTOM_LEFT), classes_of(0, 0)
         classes[0, 0, 0, 0] += 0.5  # the other is a little surer of the class
         assert self.losses(masks, classes, targets)["loss_projection"] < 0.01
-        assert self.losses(masks, classes, targets, projection_cost=False)["loss_projection"] > 4
+        assert self.losses(masks, classes, targets, cost=None)["loss_projection"] > 4
+
+    def test_mergeable_classes_are_one_row(self):
+        """Two halves of one box, of a class that MERGE joins: together they project as the box."""
+        targets = boxes(SIZE, [[0.0, 0.0, 16.0, 32.0]], [0])
+        arguments = proposals_of(masks_of(TOP_LEFT, BOTTOM_LEFT)[None]), classes_of(0, 0), [targets]
+        options = {"supervision": "boxes", "padded_size": SIZE}
+        merged = criterion_of()(*arguments, **options, mergeable_K=(True, True))
+        apart = criterion_of()(*arguments, **options, mergeable_K=(False, False))
+        assert merged["loss_projection"] < 0.01
+        assert apart["loss_projection"] > 1.6
 
     def test_the_padding_of_an_image_is_outside(self):
         # an image of 18 x 22 pixels: 4.5 x 5.5 cells, the last one covered by half
@@ -196,18 +417,30 @@ class TestBoxLoss:
         again = self.losses(mask, classes_of(0), targets)
         torch.testing.assert_close(again["loss_projection"], losses["loss_projection"])
 
+    def test_a_cost_for_cells_of_another_size_is_refused(self):
+        targets = boxes(SIZE, [[0.0, 0.0, 16.0, 32.0]], [0])
+        with pytest.raises(ValueError, match=r"cells of 8 pixels, the mask features have 4; set targets\.boxes"):
+            self.losses(
+                masks_of(TOP_LEFT), classes_of(0), targets, cost={"type": "mmdataseg.BoxProjectionCost", "stride": 8}
+            )
+
 
 class TestColorAffinity:
     """Left half black, right half white: cells are alike within a half only."""
 
-    IMAGES = torch.zeros(1, 3, *SIZE)
-    IMAGES[..., SIZE[1] // 2 :] = 255.0
+    IMAGE = torch.zeros(3, *SIZE)
+    IMAGE[..., SIZE[1] // 2 :] = 255.0
     BOX = boxes(SIZE, [[0.0, 0.0, 32.0, 32.0]], [0])
 
-    def loss(self, mask_logits, targets=BOX, images=IMAGES, **changes):
-        criterion = DaTaSegCriterion(**{"affinity_weight": 3.0, **changes})
-        losses = criterion(proposals_of(mask_logits[None]), classes_of(0), [targets], SIZE, images)
-        return losses.get("loss_affinity")
+    def loss(self, mask_logits, targets=BOX, image=IMAGE):
+        """The image is cut to the size of the annotation, as the pipeline gives it: without padding."""
+        image = image[:, : targets.size[0], : targets.size[1]]
+        sample = DetDataSample(metainfo={"img_shape": targets.size})
+        batch = {"inputs": [image], "data_samples": [sample]}
+        (sample,) = ColorSimilarityPreprocessor(pad_size_divisor=32)(batch, training=True)["data_samples"]
+        targets = replace(targets, similarity_EHW=sample.gt_color_similarity.data)
+        criterion = criterion_of(boxes={"affinity_weight": 3.0})
+        return losses_of(criterion, proposals_of(mask_logits[None]), classes_of(0), [targets])["loss_affinity"]
 
     def test_undecided_cells_cost_ln_2(self):
         undecided = torch.zeros(1, HEIGHT, WIDTH)
@@ -231,8 +464,9 @@ class TestColorAffinity:
 
     def test_it_adds_to_the_projection_and_weighs_nothing_unless_asked(self):
         mask = masks_of(TOP_LEFT)
+        box = replace(self.BOX, similarity_EHW=torch.ones(8, HEIGHT, WIDTH))
         with_it, without = (
-            DaTaSegCriterion(affinity_weight=w)(proposals_of(mask[None]), classes_of(0), [self.BOX], SIZE, self.IMAGES)
+            losses_of(criterion_of(boxes={"affinity_weight": w}), proposals_of(mask[None]), classes_of(0), [box])
             for w in (3.0, 0.0)
         )
         assert with_it.pop("loss_affinity") > 0
@@ -240,31 +474,21 @@ class TestColorAffinity:
 
     def test_boxes_in_pieces_are_the_boxes_together(self, monkeypatch):
         many = boxes(SIZE, [[0.0, 0.0, 32.0, 32.0], [4, 4, 30, 20], [8, 0, 32, 9]], [0, 1, 0])
+        similarity = torch.rand(8, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(2))
+        many = replace(many, similarity_EHW=similarity)
         logits = torch.randn(1, 4, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
         classes = torch.randn(1, 1, 4, BACKGROUND + 1, generator=torch.Generator().manual_seed(1))
         values = []
         for chunk in (64, 2):
-            monkeypatch.setattr(module, "AFFINITY_CHUNK", chunk)
+            monkeypatch.setattr(box_targets, "AFFINITY_CHUNK", chunk)
             leaf = logits.clone().requires_grad_()
-            loss = DaTaSegCriterion(affinity_weight=1.0)(proposals_of(leaf), classes, [many], SIZE, self.IMAGES)
+            loss = losses_of(criterion_of(boxes={"affinity_weight": 1.0}), proposals_of(leaf), classes, [many])
             loss["loss_affinity"].backward()
             values.append((loss["loss_affinity"].detach(), leaf.grad))
         torch.testing.assert_close(values[1], values[0])
 
-    def test_the_padding_of_an_image_has_no_colour(self):
-        """The last cells average the image's own pixels alone."""
-        targets = boxes((30, 27), [[0.0, 0.0, 27.0, 30.0]], [0])
-        mask = torch.randn(1, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
-        painted = self.IMAGES.clone()
-        painted[..., 30:, :] = painted[..., 27:] = 99.0
-        torch.testing.assert_close(self.loss(mask, targets, painted), self.loss(mask, targets))
-
     def test_no_box(self):
         assert self.loss(masks_of(LEFT), boxes(SIZE, [], [])) == 0
-
-    def test_without_images(self):
-        with pytest.raises(ValueError, match="affinity_weight: the colour affinity needs the images; pass images_B3HW"):
-            self.loss(masks_of(LEFT), images=None)
 
 
 @pytest.mark.parametrize("size", [SIZE, (30, 27)])
@@ -283,7 +507,7 @@ def test_padding_the_batch_changes_nothing(annotated, size):
         features[:, :, :HEIGHT, : logits.shape[-1]] = logits
         torch.manual_seed(1)
         padded = (STRIDE * cells[0], STRIDE * cells[1])
-        values.append(DaTaSegCriterion(num_points=128)(proposals_of(features), classes, [targets], padded))
+        values.append(losses_of(criterion_of(), proposals_of(features), classes, [targets], padded=padded))
     torch.testing.assert_close(values[1], values[0])
 
 
@@ -293,10 +517,10 @@ def test_losses_are_divided_once_by_the_number_of_targets():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 4, HEIGHT, WIDTH, generator=generator)
     classes = torch.randn(1, 2, 4, BACKGROUND + 1, generator=generator)
-    criterion = DaTaSegCriterion()
+    criterion = criterion_of()
 
     def projection(images, targets):
-        return criterion(proposals_of(logits[images]), classes[:, images], targets, SIZE)["loss_projection"]
+        return losses_of(criterion, proposals_of(logits[images]), classes[:, images], targets)["loss_projection"]
 
     together = projection([0, 1], [first, second])
     torch.testing.assert_close(together, (projection([0], [first]) + 2 * projection([1], [second])) / 3)
@@ -305,7 +529,7 @@ def test_losses_are_divided_once_by_the_number_of_targets():
 def test_more_targets_than_proposals():
     many = boxes(SIZE, [[0.0, 0.0, 16.0, 16.0]] * 5, [0] * 5)
     masks = masks_of(TOP_LEFT, TOP_LEFT)
-    losses = DaTaSegCriterion()(proposals_of(masks[None]), classes_of(0, 0), [many], SIZE)
+    losses = losses_of(criterion_of(), proposals_of(masks[None]), classes_of(0, 0), [many])
     expected = 2 * cross_entropy(classes_of(0, 0), 0, 0)
     torch.testing.assert_close(losses["loss_class"], expected)  # two matched, none is background
     assert losses["loss_projection"] < 0.01
@@ -316,8 +540,8 @@ def test_the_loss_is_the_sum_over_the_outputs():
     logits = torch.randn(1, 4, HEIGHT, WIDTH, generator=generator)
     classes = torch.randn(1, 1, 4, BACKGROUND + 1, generator=generator)
     targets = [boxes(SIZE, [[0.0, 0.0, 9.0, 13.0]], [0])]
-    one = DaTaSegCriterion()(proposals_of(logits), classes, targets, SIZE)
-    three = DaTaSegCriterion()(proposals_of(logits, 3), classes.expand(3, -1, -1, -1), targets, SIZE)
+    one = losses_of(criterion_of(), proposals_of(logits), classes, targets)
+    three = losses_of(criterion_of(), proposals_of(logits, 3), classes.expand(3, -1, -1, -1), targets)
     torch.testing.assert_close(three, {name: 3 * value for name, value in one.items()})
 
 
@@ -330,7 +554,7 @@ def test_an_image_without_targets(annotated, background_weight):
         targets = boxes(SIZE, [], [])
     proposals = proposals_of(masks_of(LEFT, NOTHING)[None].requires_grad_())
     classes = classes_of(0, BACKGROUND).requires_grad_()
-    losses = DaTaSegCriterion(background_weight=background_weight)(proposals, classes, [targets], SIZE)
+    losses = losses_of(criterion_of(background_weight=background_weight), proposals, classes, [targets])
     sum(losses.values()).backward()
     background = (cross_entropy(classes, 0, BACKGROUND) + cross_entropy(classes, 1, BACKGROUND)).detach()
     expected = background if background_weight else torch.tensor(0.0)  # 2 x mean of the two
@@ -344,19 +568,70 @@ def test_costs_are_float32_under_autocast(monkeypatch, left_map, annotated):
     """Sums over thousands of points: bfloat16 has 3 digits, float16 ends at 65504."""
     seen = []
     match = module.match
-    monkeypatch.setattr(module, "match", lambda costs: (seen.append(costs[0]), match(costs))[1])
+    monkeypatch.setattr(module, "match", lambda costs, *rest: (seen.append(costs[0]), match(costs, *rest))[1])
     masks = torch.randint(-9, 9, (1, 3, HEIGHT, WIDTH), generator=torch.Generator().manual_seed(0)).float()
     targets = regions(left_map, 0) if annotated == "regions" else boxes(SIZE, [[1.0, 2.0, 17.0, 29.0]], [0])
     # points on the centres of cells, where the logits are integers and so exact in either precision
     centres = (torch.randint(0, 8, (2000, 2), generator=torch.Generator().manual_seed(1)) + 0.5) / 8
-    monkeypatch.setattr(module, "random_points", lambda *_: centres[None])
+    monkeypatch.setattr(mask_targets, "random_points", lambda *_: centres[None])
     for enabled in (False, True):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
-            DaTaSegCriterion(num_points=2000)(proposals_of(masks), classes_of(0, 0, 1), [targets], SIZE)
+            criterion = criterion_of(masks={"num_points": 2000})
+            losses_of(criterion, proposals_of(masks), classes_of(0, 0, 1), [targets])
     torch.testing.assert_close(*seen)
 
 
 def test_a_batch_that_is_not_padded_to_whole_cells_is_refused():
     targets = [boxes((30, 32), [], [])]
     with pytest.raises(ValueError, match=r"whole cells.*\(30, 32\) pixels and \(8, 8\) cells; set pad_size_divisor=32"):
-        DaTaSegCriterion()(proposals_of(masks_of(LEFT)[None]), classes_of(0), targets, (30, 32))
+        losses_of(criterion_of(), proposals_of(masks_of(LEFT)[None]), classes_of(0), targets, padded=(30, 32))
+
+
+def test_an_unknown_merge_is_refused():
+    with pytest.raises(ValueError, match=r"merge: expected one of \('before_matching', .*\), got 'sometimes'"):
+        criterion_of(merge="sometimes")
+
+
+class PointTargets(Targets):
+    """A third kind of supervision, a click inside each object: this class and its name in the config are all of it."""
+
+    loss_names = ("loss_click",)
+
+    def read(self, sample, source):
+        raise NotImplementedError
+
+    def cost(self, masks, annotation):
+        return -masks.candidates_at(annotation.points_N2)
+
+    def loss(self, mask_logits_RHW, targets_R, masks, annotation):
+        points_R12 = annotation.points_N2[targets_R][:, None]
+        return F.softplus(-sample_maps(mask_logits_RHW, points_R12 * masks.extent_2)).sum()[None]
+
+
+@dataclass(frozen=True)
+class PointAnnotation(Annotation):
+    points_N2: torch.Tensor
+
+
+def test_a_third_kind_of_supervision_is_one_class():
+    MODELS.register_module(module=PointTargets, force=True)
+    criterion = DaTaSegCriterion(targets={"clicks": {"type": "mmdataseg.PointTargets"}})
+    # two clicks of class 0 and 1; the masks are the other way round, and the left one is in two parts
+    annotation = PointAnnotation(torch.tensor([0, 1]), SIZE, torch.tensor([[0.75, 0.5], [0.25, 0.9]]))
+    masks = masks_of(TOP_LEFT, BOTTOM_LEFT, RIGHT).requires_grad_()
+    classes = classes_of(1, 1, 0)
+    losses = criterion(
+        proposals_of(masks[None]),
+        classes,
+        [annotation],
+        supervision="clicks",
+        mergeable_K=(True, True),
+        padded_size=SIZE,
+    )
+    expected = (
+        2 * ((cross_entropy(classes, 0, 1) + cross_entropy(classes, 1, 1)) / 2 + cross_entropy(classes, 2, 0)) / 2
+    )
+    torch.testing.assert_close(losses["loss_class"], expected)
+    assert 0 < losses["loss_click"] < 1e-4  # both clicks lie in the mask of their row
+    losses["loss_click"].backward()
+    assert masks.grad[2].abs().sum() > 0

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from mmdataseg.models import criterion
+from mmdataseg.ops import merge
 from mmdataseg.registry import MODELS
 from tests.models.conftest import LABEL_SPACE, QUERIES, SIZE, head_config, make_batch, make_sample, model_config
 from tests.models.distributed_rank import same_points
@@ -20,11 +22,28 @@ def total_loss(model, *samples):
 def test_every_parameter_gets_a_gradient_from_every_kind_of_annotation(model, source):
     loss, losses = total_loss(model, make_sample(source), make_sample(source, empty=True, seed=1))
     loss.backward()
-    expected = {"loss_class", "loss_projection"} if source == "boxes" else {"loss_class", "loss_mask", "loss_dice"}
+    expected = {"loss_class", "loss_projection"} if source == "boxes" else {"loss_class", "loss_focal", "loss_dice"}
     assert {name.split("/")[1] for name in losses} == expected
     without = [
         n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.abs().sum() > 0)
     ]
+    assert without == []
+
+
+@pytest.mark.parametrize("label", [0, 3])
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_parameter_gets_a_gradient_when_all_proposals_predict_one_class(model, source, label):
+    """As at the start of a training: with MERGE first they are one row."""
+    with torch.no_grad():
+        last = model.panoptic_head.class_embed[-1]
+        last.weight.mul_(1e-3)
+        last.bias.copy_(model.classifier.matrix(source)[label])
+    data = model.data_preprocessor(make_batch(make_sample(source)), training=True)
+    proposals = model.propose(data["inputs"], data["data_samples"])
+    logits = model.classifier(proposals.class_embeds_LBQD, model.classifier.matrix(source), source)
+    assert (logits.argmax(-1) == label).all()
+    sum(model.loss(data["inputs"], data["data_samples"]).values()).backward()
+    without = [n for n, p in model.named_parameters() if p.requires_grad and not p.grad.abs().sum() > 0]
     assert without == []
 
 
@@ -87,12 +106,18 @@ def test_proposals_do_not_depend_on_source_or_task(model):
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_training_in_bfloat16_is_close_to_float32(model, monkeypatch, source):
+    """Given the same rows and pairs: classes and costs of an untrained model are nearly equal, rounding swaps them."""
     monkeypatch.setattr(torch, "rand", same_points)
+    rows, merge_rows = [], merge.merge_rows
+    pairs, match = [], criterion.match
+    monkeypatch.setattr(merge, "merge_rows", lambda *a: (rows.append(merge_rows(*a)), rows[0])[1])
+    monkeypatch.setattr(criterion, "match", lambda *a: (pairs.append(match(*a)), pairs[0])[1])
     samples = make_sample(source), make_sample(source, empty=True, seed=1)
     expected = {name: value.item() for name, value in total_loss(model, *samples)[1].items()}
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss, losses = total_loss(model, *samples)
     loss.backward()
+    assert len(rows) == (2 if source in ("semantic", "panoptic") else 0)
     assert all(value.dtype == torch.float32 for value in losses.values())
     assert {name: value.item() for name, value in losses.items()} == pytest.approx(expected, rel=0.05, abs=0.02)
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.requires_grad)
@@ -168,17 +193,43 @@ def test_annotation_of_another_size_than_the_image(model, source):
         model.loss(torch.zeros(1, 3, 64, 96), [sample["data_samples"]])
 
 
-@pytest.mark.parametrize("bgr_to_rgb", [True, False])
-def test_the_colour_affinity_sees_the_image_that_was_loaded(embeddings_file, bgr_to_rgb):
-    """De-normalised, RGB; pipelines load BGR."""
+def affinity_model(embeddings_file, **preprocessor):
     config = model_config(embeddings_file)
-    config["data_preprocessor"].update(mean=[10.0, 20.0, 30.0], std=[40.0, 50.0, 60.0], bgr_to_rgb=bgr_to_rgb)
-    config["criterion"]["affinity_weight"] = 5.0
-    model = MODELS.build(config)
+    config["data_preprocessor"].update(preprocessor)
+    config["criterion"]["targets"]["boxes"]["affinity_weight"] = 5.0
+    return MODELS.build(config)
+
+
+def test_the_colour_affinity_reads_what_its_preprocessor_writes(embeddings_file):
+    model = affinity_model(embeddings_file, type="mmdataseg.ColorSimilarityPreprocessor")
     sample = make_sample("boxes")
-    sample["inputs"] = torch.tensor([0, 100, 200], dtype=torch.uint8)[:, None, None].expand(-1, *SIZE).contiguous()
+    sample["inputs"][:] = torch.tensor([0, 100, 200], dtype=torch.uint8)[:, None, None]  # of one colour: all alike
     data = model.data_preprocessor(make_batch(sample), training=True)
-    torch.testing.assert_close(model._colors(data["inputs"])[0], sample["inputs"].flip(0).float(), atol=1e-3, rtol=0)
     losses = model.loss(data["inputs"], data["data_samples"])
     assert set(losses) == {"boxes/loss_class", "boxes/loss_projection", "boxes/loss_affinity"}
     assert losses["boxes/loss_affinity"] > 0
+    tested = model.data_preprocessor(make_batch(make_sample("boxes")), training=False)
+    assert "gt_color_similarity" not in tested["data_samples"][0]
+
+
+def test_the_colour_affinity_without_its_preprocessor(embeddings_file):
+    with pytest.raises(
+        ValueError, match=r"of boxes\.jpg, got none; set model\.data_preprocessor\.type='mmdataseg\.Col"
+    ):
+        total_loss(affinity_model(embeddings_file), make_sample("boxes"))
+
+
+def test_boxes_train_instances_only(embeddings_file):
+    sources = [dict(s) for s in model_config(embeddings_file)["sources"]]
+    sources[-1]["task"] = "panoptic"
+    with pytest.raises(ValueError, match=r"source 'boxes': supervision 'boxes' .* got task 'panoptic'; set task='inst"):
+        MODELS.build(model_config(embeddings_file, sources=sources))
+
+
+def test_a_supervision_without_targets(embeddings_file):
+    sources = [dict(s) for s in model_config(embeddings_file)["sources"]]
+    sources[-1]["supervision"] = "scribbles"
+    with pytest.raises(
+        ValueError, match=r"source 'boxes': no targets for supervision 'scribbles' among \['masks', 'bo"
+    ):
+        MODELS.build(model_config(embeddings_file, sources=sources))

@@ -6,11 +6,20 @@ from mmdet.models.dense_heads import Mask2FormerHead
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
-from mmdataseg.models import DaTaSegCriterion, DaTaSegHead, Proposals
-from mmdataseg.models.targets import ImageTargets
+from mmdataseg.models import DaTaSegHead, Proposals
+from mmdataseg.models.mask_targets import MaskAnnotation
 from mmdataseg.ops.id_map import masks_from_id_map
 from mmdataseg.registry import MODELS
-from tests.models.conftest import LABEL_SPACE, QUERIES, TEXT_DIM, head_config, make_sample, model_config
+from mmdataseg.structures import Task
+from tests.models.conftest import (
+    LABEL_SPACE,
+    QUERIES,
+    TEXT_DIM,
+    criterion_config,
+    head_config,
+    make_sample,
+    model_config,
+)
 
 IN_CHANNELS = (16, 24, 32, 48)
 NUM_POINTS = 96
@@ -164,9 +173,8 @@ def test_losses_equal_mmdets(heads, num_images_with_targets):
         id_map = sample.gt_id_map.data[0]
         id_map[id_map == -1] = 3 if len(sample.gt_instances.labels) else -1  # mmdet knows no void
         labels = sample.gt_instances.labels
-        no_merge = torch.zeros(len(labels), dtype=torch.bool)
         void = torch.zeros_like(id_map, dtype=torch.bool)
-        targets.append(ImageTargets(labels, no_merge, tuple(id_map.shape), void_HW=void, id_map_HW=id_map))
+        targets.append(MaskAnnotation(labels, tuple(id_map.shape), void_HW=void, id_map_HW=id_map))
         instances.append(InstanceData(labels=labels, masks=masks_from_id_map(id_map, len(labels))))
     expected = [
         torch.as_tensor(sum(terms)).squeeze()
@@ -180,7 +188,16 @@ def test_losses_equal_mmdets(heads, num_images_with_targets):
     ]
     if num_images_with_targets == 1:  # mmdet counts an image without targets as one target; we count what there is
         expected[1:] = [term * (4 + 1) / 4 for term in expected[1:]]
-    criterion = DaTaSegCriterion(num_points=NUM_POINTS)
-    losses = criterion(Proposals(None, embeds, mask_features), class_logits, targets, (64, 96))
-    actual = [losses["loss_class"], losses["loss_mask"], losses["loss_dice"]]
+    # Mask2Former's losses and its matching of raw proposals
+    masks = criterion_config(num_points=NUM_POINTS, focal_weight=0.0, bce_weight=5.0, dice_weight=5.0)
+    criterion = MODELS.build({**masks, "merge": "none"})
+    losses = criterion(
+        Proposals(None, embeds, mask_features),
+        class_logits,
+        targets,
+        supervision="masks",
+        mergeable_K=LABEL_SPACE.mergeable(Task.PANOPTIC),
+        padded_size=(64, 96),
+    )
+    actual = [losses["loss_class"], losses["loss_bce"], losses["loss_dice"]]
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)

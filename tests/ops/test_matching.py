@@ -58,6 +58,38 @@ def test_no_gradient_and_half_precision():
     assert queries.shape == (1, 2)
 
 
+class TestLastResorts:
+    def test_by_hand(self):
+        # queries 0 and 2 suit the targets best, but 0 is a last resort
+        cost = torch.tensor([[[-9.0, 0.0], [5.0, 6.0], [0.0, -9.0]]])
+        last_resort = torch.tensor([[[True, False, False]]])
+        ((queries, _),) = match([cost], last_resort)
+        assert queries.tolist() == [[1, 2]]
+
+    def test_they_serve_where_the_others_are_too_few(self):
+        cost = torch.tensor([[[3.0, 9.0], [1.0, 4.0], [0.0, 0.5]]])
+        ((queries, _),) = match([cost], torch.tensor([[[True, True, False]]]))
+        assert queries.tolist() == [[1, 2]]  # 1 + 0.5: as few last resorts as can be, and the cheapest choice
+
+    def test_as_few_as_possible_whatever_the_costs(self):
+        generator = torch.Generator().manual_seed(0)
+        costs = [1e4 * torch.randn(3, 12, n, generator=generator) for n in (3, 8, 12, 20)]
+        last_resort = torch.rand(4, 3, 12, generator=generator) < 0.6
+        for flags, (queries, _) in zip(last_resort, match(costs, last_resort), strict=True):
+            taken = flags.gather(1, queries).sum(1)
+            needed = (queries.shape[1] - (~flags).sum(1)).clamp(min=0)
+            assert torch.equal(taken, needed)
+
+    def test_none_is_the_same_as_no_flag_set(self):
+        costs = [torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0))]
+        for plain, flagged in zip(match(costs), match(costs, torch.zeros(1, 2, 6, dtype=torch.bool)), strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(plain, flagged, strict=True))
+
+    def test_another_shape_is_refused(self):
+        with pytest.raises(ValueError, match=r"expected last resorts of shape \(1, 2, 6\), got \(1, 2, 5\)"):
+            match([torch.zeros(2, 6, 4)], torch.zeros(1, 2, 5, dtype=torch.bool))
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match="at least one image, got none"):
         match([])

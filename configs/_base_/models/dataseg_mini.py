@@ -4,5 +4,5 @@ _base_ = ["./dataseg_toy.py"]
 
 model = dict(
     panoptic_head=dict(num_queries=50),
-    criterion=dict(num_points=3136),
+    criterion=dict(targets=dict(masks=dict(num_points=3136))),
 )

@@ -63,13 +63,23 @@ model = dict(
     criterion=dict(
         type="mmdataseg.DaTaSegCriterion",
         class_weight=2.0,
-        mask_weight=5.0,
-        dice_weight=5.0,
-        projection_weight=5.0,
         background_weight=0.1,
-        num_points=12544,
-        oversample_ratio=3.0,
-        importance_ratio=0.75,
+        merge="before_matching",
+        targets=dict(
+            masks=dict(
+                type="mmdataseg.MaskTargets",
+                focal_weight=20.0,
+                dice_weight=5.0,
+                num_points=12544,
+                oversample_ratio=3.0,
+                importance_ratio=0.75,
+            ),
+            boxes=dict(
+                type="mmdataseg.BoxTargets",
+                loss=dict(type="mmdataseg.BoxProjectionLoss", loss_weight=5.0),
+                cost=dict(type="mmdataseg.BoxProjectionCost", weight=5.0),
+            ),
+        ),
     ),
     postprocessors=dict(
         panoptic=dict(type="mmdataseg.PanopticPostProcessor", score_threshold=0.8, kept_share=0.8),

@@ -48,6 +48,6 @@ model = dict(
         ),
     ),
     classifier=dict(embed_dim=512),
-    criterion=dict(num_points=512, class_weight=4.0),
+    criterion=dict(class_weight=4.0, targets=dict(masks=dict(num_points=512))),
     postprocessors=dict(panoptic=dict(score_threshold=0.5)),
 )

@@ -8,4 +8,7 @@ Command: mim train mmdataseg configs/toy/ablations/dataseg_toy_3ds_box-affinity.
 
 _base_ = ["../dataseg_toy_3ds.py"]
 
-model = dict(criterion=dict(affinity_weight=5.0))
+model = dict(
+    data_preprocessor=dict(type="mmdataseg.ColorSimilarityPreprocessor"),
+    criterion=dict(targets=dict(boxes=dict(affinity_weight=5.0))),
+)

@@ -1,4 +1,4 @@
-"""Ablation of dataseg_toy_3ds: targets absorb no unmatched proposals in training.
+"""Ablation of dataseg_toy_3ds: nothing is merged in training.
 
 Shows what MERGE in training gives; in inference it stays.
 At toy scale. Data: python tools/make_toy.py data/toy
@@ -7,4 +7,4 @@ Command: mim train mmdataseg configs/toy/ablations/dataseg_toy_3ds_no-merge.py
 
 _base_ = ["../dataseg_toy_3ds.py"]
 
-model = dict(criterion=dict(merge=False))
+model = dict(criterion=dict(merge="none"))

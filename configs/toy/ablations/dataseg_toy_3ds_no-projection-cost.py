@@ -7,4 +7,4 @@ Command: mim train mmdataseg configs/toy/ablations/dataseg_toy_3ds_no-projection
 
 _base_ = ["../dataseg_toy_3ds.py"]
 
-model = dict(criterion=dict(projection_cost=False))
+model = dict(criterion=dict(targets=dict(boxes=dict(cost=None))))

@@ -1,6 +1,6 @@
 """In the manner of Mask2Former (Cheng et al., CVPR 2022): one panoptic source, a learned classifier.
 
-No text, no MERGE in training. At toy scale. Data: python tools/make_toy.py data/toy
+No text, no MERGE in training; binary cross-entropy and dice. At toy scale. Data: python tools/make_toy.py data/toy
 Its class logits are linear, here they are cosines; see docs/method.md for void, padding and the division of losses.
 Command: mim train mmdataseg configs/toy/others/mask2former_toy_panoptic.py
 """
@@ -12,7 +12,7 @@ train_sources = test_sources = [_base_.toy_panoptic]
 model = dict(
     sources=test_sources,
     classifier=dict(type="mmdataseg.LearnedClassifier", embed_dim=64),
-    criterion=dict(merge=False),
+    criterion=dict(merge="none", targets=dict(masks=dict(focal_weight=0.0, bce_weight=5.0))),
 )
 train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1]))
 val_dataloader = dict(dataset=dict(sources=test_sources))

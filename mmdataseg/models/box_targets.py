@@ -1,0 +1,138 @@
+"""Supervision by boxes alone: the projections of a mask on the axes, and the colours inside its box.
+
+Letters: L decoder outputs, Q queries, N boxes of an image, R matched rows of all outputs together, E = 8 neighbours of
+a cell, (H, W) the grid of the mask logits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from mmdataseg.models.color_similarity import AFFINITY_DILATION
+from mmdataseg.models.image_masks import ImageMasks
+from mmdataseg.models.targets import Annotation, Targets, common_annotation, float32
+from mmdataseg.ops.box_projection import box_profiles
+from mmdataseg.ops.color_affinity import color_affinity_loss
+from mmdataseg.registry import MODELS, TASK_UTILS
+from mmdataseg.sources import Source
+from mmdataseg.structures import Task
+
+AFFINITY_THRESHOLD = 0.3  # BoxInst's (Tian et al., 2021)
+AFFINITY_CHUNK = 64  # masks whose eight neighbour maps are held at a time
+
+
+@dataclass(frozen=True)
+class BoxAnnotation(Annotation):
+    """Boxes of one image.
+
+    Attributes:
+        boxes_N4: (N, 4) xyxy pixels.
+        similarity_EHW: (8, H, W) how alike neighbouring cells look, for the colour affinity; or None.
+    """
+
+    boxes_N4: Tensor
+    similarity_EHW: Tensor | None = None
+
+
+@MODELS.register_module()
+class BoxTargets(Targets):
+    """The projection loss, in the cost of matching as well (Gu et al., 2023, "projection loss").
+
+    Args:
+        loss: Config of `BoxProjectionLoss`.
+        cost: Config of `BoxProjectionCost`; None: boxes are matched by class alone (an ablation).
+        affinity_weight: Weight of BoxInst's colour affinity inside the boxes, on top of the projection loss (an
+            ablation; the paper has none). It reads what `ColorSimilarityPreprocessor` writes. Deviations from BoxInst:
+            no warm-up, as nothing here counts iterations; the mean of each box counts once, whatever its size.
+    """
+
+    def __init__(
+        self, *, loss: Mapping[str, Any], cost: Mapping[str, Any] | None, affinity_weight: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.projection_loss = MODELS.build(loss)
+        self.projection_cost = None if cost is None else TASK_UTILS.build(cost)
+        self.affinity_weight = affinity_weight
+
+    def check(self, source: Source) -> None:
+        """Boxes train the instance task only: nothing outside them is known.
+
+        Raises:
+            ValueError: A source of another task.
+        """
+        if source.task is not Task.INSTANCE:
+            raise ValueError(
+                f"source '{source.name}': supervision 'boxes' trains the instance task, got task "
+                f"'{source.task.value}'; set task='instance'"
+            )
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """``loss_projection``, and ``loss_affinity`` where it has a weight."""
+        return ("loss_projection", *(("loss_affinity",) if self.affinity_weight else ()))
+
+    def read(self, sample: DetDataSample, source: Source) -> BoxAnnotation:
+        """The boxes that `PackInputs` wrote.
+
+        Raises:
+            ValueError: The sample has none; or no colour similarity, where it has a weight.
+        """
+        common = common_annotation(sample, source)
+        if "bboxes" not in sample.gt_instances:
+            raise ValueError(
+                f"source '{source.name}': expected boxes in gt_instances of {sample.img_path}, got none; "
+                "use mmdataseg.LoadInstances"
+            )
+        similarity_EHW = None
+        if self.affinity_weight:
+            if "gt_color_similarity" not in sample:
+                raise ValueError(
+                    f"source '{source.name}': affinity_weight needs the colour similarity of {sample.img_path}, got "
+                    "none; set model.data_preprocessor.type='mmdataseg.ColorSimilarityPreprocessor'"
+                )
+            similarity_EHW = sample.gt_color_similarity.data
+        return BoxAnnotation(common.labels_N, common.size, sample.gt_instances.bboxes, similarity_EHW)
+
+    def cost(self, masks: ImageMasks, annotation: BoxAnnotation) -> Tensor:
+        """(L, Q, N) projection costs, one output at a time: its Q masks are needed at full size."""
+        num_outputs, num_queries, _ = masks.embeds_LQC.shape
+        if self.projection_cost is None:
+            return annotation.boxes_N4.new_zeros(num_outputs, num_queries, len(annotation.boxes_N4))
+        if self.projection_cost.stride != masks.stride:
+            raise ValueError(
+                f"the projection cost is set for cells of {self.projection_cost.stride} pixels, the mask features "
+                f"have {masks.stride}; set targets.boxes.cost.stride={masks.stride}"
+            )
+        boxes = InstanceData(bboxes=annotation.boxes_N4)
+        costs = []
+        for mask_logits_QHW in masks.candidates():
+            with float32(mask_logits_QHW):
+                costs.append(self.projection_cost(InstanceData(masks=mask_logits_QHW), boxes))
+        return torch.stack(costs)
+
+    def loss(self, mask_logits_RHW: Tensor, targets_R: Tensor, masks: ImageMasks, annotation: BoxAnnotation) -> Tensor:
+        """(T,) sums over the rows."""
+        boxes_R4 = annotation.boxes_N4[targets_R]
+        terms = [self.projection_loss(mask_logits_RHW, boxes_R4, stride=masks.stride, avg_factor=1)]
+        if self.affinity_weight:
+            affinity = _affinity(mask_logits_RHW, boxes_R4, annotation.similarity_EHW, masks.stride)
+            terms.append(self.affinity_weight * affinity)
+        return torch.stack(terms)
+
+
+def _affinity(mask_logits_RHW: Tensor, boxes_R4: Tensor, similarity_EHW: Tensor, stride: int) -> Tensor:
+    """(), sum over the rows: colour affinity among the cells that a box covers by half or more each way."""
+    with torch.no_grad():
+        rows_RH, columns_RW = box_profiles(boxes_R4, tuple(mask_logits_RHW.shape[-2:]), stride)
+        inside_RHW = (rows_RH >= 0.5)[:, :, None] & (columns_RW >= 0.5)[:, None]
+    loss = partial(color_affinity_loss, dilation=AFFINITY_DILATION, threshold=AFFINITY_THRESHOLD)
+    chunks = zip(mask_logits_RHW.split(AFFINITY_CHUNK), inside_RHW.split(AFFINITY_CHUNK), strict=True)
+    # computed again in the backward pass: kept, the neighbour maps of all outputs and boxes would fill a GPU
+    return sum(checkpoint(loss, m, similarity_EHW, inside, use_reentrant=False).sum() for m, inside in chunks)
