@@ -1,7 +1,7 @@
 """From proposals to the fields of a ``DetDataSample`` that mmdet's visualiser and metrics read; one class a task.
 
-Letters: Q proposals, K classes, N segments or instances, (H, W) the grid of the mask logits, (Ho, Wo) the original
-image.
+Letters: Q proposals, K classes, J = K + 1 logits (background last), N segments or instances, (H, W) the grid of the
+mask logits, (Ho, Wo) the original image.
 """
 
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmdataseg.ops.id_map import boxes_from_masks
 from mmdataseg.ops.postprocess import ImageSizes, check_merge, instances, panoptic_segments, semantic_map
 from mmdataseg.registry import MODELS
-from mmdataseg.structures import LabelSpace
+from mmdataseg.structures import LabelSpace, Task
 
 
 class PostProcessor(nn.Module, ABC):
@@ -33,12 +33,12 @@ class PostProcessor(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, class_logits_QK: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
+        self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
     ) -> Mapping[str, PixelData | InstanceData]:
         """Read a task off one image's proposals.
 
         Args:
-            class_logits_QK: (Q, K + 1), background last.
+            class_logits_QJ: (Q, K + 1), background last.
             mask_logits_QHW: (Q, H, W).
             label_space: Of the K classes.
             sizes: Of the image.
@@ -48,17 +48,13 @@ class PostProcessor(nn.Module, ABC):
         """
 
 
-def _thing_flags(label_space: LabelSpace, device: torch.device) -> Tensor:
-    return torch.tensor(label_space.is_thing, device=device)
-
-
 @MODELS.register_module()
 class PanopticPostProcessor(PostProcessor):
-    """Segments that do not overlap (Gu et al., 2023, section 3.2; Cheng et al., MaskFormer, 2021).
+    """Segments that do not overlap (Gu et al., 2023, "MERGE"; Cheng et al., MaskFormer, 2021).
 
     Args:
-        score_threshold: Least probability of a proposal's class.
-        kept_share: A proposal that keeps less of its own mask than this is dropped.
+        score_threshold: Least probability of a region's class.
+        kept_share: A region that keeps less of its mask than this is dropped.
     """
 
     def __init__(self, *, score_threshold: float = 0.8, kept_share: float = 0.8) -> None:
@@ -82,7 +78,7 @@ class PanopticPostProcessor(PostProcessor):
             )
 
     def forward(
-        self, class_logits_QK: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
+        self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
     ) -> dict[str, PixelData]:
         """Read a panoptic segmentation off one image's proposals.
 
@@ -95,10 +91,10 @@ class PanopticPostProcessor(PostProcessor):
         """
         self.check(label_space)
         segment_map, labels_N = panoptic_segments(
-            class_logits_QK,
+            class_logits_QJ,
             mask_logits_QHW,
             sizes,
-            is_thing_K=_thing_flags(label_space, class_logits_QK.device),
+            mergeable_K=label_space.mergeable(Task.PANOPTIC),
             score_threshold=self.score_threshold,
             kept_share=self.kept_share,
         )
@@ -111,10 +107,10 @@ class PanopticPostProcessor(PostProcessor):
 
 @MODELS.register_module()
 class SemanticPostProcessor(PostProcessor):
-    """A class for each pixel (Gu et al., 2023, section 3.2; Cheng et al., MaskFormer, 2021).
+    """A class for each pixel (Gu et al., 2023, "MERGE"; Cheng et al., MaskFormer, 2021).
 
     Args:
-        merge: ``probability``: the sum over proposals; ``max``: the largest.
+        merge: ``probability``: the sum over proposals; ``max``: the best region, merged as in training.
     """
 
     def __init__(self, *, merge: str = "probability") -> None:
@@ -123,14 +119,14 @@ class SemanticPostProcessor(PostProcessor):
         self.merge = merge
 
     def forward(
-        self, class_logits_QK: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
+        self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
     ) -> dict[str, PixelData]:
         """Read a semantic segmentation off one image's proposals.
 
         Returns:
             ``pred_sem_seg`` with ``sem_seg`` (1, Ho, Wo) int64 in 0..K-1.
         """
-        labels = semantic_map(class_logits_QK, mask_logits_QHW, sizes, merge=self.merge)
+        labels = semantic_map(class_logits_QJ, mask_logits_QHW, sizes, merge=self.merge)
         segmentation = PixelData(sem_seg=labels[None])
         segmentation.set_metainfo({"label_names": list(label_space.classes)})
         return {"pred_sem_seg": segmentation}
@@ -138,7 +134,7 @@ class SemanticPostProcessor(PostProcessor):
 
 @MODELS.register_module()
 class InstancePostProcessor(PostProcessor):
-    """Scored masks of things (Gu et al., 2023, section 3.2; Cheng et al., Mask2Former, 2022).
+    """Scored masks of things (Gu et al., 2023, "MERGE"; Cheng et al., Mask2Former, 2022).
 
     Args:
         max_instances: At most so many an image.
@@ -164,7 +160,7 @@ class InstancePostProcessor(PostProcessor):
             )
 
     def forward(
-        self, class_logits_QK: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
+        self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
     ) -> dict[str, InstanceData]:
         """Read instances off one image's proposals.
 
@@ -173,10 +169,10 @@ class InstancePostProcessor(PostProcessor):
             ``bboxes`` (N, 4) xyxy pixels.
         """
         labels, scores, masks = instances(
-            class_logits_QK,
+            class_logits_QJ,
             mask_logits_QHW,
             sizes,
-            is_thing_K=_thing_flags(label_space, class_logits_QK.device),
+            is_thing_K=torch.tensor(label_space.is_thing, device=class_logits_QJ.device),
             max_instances=self.max_instances,
         )
         found = InstanceData(labels=labels, scores=scores, bboxes=boxes_from_masks(masks), masks=masks)

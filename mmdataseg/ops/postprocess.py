@@ -1,20 +1,19 @@
 """From proposals to the answer of a task at the size of the original image, in row blocks of bounded memory.
 
-Letters: Q proposals, K classes, N segments or instances, (H, W) the grid of the mask logits, (Ho, Wo) the original
-image in pixels.
+Letters: Q proposals, K classes, J = K + 1 logits (background last), R rows of MERGE, N segments or instances, (H, W)
+the grid of the mask logits, (Ho, Wo) the original image in pixels.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mmdataseg.ops.merge import merge_masks
+from mmdataseg.ops.merge import merge_masks, merge_rows, row_means
 
 BLOCK_ELEMENTS = 2**25  # mask values enlarged at a time: 128 MiB of float32
-OWN_PIXEL = 0.5  # a pixel is a proposal's own where its mask probability reaches this
 
 
 @dataclass(frozen=True)
@@ -80,16 +79,17 @@ def check_merge(merge: str) -> None:
 
 
 def semantic_map(
-    class_logits_QK: Tensor, mask_logits_QHW: Tensor, sizes: ImageSizes, *, merge: str = "probability"
+    class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageSizes, *, merge: str = "probability"
 ) -> Tensor:
-    """The class of each pixel: argmax over k of MERGE over q of p(q, k) sigmoid(m_q).
+    """The class of each pixel.
 
     Args:
-        class_logits_QK: (Q, K + 1), background last.
+        class_logits_QJ: (Q, K + 1), background last.
         mask_logits_QHW: (Q, H, W).
         sizes: Of the image.
-        merge: ``probability``: the sum over proposals (Cheng et al., MaskFormer, 2021, section 3.4); ``max``: the
-            largest.
+        merge: ``probability``: argmax over k of the sum over q of p(q, k) sigmoid(m_q) (Cheng et al., MaskFormer, 2021,
+            section 3.4). ``max``: that of the best row, as rows are merged in training: its best class has the largest
+            product of class and mask probability.
 
     Returns:
         (Ho, Wo) int64 in 0..K-1.
@@ -98,94 +98,94 @@ def semantic_map(
         ValueError: An unknown ``merge``.
     """
     check_merge(merge)
-    probs_QK = class_logits_QK.float().softmax(-1)[:, :-1]
+    if merge == "probability":
+        scores_RK, logits_RHW = class_logits_QJ.float().softmax(-1)[:, :-1], mask_logits_QHW
+    else:
+        row_Q, probs_RJ = _rows(class_logits_QJ, (True,) * (class_logits_QJ.shape[1] - 1))
+        scores_RK, logits_RHW = probs_RJ[:, :-1], merge_masks(mask_logits_QHW, row_Q, len(probs_RJ))
+    best_R, class_R = scores_RK.max(1)
     labels = torch.empty(sizes.original, dtype=torch.int64, device=mask_logits_QHW.device)
-    for rows, logits_QhW in enlarge_blocks(mask_logits_QHW, sizes):
-        masks_QhW = logits_QhW.sigmoid_()
+    for rows, logits_RhW in enlarge_blocks(logits_RHW, sizes):
+        masks_RhW = logits_RhW.sigmoid_()
         if merge == "probability":
-            with torch.autocast(masks_QhW.device.type, enabled=False):  # half precision has ties that float32 has not
-                labels[rows] = torch.einsum("qk,qhw->khw", probs_QK, masks_QhW).argmax(0)
+            with torch.autocast(masks_RhW.device.type, enabled=False):  # half precision has ties that float32 has not
+                labels[rows] = torch.einsum("rk,rhw->khw", scores_RK, masks_RhW).argmax(0)
         else:
-            # the largest p(q, k) m_q over q and k is that of each proposal's own best class
-            best_Q, class_Q = probs_QK.max(1)
-            labels[rows] = class_Q[(best_Q[:, None, None] * masks_QhW).argmax(0)]
+            labels[rows] = class_R[(best_R[:, None, None] * masks_RhW).argmax(0)]
     return labels
 
 
 def panoptic_segments(
-    class_logits_QK: Tensor,
+    class_logits_QJ: Tensor,
     mask_logits_QHW: Tensor,
     sizes: ImageSizes,
     *,
-    is_thing_K: Tensor,
+    mergeable_K: Sequence[bool],
     score_threshold: float,
     kept_share: float,
 ) -> tuple[Tensor, Tensor]:
-    """Segments that do not overlap (Cheng et al., MaskFormer, 2021, section 3.4), of regions merged as in training.
+    """Segments that do not overlap (Cheng et al., MaskFormer, 2021, section 3.4), of the rows that training matches.
 
-    A region is a thing's proposal, or the MERGE of all proposals of one stuff class: its value at a pixel is the
-    largest probability x mask probability of its members, and the pixel is its own if any member's mask probability
-    reaches 1/2. Each pixel goes to the region with the largest value, and is void where it is not that region's own.
-    A region that keeps less than ``kept_share`` of its own pixels is dropped, and its pixels are void.
+    Each pixel goes to the row with the largest product of class and mask probability, and is void where that row's
+    mask probability is below 1/2. A row that keeps less than ``kept_share`` of the pixels of its mask is dropped, and
+    its pixels are void.
 
     MaskFormer lets the proposals of one stuff class compete before it joins them; here training makes several of them
     share one region, so they would push each other below ``kept_share``.
 
     Args:
-        class_logits_QK: (Q, K + 1), background last.
+        class_logits_QJ: (Q, K + 1), background last.
         mask_logits_QHW: (Q, H, W).
         sizes: Of the image.
-        is_thing_K: (K,) bool.
-        score_threshold: A proposal takes part if its best class is not background and has more than this probability.
+        mergeable_K: For each class whether MERGE joins its proposals: stuff.
+        score_threshold: A row takes part if its class is not background and has more than this probability.
         kept_share: In [0, 1].
 
     Returns:
         (Ho, Wo) int64, 1 + the index of the segment or 0 for void; and (N,) int64 the class of each segment.
 
     Raises:
-        ValueError: ``is_thing_K`` is not of the classes of the logits.
+        ValueError: ``mergeable_K`` is not of the classes of the logits.
     """
-    _check_flags(is_thing_K, class_logits_QK)
-    scores_Q, labels_Q = class_logits_QK.float().softmax(-1).max(-1)
-    keep_Q = (labels_Q != len(is_thing_K)) & (scores_Q > score_threshold)
-    scores, labels, logits = scores_Q[keep_Q], labels_Q[keep_Q], mask_logits_QHW[keep_Q]
-    region, region_labels = _regions(labels, is_thing_K)
-    num_regions = len(region_labels)
-    winner = torch.full(sizes.original, num_regions, dtype=torch.int64, device=logits.device)  # that is: none
-    if not num_regions:
-        return winner, region_labels
-    full_area = torch.zeros(num_regions, dtype=torch.int64, device=logits.device)
-    for rows, logits_QhW in enlarge_blocks(logits, sizes):
-        probs = logits_QhW.sigmoid_()
-        own = merge_masks(probs, region, num_regions) >= OWN_PIXEL
-        best = merge_masks(probs * scores[:, None, None], region, num_regions).argmax(0)
-        full_area += own.sum((1, 2))
-        winner[rows] = best.masked_fill(~own.gather(0, best[None])[0], num_regions)
-    area = torch.bincount(winner.flatten(), minlength=num_regions + 1)[:-1]
-    stays = (area > 0) & (area >= kept_share * full_area)
-    number = torch.where(stays, stays.cumsum(0), 0)
-    return torch.cat([number, number.new_zeros(1)])[winner], region_labels[stays]
+    row_Q, probs_RJ = _rows(class_logits_QJ, mergeable_K)
+    scores_R, labels_R = probs_RJ.max(-1)
+    keep_R = (labels_R != len(mergeable_K)) & (scores_R > score_threshold)
+    keep_Q = keep_R[row_Q]
+    scores_R, labels_R, num_rows = scores_R[keep_R], labels_R[keep_R], int(keep_R.sum())
+    winner = torch.full(sizes.original, num_rows, dtype=torch.int64, device=mask_logits_QHW.device)  # that is: none
+    if not num_rows:
+        return winner, labels_R
+    kept_row_Q = (keep_R.cumsum(0) - 1)[row_Q[keep_Q]]
+    logits_RHW = merge_masks(mask_logits_QHW[keep_Q], kept_row_Q, num_rows)
+    full_area_R = torch.zeros_like(labels_R)
+    for rows, logits_RhW in enlarge_blocks(logits_RHW, sizes):
+        mask_RhW = logits_RhW >= 0
+        best = (logits_RhW.sigmoid_() * scores_R[:, None, None]).argmax(0)
+        full_area_R += mask_RhW.sum((1, 2))
+        winner[rows] = best.masked_fill(~mask_RhW.gather(0, best[None])[0], num_rows)
+    area_R = torch.bincount(winner.flatten(), minlength=num_rows + 1)[:-1]
+    stays_R = (area_R > 0) & (area_R >= kept_share * full_area_R)
+    number_R = torch.where(stays_R, stays_R.cumsum(0), 0)
+    return torch.cat([number_R, number_R.new_zeros(1)])[winner], labels_R[stays_R]
 
 
-def _regions(labels: Tensor, is_thing_K: Tensor) -> tuple[Tensor, Tensor]:
-    """The region of each proposal, and the class of each region: one a stuff class, one a proposal of a thing."""
-    num_classes = len(is_thing_K)
-    of_its_own = num_classes + torch.arange(len(labels), device=labels.device)
-    keys, region = torch.unique(torch.where(is_thing_K[labels], of_its_own, labels), return_inverse=True)
-    region_labels = torch.empty_like(keys)
-    region_labels[region] = labels
-    return region, region_labels
+def _rows(class_logits_QJ: Tensor, mergeable_K: Sequence[bool]) -> tuple[Tensor, Tensor]:
+    """(Q,) the row of each proposal, in 0..R-1, and (R, K + 1) the mean class probabilities of its members."""
+    leader_1Q = merge_rows(class_logits_QJ[None], mergeable_K)
+    leader_R, row_Q = leader_1Q[0].unique(return_inverse=True)
+    probs_1QJ = class_logits_QJ.float().softmax(-1)[None]
+    return row_Q, row_means(probs_1QJ, leader_1Q)[0, leader_R]
 
 
-def _check_flags(is_thing_K: Tensor, class_logits_QK: Tensor) -> None:
-    if len(is_thing_K) != class_logits_QK.shape[1] - 1:
+def _check_flags(is_thing_K: Tensor, class_logits_QJ: Tensor) -> None:
+    if len(is_thing_K) != class_logits_QJ.shape[1] - 1:
         raise ValueError(
-            f"expected logits over {len(is_thing_K)} classes and background, got {class_logits_QK.shape[1]} columns"
+            f"expected logits over {len(is_thing_K)} classes and background, got {class_logits_QJ.shape[1]} columns"
         )
 
 
 def instances(
-    class_logits_QK: Tensor,
+    class_logits_QJ: Tensor,
     mask_logits_QHW: Tensor,
     sizes: ImageSizes,
     *,
@@ -197,7 +197,7 @@ def instances(
     Score = class probability x mean mask probability inside the mask.
 
     Args:
-        class_logits_QK: (Q, K + 1), background last.
+        class_logits_QJ: (Q, K + 1), background last.
         mask_logits_QHW: (Q, H, W).
         sizes: Of the image.
         is_thing_K: (K,) bool; stuff is dropped.
@@ -209,8 +209,8 @@ def instances(
     Raises:
         ValueError: ``is_thing_K`` is not of the classes of the logits.
     """
-    _check_flags(is_thing_K, class_logits_QK)
-    probs_QK = class_logits_QK.float().softmax(-1)[:, :-1].masked_fill(~is_thing_K, -1)
+    _check_flags(is_thing_K, class_logits_QJ)
+    probs_QK = class_logits_QJ.float().softmax(-1)[:, :-1].masked_fill(~is_thing_K, -1)
     num_pairs = min(max_instances, len(probs_QK) * int(is_thing_K.sum()))
     scores, pairs = probs_QK.flatten().topk(num_pairs)
     queries, labels = pairs // len(is_thing_K), pairs % len(is_thing_K)

@@ -38,8 +38,8 @@ def test_panoptic_ids_hold_class_and_number(proposals):
     assert ids.dtype == torch.int64
     corners = [ids[0, y, x].item() for y, x in ((0, 0), (0, -1), (-1, 0), (-1, -1))]
     left, right, sky, void = corners
-    assert sorted((left, right)) == [2001, 3001]  # two of class 1
-    assert sky == 1002
+    assert sorted((left, right)) == [1001, 2001]  # two of class 1
+    assert sky == 3002
     assert void == 0
     assert set(ids.unique().tolist()) == set(corners)
     assert segmentation.label_names == ["cat", "dog", "sky"]

@@ -91,8 +91,21 @@ class TestSemantic:
         logits, masks = torch.randn(5, 4, generator=generator), torch.randn(5, 6, 8, generator=generator)
         sizes = ImageSizes(padded=(24, 32), image=(20, 30), original=(33, 41))
         each = logits.softmax(-1)[:, :3, None, None] * enlarged(masks, sizes).sigmoid()[:, None]
+        if merge == "max":  # the members of a row share a mask and the mean of their probabilities
+            rows: dict[tuple[str, int], list[int]] = {}
+            for q, label in enumerate(logits.argmax(-1).tolist()):
+                rows.setdefault(("row", label) if label < 3 else ("alone", q), []).append(q)
+            probs = torch.stack([logits[m].softmax(-1)[:, :3].mean(0) for m in rows.values()])
+            merged = enlarged(torch.stack([masks[m].amax(0) for m in rows.values()]), sizes).sigmoid()
+            each = probs[..., None, None] * merged[:, None]
+            assert any(len(members) > 1 for members in rows.values())
         expected = (each.sum(0) if merge == "probability" else each.amax(0)).argmax(0)
         assert torch.equal(semantic_map(logits, masks, sizes, merge=merge), expected)
+
+    def test_with_max_a_proposal_of_background_counts_with_its_best_class(self):
+        """Every pixel gets a class, also where no proposal predicts one."""
+        logits, masks = class_logits([0.1, 0.2], [0.3, 0.1]), mask_logits([[0.9, 0.1]], [[0.2, 0.8]])
+        assert semantic_map(logits, masks, plain(1, 2), merge="max").tolist() == [[1, 0]]
 
     def test_half_precision_outside_changes_nothing(self):
         generator = torch.Generator().manual_seed(0)
@@ -107,10 +120,10 @@ class TestSemantic:
 
 
 class TestPanoptic:
-    THINGS = torch.tensor([True, True, False, False])
+    STUFF = (False, False, True, True)
 
     def read(self, logits, masks, size, **changes):
-        options = {"is_thing_K": self.THINGS, "score_threshold": 0.5, "kept_share": 0.8} | changes
+        options = {"mergeable_K": self.STUFF, "score_threshold": 0.5, "kept_share": 0.8} | changes
         segments, labels = panoptic_segments(logits, masks, plain(*size), **options)
         assert sorted(set(segments.unique().tolist()) - {0}) == list(range(1, len(labels) + 1))
         return segments.tolist(), labels.tolist()
@@ -120,9 +133,9 @@ class TestPanoptic:
         logits = class_logits([0.9, 0, 0, 0], [0.8, 0, 0, 0], [0, 0, 0.7, 0])
         masks = mask_logits([[1.0, 0.8, 0.2, 0.0, 0.0]], [[0.0, 0.8, 1.0, 0.0, 0.0]], [[0.0, 0.0, 0.0, 0.9, 0.4]])
         segments, labels = self.read(logits, masks, (1, 5), kept_share=0.5)
-        # stuff comes first; the last pixel is nobody's own: void
-        assert labels == [2, 0, 0]
-        assert segments == [[2, 2, 3, 1, 0]]
+        # the last pixel is in nobody's mask: void
+        assert labels == [0, 0, 2]
+        assert segments == [[1, 1, 2, 3, 0]]
 
     def test_a_segment_that_keeps_too_little_leaves_void(self):
         logits = class_logits([0.9, 0, 0, 0], [0.8, 0, 0, 0])
@@ -143,43 +156,50 @@ class TestPanoptic:
         # of things each is an object of its own, and both are too much in doubt
         assert self.read(logits[:, [2, 1, 0, 3, 4]], masks, (1, 4)) == ([[0, 0, 0, 0]], [])
 
-    def test_a_merged_region_claims_a_pixel_if_any_member_does(self):
-        logits = class_logits([0, 0, 0.95, 0], [0, 0, 0.55, 0])
-        masks = mask_logits([[0.9, 0.48]], [[0.0, 0.6]])  # at pixel 1 .95 x .48 > .55 x .6, but only the second is sure
-        assert self.read(logits, masks, (1, 2)) == ([[1, 1]], [2])
+    def test_a_merged_region_is_what_training_matches(self):
+        """The largest mask of its members, and the mean of their probabilities."""
+        logits = class_logits([0, 0, 0.9, 0], [0, 0, 0.6, 0], [0.7, 0, 0, 0])
+        masks = mask_logits([[0.9, 0.1, 0.1]], [[0.1, 0.6, 0.1]], [[0.2, 0.55, 0.9]])
+        # at pixel 1 grass has .75 x .6 = .45, the thing .7 x .55 = .385
+        assert self.read(logits, masks, (1, 3), kept_share=0.5) == ([[1, 1, 2]], [2, 0])
+        # the mean must pass the threshold, not a member
+        assert self.read(logits, masks, (1, 3), kept_share=0.5, score_threshold=0.74)[1] == [2]
+        assert self.read(logits, masks, (1, 3), kept_share=0.5, score_threshold=0.76)[1] == []
 
     def test_equals_brute_force(self):
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(1)  # one with merged stuff, things, and regions dropped
         logits = 2 * torch.randn(12, 5, generator=generator)
         masks = 3 * torch.randn(12, 5, 6, generator=generator)
         sizes = ImageSizes(padded=(20, 24), image=(18, 22), original=(31, 37))
         segments, labels = panoptic_segments(
-            logits, masks, sizes, is_thing_K=self.THINGS, score_threshold=0.3, kept_share=0.25
+            logits, masks, sizes, mergeable_K=self.STUFF, score_threshold=0.3, kept_share=0.25
         )
-        probs, scores_labels = enlarged(masks, sizes).sigmoid(), logits.softmax(-1).max(-1)
+        scores_Q, labels_Q = logits.softmax(-1).max(-1)
         regions: dict[tuple[str, int], list[int]] = {}
-        for q, (score, label) in enumerate(zip(*(t.tolist() for t in scores_labels), strict=True)):
-            if label < 4 and score > 0.3:
-                regions.setdefault(("thing", q) if self.THINGS[label] else ("stuff", label), []).append(q)
-        value = torch.stack([(scores_labels[0][m, None, None] * probs[m]).amax(0) for m in regions.values()])
-        own = torch.stack([(probs[m] >= 0.5).any(0) for m in regions.values()])
+        for q, label in enumerate(labels_Q.tolist()):
+            if label < 4:
+                regions.setdefault(("stuff", label) if self.STUFF[label] else ("thing", q), []).append(q)
+        regions = {key: members for key, members in regions.items() if scores_Q[members].mean() > 0.3}
+        probs = enlarged(torch.stack([masks[m].amax(0) for m in regions.values()]), sizes).sigmoid()
+        value = torch.stack([scores_Q[m].mean() for m in regions.values()])[:, None, None] * probs
+        own = probs >= 0.5
         for r, members in enumerate(regions.values()):
             mask = (value.argmax(0) == r) & own[r]
             if mask.any() and mask.sum() >= 0.25 * own[r].sum():
                 (number,) = segments[mask].unique().tolist()
                 assert torch.equal(segments == number, mask)
-                assert labels[number - 1] == scores_labels[1][members[0]]
+                assert labels[number - 1] == labels_Q[members[0]]
             else:
                 assert (segments[mask] == 0).all()
         # the case has all there is: things, merged stuff, regions dropped
-        assert {bool(self.THINGS[n]) for n in labels} == {True, False}
+        assert {self.STUFF[n] for n in labels.tolist()} == {True, False}
         assert any(len(members) > 1 for members in regions.values())
         assert len(labels) < len(regions)
 
     def test_the_size_of_a_block_changes_nothing(self, monkeypatch):
         generator = torch.Generator().manual_seed(0)
         arguments = 2 * torch.randn(12, 5, generator=generator), 3 * torch.randn(12, 5, 6, generator=generator)
-        options = {"is_thing_K": self.THINGS, "score_threshold": 0.3, "kept_share": 0.4}
+        options = {"mergeable_K": self.STUFF, "score_threshold": 0.3, "kept_share": 0.4}
         whole = panoptic_segments(*arguments, plain(5, 6), **options)
         monkeypatch.setattr(postprocess, "BLOCK_ELEMENTS", 1)
         for expected, actual in zip(whole, panoptic_segments(*arguments, plain(5, 6), **options), strict=True):
@@ -192,7 +212,7 @@ class TestPanoptic:
         assert labels == []
 
     def test_flags_of_other_classes_are_refused(self):
-        with pytest.raises(ValueError, match="logits over 4 classes and background, got 4 columns"):
+        with pytest.raises(ValueError, match="logits over 4 classes and background, got 4 logits for each query"):
             self.read(torch.zeros(2, 4), torch.zeros(2, 1, 2), (1, 2))
 
 
