@@ -1,12 +1,63 @@
-"""What the configs say of themselves is what they set: one definition for each source."""
+"""What the configs say of themselves is what they set: ratios, iterations, and one definition for each source."""
 
 import ast
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import pytest
 from mmengine.config import Config
 
-from mmdataseg.apis.config_files import config_root
-from tests.config_world import LEAVES, LOADERS, key_of, load
+from mmdataseg.apis.config_files import config_root, find_config
+from tests.config_world import LEAVES, LOADERS, docstring, key_of, load
+
+RATIO = re.compile(r"\b\d+(?: ?: ?\d+)+\b")
+PAPER = "dataseg_r50_3ds.py"  # the paper's ratios, as far as they are known
+
+
+def stated(text: str) -> list[list[int]]:
+    """The ratios in a text."""
+    return [[int(number) for number in found.split(":")] for found in RATIO.findall(text)]
+
+
+def ratios_of(leaf: Path) -> list[int] | None:
+    """Those that a config draws its sources by; None: it only tests."""
+    cfg = load(leaf)
+    return list(cfg.train_dataloader.batch_sampler.ratios) if cfg.get("train_dataloader") else None
+
+
+def bases(leaf: Path) -> Iterator[Path]:
+    """The leaf configs that a config is derived from."""
+    for base in re.findall(r'"([^"]+\.py)"', re.search(r"^_base_ = \[(.*?)\]", leaf.read_text(), re.S | re.M)[1]):
+        path = (leaf.parent / base).resolve()
+        if "_base_" not in path.parts:
+            yield path
+            yield from bases(path)
+
+
+STATED = [leaf for leaf in LEAVES if stated(docstring(leaf))]
+
+
+def test_the_summary_of_many_configs_states_ratios() -> None:
+    stems = {leaf.stem for leaf in STATED if stated(docstring(leaf).partition("\n\n")[0])}
+    assert {"dataseg_r50_3ds", "dataseg_r50_ade-coco", "dataseg_toy_3ds", "dataseg_toy_semantic-boxes"} <= stems
+    assert len(stems) >= 12
+
+
+@pytest.mark.parametrize("leaf", STATED, ids=lambda leaf: leaf.stem)
+def test_a_docstring_states_the_ratios_that_the_config_sets(leaf: Path) -> None:
+    """In its summary; below it, those of a config that it is derived from or compared with."""
+    summary, _, rest = docstring(leaf).partition("\n\n")
+    assert stated(summary) in ([], [ratios_of(leaf)])
+    others = [ratios_of(other) for other in (leaf, *bases(leaf), find_config(PAPER))]
+    for ratios in stated(rest):
+        assert ratios in others
+
+
+def test_the_test_above_sees_a_wrong_ratio() -> None:
+    assert stated("boxes, 1 : 4: a row") == [[1, 4]]
+    assert stated("drawn 1:3:2. At 1024 : not one") == [[1, 3, 2]]
+    assert stated("8 GPUs x 2; iter_2000.pth, 1 of 9") == []
 
 
 def test_a_source_is_defined_once() -> None:
