@@ -1,7 +1,7 @@
 """DaTaSeg, ViTDet-B from MAE weights, trained on ADE20K semantic, COCO panoptic and Objects365 boxes, 1 : 4 : 4.
 
-Paper (Gu et al., NeurIPS 2023, table 1): ADE mIoU 51.4, COCO PQ 52.8, ADE PQ 32.9, Objects365 mask AP 16.1. Ours: not
-run.
+Paper (Gu et al., NeurIPS 2023, main results): ADE mIoU 51.4, COCO PQ 52.8, ADE PQ 32.9, Objects365 mask AP 16.1.
+Ours: not run.
 Weights: mae_pretrain_vit_base.pth of the MAE authors (He et al., 2022), put into checkpoints/.
 Hardware, memory and hours: not measured.
 Command: mim train mmdataseg configs/dataseg_vitdet-b_3ds.py --launcher pytorch --gpus 8

@@ -1,7 +1,7 @@
 """DaTaSeg, ViTDet-L from MAE weights, trained on ADE20K semantic, COCO panoptic and Objects365 boxes, 1 : 4 : 4.
 
-Paper (Gu et al., NeurIPS 2023, table 1): ADE mIoU 54.0, COCO PQ 53.5, ADE PQ 33.4, Objects365 mask AP 16.4. Ours: not
-run.
+Paper (Gu et al., NeurIPS 2023, main results): ADE mIoU 54.0, COCO PQ 53.5, ADE PQ 33.4, Objects365 mask AP 16.4.
+Ours: not run.
 Weights: mae_pretrain_vit_large.pth of the MAE authors (He et al., 2022), put into checkpoints/.
 Hardware, memory and hours: not measured.
 Command: mim train mmdataseg configs/dataseg_vitdet-l_3ds.py --launcher pytorch --gpus 8

@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Task(str, Enum):
-    """What is read off the proposals (Gu et al., 2023, section 3.1)."""
+    """What is read off the proposals (Gu et al., 2023, tasks)."""
 
     PANOPTIC = "panoptic"
     SEMANTIC = "semantic"
@@ -66,7 +66,7 @@ class LabelSpace:
         return tuple(c for c, thing in zip(self.classes, self.is_thing, strict=True) if not thing)
 
     def mergeable(self, task: Task) -> tuple[bool, ...]:
-        """Which classes are one region an image (MERGE; Gu et al., 2023, section 3.2).
+        """Which classes are one region per image (Gu et al., 2023, MERGE).
 
         Args:
             task: What is read off the proposals.

@@ -1,4 +1,4 @@
-"""Embed class names once, offline, for the classifiers of a model (Gu et al., 2023, section 3.3).
+"""Embed class names once, offline, for the classifiers of a model (Gu et al., 2023, text classifier).
 
     python tools/text_embeddings.py ade150 coco133 objects365
     python tools/text_embeddings.py coco133 --pretrained path/to/open_clip_model.safetensors --quick-gelu

@@ -6,7 +6,9 @@
     python tools/toy_study.py --page work_dirs/short.md --iterations-per-source 50 --seeds 1 --only S S+P+B
 
 A model of several sources trains as long as separate models of these sources together: with N iterations a source, S
-alone has N, S+P 2N and S+P+B 3N. The config's ratios divide them among the sources.
+alone has N, S+P 2N and S+P+B 3N. The config's ratios divide them among the sources. The full-size configs give all
+models the same number instead. Here, a few hundred iterations from scratch, that would show how far a training came
+and not what a source adds (docs/method.md).
 
 Each run has its folder with its log, checkpoint and result. Stopped, the study goes on where it was when the same
 command is given again; on another machine, after the last run in the .json file beside the page, which is written

@@ -5,12 +5,14 @@ each dataset are not here.
 Command: mim train mmdataseg configs/others/lmseg_r50_ade-coco.py --launcher pytorch --gpus 8
 """
 
-_base_ = ["../dataseg_r50_3ds.py"]
+_base_ = [
+    "../_base_/sources/ade_semantic.py",
+    "../_base_/sources/coco_semantic.py",
+    "../_base_/models/dataseg_r50.py",
+    "../_base_/schedules/adamw_368k.py",
+]
 
-coco_semantic = dict(
-    _base_.coco_panoptic, name="coco_semantic", task="semantic", metrics=[dict(type="mmdataseg.SemanticMetric")]
-)
-train_sources = test_sources = [_base_.ade_semantic, coco_semantic]
+train_sources = test_sources = [_base_.ade_semantic, _base_.coco_semantic]
 
 model = dict(sources=test_sources, criterion=dict(merge="none"))
 train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1, 4]))

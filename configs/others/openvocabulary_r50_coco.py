@@ -7,9 +7,8 @@ Command: mim test mmdataseg configs/others/openvocabulary_r50_coco.py --checkpoi
 """
 
 _base_ = [
-    "../transfer/dataseg_r50_transfer.py",
+    "../transfer/dataseg_r50_transfer.py",  # has coco_panoptic, too: coco_semantic is made of it
     "../_base_/sources/ade_semantic.py",
-    "../_base_/sources/coco_panoptic.py",
 ]
 
 sources = [

@@ -1,6 +1,6 @@
 """DaTaSeg, ViTDet-B, trained on ADE20K semantic alone.
 
-Paper (Gu et al., NeurIPS 2023, table 1, separate): ADE mIoU 46.3 and ADE PQ 27.5. Ours: not run.
+Paper (Gu et al., NeurIPS 2023, main results, separate): ADE mIoU 46.3 and ADE PQ 27.5. Ours: not run.
 Command: mim train mmdataseg configs/separate/dataseg_vitdet-b_ade.py --launcher pytorch --gpus 8
 """
 

@@ -1,6 +1,6 @@
 """DaTaSeg, ViTDet-B, trained on COCO panoptic alone.
 
-Paper (Gu et al., NeurIPS 2023, table 1, separate): COCO PQ 51.9. Ours: not run.
+Paper (Gu et al., NeurIPS 2023, main results, separate): COCO PQ 51.9. Ours: not run.
 Command: mim train mmdataseg configs/separate/dataseg_vitdet-b_coco.py --launcher pytorch --gpus 8
 """
 

@@ -1,6 +1,6 @@
 """DaTaSeg, ViTDet-B, trained on Objects365 boxes alone.
 
-Paper (Gu et al., NeurIPS 2023, table 1, separate): Objects365 mask AP 14.7. Ours: not run.
+Paper (Gu et al., NeurIPS 2023, main results, separate): Objects365 mask AP 14.7. Ours: not run.
 Command: mim train mmdataseg configs/separate/dataseg_vitdet-b_o365.py --launcher pytorch --gpus 8
 """
 

@@ -1,4 +1,4 @@
-"""The toy world's three sources together: the whole method on two CPU cores.
+"""The toy world's three sources together, 1 : 3 : 2: the whole method on two CPU cores.
 
 Not a row of the paper, and not its ratios 1 : 4 : 4 either: the boxes here are no more than the panoptic source, which
 alone teaches to tell instances apart by masks. Data: python tools/make_toy.py data/toy

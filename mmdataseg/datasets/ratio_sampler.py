@@ -18,7 +18,7 @@ from mmdataseg.registry import DATA_SAMPLERS
 
 @DATA_SAMPLERS.register_module()
 class RatioBatchSampler(Sampler[list[int]]):
-    """Draw each iteration's whole batch, over all ranks, from one source (Gu et al., 2023, section 3.5: co-training).
+    """Draw each iteration's whole batch, over all ranks, from one source (Gu et al., 2023, co-training).
 
     The batch of an iteration is a function of (seed, iteration) and of ratios, sizes of the sources and global batch
     sizes. So all ranks agree without talking, starting at any iteration costs the same, and the batch over all ranks,

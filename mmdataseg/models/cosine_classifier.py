@@ -24,7 +24,7 @@ class CosineClassifier(BaseModule):
 
     Args:
         embed_dim: D.
-        owners: None: one learnable background for all sources (Gu et al., 2023, section 3.3). Else, for each source,
+        owners: None: one learnable background for all sources (Gu et al., 2023). Else, for each source,
             the source whose own background it takes.
     """
 

@@ -46,7 +46,7 @@ def _mlp(channels: int, out_channels: int) -> nn.Sequential:
 
 @MODELS.register_module()
 class DaTaSegHead(BaseModule):
-    """Queries to class and mask embeddings (Gu et al., 2023, section 3.1; Cheng et al., Mask2Former, 2022).
+    """Queries to class and mask embeddings (Gu et al., 2023; Cheng et al., Mask2Former, 2022).
 
     Parameters are named as in mmdet's ``Mask2FormerHead``, so its checkpoints initialise this head; ``class_embed``
     takes the place of its classifier ``cls_embed``.

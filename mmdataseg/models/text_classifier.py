@@ -23,7 +23,7 @@ BACKGROUNDS = ("shared", "per_source")
 
 @MODELS.register_module()
 class TextClassifier(CosineClassifier):
-    """Frozen text embeddings of each source's classes, one learnable background for all (Gu et al., 2023, section 3.3).
+    """Frozen text embeddings of each source's classes, one learnable background for all (Gu et al., 2023).
 
     The matrices are buffers, saved with the checkpoint: a checkpoint is complete without the files, and what it holds
     goes before them. With each go a fingerprint of the class names, so that no checkpoint is read with other labels,

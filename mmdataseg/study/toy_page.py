@@ -77,8 +77,9 @@ def write_page(
         "## Training sources",
         "S: label maps, few images. P: panoptic segments. B: boxes. Mean and standard deviation over seeds, in "
         "percent. A training has as many iterations as separate models of its sources have together, divided among "
-        "them by the config's ratios. Box-only classes have masks in no training source; filled boxes are the same "
-        "detections with each mask replaced by its box. Unseen names are new combinations of known words.",
+        "them by the config's ratios: at equal iterations, so few and from scratch, a row would show how far its "
+        "training came, not what a source adds. Box-only classes have masks in no training source; filled boxes are "
+        "the same detections with each mask replaced by its box. Unseen names are new combinations of known words.",
         _table(results, COMBINATIONS, {"chance": OPEN_CHANCE}),
         *[f"![{title}](images/{file.name})" for title, file in pictures.items()],
         "## Ablations",

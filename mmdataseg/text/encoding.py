@@ -1,4 +1,4 @@
-"""From prompts to the classifier matrix of a label space (Gu et al., 2023, section 3.3)."""
+"""From prompts to the classifier matrix of a label space (Gu et al., 2023, text classifier)."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -24,7 +24,7 @@ class OpenClipEncoder:
     open_clip knows come from the cache of its hub, or from the network where they are not there yet.
 
     Args:
-        model: Architecture, one of ``open_clip.list_models()``. Default: the paper's (Gu et al., 2023, section 3.3).
+        model: Architecture, one of ``open_clip.list_models()``. Default: the paper's text encoder (Gu et al., 2023).
         pretrained: A tag of open_clip's for that architecture, or the path of a checkpoint of the whole model
             (``.safetensors``, or ``.pt``/``.bin`` with a state dict).
         quick_gelu: Whether the weights of a path were trained with the activation x * sigmoid(1.702 x), as all of

@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from mmengine.config import Config
 from mmengine.dataset import DefaultSampler
 from mmengine.registry import init_default_scope
 
+from mmdataseg.apis import cli
+from mmdataseg.apis.config_files import find_config
 from mmdataseg.datasets import MultiSourceDataset, RatioBatchSampler
 from mmdataseg.evaluation import MultiSourceEvaluator
 from mmdataseg.text.vocabularies import known_label_spaces
@@ -31,7 +34,7 @@ def blocks(page, language):
 
 def test_every_command_parses(page, repo_root, monkeypatch):
     commands = [shlex.split(line) for block in blocks(page, "shell") for line in block.strip().splitlines()]
-    assert len(commands) == 21
+    assert len(commands) == 23
     assert {command[0] for command in commands} == KNOWN_PROGRAMS
     scripts = [command for command in commands if command[0] == "python"]
     assert {command[1] for command in scripts} >= {
@@ -51,7 +54,24 @@ def test_every_command_parses(page, repo_root, monkeypatch):
         if command[0] in ("unzip", "tar"):
             assert command[-1].startswith("data")
         if command[0] == "mim":
-            assert command[1:3] == ["train", "mmdataseg"]
+            assert command[1] in ("train", "test")
+            assert command[2] == "mmdataseg"
+
+
+def test_the_test_with_regions_to_ignore_reads_them(page):
+    """The options of the command reach the data and the metric of objects365_instances, and nothing else."""
+    (command,) = [line for block in blocks(page, "shell") for line in block.splitlines() if line.startswith("mim test")]
+    args = cli.build_test_parser().parse_args(shlex.split(command)[3:])
+    plain, changed = (Config.fromfile(find_config(args.config)) for _ in range(2))
+    changed.merge_from_dict(args.cfg_options)
+    read = [changed.test_dataloader.dataset.sources, changed.test_evaluator.metrics]
+    written = [plain.test_dataloader.dataset.sources, plain.test_evaluator.metrics]
+    for sources, before in zip(read, written, strict=True):
+        different = [new for new, old in zip(sources, before, strict=True) if new != old]
+        assert [source["name"] for source in different] == ["objects365_instances"]
+    test, scored = read[0][3].test, read[1][3].metrics[0].ann_file
+    assert Path(test.data_root, test.ann_file) == Path(scored)
+    assert Path(scored).name == "instances_val_1000_ignore-unmasked.json"
 
 
 class Parsed(Exception):

@@ -1,11 +1,117 @@
-"""Objects365 instances: what scoring needs is added, and broken annotations are named."""
+"""Objects365 instances: what scoring needs is added, counts are compared, and broken annotations are named."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
+from pycocotools import mask as mask_api
 
 from mmdataseg.datasets.transforms.annotation_maps import decode_mask
+from mmdataseg.evaluation import InstanceMetric
+from mmdataseg.text.vocabularies import get_label_space
 from tests import layouts
+from tests.evaluation.samples import instances, score
+
+TOOL = layouts.load_tool("dataset_converters/objects365_instances.py")
+SPACE = get_label_space("objects365")
+LEFT, RIGHT = [2, 4, 10, 8], [20, 6, 6.5, 9]  # boxes x, y, width, height in an image of 32 x 24
+
+
+def bitmap(x, y, width, height):
+    mask = np.zeros((24, 32), np.uint8)
+    mask[y : y + height, x : x + width] = 1
+    return mask
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """One image with three boxes of class 0: a mask was drawn for the first, none for the second, the third is a
+    crowd."""
+    rle = mask_api.encode(np.asfortranarray(bitmap(*LEFT)))
+    drawn = {"segmentation": {"size": rle["size"], "counts": rle["counts"].decode()}}
+    box = {"image_id": 1, "category_id": 1, "iscrowd": 0}
+    content = {
+        "images": [{"id": 1, "file_name": "images/v1/patch0/a.jpg", "height": 24, "width": 32}],
+        "annotations": [
+            {**box, "id": 1, "bbox": LEFT, **drawn},
+            {**box, "id": 2, "bbox": RIGHT},
+            {**box, "id": 3, "bbox": [0, 0, 32, 24], "iscrowd": 1},
+        ],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(SPACE.classes, 1)],
+    }
+    path = tmp_path / "o365_instance_seg_val.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def average_precision(ann_file):
+    """Of two detections of class 0: the better one where there is no mask, the other exactly the one that is drawn."""
+    masks = [bitmap(21, 7, 4, 7), bitmap(*LEFT)]
+    sample = instances([mask.astype(bool) for mask in masks], [0, 0], [0.9, 0.8], img_id=1)
+    meta = {"classes": SPACE.classes, "is_thing": SPACE.is_thing, "source": "objects365_instances"}
+    return score(InstanceMetric(ann_file=str(ann_file)), [sample], meta)["mask_AP"]
+
+
+def test_boxes_without_a_mask_are_left_out(tiny):
+    """The default; a detection there is a false positive: precision 1/2 at every recall."""
+    TOOL.main([str(tiny)])
+    out = tiny.with_name("instances_val_1000.json")
+    assert [annotation["id"] for annotation in json.loads(out.read_text())["annotations"]] == [1]
+    assert average_precision(out) == pytest.approx(50, abs=0.1)
+
+
+def test_boxes_without_a_mask_are_regions_to_ignore(tiny, capsys):
+    """On demand; a detection there counts for nothing. Crowds stay out."""
+    TOOL.main([str(tiny), "--ignore-unmasked"])
+    assert "'kept': 1, 'kept as region to ignore: no mask': 1, 'left out: crowd': 1" in capsys.readouterr().out
+    out = tiny.with_name("instances_val_1000_ignore-unmasked.json")
+    drawn, ignored = json.loads(out.read_text())["annotations"]
+    assert (drawn["id"], drawn["iscrowd"], ignored["id"], ignored["iscrowd"]) == (1, 0, 2, 1)
+    assert ignored["bbox"] == RIGHT
+    assert ignored["area"] == 7 * 9
+    np.testing.assert_array_equal(decode_mask(ignored["segmentation"], 24, 32), bitmap(20, 6, 7, 9))
+    assert average_precision(out) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"segmentation": {"size": [24, 32], "counts": [24 * 32]}}, "kept as region to ignore: no mask"),
+        ({"bbox": [40, 6, 5, 5]}, "left out: no mask"),
+        ({"bbox": [40, 6, 5, 5], "segmentation": {"size": [24, 32], "counts": [24 * 32]}}, "left out: empty mask"),
+    ],
+    ids=["empty mask", "box outside of the image", "both"],
+)
+def test_what_becomes_of_an_odd_box(tiny, change, what):
+    content = json.loads(tiny.read_text())
+    content["annotations"][1].update(change)
+    converted, counts = TOOL.convert(content, tiny, ignore_unmasked=True)
+    assert counts[what] == 1
+    assert len(converted["annotations"]) == 1 + what.startswith("kept")
+
+
+def test_each_count_that_differs_is_said(tiny, capsys):
+    """The file is converted all the same: it may be a part of the set."""
+    TOOL.main([str(tiny)])
+    warnings = capsys.readouterr().err.splitlines()
+    assert [line.partition(", as published, ")[0].rpartition("expected ")[2] for line in warnings[-3:]] == [
+        "1,000 images",
+        "13,372 boxes asked for",
+        "12,836 masks",
+    ]
+    assert [line.partition("got ")[2].partition(";")[0] for line in warnings[-3:]] == ["1", "2", "1"]
+    assert all(line.startswith(f"warning: '{tiny}': expected") for line in warnings[-3:])
+
+
+def test_the_published_counts_are_met_in_silence():
+    """Whatever becomes of the 536 boxes without a mask; crowds do not count."""
+    path = Path("a.json")
+    for unmasked in (TOOL.NO_MASK, TOOL.IGNORED):
+        counts = {TOOL.KEPT: 12836, unmasked: 500, TOOL.EMPTY_MASK: 36, TOOL.CROWD: 77}
+        assert TOOL.differing_counts(path, 1000, counts) == []
+        (sentence,) = TOOL.differing_counts(path, 1000, counts | {unmasked: 499})
+        assert sentence.startswith("'a.json': expected 13,372 boxes asked for, as published, got 13,371; ")
 
 
 def instances_json(world, change):

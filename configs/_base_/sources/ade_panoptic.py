@@ -1,5 +1,6 @@
-"""ADE20K panoptic, 100 things and 50 stuff: the 2,000 validation images, tested by PQ. Weak transfer, never trained on.
+"""ADE20K panoptic, 100 things and 50 stuff: the 2,000 validation images, tested by PQ.
 
+Weak transfer: models train on ADE20K's label maps (ade_semantic), never on its panoptic segments.
 Data: docs/datasets.md, python tools/dataset_converters/ade_panoptic.py
 Text embeddings: python tools/text_embeddings.py ade150
 """

@@ -1,4 +1,4 @@
-"""The toy world's panoptic segments and boxes, 4 : 4: a row of the toy study of training sources.
+"""The toy world's panoptic segments and boxes, 3 : 2: a row of the toy study of training sources.
 
 Not a row of the paper. Data: python tools/make_toy.py data/toy
 Command: mim train mmdataseg configs/toy/two_sources/dataseg_toy_panoptic-boxes.py

@@ -1,4 +1,4 @@
-"""The toy world's label maps and boxes, 1 : 4: a row of the toy study of training sources.
+"""The toy world's label maps and boxes, 1 : 2: a row of the toy study of training sources.
 
 Not a row of the paper. Data: python tools/make_toy.py data/toy
 Command: mim train mmdataseg configs/toy/two_sources/dataseg_toy_semantic-boxes.py
