@@ -7,11 +7,17 @@ PYTHON = $(shell $(SETUP) --which)
 DEMO := dataseg_toy_3ds
 DEMO_DIR := work_dirs/$(DEMO)
 
+# Of torch, oneDNN and MKL: as without AVX-512, and as without any AVX. What the processor has best comes by itself.
+KERNELS := OMP_NUM_THREADS=1 OMP_NUM_THREADS=2 \
+	"ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=AVX2" \
+	"ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE"
+FLOAT_TESTS := tests/ops tests/models tests/text tests/evaluation tests/engine
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint coverage clean
+.PHONY: help setup demo test test-kernels lint coverage clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 setup:  ## make .venv with the pinned versions, or complete the active environment
 	@$(SETUP)
@@ -25,6 +31,11 @@ demo: setup  ## draw the toy world, train on its three sources, test on its task
 
 test: setup  ## the default tests, with branch coverage
 	$(PYTHON) -m pytest -q --cov --cov-report=term
+
+test-kernels: setup  ## the tests that compare floats, with the kernels of other processors and numbers of threads
+	@for setting in $(KERNELS); do \
+		echo "$$setting"; env $$setting $(PYTHON) -m pytest -q $(FLOAT_TESTS) || exit 1; \
+	done
 
 coverage: setup  ## the default tests; uncovered lines in htmlcov/index.html
 	$(PYTHON) -m pytest -q --cov --cov-report=term-missing --cov-report=html

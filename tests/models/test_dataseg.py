@@ -8,6 +8,7 @@ from mmdataseg.ops import merge
 from mmdataseg.registry import MODELS
 from tests.models.conftest import LABEL_SPACE, QUERIES, SIZE, head_config, make_batch, make_sample, model_config
 from tests.models.distributed_rank import same_points
+from tests.tolerances import THROUGH_LAYERS
 
 SOURCES = ("semantic", "panoptic", "instances", "boxes")
 
@@ -92,9 +93,7 @@ def test_the_answer_of_an_image_does_not_depend_on_its_batch(model):
         data = model.data_preprocessor(make_batch(*samples))
         together = model._forward(data["inputs"])
     for b, proposals in enumerate(alone):
-        torch.testing.assert_close(
-            together.mask_embeds_LBQC[:, b], proposals.mask_embeds_LBQC[:, 0], atol=1e-4, rtol=1e-4
-        )
+        torch.testing.assert_close(together.mask_embeds_LBQC[:, b], proposals.mask_embeds_LBQC[:, 0], **THROUGH_LAYERS)
 
 
 def test_proposals_do_not_depend_on_source_or_task(model):

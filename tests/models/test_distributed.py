@@ -29,7 +29,7 @@ def ranks(tmp_path_factory, embeddings_file, repo_root):
         for rank in range(2)
     ]  # fmt: skip
     try:
-        errors = [process.communicate(timeout=150)[1] for process in processes]
+        errors = [process.communicate(timeout=400)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmdataseg.models import DaTaSegHead
 from mmdataseg.models import head as module
 from tests.models.conftest import CHANNELS, LAYERS, QUERIES, TEXT_DIM, head_config
+from tests.tolerances import THROUGH_LAYERS
 
 IN_CHANNELS = (8, 12, 16, 24)
 
@@ -49,11 +50,9 @@ def test_an_image_does_not_depend_on_its_batch(head):
     together = head(maps())
     for b in range(2):
         alone = head([m[b : b + 1] for m in maps()])
-        torch.testing.assert_close(
-            together.class_embeds_LBQD[:, b], alone.class_embeds_LBQD[:, 0], atol=1e-4, rtol=1e-4
-        )
-        torch.testing.assert_close(together.mask_embeds_LBQC[:, b], alone.mask_embeds_LBQC[:, 0], atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(together.mask_features_BCHW[b], alone.mask_features_BCHW[0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(together.class_embeds_LBQD[:, b], alone.class_embeds_LBQD[:, 0], **THROUGH_LAYERS)
+        torch.testing.assert_close(together.mask_embeds_LBQC[:, b], alone.mask_embeds_LBQC[:, 0], **THROUGH_LAYERS)
+        torch.testing.assert_close(together.mask_features_BCHW[b], alone.mask_features_BCHW[0], **THROUGH_LAYERS)
 
 
 @torch.no_grad()
@@ -70,7 +69,7 @@ def test_the_order_of_the_queries_does_not_matter(head):
     for embedding in (permuted.query_feat, permuted.query_embed):
         embedding.weight.copy_(embedding.weight[order])
     actual = permuted(maps(1))
-    torch.testing.assert_close(actual.class_embeds_LBQD, expected.class_embeds_LBQD[:, :, order], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(actual.class_embeds_LBQD, expected.class_embeds_LBQD[:, :, order], **THROUGH_LAYERS)
 
 
 @torch.no_grad()

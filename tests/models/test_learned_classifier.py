@@ -11,6 +11,7 @@ from mmdataseg.sources import Source
 from mmdataseg.structures import LabelSpace, Task
 from mmdataseg.text.embeddings import load_embeddings
 from tests.models.conftest import LABEL_SPACE, TEXT_DIM, make_batch, make_sample, model_config, sources
+from tests.tolerances import CLASS_LOGITS
 
 AXES = Source(
     name="axes",
@@ -37,7 +38,7 @@ def test_with_the_text_embeddings_as_its_vectors_it_is_the_text_classifier(embed
         learned.background.copy_(text.background)
     embeds = torch.randn(2, 5, TEXT_DIM, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(
-        learned(embeds, learned.matrix("panoptic")), text(embeds, text.matrix("panoptic")), atol=1e-4, rtol=1e-5
+        learned(embeds, learned.matrix("panoptic")), text(embeds, text.matrix("panoptic")), **CLASS_LOGITS
     )
 
 

@@ -20,6 +20,7 @@ from tests.models.conftest import (
     make_sample,
     model_config,
 )
+from tests.tolerances import THROUGH_LAYERS
 
 IN_CHANNELS = (16, 24, 32, 48)
 NUM_POINTS = 96
@@ -136,7 +137,7 @@ def test_mask_logits_of_every_output_equal_mmdets(heads, features):
     _, expected = theirs(features, [None, None])
     proposals = ours(features)
     actual = torch.einsum("lbqc,bchw->lbqhw", proposals.mask_embeds_LBQC, proposals.mask_features_BCHW)
-    torch.testing.assert_close(actual, torch.stack(expected), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual, torch.stack(expected), **THROUGH_LAYERS)
 
 
 def test_gradients_of_the_shared_parameters_equal_mmdets(heads, features):
@@ -200,4 +201,4 @@ def test_losses_equal_mmdets(heads, num_images_with_targets):
         padded_size=(64, 96),
     )
     actual = [losses["loss_class"], losses["loss_bce"], losses["loss_dice"]]
-    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(actual, expected, **THROUGH_LAYERS)

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mmdataseg.ops.attention import attend, look_everywhere_if_blind, masks_to_attention
+from tests.tolerances import SUMS
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -16,7 +17,7 @@ def test_equals_the_module(masked, bias):
     mask = look_everywhere_if_blind(torch.rand(2, 5, 7) > 0.4) if masked else None
     by_head = mask.repeat_interleave(4, dim=0) if masked else None
     expected, _ = module(query, key, value, attn_mask=by_head)
-    torch.testing.assert_close(attend(module, query, key, value, mask), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(attend(module, query, key, value, mask), expected, **SUMS)
 
 
 def test_a_masked_key_has_no_influence():

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from mmdataseg.text.hashing import HashingEncoder, warn_of_stand_in
+from tests.tolerances import SUMS
 
 
 def test_the_same_everywhere():
     row = HashingEncoder(dim=4)(["dog"])[0]
-    torch.testing.assert_close(row, torch.tensor(EXPECTED_DOG), atol=1e-6, rtol=0)
+    torch.testing.assert_close(row, torch.tensor(EXPECTED_DOG), **SUMS)
 
 
 # SHAKE-256 of b"dog", four little-endian uint32 u, (u + 0.5) / 2**31 - 1, divided by the length: worked out apart.
@@ -24,7 +25,7 @@ def test_a_name_is_the_mean_of_its_words():
 def test_shared_words_make_names_alike_and_others_nearly_orthogonal():
     rows = HashingEncoder(dim=4096)(["red star", "blue star", "green ring"])
     cosine = rows @ rows.T
-    torch.testing.assert_close(cosine.diag(), torch.ones(3))
+    torch.testing.assert_close(cosine.diag(), torch.ones(3), rtol=0, atol=1e-4)  # sums of 4,096 products
     assert cosine[0, 1] == pytest.approx(0.5, abs=0.05)
     assert cosine[0, 2] == pytest.approx(0.0, abs=0.1)
 
