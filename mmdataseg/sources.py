@@ -14,8 +14,8 @@ class Source:
     """One entry of ``configs/_base_/sources``.
 
     Args:
-        name: Letters, digits, ``_`` and ``-``; unique among the sources of a run. Stamped on each of its samples as
-            metainfo ``source``, and part of the names of losses, metrics and buffers.
+        name: Letters, digits, ``_`` and ``-``, without "loss"; unique among the sources of a run. Stamped on each of
+            its samples as metainfo ``source``, and part of the names of losses, metrics and buffers.
         task: What its images are trained for and tested on.
         label_space: Its classes.
         supervision: How its training images are annotated: ``masks``, ``boxes`` (alone, instance task only), or another
@@ -65,6 +65,8 @@ class Source:
             raise TypeError(f"source {name!r}: key {missing[0]!r} is missing")
         if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
             raise ValueError(f"source {name!r}: expected a name of letters, digits, '_' and '-'; rename it")
+        if "loss" in name:
+            raise ValueError(f"source {name!r}: mmengine adds up whatever is named with 'loss'; rename it")
         values["task"] = _task(values["task"], name)
         if not isinstance(values.get("supervision", ""), str):
             raise ValueError(

@@ -63,6 +63,11 @@ def test_bad_input_names_the_source(change, error, message):
         Source.from_config({**CONFIG, **change})
 
 
+def test_a_name_that_mmengine_would_take_for_a_loss():
+    with pytest.raises(ValueError, match="source 'glossy': mmengine adds up whatever is named with 'loss'; rename it"):
+        Source.from_config({**CONFIG, "name": "glossy"})
+
+
 @pytest.mark.parametrize("key", ["name", "task", "label_space"])
 def test_a_key_that_is_missing(key):
     with pytest.raises(TypeError, match=f"key '{key}' is missing"):

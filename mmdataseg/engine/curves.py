@@ -12,11 +12,12 @@ from mmengine.runner import Runner
 from mmdataseg.registry import HOOKS
 
 Curves = dict[str, list[tuple[int, float]]]
+MERGE_SHARES = ("merged_share", "split_share")  # of `DaTaSegCriterion`
 
 
 @HOOKS.register_module()
 class PlotCurves(Hook):
-    """Draws losses and metrics of each source over the iterations, into ``curves.png`` in the work_dir.
+    """Draws losses, MERGE and metrics of each source over the iterations, into ``curves.png`` in the work_dir.
 
     Drawn after each validation and at the end of the training, from all runs of the work_dir, so a resumed run has its
     whole curve. Needs the ``LocalVisBackend``, which writes the scalars to files.
@@ -50,10 +51,17 @@ class PlotCurves(Hook):
     @master_only
     def _draw(self, runner: Runner) -> None:
         curves = read_curves(Path(runner.work_dir))
-        losses = {name: points for name, points in curves.items() if "/loss_" in name}
-        scores = {name: points for name, points in curves.items() if name.rsplit("/", 1)[-1] in self.metrics}
-        if losses:
-            plot_curves(losses, scores, Path(runner.work_dir) / "curves.png")
+        panels = {
+            title: {name: points for name, points in curves.items() if belongs(name.rsplit("/", 1)[-1])}
+            for title, belongs in (
+                ("losses", lambda name: name.startswith("loss_")),
+                ("MERGE: proposals merged away, targets that needed a split", MERGE_SHARES.__contains__),
+                ("MERGE: rows per target", "rows_per_target".__eq__),
+                ("metrics in percent", self.metrics.__contains__),
+            )
+        }
+        if panels["losses"]:
+            plot_curves({title: found for title, found in panels.items() if found}, Path(runner.work_dir, "curves.png"))
 
 
 def read_curves(work_dir: Path) -> Curves:
@@ -76,20 +84,19 @@ def read_curves(work_dir: Path) -> Curves:
     return {name: sorted(points.items()) for name, points in curves.items()}
 
 
-def plot_curves(losses: Curves, scores: Curves, path: Path) -> None:
-    """Draw losses above metrics, one colour a source.
+def plot_curves(panels: dict[str, Curves], path: Path) -> None:
+    """Draw panels below each other, one colour a source.
 
     Args:
-        losses: Named ``<source>/loss_...``.
-        scores: Named ``<source>/...``.
+        panels: Title -> curves named ``<source>/...``; at least one.
         path: Where the picture goes.
     """
     from matplotlib.figure import Figure  # not pyplot: no display, and no state between pictures
 
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    panels = figure.subplots(2 if scores else 1, 1, squeeze=False)[:, 0]
-    sources = sorted({name.split("/")[0] for name in [*losses, *scores]})
-    for panel, curves, title in zip(panels, (losses, scores), ("losses", "metrics in percent"), strict=False):
+    figure = Figure(figsize=(11, 4 * len(panels)), layout="constrained")
+    axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    sources = sorted({name.split("/")[0] for curves in panels.values() for name in curves})
+    for panel, (title, curves) in zip(axes, panels.items(), strict=True):
         for i, (name, points) in enumerate(sorted(curves.items())):
             source = name.split("/")[0]
             steps, values = zip(*points, strict=True)

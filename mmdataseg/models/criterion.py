@@ -81,7 +81,9 @@ class DaTaSegCriterion(nn.Module):
             padded_size: (height, width) of the batch in pixels.
 
         Returns:
-            Scalars ``loss_class`` and those of the supervision.
+            Scalars ``loss_class`` and those of the supervision. Where rows were merged, to be logged and not trained:
+            ``merged_share`` of the proposals that share a row with its leader, ``rows_per_target``, and
+            ``split_share`` of the targets for which a member had to leave its row.
 
         Raises:
             ValueError: The batch is not padded to whole cells of the mask features.
@@ -115,6 +117,7 @@ class DaTaSegCriterion(nn.Module):
         return {
             "loss_class": self.class_weight * class_loss_L.sum(),
             **dict(zip(targets.loss_names, sums / num_targets, strict=True)),
+            **({} if rows_BLQ is None or not num_pairs else _merge_statistics(rows_BLQ, pairs)),
         }
 
     @torch.no_grad()
@@ -167,6 +170,20 @@ class DaTaSegCriterion(nn.Module):
                 label_LQ = label_LM.gather(1, groups_LBQ[:, b].clamp(min=0))
                 labels_LBQ[:, b] = torch.where(groups_LBQ[:, b] >= 0, label_LQ, labels_LBQ[:, b])
         return labels_LBQ, shares_LBQ * torch.where(groups_LBQ >= 0, 1.0, self.background_weight)
+
+
+@torch.no_grad()
+def _merge_statistics(rows_BLQ: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """How much was merged, and whether training was starved by it: means over images and outputs."""
+    follows_BLQ = merging.followers(rows_BLQ)
+    num_targets = sum(queries_LM.numel() for queries_LM, _ in pairs)
+    num_split = sum(f_LQ.gather(1, queries_LM).sum() for f_LQ, (queries_LM, _) in zip(follows_BLQ, pairs, strict=True))
+    num_rows = (~follows_BLQ).sum() + num_split  # a member that leaves is a row of its own
+    return {
+        "merged_share": 1 - num_rows / follows_BLQ.numel(),
+        "rows_per_target": num_rows / num_targets,
+        "split_share": num_split / num_targets,
+    }
 
 
 def _normalisers(num_pairs: int, weights_LBQ: Tensor) -> tuple[Tensor, Tensor]:

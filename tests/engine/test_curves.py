@@ -33,6 +33,16 @@ def test_the_picture_shows_the_chosen_metrics(tmp_path: Path) -> None:
     assert (pictures[0] != pictures[1]).any()
 
 
+def test_merge_has_panels_of_its_own_where_it_was_logged(tmp_path: Path) -> None:
+    write_log(tmp_path, "1", {"a/loss_class": 3.0, "step": 20})
+    PlotCurves().after_train(SimpleNamespace(work_dir=str(tmp_path)))
+    alone = mmcv.imread(str(tmp_path / "curves.png"))
+    merged = {"a/merged_share": 0.9, "a/split_share": 0.1, "a/rows_per_target": 2.5}
+    write_log(tmp_path, "2", {"a/loss_class": 2.0, **merged, "step": 40})
+    PlotCurves().after_train(SimpleNamespace(work_dir=str(tmp_path)))
+    assert len(mmcv.imread(str(tmp_path / "curves.png"))) == 3 * len(alone)
+
+
 def test_nothing_logged_nothing_drawn(tmp_path: Path) -> None:
     PlotCurves().after_train(SimpleNamespace(work_dir=str(tmp_path)))
     assert not (tmp_path / "curves.png").exists()

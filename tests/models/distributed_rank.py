@@ -47,7 +47,8 @@ def gradients(network: nn.Module, forward: Callable[..., dict[str, Tensor]], bat
     """Gradients by name, None where a parameter has none."""
     network.zero_grad(set_to_none=True)
     data = network.data_preprocessor(make_batch(*batch), training=True)
-    sum(forward(data["inputs"], data["data_samples"], mode="loss").values()).backward()
+    losses = forward(data["inputs"], data["data_samples"], mode="loss")
+    sum(value for name, value in losses.items() if "loss" in name).backward()
     return {name: p.grad for name, p in network.named_parameters() if p.requires_grad}
 
 

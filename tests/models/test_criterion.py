@@ -216,7 +216,7 @@ class TestSplitting:
         assert targets.tolist() == [[0, 1, 2]]
         assert queries.unique().numel() == 3
         assert 0 in queries  # the row itself, by its leader
-        sum(losses.values()).backward()
+        sum(value for name, value in losses.items() if "loss" in name).backward()
         assert (masks.grad.abs().sum((1, 2)) > 0).all()  # those that stay in the row, by ties, and those that left
 
     def test_the_members_that_leave_are_trained_for_their_own_target(self, monkeypatch):
@@ -246,6 +246,35 @@ class TestSplitting:
         assert queries.shape == targets.shape == (1, 2)
         assert queries.unique().numel() == 2
         assert all(torch.isfinite(value) for value in losses.values())
+
+
+class TestStatistics:
+    """Logged, not trained: their names hold no "loss", and they have no gradient."""
+
+    NAMES = ("merged_share", "rows_per_target", "split_share")
+
+    def statistics(self, classes, annotation, mergeable=(True, True), **changes):
+        masks = torch.zeros(classes.shape[2], HEIGHT, WIDTH, requires_grad=True)
+        losses = losses_of(criterion_of(**changes), proposals_of(masks[None]), classes, [annotation], mergeable)
+        found = [losses[name] for name in self.NAMES if name in losses]
+        assert not any(value.requires_grad for value in found)
+        return [value.item() for value in found]
+
+    def test_by_hand(self, left_map):
+        # rows {0, 1, 2} and {3}, one target: two of four are merged away
+        assert self.statistics(classes_of(0, 0, 0, BACKGROUND), regions(left_map, 0)) == [0.5, 2, 0]
+
+    def test_a_split_is_a_row(self):
+        id_map = torch.zeros(SIZE, dtype=torch.int32)
+        id_map[:, SIZE[1] // 2 :] = 1
+        # one row of four, two targets: one member leaves
+        assert self.statistics(classes_of(0, 0, 0, 0), regions(id_map, 0, 1)) == [0.5, 1, 0.5]
+
+    def test_where_nothing_can_merge_nothing_is_logged(self, left_map):
+        classes, targets = classes_of(0, 0), regions(left_map, 0)
+        assert self.statistics(classes, targets, (False, False)) == []
+        assert self.statistics(classes, targets, merge="none") == []
+        assert self.statistics(classes, regions(torch.full(SIZE, VOID, dtype=torch.int32))) == []
 
 
 class TestAfterMatching:
@@ -289,8 +318,7 @@ class TestMaskLoss:
         torch.manual_seed(0)
         criterion = criterion_of(masks={**self.BCE, **changes}, merge=merge)
         losses = losses_of(criterion, proposals_of(masks[None]), classes, [targets], mergeable)
-        losses.pop("loss_class")
-        return tuple(losses.values())
+        return tuple(losses[f"loss_{name}"] for name in ("focal", "bce", "dice") if f"loss_{name}" in losses)
 
     def test_two_proposals_that_share_a_region_are_right_together(self, left_map):
         masks, classes = masks_of(TOP_LEFT, BOTTOM_LEFT), classes_of(0, 0)
@@ -351,10 +379,10 @@ class TestMaskLoss:
             return losses_of(criterion_of(masks=changes), proposals_of(masks[None]), classes_of(0), [targets])
 
         default, heavy = losses(), losses(focal_weight=40.0, dice_weight=3.0)
-        assert list(default) == ["loss_class", "loss_focal", "loss_dice"]
+        assert list(default)[:3] == ["loss_class", "loss_focal", "loss_dice"]
         torch.testing.assert_close(heavy["loss_focal"], 2 * default["loss_focal"])
         torch.testing.assert_close(heavy["loss_dice"], 3 * default["loss_dice"])
-        assert list(losses(bce_weight=1.0, focal_weight=0.0)) == ["loss_class", "loss_bce", "loss_dice"]
+        assert list(losses(bce_weight=1.0, focal_weight=0.0))[:3] == ["loss_class", "loss_bce", "loss_dice"]
 
     def test_on_all_cells_nothing_is_drawn(self, left_map, monkeypatch):
         """The centre of a cell reads the four pixels around it: all of the left half, or all void."""
