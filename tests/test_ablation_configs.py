@@ -63,9 +63,51 @@ def test_parameters_that_only_some_batches_train_are_announced(leaf: Any) -> Non
     if cfg.get("train_cfg") is None:
         return
     spaces = {key_of(Config({"space": source["label_space"]})) for source in cfg.train_dataloader.dataset.sources}
-    learned = cfg.model.classifier.type == "mmdataseg.LearnedClassifier" and len(spaces) > 1
-    own = "per_source" in (cfg.model.get("queries"), cfg.model.classifier.get("background"))
+    classifier = cfg.model.get("classifier", {})  # none in mmdet's models
+    learned = classifier.get("type") == "mmdataseg.LearnedClassifier" and len(spaces) > 1
+    own = "per_source" in (cfg.model.get("queries"), classifier.get("background"))
     assert cfg.get("find_unused_parameters", False) == (learned or own)
+
+
+YARDSTICK, OURS = "mmdet-mask2former_toy_panoptic", "mask2former_toy_panoptic"
+
+
+def test_mmdets_mask2former_is_trained_and_tested_as_ours() -> None:
+    mmdets, ours = load(YARDSTICK), load(OURS)
+    settings = {name for name in {**mmdets, **ours} if not name.startswith("_") and name != "model"}
+    assert {"train_dataloader", "test_evaluator", "optim_wrapper", "param_scheduler", "train_cfg"} <= settings
+    assert [name for name in settings if key_of(mmdets[name]) != key_of(ours[name])] == []
+
+
+def test_mmdets_mask2former_weighs_and_reads_as_ours() -> None:
+    mmdets, ours = load(YARDSTICK).model, load(OURS).model
+    head, criterion, masks = mmdets.panoptic_head, ours.criterion, ours.criterion.targets.masks
+    weights = [criterion.class_weight, masks.bce_weight, masks.dice_weight]
+    assert [head[f"loss_{term}"].loss_weight for term in ("cls", "mask", "dice")] == weights
+    assert [cost.weight for cost in mmdets.train_cfg.assigner.match_costs] == weights
+    label_space = ours.sources[0].label_space
+    assert head.loss_cls.class_weight == [1.0] * len(label_space.classes) + [criterion.background_weight]
+    for counted in (head, mmdets.panoptic_fusion_head):
+        assert counted.num_things_classes == sum(label_space.is_thing)
+        assert counted.num_stuff_classes == len(label_space.is_thing) - sum(label_space.is_thing)
+    read = ours.postprocessors.panoptic
+    assert [mmdets.test_cfg[key] for key in ("object_mask_thr", "iou_thr")] == [read.score_threshold, read.kept_share]
+
+
+def test_mmdets_mask2former_has_our_network_but_for_the_classifier() -> None:
+    """And draws as many points."""
+    init_default_scope("mmdet")
+    mmdets, ours = (MODELS.build(load(name).model) for name in (YARDSTICK, OURS))
+    shapes = [{name: tuple(value.shape) for name, value in model.state_dict().items()} for model in (mmdets, ours)]
+    assert {name.split(".")[1] for name in shapes[0].keys() - shapes[1].keys()} == {"cls_embed"}
+    assert {name.split(".")[0] for name in shapes[1].keys() - shapes[0].keys()} == {"classifier", "panoptic_head"}
+    missing = {name.split(".")[1] for name in shapes[1].keys() - shapes[0].keys() if name.startswith("panoptic_head")}
+    assert missing == {"class_embed"}
+    common = shapes[0].keys() & shapes[1].keys()
+    assert {name: shapes[0][name] for name in common} == {name: shapes[1][name] for name in common}
+    head, masks = mmdets.panoptic_head, ours.criterion.targets["masks"]
+    drawn = (head.num_points, head.oversample_ratio, head.importance_sample_ratio)
+    assert drawn == (masks.num_points, masks.oversample_ratio, masks.importance_ratio)
 
 
 def test_norms_and_position_tables_of_a_transformer_backbone_are_not_decayed() -> None:

@@ -101,7 +101,8 @@ def test_form(leaf: Path) -> None:
 def test_what_is_trained_and_tested_agrees_with_the_docstring(leaf: Path) -> None:
     """And the model knows every source, the evaluator what is tested."""
     cfg = load(leaf)
-    known = {source["name"] for source in cfg.model.get("sources", ())}
+    # mmdet's models leave the sources to the preprocessor
+    known = {source["name"] for source in cfg.model.get("sources") or cfg.model.data_preprocessor.sources}
     assert (cfg.get("train_cfg") is not None) == (commands(leaf)[0][0] == "train")
     for key in LOADERS:
         if cfg.get(key) is not None and "sources" in cfg[key].dataset:

@@ -9,6 +9,7 @@ from mmdataseg.models.head import DaTaSegHead, Proposals
 from mmdataseg.models.learned_classifier import LearnedClassifier
 from mmdataseg.models.losses import BoxProjectionCost, BoxProjectionLoss
 from mmdataseg.models.mask_targets import MaskTargets
+from mmdataseg.models.mmdet_panoptic import MMDetPanopticPreprocessor
 from mmdataseg.models.position_channels import PositionChannels
 from mmdataseg.models.postprocessors import InstancePostProcessor, PanopticPostProcessor, SemanticPostProcessor
 from mmdataseg.models.targets import Targets
@@ -25,6 +26,7 @@ __all__ = [
     "DaTaSegHead",
     "InstancePostProcessor",
     "LearnedClassifier",
+    "MMDetPanopticPreprocessor",
     "MaskTargets",
     "PanopticPostProcessor",
     "PositionChannels",

@@ -21,14 +21,14 @@ def read_panoptic_map(
         ignore_index: The id of void. None: K, which mmdet's own heads write and do not name.
 
     Returns:
-        rows (H, W) int64, value = row of the table, -1 = void; labels (M,) of the rows, which go by id.
+        rows (H, W) int64, value = row of the table, -1 = void; labels (M,) int64 of the rows, which go by id.
 
     Raises:
         ValueError: An id of a class outside of the K.
     """
     ids, row_HW = torch.unique(ids_HW, return_inverse=True)
     is_segment = ids != (num_classes if ignore_index is None else ignore_index)
-    labels_M = ids[is_segment] % offset
+    labels_M = ids[is_segment].long() % offset  # mmdet's heads write int32
     if labels_M.numel() and int(labels_M.max()) >= num_classes:
         raise ValueError(f"predicted class {int(labels_M.max())}, the label space has {num_classes} classes")
     return torch.where(is_segment, is_segment.cumsum(0) - 1, VOID)[row_HW], labels_M

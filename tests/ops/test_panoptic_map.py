@@ -23,6 +23,14 @@ def test_without_a_name_void_is_the_number_of_classes():
     assert labels.tolist() == [0, 2, 0]
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_labels_are_int64_whatever_the_map_is(dtype):
+    """mmdet's fusion heads write int32."""
+    rows, labels = read_panoptic_map(torch.tensor([[1002, 4]], dtype=dtype), **FOUR)
+    assert (rows.tolist(), labels.tolist()) == ([[0, -1]], [2])
+    assert rows.dtype == labels.dtype == torch.int64
+
+
 def test_each_segment_is_a_row_of_its_class():
     ids = torch.randint(0, 4, (9, 11), generator=torch.Generator().manual_seed(0)) + 1000 * torch.arange(11)
     rows, labels = read_panoptic_map(ids, **FOUR, ignore_index=0)
