@@ -89,6 +89,9 @@ def uncertain_points(
     on_map = candidates if extent_2 is None else candidates * extent_2
     uncertainty = -sample_maps(logits_NHW, on_map).abs()
     num_uncertain = int(importance_ratio * num_points)
-    chosen = uncertainty.topk(num_uncertain, dim=1).indices if num_maps else uncertainty[:, :num_uncertain].long()
+    if num_maps:
+        chosen = uncertainty.topk(num_uncertain, dim=1, sorted=False).indices
+    else:
+        chosen = uncertainty[:, :num_uncertain].long()
     uncertain = candidates.gather(1, chosen[..., None].expand(-1, -1, 2))
     return torch.cat([uncertain, random_points(num_maps, num_points - num_uncertain, device)], dim=1)

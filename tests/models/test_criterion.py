@@ -393,6 +393,21 @@ class TestMaskLoss:
         torch.testing.assert_close(bce, torch.tensor(5 * SURE / 2), atol=1e-3, rtol=1e-4)
         torch.testing.assert_close(dice, torch.tensor(5 * (1 - (2 * 16 + 1) / (16 + 32 + 1))), atol=1e-3, rtol=1e-4)
 
+    @pytest.mark.parametrize("num_points", [256, None])
+    def test_rows_in_pieces_are_the_rows_together(self, left_map, monkeypatch, num_points):
+        base = torch.rand(1, 1000, 2, generator=torch.Generator().manual_seed(0))
+        monkeypatch.setattr(torch, "rand", lambda n, p, *_, **__: base[:, :p].expand(n, -1, -1).clone())
+        masks = torch.randn(5, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(1))
+        id_map = left_map.clone()
+        id_map[: SIZE[0] // 2, SIZE[1] // 2 :] = 1
+        id_map[SIZE[0] // 2 :, SIZE[1] // 2 :] = 2
+        arguments = masks, classes_of(0, 0, 1, 1, BACKGROUND), regions(id_map, 0, 1, 1)
+        values = []
+        for held in (2**20, 256):
+            monkeypatch.setitem(mask_targets.VALUES_AT_A_TIME, "cpu", held)
+            values.append(self.losses(*arguments, num_points=num_points, mergeable=(False, False)))
+        torch.testing.assert_close(values[1], values[0])
+
     @pytest.mark.parametrize("weights", [{"focal_weight": -1.0}, {"focal_weight": 0.0, "dice_weight": 0.0}])
     def test_weights_that_train_nothing_are_refused(self, weights):
         with pytest.raises(ValueError, match="weights of mask losses of at least 0, one of them above 0, got"):

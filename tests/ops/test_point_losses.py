@@ -107,6 +107,14 @@ def test_focal_is_linear_in_the_target():
     torch.testing.assert_close(between, 0.3 * inside + 0.7 * outside)
 
 
+def test_the_derivative_of_focal_is_that_of_its_values():
+    generator = torch.Generator().manual_seed(0)
+    logits = 4 * torch.randn(2, 15, generator=generator, dtype=torch.float64)
+    targets = torch.rand(2, 15, generator=generator, dtype=torch.float64)
+    weights = (torch.rand(2, 15, generator=generator) > 0.3).double()
+    assert torch.autograd.gradcheck(lambda x: point_focal_loss(x, targets, weights), logits.requires_grad_())
+
+
 def test_focal_is_finite_with_its_gradient_at_extreme_logits():
     logits = torch.tensor([[-200.0, 200.0, -30.0, 30.0, 0.0]], requires_grad=True)
     for target in (0.0, 1.0):
