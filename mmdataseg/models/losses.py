@@ -12,7 +12,7 @@ from mmdataseg.registry import MODELS, TASK_UTILS
 
 @MODELS.register_module()
 class BoxProjectionLoss(nn.Module):
-    """Masks from boxes: dice between the axis projections of a mask and of its box (Gu et al., 2023, section 3.4).
+    """Masks from boxes: dice between the axis projections of a mask and of its box (Gu et al., 2023).
 
     The form is BoxInst's (Tian et al., 2021, section 3.1).
 

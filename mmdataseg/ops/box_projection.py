@@ -1,4 +1,4 @@
-"""Masks from boxes: a mask's projections on the axes must be those of its box (Gu et al., 2023, section 3.4).
+"""Masks from boxes: a mask's projections on the axes must be those of its box (Gu et al., 2023, "projection loss").
 
 The form is BoxInst's (Tian et al., 2021, section 3.1).
 Letters: L decoder outputs, Q queries, N boxes, M matched pairs, (H, W) the grid of the mask logits. Boxes are xyxy
