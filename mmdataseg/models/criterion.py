@@ -1,11 +1,11 @@
 """MERGE, matching and losses of one batch of one source.
 
 Letters: B images, L decoder outputs, Q queries, K classes, J = K + 1 logits (background last), N targets of an image, M
-matched rows of an output, R = L M matched rows of all outputs of an image.
+matched rows of an output, R = L M matched rows of all outputs of an image, T terms of the mask loss.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,15 @@ from mmdataseg.ops.point_losses import class_cost
 from mmdataseg.registry import MODELS
 
 MERGES = ("before_matching", "after_matching", "none")
+
+
+class _Matched(NamedTuple):
+    """The matched rows of one image, M in each output."""
+
+    targets_LM: Tensor
+    labels_LM: Tensor
+    groups_LQ: Tensor  # the matched row that each proposal belongs to, or -1
+    shares_LQ: Tensor  # of each proposal in the class loss of its row
 
 
 @MODELS.register_module()
@@ -89,33 +98,29 @@ class DaTaSegCriterion(nn.Module):
             ValueError: The batch is not padded to whole cells of the mask features.
         """
         targets: Targets = self.targets[supervision]
-        rows_BLQ = self._rows(class_logits_LBQJ.transpose(0, 1), mergeable_K)
+        class_logits_BLQJ = class_logits_LBQJ.transpose(0, 1)
+        rows_BLQ = self._rows(class_logits_BLQJ, mergeable_K)
         masks = image_masks(proposals, [a.size for a in annotations], padded_size, rows_BLQ)
-        costs = [self._cost(class_logits_LBQJ[:, b], masks[b], a, targets) for b, a in enumerate(annotations)]
+        costs = [self._cost(*image, targets) for image in zip(class_logits_BLQJ, masks, annotations, strict=True)]
         pairs = match(costs, None if rows_BLQ is None else merging.followers(rows_BLQ))
-        groups, shares = zip(
-            *(
-                self._groups(class_logits_LBQJ[:, b], masks[b].rows_LQ, queries_LM, a.labels_N[targets_LM], mergeable_K)
-                for b, (a, (queries_LM, targets_LM)) in enumerate(zip(annotations, pairs, strict=True))
-            ),
-            strict=True,
-        )
-        labels_LBQ, weights_LBQ = self._class_targets(class_logits_LBQJ, pairs, groups, shares, annotations)
-        num_pairs = sum(queries_LM.shape[1] for queries_LM, _ in pairs)
-        num_targets, class_norm_L = _normalisers(num_pairs, weights_LBQ)
+        matched = [
+            self._matched(class_logits_LQJ, rows_LQ, queries_LM, targets_LM, annotation.labels_N, mergeable_K)
+            for class_logits_LQJ, rows_LQ, (queries_LM, targets_LM), annotation in zip(
+                class_logits_BLQJ, [m.rows_LQ for m in masks], pairs, annotations, strict=True
+            )
+        ]
+        labels_BLQ, weights_BLQ = self._class_targets(matched, background=class_logits_BLQJ.shape[-1] - 1)
+        num_pairs = sum(m.targets_LM.shape[1] for m in matched)
+        num_targets, class_norm_L = _normalisers(num_pairs, weights_BLQ)
 
-        cross_entropy = F.cross_entropy(class_logits_LBQJ.flatten(0, 2), labels_LBQ.flatten(), reduction="none")
-        class_loss_L = (cross_entropy.view_as(weights_LBQ) * weights_LBQ).sum((1, 2)) / class_norm_L
+        class_loss_BLQ = F.cross_entropy(class_logits_BLQJ.movedim(-1, 1), labels_BLQ, reduction="none") * weights_BLQ
         sums = proposals.mask_embeds_LBQC.new_zeros(len(targets.loss_names), dtype=torch.float32)
-        for b, annotation in enumerate(annotations):
-            queries_LM, targets_LM = pairs[b]
-            if queries_LM.shape[1]:
-                mask_logits_RHW = masks[b].matched_rows(groups[b], queries_LM.shape[1])
-                sums = sums + targets.loss(mask_logits_RHW, targets_LM.flatten(), masks[b], annotation)
+        for image in zip(matched, masks, annotations, strict=True):
+            sums = sums + _mask_loss(*image, targets)
         if not num_pairs:  # nothing to learn from, but on every rank the same parameters take part in the gradient
             sums = sums + 0 * (proposals.mask_embeds_LBQC.float().sum() + proposals.mask_features_BCHW.float().sum())
         return {
-            "loss_class": self.class_weight * class_loss_L.sum(),
+            "loss_class": self.class_weight * (class_loss_BLQ.sum((0, 2)) / class_norm_L).sum(),
             **dict(zip(targets.loss_names, sums / num_targets, strict=True)),
             **({} if rows_BLQ is None or not num_pairs else _merge_statistics(rows_BLQ, pairs)),
         }
@@ -138,38 +143,45 @@ class DaTaSegCriterion(nn.Module):
         return cost_LQN + targets.cost(masks, annotation)
 
     @torch.no_grad()
-    def _groups(
+    def _matched(
         self,
         class_logits_LQJ: Tensor,
         rows_LQ: Tensor | None,
         queries_LM: Tensor,
-        labels_LM: Tensor,
+        targets_LM: Tensor,
+        labels_N: Tensor,
         mergeable_K: Sequence[bool],
-    ) -> tuple[Tensor, Tensor]:
-        """(L, Q) the matched row of each proposal, or -1, and its share in its row's class loss."""
+    ) -> _Matched:
+        """Who belongs to which matched row of one image."""
+        labels_LM = labels_N[targets_LM]
         if self.merge == "after_matching":
-            return merging.groups_by_absorption(class_logits_LQJ, queries_LM, labels_LM, mergeable_K)
-        if rows_LQ is None:
-            rows_LQ = torch.arange(class_logits_LQJ.shape[1], device=queries_LM.device).expand(len(queries_LM), -1)
-        return merging.groups_of_rows(rows_LQ, queries_LM)
+            members = merging.groups_by_absorption(class_logits_LQJ, queries_LM, labels_LM, mergeable_K)
+        else:
+            if rows_LQ is None:
+                rows_LQ = torch.arange(class_logits_LQJ.shape[1], device=queries_LM.device).expand(len(queries_LM), -1)
+            members = merging.groups_of_rows(rows_LQ, queries_LM)
+        return _Matched(targets_LM, labels_LM, *members)
 
-    def _class_targets(
-        self,
-        class_logits_LBQJ: Tensor,
-        pairs: Sequence[tuple[Tensor, Tensor]],
-        groups: Sequence[Tensor],
-        shares: Sequence[Tensor],
-        annotations: Sequence[Annotation],
-    ) -> tuple[Tensor, Tensor]:
-        """(L, B, Q) labels and weights: a matched row's class and 1, else background and its weight, by shares."""
-        groups_LBQ, shares_LBQ = torch.stack(list(groups), dim=1), torch.stack(list(shares), dim=1)
-        labels_LBQ = torch.full_like(groups_LBQ, class_logits_LBQJ.shape[-1] - 1)
-        for b, (_, targets_LM) in enumerate(pairs):
-            if targets_LM.shape[1]:
-                label_LM = annotations[b].labels_N[targets_LM]
-                label_LQ = label_LM.gather(1, groups_LBQ[:, b].clamp(min=0))
-                labels_LBQ[:, b] = torch.where(groups_LBQ[:, b] >= 0, label_LQ, labels_LBQ[:, b])
-        return labels_LBQ, shares_LBQ * torch.where(groups_LBQ >= 0, 1.0, self.background_weight)
+    @torch.no_grad()
+    def _class_targets(self, matched: Sequence[_Matched], background: int) -> tuple[Tensor, Tensor]:
+        """(B, L, Q) labels and weights: a matched row's class and 1, else background and its weight, by shares."""
+        groups_BLQ = torch.stack([m.groups_LQ for m in matched])
+        shares_BLQ = torch.stack([m.shares_LQ for m in matched])
+        labels = []
+        for m in matched:
+            labels_and_background = F.pad(m.labels_LM, (0, 1), value=background)
+            index_LQ = torch.where(m.groups_LQ >= 0, m.groups_LQ, m.labels_LM.shape[1])
+            labels.append(labels_and_background.gather(1, index_LQ))
+        return torch.stack(labels), shares_BLQ * torch.where(groups_BLQ >= 0, 1.0, self.background_weight)
+
+
+def _mask_loss(matched: _Matched, masks: ImageMasks, annotation: Annotation, targets: Targets) -> Tensor:
+    """(T,) sums over the matched rows of one image; a zero where it has none."""
+    num_pairs = matched.targets_LM.shape[1]
+    if not num_pairs:
+        return masks.features_CHW.new_zeros((), dtype=torch.float32)
+    mask_logits_RHW = masks.matched_rows(matched.groups_LQ, num_pairs)
+    return targets.loss(mask_logits_RHW, matched.targets_LM.flatten(), masks, annotation)
 
 
 @torch.no_grad()
@@ -186,9 +198,9 @@ def _merge_statistics(rows_BLQ: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) 
     }
 
 
-def _normalisers(num_pairs: int, weights_LBQ: Tensor) -> tuple[Tensor, Tensor]:
+def _normalisers(num_pairs: int, weights_BLQ: Tensor) -> tuple[Tensor, Tensor]:
     """What a rank divides by so that the mean of the ranks' gradients is that of the whole batch; one collective."""
-    sums = torch.cat([weights_LBQ.new_tensor([num_pairs, 1]), weights_LBQ.sum((1, 2))])
+    sums = torch.cat([weights_BLQ.new_tensor([num_pairs, 1]), weights_BLQ.sum((0, 2))])
     all_reduce(sums, "sum")
     num_targets, num_ranks, class_norm_L = sums[0], sums[1], sums[2:]
     # all weights are 0 where nothing is annotated and the background counts nothing
