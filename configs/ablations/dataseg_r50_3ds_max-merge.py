@@ -1,4 +1,4 @@
-r"""Ablation of dataseg_r50_3ds: semantic maps by the maximum over proposals instead of their sum. Test only.
+r"""Ablation of dataseg_r50_3ds: semantic maps of the best row instead of the sum over proposals. Test only.
 
 Shows what the probability-weighted MERGE in inference gives; the weights are the same. Ours: not run.
 Command: mim test mmdataseg configs/ablations/dataseg_r50_3ds_max-merge.py --checkpoint \

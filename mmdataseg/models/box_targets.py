@@ -122,6 +122,11 @@ class BoxTargets(Targets):
         boxes_R4 = annotation.boxes_N4[targets_R]
         terms = [self.projection_loss(mask_logits_RHW, boxes_R4, stride=masks.stride, avg_factor=1)]
         if self.affinity_weight:
+            if annotation.similarity_EHW.shape[1:] != mask_logits_RHW.shape[1:]:
+                raise ValueError(
+                    f"the colour similarity has {tuple(annotation.similarity_EHW.shape[1:])} cells, the mask features "
+                    f"have {tuple(mask_logits_RHW.shape[1:])}; it is made for features of stride 4"
+                )
             affinity = _affinity(mask_logits_RHW, boxes_R4, annotation.similarity_EHW, masks.stride)
             terms.append(self.affinity_weight * affinity)
         return torch.stack(terms)

@@ -16,6 +16,7 @@ from mmdataseg.ops.colors import srgb_to_lab
 from mmdataseg.registry import MODELS
 
 AFFINITY_DILATION = 2  # BoxInst's (Tian et al., 2021)
+MASK_STRIDE = 4  # pixels a cell of the mask features
 
 
 @MODELS.register_module()
@@ -25,14 +26,8 @@ class ColorSimilarityPreprocessor(DetDataPreprocessor):
     The seam is that of mmdet's ``BoxInstDataPreprocessor``. Here the colours are those of the image as the pipeline
     loaded it, BGR (mmcv's default), before it is normalised and padded.
 
-    Args:
-        mask_stride: Pixels a cell of the mask features.
-        **kwargs: mmdet's.
+    Samples without boxes stay as they are.
     """
-
-    def __init__(self, *, mask_stride: int = 4, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.mask_stride = mask_stride
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Preprocess a batch.
@@ -44,11 +39,12 @@ class ColorSimilarityPreprocessor(DetDataPreprocessor):
         data = self.cast_data(data)
         if training:
             for image_3HW, sample in zip(data["inputs"], data["data_samples"], strict=True):
-                sample.gt_color_similarity = PixelData(data=self._similarity(image_3HW))
+                if "bboxes" in sample.get("gt_instances", {}):
+                    sample.gt_color_similarity = PixelData(data=self._similarity(image_3HW))
         return super().forward(data, training)
 
     @torch.no_grad()
     def _similarity(self, image_3HW: Tensor) -> Tensor:
         rgb = image_3HW.flip(0)[None].float() / 255
-        cells = F.avg_pool2d(rgb, self.mask_stride, ceil_mode=True)[0]  # averages the image's own pixels alone
+        cells = F.avg_pool2d(rgb, MASK_STRIDE, ceil_mode=True)[0]  # averages the image's own pixels alone
         return color_similarity(srgb_to_lab(cells), AFFINITY_DILATION)

@@ -90,9 +90,9 @@ class DaTaSegCriterion(nn.Module):
             padded_size: (height, width) of the batch in pixels.
 
         Returns:
-            Scalars ``loss_class`` and those of the supervision. Where rows were merged, to be logged and not trained:
-            ``merged_share`` of the proposals that share a row with its leader, ``rows_per_target``, and
-            ``split_share`` of the targets for which a member had to leave its row.
+            Scalars ``loss_class`` and those of the supervision. Where rows were merged, three more that are logged and
+            not trained: ``merged_share``, the share of proposals that another one leads; ``rows_per_target``; and
+            ``split_share``, the share of targets for which a member had to leave its row.
 
         Raises:
             ValueError: The batch is not padded to whole cells of the mask features.

@@ -13,6 +13,7 @@ from mmdet.structures import DetDataSample
 from torch import Tensor
 
 from mmdataseg.models.head import Proposals
+from mmdataseg.models.targets import Targets
 from mmdataseg.ops.postprocess import ImageSizes
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources, parameter_owners
@@ -81,12 +82,8 @@ class DaTaSeg(BaseDetector):
             raise ValueError(f"postprocessors: unknown task {unknown[0]!r}; expected one of {[t.value for t in Task]}")
         self.postprocessors = torch.nn.ModuleDict({task: MODELS.build(c) for task, c in postprocessors.items()})
         for source in self.sources.values():
-            if source.supervision not in self.criterion.targets:
-                raise ValueError(
-                    f"source '{source.name}': no targets for supervision '{source.supervision}' among "
-                    f"{list(self.criterion.targets)}; add them to model.criterion.targets"
-                )
-            self.criterion.targets[source.supervision].check(source)
+            if source.train is not None:
+                self.targets_of(source)
             if source.task.value not in self.postprocessors:
                 raise ValueError(
                     f"source '{source.name}': no post-processor for task '{source.task.value}' among "
@@ -106,6 +103,21 @@ class DaTaSeg(BaseDetector):
                 f"{list(self.sources)}; name the source in model.sources, and load data through MultiSourceDataset"
             )
         return self.sources[name]
+
+    def targets_of(self, source: Source) -> Targets:
+        """What a source's supervision is to the criterion.
+
+        Raises:
+            ValueError: The criterion has no targets for it, or they cannot train the source's task.
+        """
+        if source.supervision not in self.criterion.targets:
+            raise ValueError(
+                f"source '{source.name}': no targets for supervision '{source.supervision}' among "
+                f"{list(self.criterion.targets)}; add them to model.criterion.targets"
+            )
+        targets = self.criterion.targets[source.supervision]
+        targets.check(source)
+        return targets
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """Maps of the backbone (and neck), fine to coarse, of (B, 3, height, width) images."""
@@ -144,7 +156,7 @@ class DaTaSeg(BaseDetector):
         class_logits_LBQJ = self.classifier(
             proposals.class_embeds_LBQD, self.classifier.matrix(source.name), source.name
         )
-        targets = self.criterion.targets[source.supervision]
+        targets = self.targets_of(source)
         losses = self.criterion(
             proposals,
             class_logits_LBQJ,

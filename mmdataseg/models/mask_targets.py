@@ -30,8 +30,8 @@ TERMS = {
     "bce": (point_bce_cost, point_bce_loss),
     "dice": (point_dice_cost, point_dice_loss),
 }
-# Rows times points that the loss holds at a time. A CPU works several times faster on what stays in its caches and
-# needs no new pages; a GPU takes all at once, as each step there costs a launch.
+# Rows times points that the loss holds at a time. A CPU works several times faster on tensors that fit its caches; a
+# GPU takes all rows at once, as each further step costs a launch.
 VALUES_AT_A_TIME = {"cpu": 2**20}
 
 
@@ -78,7 +78,8 @@ class MaskTargets(Targets):
         focal_weight: Weight of the sigmoid focal loss.
         dice_weight: Weight of the dice loss.
         bce_weight: Weight of the binary cross-entropy, Mask2Former's in the place of focal (Cheng et al., 2022).
-        num_points: P, points for each mask; None: the centres of all cells of the grid, as MaskFormer.
+        num_points: P, points for each mask; None: the centres of all cells of the grid, as in MaskFormer's matching
+            (its loss takes all pixels).
         oversample_ratio: Candidates for the loss's points, as a multiple of P.
         importance_ratio: Share of the loss's points drawn where the mask is most uncertain; the points of the cost are
             uniform, as Mask2Former's.
@@ -91,7 +92,7 @@ class MaskTargets(Targets):
         self,
         *,
         focal_weight: float = 20.0,
-        dice_weight: float = 1.0,
+        dice_weight: float = 5.0,
         bce_weight: float = 0.0,
         num_points: int | None = 12544,
         oversample_ratio: float = 3.0,
@@ -135,7 +136,7 @@ class MaskTargets(Targets):
         """(L, Q, N) weighted terms on points that all candidates and targets share."""
         device = masks.features_CHW.device
         if self.num_points is None:
-            points_P2 = cell_points(tuple(masks.features_CHW.shape[-2:]), masks.extent_2)
+            points_P2 = cell_points(tuple(masks.features_CHW.shape[-2:]), masks.extent_2, masks.stride)
         else:
             points_P2 = random_points(1, self.num_points, device)[0]
         logits_LQP = masks.candidates_at(points_P2)
@@ -167,7 +168,7 @@ class MaskTargets(Targets):
     def _loss_points(self, mask_logits_RHW: Tensor, masks: ImageMasks) -> Tensor:
         """(R, P, 2) points drawn for each row, or (P, 2) cells for all."""
         if self.num_points is None:
-            return cell_points(tuple(mask_logits_RHW.shape[-2:]), masks.extent_2)
+            return cell_points(tuple(mask_logits_RHW.shape[-2:]), masks.extent_2, masks.stride)
         return uncertain_points(
             mask_logits_RHW,
             num_points=self.num_points,

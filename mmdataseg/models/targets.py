@@ -1,4 +1,4 @@
-"""What a kind of supervision is to the criterion: how it is read, what a match costs, what a matched row loses.
+"""What a kind of supervision is to the criterion: how it is read, what a match costs, how a matched row is trained.
 
 A new kind is one subclass of `Targets`, registered, and named in the config: ``criterion.targets.<kind>`` for a source
 whose ``supervision`` is ``<kind>``.

@@ -3,8 +3,8 @@
 The paper says which task merges what, and that MERGE comes before the matching. How masks and classes join, and what
 happens where rows are fewer than targets, is ours: see docs/method.md.
 
-A row is what is matched and answered: the proposals of one mergeable class, or a single proposal. It is named by the
-index of its leader, the member that is surest of the class.
+A row is the unit of the matching and of the answer: the proposals of one mergeable class, or a single proposal. It is
+named by the index of its leader, the member that is surest of the class.
 
 Letters: L decoder outputs, Q queries, K classes, J = K + 1 logits (background last), N targets, M matched rows of an
 output, G groups, S proposals that belong to a group, P points, (H, W) the grid of the mask logits.
@@ -35,14 +35,13 @@ def merge_rows(class_logits_LQJ: Tensor, mergeable_K: Sequence[bool]) -> Tensor:
         ValueError: Not one flag for each class.
     """
     num_outputs, num_queries, num_logits = class_logits_LQJ.shape
-    if len(mergeable_K) != num_logits - 1:
-        raise ValueError(
-            f"expected logits over {len(mergeable_K)} classes and background, got {num_logits} logits for each query"
-        )
+    _check_flags(mergeable_K, num_logits)
     query_LQ = torch.arange(num_queries, device=class_logits_LQJ.device).expand(num_outputs, -1)
     if not any(mergeable_K):
         return query_LQ
-    prob_LQ, class_LQ = class_logits_LQJ.float().softmax(-1).max(-1)
+    prob_LQ, class_LQ = (
+        class_logits_LQJ.float().softmax(-1).nan_to_num(0).max(-1)
+    )  # a diverged step must reach the loss
     mergeable_J = torch.tensor([*mergeable_K, False], device=class_logits_LQJ.device)
     # a key for each mergeable class, and behind them one for each query that stays alone
     key_LQ = torch.where(mergeable_J[class_LQ], class_LQ, num_logits + query_LQ)
@@ -82,7 +81,11 @@ def row_means(values_LQN: Tensor, rows_LQ: Tensor) -> Tensor:
 
     Returns:
         (L, Q, N).
+
+    Raises:
+        ValueError: Rows of another shape.
     """
+    _check_rows(rows_LQ, values_LQN)
     return values_LQN.scatter_reduce(
         1, rows_LQ[..., None].expand_as(values_LQN), values_LQN, "mean", include_self=False
     )
@@ -97,7 +100,11 @@ def row_maxima(values_LQP: Tensor, rows_LQ: Tensor) -> Tensor:
 
     Returns:
         (L, Q, P).
+
+    Raises:
+        ValueError: Rows of another shape.
     """
+    _check_rows(rows_LQ, values_LQP)
     num_outputs, num_queries, _ = values_LQP.shape
     first_L1 = num_queries * torch.arange(num_outputs, device=rows_LQ.device)[:, None]
     flat = values_LQP.flatten(0, 1)
@@ -151,10 +158,7 @@ def groups_by_absorption(
         raise ValueError(
             f"queries and labels must be of one shape (L, M), got {tuple(queries_LM.shape)}, {tuple(labels_LM.shape)}"
         )
-    if len(mergeable_K) != num_logits - 1:
-        raise ValueError(
-            f"expected logits over {len(mergeable_K)} classes and background, got {num_logits} logits for each query"
-        )
+    _check_flags(mergeable_K, num_logits)
     mergeable_LM = torch.tensor(mergeable_K, device=labels_LM.device)[labels_LM]
     pair_LM = torch.arange(queries_LM.shape[1], device=queries_LM.device).expand_as(queries_LM)
     nowhere = num_logits  # a column that no proposal's class reads
@@ -186,3 +190,15 @@ def merge_masks(mask_logits_SHW: Tensor, group_S: Tensor, num_groups: int) -> Te
     index = group_S[:, None, None].expand_as(mask_logits_SHW)
     empty = mask_logits_SHW.new_zeros(num_groups, *mask_logits_SHW.shape[1:])
     return empty.scatter_reduce(0, index, mask_logits_SHW, reduce="amax", include_self=False)
+
+
+def _check_rows(rows_LQ: Tensor, values_LQX: Tensor) -> None:
+    if rows_LQ.shape != values_LQX.shape[:2]:
+        raise ValueError(f"expected rows of shape {tuple(values_LQX.shape[:2])}, got {tuple(rows_LQ.shape)}")
+
+
+def _check_flags(mergeable_K: Sequence[bool], num_logits: int) -> None:
+    if len(mergeable_K) != num_logits - 1:
+        raise ValueError(
+            f"expected logits over {len(mergeable_K)} classes and background, got {num_logits} logits for each query"
+        )

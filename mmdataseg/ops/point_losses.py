@@ -62,7 +62,7 @@ class _Focal(torch.autograd.Function):
 def point_focal_cost(logits_LQP: Tensor, targets_NP: Tensor, weights_P: Tensor) -> Tensor:
     """`point_focal_loss` of every query with every target, on shared points; without a gradient.
 
-    Beyond logits of 87 either way the loss goes on growing and the cost does not.
+    Beyond a logit of 87 (float32) the loss of a point outside the mask goes on growing, and its cost does not.
 
     Args:
         logits_LQP: (L, Q, P) mask logits.

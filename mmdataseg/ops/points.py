@@ -42,19 +42,26 @@ def random_points(num_maps: int, num_points: int, device: torch.device | str) ->
     return torch.rand(num_maps, num_points, 2, device=device)
 
 
-def cell_points(size: tuple[int, int], extent_2: Tensor) -> Tensor:
+def cell_points(size: tuple[int, int], extent_2: Tensor, stride: int) -> Tensor:
     """The centres of all cells of a map.
 
     Args:
         size: (H, W) of the map, in cells.
-        extent_2: (2,) share of the map's width and height that the image fills; a centre beyond it is moved to it.
+        extent_2: (2,) share of the map's width and height that the image fills.
+        stride: Pixels a cell. A centre beyond the last pixel's centre is moved to it, where an annotation can be read.
 
     Returns:
         (H W, 2) points, (x, y) in [0, 1] of the image.
+
+    Raises:
+        ValueError: A stride that is not positive.
     """
+    if stride <= 0:
+        raise ValueError(f"stride: expected a positive number of pixels, got {stride}")
     y, x = ((torch.arange(side, device=extent_2.device) + 0.5) / side for side in size)
     points_HW2 = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
-    return (points_HW2.flatten(0, 1) / extent_2).clamp(max=1)
+    last_pixel_2 = 1 - 0.5 / (extent_2 * extent_2.new_tensor([stride * size[1], stride * size[0]]))
+    return torch.minimum(points_HW2.flatten(0, 1) / extent_2, last_pixel_2)
 
 
 def uncertain_points(

@@ -14,7 +14,15 @@ from tests.models.conftest import build_model, make_batch, make_sample
 
 # source, and which of the two images are empty
 CASES = {
-    "shared": [("panoptic", ()), ("boxes", ()), ("panoptic", (1,)), ("boxes", (0,)), ("instances", (0, 1))],
+    "shared": [
+        ("panoptic", ()),
+        ("semantic", ()),
+        ("boxes", ()),
+        ("panoptic", (1,)),
+        ("semantic", (1,)),
+        ("boxes", (0,)),
+        ("instances", (0, 1)),
+    ],
     "per_source": [("panoptic", ()), ("boxes", ()), ("boxes", (0,)), ("panoptic", (0, 1))],
 }
 _BASE = torch.rand(4096, 2, generator=torch.Generator().manual_seed(3))

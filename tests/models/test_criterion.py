@@ -1,23 +1,21 @@
 """MERGE, matching and losses, worked by hand: mask embeddings are unit vectors, so the features are the mask logits."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
 
 from mmdataseg.models import DaTaSegCriterion, Proposals, box_targets, mask_targets
 from mmdataseg.models import criterion as module
 from mmdataseg.models.box_targets import BoxAnnotation
 from mmdataseg.models.color_similarity import ColorSimilarityPreprocessor
 from mmdataseg.models.mask_targets import MaskAnnotation
-from mmdataseg.models.targets import Annotation, Targets
 from mmdataseg.ops.id_map import VOID
-from mmdataseg.ops.points import sample_maps
-from mmdataseg.registry import MODELS
 
 SURE = 12.0
 HEIGHT, WIDTH, STRIDE = 8, 8, 4  # cells
@@ -129,7 +127,7 @@ class TestFigure:
 
     def losses(self, task, classes=None, masks=None, **changes):
         torch.manual_seed(0)
-        criterion = criterion_of(masks={"num_points": 512, "importance_ratio": 0.0}, **changes)
+        criterion = criterion_of(masks={"num_points": None}, **changes)
         masks = self.MASKS if masks is None else masks
         classes = self.CLASSES if classes is None else classes
         return losses_of(criterion, proposals_of(masks[None]), classes, [self.annotation(task)], self.MERGEABLE[task])
@@ -143,8 +141,9 @@ class TestFigure:
         rows = [(one + two) / 2, horse, (left + right) / 2]
         losses = self.losses("semantic")
         torch.testing.assert_close(losses["loss_class"], 2 * (sum(rows) + 0.1 * nothing) / 3.1)
-        # the rows' masks are the targets' but for what is blended at the borders of cells
-        assert losses["loss_dice"] < 0.2
+        # each row's mask is its target's, cell for cell
+        torch.testing.assert_close(losses["loss_dice"], torch.tensor(0.0), atol=1e-3, rtol=0)
+        torch.testing.assert_close(losses["loss_focal"], torch.tensor(0.0), atol=1e-3, rtol=0)
 
     def test_panoptic(self):
         """Four rows are matched: each rider, the horse, both parts."""
@@ -152,7 +151,21 @@ class TestFigure:
         losses = self.losses("panoptic")
         expected = 2 * (one + two + horse + (left + right) / 2 + 0.1 * nothing) / 4.1
         torch.testing.assert_close(losses["loss_class"], expected)
-        assert losses["loss_dice"] < 0.2
+        torch.testing.assert_close(losses["loss_dice"], torch.tensor(0.0), atol=1e-3, rtol=0)
+        torch.testing.assert_close(losses["loss_focal"], torch.tensor(0.0), atol=1e-3, rtol=0)
+
+    @pytest.mark.parametrize(
+        ("task", "trained"), [("semantic", [0, 1, 2, 3, 4]), ("panoptic", [0, 1, 2, 3, 4]), ("instance", [0, 1, 2])]
+    )
+    def test_which_proposals_get_a_mask_loss(self, task, trained):
+        masks = (self.MASKS / 12).requires_grad_()
+        losses = self.losses(task, masks=masks)
+        (losses["loss_focal"] + losses["loss_dice"]).backward()
+        learns = masks.grad.abs().sum((1, 2)) > 0
+        assert learns.nonzero().flatten().tolist() == trained
+        if task != "instance":  # each pixel of the building's row trains the part that claims it
+            assert (masks.grad[3, :, 3:5] != 0).all()
+            assert (masks.grad[4, :, 3:5] == 0).all()
 
     def test_instance(self):
         """Three rows are matched: each rider and the horse; the parts of the building are background, one by one."""
@@ -200,12 +213,12 @@ class TestSplitting:
         id_map[SIZE[0] // 2 :] = 2
         return regions(id_map, 0, 1, 1)
 
-    def pairs_and_losses(self, monkeypatch, classes, masks, annotation, **changes):
+    def pairs_and_losses(self, monkeypatch, classes, masks, annotation, masks_on=None):
         found = []
         match = module.match
         monkeypatch.setattr(module, "match", lambda *a: (found.extend(match(*a)), found)[1])
         torch.manual_seed(0)
-        losses = losses_of(criterion_of(**changes), proposals_of(masks[None]), classes, [annotation])
+        losses = losses_of(criterion_of(masks_on), proposals_of(masks[None]), classes, [annotation])
         return found[0], losses
 
     @pytest.mark.parametrize("label", [0, 1])
@@ -225,12 +238,14 @@ class TestSplitting:
         id_map[:, SIZE[1] // 2 :] = 1
         masks, classes = masks_of(TOP_LEFT, BOTTOM_LEFT, RIGHT), classes_of(0, 0, 0)
         classes[..., 0, 0] += 0.5  # the first leads
-        (queries, _), losses = self.pairs_and_losses(monkeypatch, classes, masks, regions(id_map, 0, 1))
+        cells = {"num_points": None}
+        (queries, _), losses = self.pairs_and_losses(monkeypatch, classes, masks, regions(id_map, 0, 1), masks_on=cells)
         assert queries.tolist() == [[0, 2]]
         first, second = (cross_entropy(classes, q, 0) for q in (0, 1))
         left = cross_entropy(classes, 2, 1)
         torch.testing.assert_close(losses["loss_class"], 2 * ((first + second) / 2 + left) / 2)
-        assert losses["loss_dice"] < 0.2  # the two that stay are the left half, the one that left is the right
+        # the two that stay are the left half, the one that left is the right
+        torch.testing.assert_close(losses["loss_dice"], torch.tensor(0.0), atol=1e-3, rtol=0)
 
     def test_nothing_leaves_while_rows_are_enough(self, monkeypatch):
         """A row of background fits the second target badly; still it is taken before a member of the first row."""
@@ -245,7 +260,21 @@ class TestSplitting:
         (queries, targets), losses = self.pairs_and_losses(monkeypatch, classes, masks, self.quarters())
         assert queries.shape == targets.shape == (1, 2)
         assert queries.unique().numel() == 2
-        assert all(torch.isfinite(value) for value in losses.values())
+        # the row and the one that left it, each with the class of its target
+        labels = self.quarters().labels_N[targets[0]].tolist()
+        expected = sum(cross_entropy(classes, q, k) for q, k in zip(queries[0].tolist(), labels, strict=True))
+        torch.testing.assert_close(losses["loss_class"], 2 * expected / 2)
+
+
+@pytest.mark.parametrize("merge", ["before_matching", "after_matching", "none"])
+@pytest.mark.parametrize("spoilt", [slice(0, 1), slice(None)])
+def test_a_diverged_step_shows_in_the_loss_and_stops_nothing(left_map, merge, spoilt):
+    classes = classes_of(0, 0, 1, BACKGROUND)
+    classes[:, :, spoilt] = float("nan")
+    losses = losses_of(
+        criterion_of(merge=merge), proposals_of(torch.zeros(1, 4, HEIGHT, WIDTH)), classes, [regions(left_map, 0)]
+    )
+    assert torch.isnan(losses["loss_class"])
 
 
 class TestStatistics:
@@ -378,7 +407,7 @@ class TestMaskLoss:
             torch.manual_seed(0)
             return losses_of(criterion_of(masks=changes), proposals_of(masks[None]), classes_of(0), [targets])
 
-        default, heavy = losses(), losses(focal_weight=40.0, dice_weight=3.0)
+        default, heavy = losses(), losses(focal_weight=40.0, dice_weight=15.0)
         assert list(default)[:3] == ["loss_class", "loss_focal", "loss_dice"]
         torch.testing.assert_close(heavy["loss_focal"], 2 * default["loss_focal"])
         torch.testing.assert_close(heavy["loss_dice"], 3 * default["loss_dice"])
@@ -392,6 +421,11 @@ class TestMaskLoss:
         # of 32 known cells, all of the target, 16 are wrong by 12 and the others right
         torch.testing.assert_close(bce, torch.tensor(5 * SURE / 2), atol=1e-3, rtol=1e-4)
         torch.testing.assert_close(dice, torch.tensor(5 * (1 - (2 * 16 + 1) / (16 + 32 + 1))), atol=1e-3, rtol=1e-4)
+        focal = self.losses(
+            masks, classes_of(0), regions(left_map, 0), num_points=None, focal_weight=20.0, bce_weight=0.0
+        )
+        # the wrong cells: alpha (1 - p)^2 (-log p) with p about 0
+        torch.testing.assert_close(focal[0], torch.tensor(20 * 0.25 * SURE / 2), atol=1e-2, rtol=1e-3)
 
     @pytest.mark.parametrize("num_points", [256, None])
     def test_rows_in_pieces_are_the_rows_together(self, left_map, monkeypatch, num_points):
@@ -479,6 +513,7 @@ class TestColorAffinity:
         """The image is cut to the size of the annotation, as the pipeline gives it: without padding."""
         image = image[:, : targets.size[0], : targets.size[1]]
         sample = DetDataSample(metainfo={"img_shape": targets.size})
+        sample.gt_instances = InstanceData(bboxes=targets.boxes_N4)
         batch = {"inputs": [image], "data_samples": [sample]}
         (sample,) = ColorSimilarityPreprocessor(pad_size_divisor=32)(batch, training=True)["data_samples"]
         targets = replace(targets, similarity_EHW=sample.gt_color_similarity.data)
@@ -633,48 +668,3 @@ def test_a_batch_that_is_not_padded_to_whole_cells_is_refused():
 def test_an_unknown_merge_is_refused():
     with pytest.raises(ValueError, match=r"merge: expected one of \('before_matching', .*\), got 'sometimes'"):
         criterion_of(merge="sometimes")
-
-
-class PointTargets(Targets):
-    """A third kind of supervision, a click inside each object: this class and its name in the config are all of it."""
-
-    loss_names = ("loss_click",)
-
-    def read(self, sample, source):
-        raise NotImplementedError
-
-    def cost(self, masks, annotation):
-        return -masks.candidates_at(annotation.points_N2)
-
-    def loss(self, mask_logits_RHW, targets_R, masks, annotation):
-        points_R12 = annotation.points_N2[targets_R][:, None]
-        return F.softplus(-sample_maps(mask_logits_RHW, points_R12 * masks.extent_2)).sum()[None]
-
-
-@dataclass(frozen=True)
-class PointAnnotation(Annotation):
-    points_N2: torch.Tensor
-
-
-def test_a_third_kind_of_supervision_is_one_class():
-    MODELS.register_module(module=PointTargets, force=True)
-    criterion = DaTaSegCriterion(targets={"clicks": {"type": "mmdataseg.PointTargets"}})
-    # two clicks of class 0 and 1; the masks are the other way round, and the left one is in two parts
-    annotation = PointAnnotation(torch.tensor([0, 1]), SIZE, torch.tensor([[0.75, 0.5], [0.25, 0.9]]))
-    masks = masks_of(TOP_LEFT, BOTTOM_LEFT, RIGHT).requires_grad_()
-    classes = classes_of(1, 1, 0)
-    losses = criterion(
-        proposals_of(masks[None]),
-        classes,
-        [annotation],
-        supervision="clicks",
-        mergeable_K=(True, True),
-        padded_size=SIZE,
-    )
-    expected = (
-        2 * ((cross_entropy(classes, 0, 1) + cross_entropy(classes, 1, 1)) / 2 + cross_entropy(classes, 2, 0)) / 2
-    )
-    torch.testing.assert_close(losses["loss_class"], expected)
-    assert 0 < losses["loss_click"] < 1e-4  # both clicks lie in the mask of their row
-    losses["loss_click"].backward()
-    assert masks.grad[2].abs().sum() > 0

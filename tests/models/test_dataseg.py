@@ -222,7 +222,7 @@ def test_the_colour_affinity_without_its_preprocessor(embeddings_file):
 
 def test_boxes_train_instances_only(embeddings_file):
     sources = [dict(s) for s in model_config(embeddings_file)["sources"]]
-    sources[-1]["task"] = "panoptic"
+    sources[-1].update(task="panoptic", train={})
     with pytest.raises(ValueError, match=r"source 'boxes': supervision 'boxes' .* got task 'panoptic'; set task='inst"):
         MODELS.build(model_config(embeddings_file, sources=sources))
 
@@ -230,6 +230,10 @@ def test_boxes_train_instances_only(embeddings_file):
 def test_a_supervision_without_targets(embeddings_file):
     sources = [dict(s) for s in model_config(embeddings_file)["sources"]]
     sources[-1]["supervision"] = "scribbles"
+    tested_only = MODELS.build(model_config(embeddings_file, sources=sources))
+    with pytest.raises(ValueError, match="source 'boxes': no targets for supervision 'scribbles'"):
+        total_loss(tested_only, make_sample("boxes"))
+    sources[-1]["train"] = {}
     with pytest.raises(
         ValueError, match=r"source 'boxes': no targets for supervision 'scribbles' among \['masks', 'bo"
     ):

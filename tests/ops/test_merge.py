@@ -57,6 +57,13 @@ class TestRows:
         rows, permuted = merge_rows(logits, PANOPTIC), merge_rows(logits[:, order], PANOPTIC)
         assert torch.equal(order[permuted], rows[:, order])
 
+    def test_a_proposal_without_a_probability_stays_alone(self):
+        logits = self.FIGURE.clone()
+        logits[0, 1] = float("nan")
+        rows = merge_rows(logits, SEMANTIC)
+        assert rows[0, [0, 2, 3, 4, 5]].tolist() == [0, 2, 3, 3, 5]
+        assert merge_rows(torch.full((2, 3, 4), float("nan")), SEMANTIC).max() < 3
+
     def test_flags_of_other_classes_are_refused(self):
         with pytest.raises(ValueError, match="logits over 2 classes and background, got 4 logits for each query"):
             merge_rows(self.FIGURE, (True, False))
@@ -92,8 +99,8 @@ class TestValuesOfRows:
 
     @pytest.mark.parametrize("function", [row_means, row_maxima])
     def test_rows_of_another_number_of_queries_are_refused(self, function):
-        with pytest.raises(RuntimeError, match=r"size|dimension|number of elements|shape"):
-            function(torch.zeros(1, 3, 2), torch.zeros(1, 4, 2, dtype=torch.int64)[..., 0])
+        with pytest.raises(ValueError, match=r"expected rows of shape \(1, 3\), got \(1, 4\)"):
+            function(torch.zeros(1, 3, 2), torch.zeros(1, 4, dtype=torch.int64))
 
 
 class TestGroupsOfRows:

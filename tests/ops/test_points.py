@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mmdataseg.ops.id_map import sample_id_map
 from mmdataseg.ops.points import cell_points, random_points, sample_features, sample_maps, uncertain_points
 from tests.tolerances import SUMS
 
@@ -85,17 +86,28 @@ def test_ratios_out_of_range(change, message):
 
 class TestCellPoints:
     def test_by_hand(self):
-        points = cell_points((1, 2), torch.tensor([1.0, 1.0]))
+        points = cell_points((1, 2), torch.tensor([1.0, 1.0]), 4)
         assert points.tolist() == [[0.25, 0.5], [0.75, 0.5]]
 
     def test_a_map_is_read_at_its_cells_as_it_is(self):
         maps, extent = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0)), torch.tensor([0.96, 0.95])
-        points = cell_points((5, 7), extent)
-        assert points.max() <= 1
+        points = cell_points((5, 7), extent, 4)
+        assert points.max() < 1
         read = sample_maps(maps, (points * extent).expand(3, -1, -1)).view(3, 5, 7)
         # the last column and row jut out by less than half a cell: their centres are on the image
         torch.testing.assert_close(read, maps, atol=1e-5, rtol=1e-4)
 
-    def test_a_centre_beyond_the_image_is_moved_to_its_rim(self):
-        points = cell_points((1, 2), torch.tensor([0.6, 1.0]))  # of the second cell 0.2 of 0.5 are image
-        torch.testing.assert_close(points, torch.tensor([[0.25 / 0.6, 0.5], [1.0, 0.5]]))
+    def test_a_centre_beyond_the_image_is_moved_to_its_last_pixel(self):
+        points = cell_points((1, 2), torch.tensor([5 / 8, 1.0]), 4)  # of the second cell one pixel of four is image
+        torch.testing.assert_close(points, torch.tensor([[2 / 5, 0.5], [4.5 / 5, 0.5]]))
+
+    @pytest.mark.parametrize("width", [8, 9, 10, 11])
+    def test_a_mask_of_the_whole_image_is_read_as_one(self, width):
+        id_map = torch.zeros(4, width, dtype=torch.int32)
+        cells = -(-width // 4)
+        points = cell_points((1, cells), torch.tensor([width / (4 * cells), 1.0]), 4)
+        torch.testing.assert_close(sample_id_map(id_map, torch.tensor([0]), points), torch.ones(1, cells))
+
+    def test_bad_input(self):
+        with pytest.raises(ValueError, match="stride: expected a positive number of pixels, got 0"):
+            cell_points((1, 2), torch.tensor([1.0, 1.0]), 0)

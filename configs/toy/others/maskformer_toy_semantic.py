@@ -2,7 +2,7 @@
 
 Semantic segmentation as mask classification; no text, no MERGE in training; focal and dice on all cells.
 At toy scale. Data: python tools/make_toy.py data/toy
-The network is Mask2Former's; all but the source is that of mask2former_toy_panoptic.
+The network is Mask2Former's. Like mask2former_toy_panoptic but for the source and the losses.
 Command: mim train mmdataseg configs/toy/others/maskformer_toy_semantic.py
 """
 
