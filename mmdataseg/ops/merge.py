@@ -39,9 +39,8 @@ def merge_rows(class_logits_LQJ: Tensor, mergeable_K: Sequence[bool]) -> Tensor:
     query_LQ = torch.arange(num_queries, device=class_logits_LQJ.device).expand(num_outputs, -1)
     if not any(mergeable_K):
         return query_LQ
-    prob_LQ, class_LQ = (
-        class_logits_LQJ.float().softmax(-1).nan_to_num(0).max(-1)
-    )  # a diverged step must reach the loss
+    # what is not finite (a diverged step) stops nothing here; the loss shows it
+    prob_LQ, class_LQ = class_logits_LQJ.float().softmax(-1).nan_to_num(0).max(-1)
     mergeable_J = torch.tensor([*mergeable_K, False], device=class_logits_LQJ.device)
     # a key for each mergeable class, and behind them one for each query that stays alone
     key_LQ = torch.where(mergeable_J[class_LQ], class_LQ, num_logits + query_LQ)
