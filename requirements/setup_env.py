@@ -8,30 +8,33 @@ beside this one. Both are done once; a stamp in the environment says for which p
 import argparse
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+STARTED = time.monotonic()
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 VENV = ROOT / ".venv"
 STAMP = "mmdataseg-setup.json"
 PYTHONS = ((3, 10), (3, 11), (3, 12))
 
-# one operator of each of the two: compiled for another torch, they import and then fail when called
-WORKS = """
-import torch, torchvision, mmcv
-from mmcv.ops import nms
-boxes, scores = torch.tensor([[0.0, 0.0, 2.0, 2.0]]), torch.tensor([1.0])
-torchvision.ops.nms(boxes, scores, 0.5)
-nms(boxes, scores, 0.5)
-"""
+# compiled for another torch, mmcv and torchvision import and then fail when called
+WORKS = (HERE / "check_mmcv.py").read_text()
 PRESENT = (
     "from importlib.util import find_spec as f; raise SystemExit(not all(map(f, ('torch', 'torchvision', 'mmcv'))))"
 )
+# mmcv's setup.py compiles GPU operators where torch sees a GPU, which takes nvcc, or where a user asks for them
+FOR_GPU = """
+import os, torch
+from torch.utils.cpp_extension import CUDA_HOME
+raise SystemExit(os.environ.get("FORCE_CUDA") != "1" and not (CUDA_HOME and torch.cuda.is_available()))
+"""
 INSTALLED = """
 import json
 from importlib.metadata import distributions
@@ -79,27 +82,46 @@ def set_up(python: Path, *, own: bool) -> None:
     else:
         install_missing(python)
     pip(python, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
-    if own and not succeeds(python, WORKS):
-        say("mmcv does not work with this torch (pip had kept one built for another); compiling it anew")
-        (mmcv,) = pins("onedl")["onedl-mmcv"]
-        pip(python, "--force-reinstall", "--no-cache-dir", "--no-deps", "--no-build-isolation", mmcv)
+    if own and not succeeds(python, WORKS, show=True):
+        say("mmcv does not work with this torch; compiling it anew, the plain way")
+        build_plainly(python, *pins("onedl")["onedl-mmcv"], "--force-reinstall", "--no-cache-dir")
         subprocess.run([python, "-c", WORKS], check=True)
     (home / STAMP).write_text(json.dumps(stamp_content()))
-    say("set-up is complete" + (f"; in a shell, activate it: . {VENV.name}/bin/activate" if own else ""))
+    minutes, seconds = divmod(round(time.monotonic() - STARTED), 60)
+    hint = f"; in a shell, activate it: . {VENV.name}/bin/activate" if own else ""
+    say(f"set-up is complete after {minutes} min {seconds} s{hint}")
 
 
 def install_pins(python: Path) -> None:
     """Bring our own environment to the pinned versions; pip leaves alone what has them already."""
-    limits = constraint_args("torch", "runtime")
-    pip(python, *limits, "--requirement", str(HERE / "torch.txt"))
-    have, (mmcv,) = installed(python), pins("onedl")["onedl-mmcv"]
-    if "onedl-mmcv" not in have or "setuptools" not in have:
+    before, (mmcv,) = installed(python), pins("onedl")["onedl-mmcv"]
+    pip(python, *constraint_args("torch", "runtime"), "--requirement", str(HERE / "torch.txt"))
+    have = installed(python)
+    fits = have.get("onedl-mmcv") == mmcv.partition("==")[2] and have.get("torch") == before.get("torch")
+    if not fits or "setuptools" not in have:
         pip(python, "--requirement", str(HERE / "build.txt"))
-    if have.get("onedl-mmcv") != mmcv.partition("==")[2]:
-        say("compiling mmcv for this torch: about 10 minutes on 2 cores, and pip is silent meanwhile")
-        pip(python, *limits, "--no-build-isolation", mmcv)
+    if not fits:
+        build_mmcv(python, mmcv)
     files = [a for name in ("onedl", "runtime", "dev") for a in ("--requirement", str(HERE / f"{name}.txt"))]
     pip(python, *constraint_args("torch"), *files)
+
+
+def build_mmcv(python: Path, mmcv: str) -> None:
+    """Compile mmcv for the torch that is there: in few files where there is no GPU to compile for, else as it comes."""
+    if not succeeds(python, FOR_GPU):
+        say("compiling mmcv for this torch, without GPU operators: about 2 minutes on 2 cores")
+        if subprocess.run([python, str(HERE / "build_mmcv.py"), mmcv]).returncode == 0:
+            return
+        say("the fast build of mmcv failed, see above; building it the plain way")
+    build_plainly(python, mmcv)
+
+
+def build_plainly(python: Path, mmcv: str, *args: str) -> None:
+    """Compile mmcv as its source comes; unless told otherwise, pip takes a wheel that it kept, for whatever torch."""
+    say("compiling mmcv: 20 minutes or more on 2 cores, and pip is silent meanwhile")
+    # a GPU without nvcc is hidden: mmcv's setup.py would stop
+    variables = {} if succeeds(python, FOR_GPU) else {"CUDA_VISIBLE_DEVICES": ""}
+    pip(python, "--no-deps", "--no-build-isolation", *args, mmcv, **variables)
 
 
 def install_missing(python: Path) -> None:
@@ -191,15 +213,18 @@ def stamped(home: Path) -> bool:
         return False
 
 
-def succeeds(python: Path, code: str) -> bool:
-    """Whether the code runs to its end."""
-    return subprocess.run([python, "-c", code], capture_output=True).returncode == 0
+def succeeds(python: Path, code: str, *, show: bool = False) -> bool:
+    """Whether the code runs to its end; ``show`` lets it print why not."""
+    return subprocess.run([python, "-c", code], capture_output=not show).returncode == 0
 
 
-def pip(python: Path, *args: str) -> None:
+def pip(python: Path, *args: str, **variables: str) -> None:
     """Run pip install, passing on what it says less the long list of what is there already."""
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *args]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    # torch looks for ninja on the PATH; without it, it compiles one file at a time
+    path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
+    env = {**os.environ, "PATH": path, **variables}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
         for line in process.stdout or ():
             if not line.startswith("Requirement already satisfied"):
                 print(line, end="", flush=True)

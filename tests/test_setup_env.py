@@ -97,7 +97,7 @@ def test_set_up_is_done_once(pinned, tmp_path, monkeypatch, own):
     (tmp_path / "torch.txt").write_text("torch===2.13.0\n")
     monkeypatch.setattr(pinned, "prefix", lambda _: tmp_path)
     monkeypatch.setattr(pinned, "installed", lambda _: {"torch": "2.9", "mmcv": "2.1", "wheel": "1"})
-    monkeypatch.setattr(pinned, "succeeds", lambda *_: True)
+    monkeypatch.setattr(pinned, "succeeds", lambda *_, **__: True)
     monkeypatch.setattr(pinned, "pip", pip)
     (tmp_path / "openmmlab.txt").write_text("mmcv==2.1.0\nmmdet==3.3.0\n")
     for _ in range(2):
@@ -109,6 +109,84 @@ def test_set_up_is_done_once(pinned, tmp_path, monkeypatch, own):
         assert frozen == ["torch===2.9\nmmcv===2.1\nwheel===1\n"]
         assert {"mmdet==3.3.0", "setuptools<81", "open_clip_torch==3.3.0"} <= set(called[0])
         assert not any(arg.startswith(("torch", "mmcv", "onedl", "wheel")) for arg in called[0])
+
+
+@pytest.fixture
+def building(pinned, tmp_path, monkeypatch):
+    """A script of which only the choices run; returns what it ran, and what each of them answers."""
+    ran, answers = [], {pinned.FOR_GPU: False, pinned.WORKS: True, "build_mmcv.py": True}
+
+    def run(command, *, check=False):
+        name = Path(command[1]).name
+        ran.append(name)
+        ok = answers[command[2] if name == "-c" else name]
+        if check and not ok:
+            raise subprocess.CalledProcessError(1, command)
+        return subprocess.CompletedProcess(command, 0 if ok else 1)
+
+    (tmp_path / "torch.txt").write_text("torch===2.13.0\n")
+    monkeypatch.setattr(pinned, "prefix", lambda _: tmp_path)
+    monkeypatch.setattr(pinned, "installed", lambda _: {"torch": "2.13.0"})
+    monkeypatch.setattr(pinned, "succeeds", lambda _, code, **__: answers[code])
+    monkeypatch.setattr(pinned.subprocess, "run", run)
+    monkeypatch.setattr(pinned, "pip", lambda _, *args, **variables: ran.append((args, variables)))
+    return ran, answers
+
+
+PLAIN = ("--no-deps", "--no-build-isolation", "onedl-mmcv==2.3.6")
+
+
+def test_without_a_gpu_mmcv_is_built_in_groups(pinned, building, tmp_path):
+    ran, _ = building
+    pinned.set_up(tmp_path / "python", own=True)
+    assert ran.count("build_mmcv.py") == 1
+    assert not any("onedl-mmcv==2.3.6" in args for args, _ in (call for call in ran if isinstance(call, tuple)))
+
+
+def test_where_the_fast_build_fails_mmcv_is_built_the_plain_way(pinned, building, tmp_path, capsys):
+    ran, answers = building
+    answers["build_mmcv.py"] = False
+    pinned.build_mmcv(tmp_path / "python", "onedl-mmcv==2.3.6")
+    assert ran == ["build_mmcv.py", (PLAIN, {"CUDA_VISIBLE_DEVICES": ""})]
+    assert "the fast build of mmcv failed" in capsys.readouterr().out
+
+
+def test_gpu_operators_are_built_the_plain_way(pinned, building, tmp_path):
+    ran, answers = building
+    answers[pinned.FOR_GPU] = True
+    pinned.build_mmcv(tmp_path / "python", "onedl-mmcv==2.3.6")
+    assert ran == [(PLAIN, {})]
+
+
+def test_operators_that_disagree_lead_to_a_plain_build_without_pips_cache(pinned, building, tmp_path):
+    ran, answers = building
+    answers[pinned.WORKS] = False
+    with pytest.raises(subprocess.CalledProcessError):  # the stub never works
+        pinned.set_up(tmp_path / "python", own=True)
+    (args, _), last = ran[-2:]
+    assert {"--force-reinstall", "--no-cache-dir", "onedl-mmcv==2.3.6"} <= set(args)
+    assert last == "-c"
+    assert not pinned.stamped(tmp_path)
+
+
+@pytest.mark.parametrize(("torch_before", "built"), [("2.13.0", 0), ("2.12.0", 1)])
+def test_mmcv_is_built_again_for_another_torch(pinned, building, tmp_path, monkeypatch, torch_before, built):
+    ran, _ = building
+    found = iter([torch_before, "2.13.0"])
+    have = {"onedl-mmcv": "2.3.6", "setuptools": "80"}
+    monkeypatch.setattr(pinned, "installed", lambda _: {**have, "torch": next(found)})
+    pinned.install_pins(tmp_path / "python")
+    assert ran.count("build_mmcv.py") == built
+
+
+def test_ninja_of_the_environment_is_found(setup_env, tmp_path, capfd):
+    """Without it torch compiles one file at a time."""
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\necho "PATH=$PATH"\necho "Requirement already satisfied: x"\necho "GPU=$GPU"\n')
+    python.chmod(0o755)
+    setup_env.pip(python, "x", GPU="none")
+    assert capfd.readouterr().out.splitlines() == [f"PATH={python.parent}{os.pathsep}{os.environ['PATH']}", "GPU=none"]
 
 
 def test_torch_is_pinned_to_exactly_one_build(setup_env):
