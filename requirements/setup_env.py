@@ -109,7 +109,7 @@ def install_pins(python: Path) -> None:
 def build_mmcv(python: Path, mmcv: str) -> None:
     """Compile mmcv for the torch that is there: in few files where there is no GPU to compile for, else as it comes."""
     if not succeeds(python, FOR_GPU):
-        say("compiling mmcv for this torch, without GPU operators: about 2 minutes on 2 cores")
+        say("compiling mmcv for this torch, without GPU operators: about 3 minutes on 2 cores")
         if subprocess.run([python, str(HERE / "build_mmcv.py"), mmcv]).returncode == 0:
             return
         say("the fast build of mmcv failed, see above; building it the plain way")

@@ -46,6 +46,8 @@ def test_the_command_is_understood(command: str, page: Path) -> None:
     elif words[:2] == ["pip", "install"]:
         files = [words[i + 1] for i, word in enumerate(words) if word == "-r"]
         assert all((ROOT / file).is_file() for file in files)
+    elif words[:2] == ["mim", "install"]:
+        assert set(words[2:]) <= set((ROOT / "requirements/openmmlab.txt").read_text().splitlines())
     else:
         assert words[0] in ("cd", ".", "export", "git", "mkdir", "ln", "tar", "unzip", "nvidia-smi", "cat"), (
             f"nobody checks {words[0]!r}"
