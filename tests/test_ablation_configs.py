@@ -26,7 +26,7 @@ SETTINGS = {  # what an ablation changes of the model, apart from its sources
         "data_preprocessor.type": "mmdataseg.ColorSimilarityPreprocessor",
         "criterion.targets.boxes.affinity_weight": 5.0,
     },
-    "max-merge": {"postprocessors.semantic.merge": "max"},
+    "probability-merge": {"postprocessors.semantic.merge": "probability"},
     "equal-ratios": {},
 }
 
@@ -44,7 +44,7 @@ def test_an_ablation_differs_from_the_whole_in_one_thing(scale: str, what: str) 
     actual = Config({"model": ablated.model})
     config.model.sources = actual.model.sources = []
     assert key_of(actual.model) == key_of(config.model)
-    if what == "max-merge":
+    if what == "probability-merge":
         return
     ratios = [list(config.train_dataloader.batch_sampler.ratios) for config in (ablated, whole)]
     assert ratios[0] == ([1, 1, 1] if what == "equal-ratios" else ratios[1])

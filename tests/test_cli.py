@@ -334,8 +334,8 @@ def test_what_mmengine_reads_beside_its_parameters_may_be_set(tmp_path, name):
 
 def test_a_config_that_only_tests_is_not_trained(capsys):
     with pytest.raises(SystemExit):
-        cli.main(["train", "dataseg_toy_3ds_max-merge"])
-    assert "dataseg_toy_3ds_max-merge.py only tests, it has no train_cfg; use test" in capsys.readouterr().err
+        cli.main(["train", "dataseg_toy_3ds_probability-merge"])
+    assert "dataseg_toy_3ds_probability-merge.py only tests, it has no train_cfg; use test" in capsys.readouterr().err
 
 
 def test_a_path_that_is_wrong_is_not_taken_for_a_name(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ model = dict(
     sources=test_sources,
     classifier=dict(type="mmdataseg.LearnedClassifier", embed_dim=256),
     criterion=dict(merge="none", targets=dict(masks=dict(focal_weight=0.0, bce_weight=5.0))),
+    postprocessors=dict(semantic=dict(merge="probability")),
 )
 train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1]))
 val_dataloader = dict(dataset=dict(sources=test_sources))

@@ -53,7 +53,7 @@ class PanopticPostProcessor(PostProcessor):
     """Segments that do not overlap (Gu et al., 2023, "MERGE"; Cheng et al., MaskFormer, 2021).
 
     Args:
-        score_threshold: Least probability of a region's class.
+        score_threshold: Least class probability of a region, that of its surest proposal.
         kept_share: A region that keeps less of its mask than this is dropped.
     """
 
@@ -110,10 +110,10 @@ class SemanticPostProcessor(PostProcessor):
     """A class for each pixel (Gu et al., 2023, "MERGE"; Cheng et al., MaskFormer, 2021).
 
     Args:
-        merge: ``probability``: the sum over proposals; ``max``: the best region, merged as in training.
+        merge: ``max``: the best region, merged as in training; ``probability``: the sum over proposals.
     """
 
-    def __init__(self, *, merge: str = "probability") -> None:
+    def __init__(self, *, merge: str = "max") -> None:
         super().__init__()
         check_merge(merge)
         self.merge = merge

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmdataseg.ops.merge import merge_masks, merge_rows, row_means
+from mmdataseg.ops.merge import merge_masks, merge_rows
 
 BLOCK_ELEMENTS = 2**25  # mask values enlarged at a time: 128 MiB of float32
 
@@ -78,18 +78,16 @@ def check_merge(merge: str) -> None:
         raise ValueError(f"merge: expected 'probability' or 'max', got {merge!r}")
 
 
-def semantic_map(
-    class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageSizes, *, merge: str = "probability"
-) -> Tensor:
+def semantic_map(class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageSizes, *, merge: str = "max") -> Tensor:
     """The class of each pixel.
 
     Args:
         class_logits_QJ: (Q, K + 1), background last.
         mask_logits_QHW: (Q, H, W).
         sizes: Of the image.
-        merge: ``probability``: argmax over k of the sum over q of p(q, k) sigmoid(m_q) (Cheng et al., MaskFormer, 2021,
-            section 3.4). ``max``: that of the best row, as rows are merged in training: its best class has the largest
-            product of class and mask probability.
+        merge: ``max``: that of the best row, as rows are merged in training: the one whose best class has the largest
+            product of class and mask probability. ``probability``: argmax over k of the sum over q of
+            p(q, k) sigmoid(m_q) (Cheng et al., MaskFormer, 2021, section 3.4).
 
     Returns:
         (Ho, Wo) int64 in 0..K-1.
@@ -138,7 +136,8 @@ def panoptic_segments(
         mask_logits_QHW: (Q, H, W).
         sizes: Of the image.
         mergeable_K: For each class whether MERGE joins its proposals: stuff.
-        score_threshold: A row takes part if its class is not background and has more than this probability.
+        score_threshold: A row takes part if its class is not background and its leader gives it more than this
+            probability. The leader's, not the mean: else one weak proposal could take a region out of the answer.
         kept_share: In [0, 1].
 
     Returns:
@@ -170,11 +169,10 @@ def panoptic_segments(
 
 
 def _rows(class_logits_QJ: Tensor, mergeable_K: Sequence[bool]) -> tuple[Tensor, Tensor]:
-    """(Q,) the row of each proposal, in 0..R-1, and (R, K + 1) the mean class probabilities of its members."""
-    leader_1Q = merge_rows(class_logits_QJ[None], mergeable_K)
-    leader_R, row_Q = leader_1Q[0].unique(return_inverse=True)
-    probs_1QJ = class_logits_QJ.float().softmax(-1)[None]
-    return row_Q, row_means(probs_1QJ, leader_1Q)[0, leader_R]
+    """(Q,) the row of each proposal, in 0..R-1, and (R, K + 1) the class probabilities of its leader."""
+    leader_Q = merge_rows(class_logits_QJ[None], mergeable_K)[0]
+    leader_R, row_Q = leader_Q.unique(return_inverse=True)
+    return row_Q, class_logits_QJ[leader_R].float().softmax(-1)
 
 
 def _check_flags(is_thing_K: Tensor, class_logits_QJ: Tensor) -> None:

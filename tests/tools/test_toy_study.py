@@ -28,7 +28,7 @@ def test_every_combination_and_every_ablation_is_planned(repo_root):
     first = runs[: len(configs)]
     assert {run.seed for run in first} == {0}, "an early page has every row"
     tested = [run for run in runs if run.weights_of]
-    assert {run.name for run in tested} == {"dataseg_toy_3ds_max-merge"}
+    assert {run.name for run in tested} == {"dataseg_toy_3ds_probability-merge"}
     assert {run.weights_of for run in tested} <= {run.folder for run in runs if run.name == "dataseg_toy_3ds"}
 
 
@@ -44,9 +44,9 @@ def test_rows_can_be_chosen():
 
 def test_a_config_that_only_tests_brings_the_training_of_its_weights():
     configs, _ = toy_study.find_configs()
-    runs = toy_study.plan(args("--only", "dataseg_toy_3ds_max-merge", "--seeds", "2"), configs, WORLD)
+    runs = toy_study.plan(args("--only", "dataseg_toy_3ds_probability-merge", "--seeds", "2"), configs, WORLD)
     assert [(run.name, run.seed) for run in runs] == [
-        (name, seed) for seed in range(2) for name in ("dataseg_toy_3ds", "dataseg_toy_3ds_max-merge")
+        (name, seed) for seed in range(2) for name in ("dataseg_toy_3ds", "dataseg_toy_3ds_probability-merge")
     ]
     assert [run.weights_of for run in runs] == [None, runs[0].folder, None, runs[2].folder]
 
@@ -59,7 +59,7 @@ def test_a_model_of_several_sources_trains_as_long_as_separate_models_together()
         **{"S+P": 10, "S+B": 10, "P+B": 10, "S+P+B": 15},
     }
     assert {found[name] for name in ablations} == {15, 0}
-    assert found["dataseg_toy_3ds_max-merge"] == 0, "it only tests"
+    assert found["dataseg_toy_3ds_probability-merge"] == 0, "it only tests"
 
 
 def test_the_command_on_the_page_makes_the_whole_study():
@@ -102,7 +102,7 @@ def test_options_that_nobody_reads_are_not_printed_on_the_page(tmp_path):
 
 
 def test_weights_are_not_trained_again_for_rows_that_nobody_asked_for(tmp_path, repo_root, monkeypatch):
-    """The page has S+P+B and not max-merge, which needs its weights."""
+    """The page has S+P+B and not probability-merge, which needs its weights."""
     kept = json.loads((repo_root / "docs/toy_study.json").read_text())
     (tmp_path / "page.json").write_text(json.dumps({"dataseg_toy_3ds": kept["dataseg_toy_3ds"]}))
     world = kept["dataseg_toy_3ds"]["0"]["asked"]["world"]
@@ -117,8 +117,8 @@ def test_weights_are_not_trained_again_for_rows_that_nobody_asked_for(tmp_path, 
     words = ["--page", str(tmp_path / "page.md"), "--out", str(tmp_path / "runs"), "--seeds", "1", "--only"]
     toy_study.main([*words, "S+P+B"])
     assert seen.pop() == []
-    toy_study.main([*words, "dataseg_toy_3ds_max-merge", "--out", str(tmp_path / "others")])
-    assert seen.pop() == ["dataseg_toy_3ds", "dataseg_toy_3ds_max-merge"]
+    toy_study.main([*words, "dataseg_toy_3ds_probability-merge", "--out", str(tmp_path / "others")])
+    assert seen.pop() == ["dataseg_toy_3ds", "dataseg_toy_3ds_probability-merge"]
 
 
 def test_each_page_has_runs_of_its_own():
@@ -150,13 +150,20 @@ def test_a_tiny_study_runs_goes_on_and_writes_its_page(repo_root, tmp_path):
     command = [
         *[sys.executable, str(repo_root / "tools/toy_study.py"), "--seeds", "1", "--iterations-per-source", "1"],
         *["--device", "cpu", "--threads", "1", "--out", "runs", "--page", "page.md", "--machine", "a test"],
-        *["--only", "S", "S+P+B", "dataseg_toy_3ds_max-merge", "--cfg-options", "train_dataloader.batch_size=2"],
+        *[
+            "--only",
+            "S",
+            "S+P+B",
+            "dataseg_toy_3ds_probability-merge",
+            "--cfg-options",
+            "train_dataloader.batch_size=2",
+        ],
         *[f"{key}={'0' if key.endswith('num_workers') else 'False'}" for key in loaders],
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     results = {path.parent.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("runs/*/*/result.json")}
-    assert set(results) == {"dataseg_toy_semantic", "dataseg_toy_3ds", "dataseg_toy_3ds_max-merge"}
+    assert set(results) == {"dataseg_toy_semantic", "dataseg_toy_3ds", "dataseg_toy_3ds_probability-merge"}
     assert results["dataseg_toy_3ds"]["asked"]["iterations"] == 3
     assert results["dataseg_toy_3ds"]["metrics"].keys() >= {"toy_semantic/mIoU", "toy_open/PQ", "toy_boxes/mask_AP"}
     page = (tmp_path / "page.md").read_text()

@@ -83,7 +83,7 @@ model = dict(
     ),
     postprocessors=dict(
         panoptic=dict(type="mmdataseg.PanopticPostProcessor", score_threshold=0.8, kept_share=0.8),
-        semantic=dict(type="mmdataseg.SemanticPostProcessor"),
+        semantic=dict(type="mmdataseg.SemanticPostProcessor", merge="max"),
         instance=dict(type="mmdataseg.InstancePostProcessor", max_instances=100),
     ),
 )

@@ -16,7 +16,11 @@ toy_panoptic_as_semantic = dict(
 )
 train_sources = test_sources = [_base_.toy_semantic, toy_panoptic_as_semantic]
 
-model = dict(sources=test_sources, criterion=dict(merge="none"))
+model = dict(
+    sources=test_sources,
+    criterion=dict(merge="none"),
+    postprocessors=dict(semantic=dict(merge="probability")),
+)
 train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1, 4]))
 val_dataloader = dict(dataset=dict(sources=test_sources))
 test_dataloader = val_dataloader

@@ -17,6 +17,7 @@ model = dict(
     sources=test_sources,
     classifier=dict(type="mmdataseg.LearnedClassifier", embed_dim=64),
     criterion=dict(merge="none"),
+    postprocessors=dict(semantic=dict(merge="probability")),
 )
 train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1, 4]))
 val_dataloader = dict(dataset=dict(sources=test_sources))
