@@ -54,7 +54,7 @@ def test_a_run_is_seeded_resumable_and_tested_once(toy, tmp_path):
 
 
 def test_what_only_tests_takes_the_weights_of_another_run(repo_root, tmp_path):
-    leaf = repo_root / "configs/toy/ablations/dataseg_toy_3ds_max-merge.py"
+    leaf = repo_root / "configs/toy/ablations/dataseg_toy_3ds_probability-merge.py"
     options = {"train_dataloader.batch_size": 2, "test_dataloader.batch_size": 3}
     run = Run(
         config=str(leaf),
