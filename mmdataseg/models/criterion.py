@@ -76,7 +76,7 @@ class DaTaSegCriterion(nn.Module):
         annotations: Sequence[Annotation],
         *,
         supervision: str,
-        mergeable_K: Sequence[bool],
+        mergeable: Sequence[bool],
         padded_size: tuple[int, int],
     ) -> dict[str, Tensor]:
         """Losses of a batch.
@@ -86,7 +86,7 @@ class DaTaSegCriterion(nn.Module):
             class_logits_LBQJ: (L, B, Q, K + 1), background last.
             annotations: Of the B images, as read by the supervision's `Targets`.
             supervision: Which of ``targets``.
-            mergeable_K: For each class whether MERGE joins its proposals (`LabelSpace.mergeable`).
+            mergeable: For each class whether MERGE joins its proposals (`LabelSpace.mergeable`).
             padded_size: (height, width) of the batch in pixels.
 
         Returns:
@@ -99,12 +99,12 @@ class DaTaSegCriterion(nn.Module):
         """
         targets: Targets = self.targets[supervision]
         class_logits_BLQJ = class_logits_LBQJ.transpose(0, 1)
-        rows_BLQ = self._rows(class_logits_BLQJ, mergeable_K)
+        rows_BLQ = self._rows(class_logits_BLQJ, mergeable)
         masks = image_masks(proposals, [a.size for a in annotations], padded_size, rows_BLQ)
         costs = [self._cost(*image, targets) for image in zip(class_logits_BLQJ, masks, annotations, strict=True)]
         pairs = match(costs, None if rows_BLQ is None else merging.followers(rows_BLQ))
         matched = [
-            self._matched(class_logits_LQJ, rows_LQ, queries_LM, targets_LM, annotation.labels_N, mergeable_K)
+            self._matched(class_logits_LQJ, rows_LQ, queries_LM, targets_LM, annotation.labels_N, mergeable)
             for class_logits_LQJ, rows_LQ, (queries_LM, targets_LM), annotation in zip(
                 class_logits_BLQJ, [m.rows_LQ for m in masks], pairs, annotations, strict=True
             )
@@ -126,11 +126,11 @@ class DaTaSegCriterion(nn.Module):
         }
 
     @torch.no_grad()
-    def _rows(self, class_logits_BLQJ: Tensor, mergeable_K: Sequence[bool]) -> Tensor | None:
+    def _rows(self, class_logits_BLQJ: Tensor, mergeable: Sequence[bool]) -> Tensor | None:
         """(B, L, Q) rows to be matched; None: each proposal is one, and no work is spent on merging."""
-        if self.merge != "before_matching" or not any(mergeable_K):
+        if self.merge != "before_matching" or not any(mergeable):
             return None
-        return merging.merge_rows(class_logits_BLQJ.flatten(0, 1), mergeable_K).view(class_logits_BLQJ.shape[:3])
+        return merging.merge_rows(class_logits_BLQJ.flatten(0, 1), mergeable).view(class_logits_BLQJ.shape[:3])
 
     @torch.no_grad()
     def _cost(self, class_logits_LQJ: Tensor, masks: ImageMasks, annotation: Annotation, targets: Targets) -> Tensor:
@@ -150,12 +150,12 @@ class DaTaSegCriterion(nn.Module):
         queries_LM: Tensor,
         targets_LM: Tensor,
         labels_N: Tensor,
-        mergeable_K: Sequence[bool],
+        mergeable: Sequence[bool],
     ) -> _Matched:
         """Who belongs to which matched row of one image."""
         labels_LM = labels_N[targets_LM]
         if self.merge == "after_matching":
-            members = merging.groups_by_absorption(class_logits_LQJ, queries_LM, labels_LM, mergeable_K)
+            members = merging.groups_by_absorption(class_logits_LQJ, queries_LM, labels_LM, mergeable)
         else:
             if rows_LQ is None:
                 rows_LQ = torch.arange(class_logits_LQJ.shape[1], device=queries_LM.device).expand(len(queries_LM), -1)

@@ -126,10 +126,10 @@ class DaTaSeg(BaseDetector):
 
     def propose(self, batch_inputs: Tensor, batch_data_samples: Sequence[DetDataSample]) -> Proposals:
         """Proposals of (B, 3, height, width) images; of the samples only the source counts, for its queries."""
-        query_sets_B = None
+        query_set_per_image = None
         if self._query_set_of is not None:
-            query_sets_B = [self._query_set_of[self.source_of(sample).name] for sample in batch_data_samples]
-        return self.panoptic_head(self.extract_feat(batch_inputs), query_sets_B)
+            query_set_per_image = [self._query_set_of[self.source_of(sample).name] for sample in batch_data_samples]
+        return self.panoptic_head(self.extract_feat(batch_inputs), query_set_per_image)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict[str, Tensor]:
         """Losses of a batch that is all of one source.
@@ -162,7 +162,7 @@ class DaTaSeg(BaseDetector):
             class_logits_LBQJ,
             [targets.read(sample, source) for sample in batch_data_samples],
             supervision=source.supervision,
-            mergeable_K=source.label_space.mergeable(source.task),
+            mergeable=source.label_space.mergeable(source.task),
             padded_size=tuple(batch_inputs.shape[-2:]),
         )
         return {f"{source.name}/{name}": value for name, value in losses.items()}

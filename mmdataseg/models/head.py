@@ -111,12 +111,12 @@ class DaTaSegHead(BaseModule):
                 nn.init.xavier_normal_(parameter)
         super().init_weights()
 
-    def forward(self, features: Sequence[Tensor], query_sets_B: Sequence[str] | None = None) -> Proposals:
+    def forward(self, features: Sequence[Tensor], query_set_per_image: Sequence[str] | None = None) -> Proposals:
         """Run both decoders.
 
         Args:
             features: Maps of the backbone, fine to coarse, each (B, channels, height, width).
-            query_sets_B: Which of ``query_sets`` each image takes; None where all share one.
+            query_set_per_image: Which of ``query_sets`` each image takes; None where all share one.
 
         Returns:
             The proposals of all L outputs; the first output is that of the queries before any layer.
@@ -131,7 +131,7 @@ class DaTaSegHead(BaseModule):
             F.interpolate(mask_features_BCHW.detach(), level.shape[-2:], mode="bilinear", align_corners=False)
             for level in levels
         ]
-        queries_BQC, query_pos_BQC = self._queries(len(mask_features_BCHW), query_sets_B)
+        queries_BQC, query_pos_BQC = self._queries(len(mask_features_BCHW), query_set_per_image)
         normed = [self.transformer_decoder.post_norm(queries_BQC)]
         mask_embeds = [self.mask_embed(normed[0])]
         for i, layer in enumerate(self.transformer_decoder.layers):
@@ -142,19 +142,23 @@ class DaTaSegHead(BaseModule):
             mask_embeds.append(self.mask_embed(normed[-1]))
         return Proposals(self.class_embed(torch.stack(normed)), torch.stack(mask_embeds), mask_features_BCHW)
 
-    def _queries(self, batch_size: int, query_sets_B: Sequence[str] | None) -> tuple[Tensor, Tensor]:
+    def _queries(self, batch_size: int, query_set_per_image: Sequence[str] | None) -> tuple[Tensor, Tensor]:
         """Contents and positions of the queries, each (B, Q, C)."""
-        if self.query_sets is None and query_sets_B is None:
+        if self.query_sets is None and query_set_per_image is None:
             tables = (self.query_feat, self.query_embed)
             return tuple(table.weight.expand(batch_size, -1, -1) for table in tables)
         known = self.query_sets or ()
-        if query_sets_B is None or len(query_sets_B) != batch_size or not set(query_sets_B) <= set(known):
+        if (
+            query_set_per_image is None
+            or len(query_set_per_image) != batch_size
+            or not set(query_set_per_image) <= set(known)
+        ):
             expected = (
                 f"one of the query sets {known} for each of" if known else "no query sets (the head has only one) for"
             )
-            raise ValueError(f"expected {expected} {batch_size} images, got {query_sets_B}")
+            raise ValueError(f"expected {expected} {batch_size} images, got {query_set_per_image}")
         return tuple(
-            torch.stack([self.get_submodule(f"{kind}_{name}").weight for name in query_sets_B])
+            torch.stack([self.get_submodule(f"{kind}_{name}").weight for name in query_set_per_image])
             for kind in ("query_feat", "query_embed")
         )
 

@@ -94,7 +94,7 @@ class PanopticPostProcessor(PostProcessor):
             class_logits_QJ,
             mask_logits_QHW,
             sizes,
-            mergeable_K=label_space.mergeable(Task.PANOPTIC),
+            mergeable=label_space.mergeable(Task.PANOPTIC),
             score_threshold=self.score_threshold,
             kept_share=self.kept_share,
         )

@@ -18,7 +18,7 @@ from torch import Tensor
 UNMATCHED = -1
 
 
-def merge_rows(class_logits_LQJ: Tensor, mergeable_K: Sequence[bool]) -> Tensor:
+def merge_rows(class_logits_LQJ: Tensor, mergeable: Sequence[bool]) -> Tensor:
     """The row of each proposal.
 
     Proposals whose most likely class is the same mergeable class are one row. Every other proposal is a row of its
@@ -26,7 +26,7 @@ def merge_rows(class_logits_LQJ: Tensor, mergeable_K: Sequence[bool]) -> Tensor:
 
     Args:
         class_logits_LQJ: (L, Q, K + 1), background last.
-        mergeable_K: For each class whether MERGE joins its proposals (`LabelSpace.mergeable`).
+        mergeable: For each class whether MERGE joins its proposals (`LabelSpace.mergeable`).
 
     Returns:
         (L, Q) int64, the query that leads the row: the surest member, the first of equals.
@@ -35,13 +35,13 @@ def merge_rows(class_logits_LQJ: Tensor, mergeable_K: Sequence[bool]) -> Tensor:
         ValueError: Not one flag for each class.
     """
     num_outputs, num_queries, num_logits = class_logits_LQJ.shape
-    _check_flags(mergeable_K, num_logits)
+    _check_flags(mergeable, num_logits)
     query_LQ = torch.arange(num_queries, device=class_logits_LQJ.device).expand(num_outputs, -1)
-    if not any(mergeable_K):
+    if not any(mergeable):
         return query_LQ
     # what is not finite (a diverged step) stops nothing here; the loss shows it
     prob_LQ, class_LQ = class_logits_LQJ.float().softmax(-1).nan_to_num(0).max(-1)
-    mergeable_J = torch.tensor([*mergeable_K, False], device=class_logits_LQJ.device)
+    mergeable_J = torch.tensor([*mergeable, False], device=class_logits_LQJ.device)
     # a key for each mergeable class, and behind them one for each query that stays alone
     key_LQ = torch.where(mergeable_J[class_LQ], class_LQ, num_logits + query_LQ)
     num_keys = num_logits + num_queries
@@ -133,7 +133,7 @@ def groups_of_rows(rows_LQ: Tensor, queries_LM: Tensor) -> tuple[Tensor, Tensor]
 
 
 def groups_by_absorption(
-    class_logits_LQJ: Tensor, queries_LM: Tensor, labels_LM: Tensor, mergeable_K: Sequence[bool]
+    class_logits_LQJ: Tensor, queries_LM: Tensor, labels_LM: Tensor, mergeable: Sequence[bool]
 ) -> tuple[Tensor, Tensor]:
     """The matched row of each proposal, where proposals are merged after the matching (an ablation).
 
@@ -144,7 +144,7 @@ def groups_by_absorption(
         class_logits_LQJ: (L, Q, K + 1), background last.
         queries_LM: (L, M) int64, the query of each pair.
         labels_LM: (L, M) int64, the class of each pair; at most one pair of a mergeable class in each output.
-        mergeable_K: For each class whether MERGE joins its proposals.
+        mergeable: For each class whether MERGE joins its proposals.
 
     Returns:
         (L, Q) int64, the pair, or -1; and (L, Q) float32, the share in the class loss: 0 for those that joined, else 1.
@@ -157,8 +157,8 @@ def groups_by_absorption(
         raise ValueError(
             f"queries and labels must be of one shape (L, M), got {tuple(queries_LM.shape)}, {tuple(labels_LM.shape)}"
         )
-    _check_flags(mergeable_K, num_logits)
-    mergeable_LM = torch.tensor(mergeable_K, device=labels_LM.device)[labels_LM]
+    _check_flags(mergeable, num_logits)
+    mergeable_LM = torch.tensor(mergeable, device=labels_LM.device)[labels_LM]
     pair_LM = torch.arange(queries_LM.shape[1], device=queries_LM.device).expand_as(queries_LM)
     nowhere = num_logits  # a column that no proposal's class reads
     pair_of_class = queries_LM.new_full((num_outputs, num_logits + 1), UNMATCHED)
@@ -196,8 +196,8 @@ def _check_rows(rows_LQ: Tensor, values_LQX: Tensor) -> None:
         raise ValueError(f"expected rows of shape {tuple(values_LQX.shape[:2])}, got {tuple(rows_LQ.shape)}")
 
 
-def _check_flags(mergeable_K: Sequence[bool], num_logits: int) -> None:
-    if len(mergeable_K) != num_logits - 1:
+def _check_flags(mergeable: Sequence[bool], num_logits: int) -> None:
+    if len(mergeable) != num_logits - 1:
         raise ValueError(
-            f"expected logits over {len(mergeable_K)} classes and background, got {num_logits} logits for each query"
+            f"expected logits over {len(mergeable)} classes and background, got {num_logits} logits for each query"
         )

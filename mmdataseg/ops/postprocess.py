@@ -118,7 +118,7 @@ def panoptic_segments(
     mask_logits_QHW: Tensor,
     sizes: ImageSizes,
     *,
-    mergeable_K: Sequence[bool],
+    mergeable: Sequence[bool],
     score_threshold: float,
     kept_share: float,
 ) -> tuple[Tensor, Tensor]:
@@ -135,7 +135,7 @@ def panoptic_segments(
         class_logits_QJ: (Q, K + 1), background last.
         mask_logits_QHW: (Q, H, W).
         sizes: Of the image.
-        mergeable_K: For each class whether MERGE joins its proposals: stuff.
+        mergeable: For each class whether MERGE joins its proposals: stuff.
         score_threshold: A row takes part if its class is not background and its leader gives it more than this
             probability. The leader's, not the mean: else one weak proposal could take a region out of the answer.
         kept_share: In [0, 1].
@@ -144,11 +144,11 @@ def panoptic_segments(
         (Ho, Wo) int64, 1 + the index of the segment or 0 for void; and (N,) int64 the class of each segment.
 
     Raises:
-        ValueError: ``mergeable_K`` is not of the classes of the logits.
+        ValueError: ``mergeable`` is not of the classes of the logits.
     """
-    row_Q, probs_RJ = _rows(class_logits_QJ, mergeable_K)
+    row_Q, probs_RJ = _rows(class_logits_QJ, mergeable)
     scores_R, labels_R = probs_RJ.max(-1)
-    keep_R = (labels_R != len(mergeable_K)) & (scores_R > score_threshold)
+    keep_R = (labels_R != len(mergeable)) & (scores_R > score_threshold)
     keep_Q = keep_R[row_Q]
     scores_R, labels_R, num_rows = scores_R[keep_R], labels_R[keep_R], int(keep_R.sum())
     winner = torch.full(sizes.original, num_rows, dtype=torch.int64, device=mask_logits_QHW.device)  # that is: none
@@ -168,9 +168,9 @@ def panoptic_segments(
     return torch.cat([number_R, number_R.new_zeros(1)])[winner], labels_R[stays_R]
 
 
-def _rows(class_logits_QJ: Tensor, mergeable_K: Sequence[bool]) -> tuple[Tensor, Tensor]:
+def _rows(class_logits_QJ: Tensor, mergeable: Sequence[bool]) -> tuple[Tensor, Tensor]:
     """(Q,) the row of each proposal, in 0..R-1, and (R, K + 1) the class probabilities of its leader."""
-    leader_Q = merge_rows(class_logits_QJ[None], mergeable_K)[0]
+    leader_Q = merge_rows(class_logits_QJ[None], mergeable)[0]
     leader_R, row_Q = leader_Q.unique(return_inverse=True)
     return row_Q, class_logits_QJ[leader_R].float().softmax(-1)
 

@@ -83,7 +83,7 @@ def losses_of(criterion, proposals, classes, annotations, mergeable=(True, True)
         classes,
         annotations,
         supervision="boxes" if boxes_alone else "masks",
-        mergeable_K=(False, False) if boxes_alone else mergeable,
+        mergeable=(False, False) if boxes_alone else mergeable,
         padded_size=padded,
     )
 
@@ -477,8 +477,8 @@ class TestBoxLoss:
         targets = boxes(SIZE, [[0.0, 0.0, 16.0, 32.0]], [0])
         arguments = proposals_of(masks_of(TOP_LEFT, BOTTOM_LEFT)[None]), classes_of(0, 0), [targets]
         options = {"supervision": "boxes", "padded_size": SIZE}
-        merged = criterion_of()(*arguments, **options, mergeable_K=(True, True))
-        apart = criterion_of()(*arguments, **options, mergeable_K=(False, False))
+        merged = criterion_of()(*arguments, **options, mergeable=(True, True))
+        apart = criterion_of()(*arguments, **options, mergeable=(False, False))
         assert merged["loss_projection"] < 0.01
         assert apart["loss_projection"] > 1.6
 

@@ -197,7 +197,7 @@ def test_losses_equal_mmdets(heads, num_images_with_targets):
         class_logits,
         targets,
         supervision="masks",
-        mergeable_K=LABEL_SPACE.mergeable(Task.PANOPTIC),
+        mergeable=LABEL_SPACE.mergeable(Task.PANOPTIC),
         padded_size=(64, 96),
     )
     actual = [losses["loss_class"], losses["loss_bce"], losses["loss_dice"]]

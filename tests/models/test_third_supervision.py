@@ -65,7 +65,7 @@ def test_merge_matching_and_class_loss_are_those_of_every_kind():
         classes,
         [annotation],
         supervision="clicks",
-        mergeable_K=(True, True),
+        mergeable=(True, True),
         padded_size=SIZE,
     )
     row = (cross_entropy(classes, 0, 1) + cross_entropy(classes, 1, 1)) / 2

@@ -128,7 +128,7 @@ class TestPanoptic:
     STUFF = (False, False, True, True)
 
     def read(self, logits, masks, size, **changes):
-        options = {"mergeable_K": self.STUFF, "score_threshold": 0.5, "kept_share": 0.8} | changes
+        options = {"mergeable": self.STUFF, "score_threshold": 0.5, "kept_share": 0.8} | changes
         segments, labels = panoptic_segments(logits, masks, plain(*size), **options)
         assert sorted(set(segments.unique().tolist()) - {0}) == list(range(1, len(labels) + 1))
         return segments.tolist(), labels.tolist()
@@ -178,7 +178,7 @@ class TestPanoptic:
         masks = 3 * torch.randn(12, 5, 6, generator=generator)
         sizes = ImageSizes(padded=(20, 24), image=(18, 22), original=(31, 37))
         segments, labels = panoptic_segments(
-            logits, masks, sizes, mergeable_K=self.STUFF, score_threshold=0.3, kept_share=0.25
+            logits, masks, sizes, mergeable=self.STUFF, score_threshold=0.3, kept_share=0.25
         )
         scores_Q, labels_Q = logits.softmax(-1).max(-1)
         regions: dict[tuple[str, int], list[int]] = {}
@@ -207,7 +207,7 @@ class TestPanoptic:
     def test_the_size_of_a_block_changes_nothing(self, monkeypatch):
         generator = torch.Generator().manual_seed(0)
         arguments = 2 * torch.randn(12, 5, generator=generator), 3 * torch.randn(12, 5, 6, generator=generator)
-        options = {"mergeable_K": self.STUFF, "score_threshold": 0.3, "kept_share": 0.4}
+        options = {"mergeable": self.STUFF, "score_threshold": 0.3, "kept_share": 0.4}
         whole = panoptic_segments(*arguments, plain(5, 6), **options)
         monkeypatch.setattr(postprocess, "BLOCK_ELEMENTS", 1)
         for expected, actual in zip(whole, panoptic_segments(*arguments, plain(5, 6), **options), strict=True):
