@@ -10,10 +10,12 @@ from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData, PixelData
 
+from mmdataseg.ops.id_map import VOID
 from mmdataseg.registry import MODELS
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.embeddings import TextEmbeddings, save_embeddings
 from mmdataseg.text.hashing import HashingEncoder
+from tests.models import criterion_cases
 
 CHANNELS, QUERIES, LAYERS, TEXT_DIM = 32, 7, 3, 16
 LABEL_SPACE = LabelSpace(
@@ -188,3 +190,12 @@ def make_sample(source: str, *, empty: bool = False, size: tuple[int, int] = SIZ
 
 def make_batch(*samples: dict[str, Any]) -> dict[str, list[Any]]:
     return {key: [sample[key] for sample in samples] for key in ("inputs", "data_samples")}
+
+
+@pytest.fixture
+def left_map() -> torch.Tensor:
+    """The left half is segment 0, the right half void."""
+    size = criterion_cases.SIZE
+    id_map = torch.full(size, VOID, dtype=torch.int32)
+    id_map[:, : size[1] // 2] = 0
+    return id_map

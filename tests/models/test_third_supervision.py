@@ -11,7 +11,7 @@ from mmdataseg.models.targets import Annotation, Targets, common_annotation
 from mmdataseg.ops.points import sample_maps
 from mmdataseg.registry import MODELS
 from tests.models.conftest import make_batch, make_sample, model_config
-from tests.models.test_criterion import (
+from tests.models.criterion_cases import (
     BOTTOM_LEFT,
     RIGHT,
     SIZE,
