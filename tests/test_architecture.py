@@ -18,6 +18,7 @@ ALLOWED = {
     "ops": {"ops"},
     "structures": set(),
     "registry": set(),
+    "errors": set(),
     "dependencies": set(),
     "files": set(),
     "progress": set(),
