@@ -34,6 +34,7 @@ class TextClassifier(CosineClassifier):
         embed_dim: D.
         background: ``shared``, as in the paper, or ``per_source``, the design it argues against: a background for each
             source that is trained on. Then train in parallel with ``find_unused_parameters = True``.
+        normalize: As `CosineClassifier`.
 
     Raises:
         ValueError: A source without embeddings, or with some that do not fit its label space or ``embed_dim``;
@@ -42,12 +43,18 @@ class TextClassifier(CosineClassifier):
     """
 
     def __init__(
-        self, *, sources: Sequence[Mapping[str, Any] | Source], embed_dim: int, background: str = "shared"
+        self,
+        *,
+        sources: Sequence[Mapping[str, Any] | Source],
+        embed_dim: int,
+        background: str = "shared",
+        normalize: bool = True,
     ) -> None:
         if background not in BACKGROUNDS:
             raise ValueError(f"background: expected one of {BACKGROUNDS}, got {background!r}")
         built = build_sources(sources)
-        super().__init__(embed_dim=embed_dim, owners=parameter_owners(built) if background == "per_source" else None)
+        owners = parameter_owners(built) if background == "per_source" else None
+        super().__init__(embed_dim=embed_dim, owners=owners, normalize=normalize)
         self._sources = {source.name: source for source in built}
         self._absent: set[str] = set()
         encoders: dict[str, str] = {}
