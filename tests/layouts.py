@@ -58,7 +58,15 @@ def write_layout(name: str, root: Path) -> None:
 def write_embeddings(root: Path) -> None:
     """Write embeddings of a hashing encoder, a stand-in for CLIP, where the sources look for ViT-L/14's."""
     encoder = HashingEncoder(dim=EMBED_DIM)
-    vocabularies = ["ade150", "coco133", "coco80", "objects365", "cityscapes19", "pascal_context59", "pascal_context459"]
+    vocabularies = [
+        "ade150",
+        "coco133",
+        "coco80",
+        "objects365",
+        "cityscapes19",
+        "pascal_context59",
+        "pascal_context459",
+    ]
     for vocabulary in vocabularies:
         embeddings = embed_classes(encoder, get_label_space(vocabulary).classes, vocabulary=vocabulary)
         save_embeddings(root / f"data/embeddings/{vocabulary}_vit-l-14_openai.safetensors", embeddings)
@@ -184,9 +192,7 @@ def write_coco(data: Path, rng: np.random.Generator) -> None:
                     rle = coco_mask.encode(np.asfortranarray(scene.mask(thing).astype(np.uint8)))
                     (segment,) = (s for s in segments if s["id"] == 70_000 * thing)
                     entry = {**segment, "id": len(instances) + 1, "image_id": image_id}
-                    instances.append(
-                        {**entry, "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()}}
-                    )
+                    instances.append({**entry, "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()}})
         content = {"images": images, "annotations": annotations, "categories": categories}
         save_json(content, root / f"annotations/panoptic_{split}.json")
     things = [category for category in categories if category["isthing"]]

@@ -63,27 +63,29 @@ class Conversion:
         path: The checkpoint.
         config: The name of the config.
         provenance: As it is in the checkpoint's ``meta['mmdataseg']``.
-        notes: What a user should know: settings that were changed, what was left out.
+        options: Settings of that config that were changed for it, as ``--cfg-options`` takes them.
+        notes: What a user should know: what was left out.
     """
 
     path: Path
     config: str
     provenance: Mapping[str, Any]
+    options: tuple[str, ...]
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
         made = self.provenance
+        options = f" --cfg-options {' '.join(self.options)}" if self.options else ""
         lines = [
-            f"{made['layout']}'s Mask2Former: {made['architecture']}; {len(made['classes'])} classes "
-            f"({made['classes'][0]}, {made['classes'][1]} ...)"
-            if len(made["classes"]) > 1
-            else f"{made['layout']}'s Mask2Former: {made['architecture']}; 1 class ({made['classes'][0]})",
-            f"text: {made['encoder']}; ridge {made['ridge']:g}; the class layer is met to {made['error']:.2g}",
+            f"{made['layout']}'s Mask2Former: {made['architecture']}",
+            f"{len(made['classes'])} classes: {', '.join(made['classes'][:3])} ...",
+            f"text: {made['encoder']}; ridge {made['ridge']:g}; largest error of the class layer {made['error']:.2g}",
             *self.notes,
-            f"written: {self.path} (with its embeddings, its config and where it is from)",
+            f"written: {self.path}, with its embeddings, its config and where it is from",
             "next:",
-            f"  python -m mmdataseg predict {self.config} {self.path} PHOTOS --things dog 'traffic cone' --stuff road sky",
-            f"  python -m mmdataseg test {self.config} {self.path}",
+            f"  python -m mmdataseg predict {self.config} {self.path} PHOTOS --things dog 'traffic cone' --stuff road "
+            f"sky{options}",
+            f"  python -m mmdataseg test {self.config} {self.path}{options}",
         ]
         return "\n".join(lines)
 
@@ -122,16 +124,19 @@ def convert(
     foreign = read_foreign(checkpoint, embeddings=embeddings, progress=progress)
     cfg, name = _config_of(config, foreign)
     init_default_scope(cfg.get("default_scope", "mmdet"))
-    notes = _fit_to(cfg, foreign, name)
-    text, text_KD, more = _embed(cfg, foreign, embeddings, name)
+    options = _fit_to(cfg, foreign, name)
+    text, text_KD = _embed(cfg, foreign, embeddings, name)
+    if cfg.model.classifier.get("embed_dim") != text.dim:
+        cfg.model.classifier.embed_dim = text.dim
+        options.append(f"model.classifier.embed_dim={text.dim}")
     layer = text_layer(foreign.state, text_KD, classes=foreign.classes, ridge=ridge, file=foreign.checkpoint.origin)
     state, absent = _assemble(cfg, foreign, layer, name)
     provenance = _provenance(foreign, text, text_KD, layer, ridge)
-    if foreign.checkpoint.skipped:
-        more = [*more, f"not built from the file: {', '.join(foreign.checkpoint.skipped)}"]
-    more += [f"without the text embeddings of source {source!r}, which has no file yet" for source in absent]
+    skipped = foreign.checkpoint.skipped
+    notes = [f"in the file, and not built: {', '.join(skipped)}"] if skipped else []
+    notes += [f"without the text embeddings of source {source!r}, which has no file yet" for source in absent]
     _write(Path(to), state, cfg, {**provenance, "config": name})
-    return Conversion(path=Path(to), config=name, provenance=provenance, notes=(*notes, *more))
+    return Conversion(path=Path(to), config=name, provenance=provenance, options=tuple(options), notes=tuple(notes))
 
 
 def read_foreign(
@@ -150,7 +155,7 @@ def read_foreign(
     Raises:
         UserError: As `read_checkpoint`, `recognise` and `classes_of`.
     """
-    origin, described = _file_and_config(str(checkpoint), progress)
+    origin, described = _file_and_config(str(checkpoint))
     read = read_checkpoint(origin, progress=progress)
     layout = recognise(read.state_dict, file=origin)
     state = layout.rename(read.state_dict)
@@ -168,7 +173,7 @@ def read_foreign(
     )
 
 
-def _file_and_config(checkpoint: str, progress: bool) -> tuple[str, Mapping[str, Any]]:
+def _file_and_config(checkpoint: str) -> tuple[str, Mapping[str, Any]]:
     """The file with the weights, and what is in the ``config.json`` beside it."""
     if is_address(checkpoint):
         if not checkpoint.rpartition("/")[2].startswith(("model.safetensors", "pytorch_model.bin")):
@@ -231,7 +236,7 @@ def _leaf_for(foreign: Foreign) -> str:
 
 def _fit_to(cfg: Config, foreign: Foreign, name: str) -> list[str]:
     """Set what published models of one backbone differ in; returns what was set."""
-    model, notes = cfg.model, []
+    model, options = cfg.model, []
     head, classifier = model.get("panoptic_head", {}), model.get("classifier", {})
     if model.get("type") not in ("mmdataseg.DaTaSeg", "DaTaSeg") or "TextClassifier" not in classifier.get("type", ""):
         raise UserError(f"config {name}: expected a model mmdataseg.DaTaSeg with a mmdataseg.TextClassifier")
@@ -251,9 +256,9 @@ def _fit_to(cfg: Config, foreign: Foreign, name: str) -> list[str]:
         standard = {"num_queries": 100, "window_size": 7}[key]
         if value is not None and holder.get(key, standard) != value:
             place = "panoptic_head" if holder is head else "backbone"
-            notes.append(f"set in its config: model.{place}.{key}={value}")
+            options.append(f"model.{place}.{key}={value}")
             holder[key] = value
-    return notes
+    return options
 
 
 # ---- the words
@@ -268,8 +273,8 @@ def _load(path: str | PathLike[str], **checks: Any) -> TextEmbeddings:
 
 def _embed(
     cfg: Config, foreign: Foreign, embeddings: str | PathLike[str] | None, name: str
-) -> tuple[TextEmbeddings, Tensor, list[str]]:
-    """Embeddings with the classes of the checkpoint, their (K, D) rows, and notes; the config gets file and D."""
+) -> tuple[TextEmbeddings, Tensor]:
+    """Embeddings with the classes of the checkpoint, and their (K, D) rows; the config gets the file."""
     sources = build_sources(cfg.model.sources)
     if embeddings is None:
         text = _from_config(sources, foreign, name)
@@ -289,11 +294,7 @@ def _embed(
         file = config.get("embeddings")
         if file and Path(file).is_file():
             _load(file, source=config["name"], dim=text.dim)
-    notes = []
-    if cfg.model.classifier.get("embed_dim") != text.dim:
-        cfg.model.classifier.embed_dim = text.dim
-        notes.append(f"set in its config: model.classifier.embed_dim={text.dim}")
-    return text, rows, notes
+    return text, rows
 
 
 def _from_config(sources: tuple[Source, ...], foreign: Foreign, name: str) -> TextEmbeddings:

@@ -42,7 +42,9 @@ class Architecture:
         found = re.match(r"(r|swin-)(\w+)$", self.backbone) if self.known else None
         title = f"{_TITLES[found[1]]}{found[2].upper()}" if found else self.backbone
         window = "" if self.window_size is None else f", windows of {self.window_size}"
-        return f"{title}{window}, {self.num_queries} queries, {self.num_layers} decoder layers, {self.channels} channels"
+        return (
+            f"{title}{window}, {self.num_queries} queries, {self.num_layers} decoder layers, {self.channels} channels"
+        )
 
 
 def architecture_of(state: Mapping[str, Tensor]) -> Architecture:

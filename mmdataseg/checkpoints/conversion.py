@@ -76,4 +76,3 @@ def text_layer(
         error=float((found_JE - given_JE).abs().max()),
         stretch=float(weight_DC.norm() / weight_JC.double().norm()),
     )
-

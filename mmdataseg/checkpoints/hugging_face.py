@@ -13,7 +13,9 @@ from torch import Tensor
 _ENCODER = r"^model\.pixel_level_module\.encoder\."
 _DECODER = r"^model\.pixel_level_module\.decoder\."
 _QUERIES = r"^model\.transformer_module\."
-_BLOCK = r"^backbone\.stages\.(\d+)\.blocks\.(\d+)\."
+_BLOCK = r"^(backbone\.stages\.\d+\.blocks\.\d+)\."
+_LAYER = r"^model\.transformer_module\.decoder\.(layers\.\d+)\."
+_OUR_LAYER = r"panoptic_head.transformer_decoder.\1."
 # Applied in this order, each to what the ones before made of a name.
 _RULES = tuple(
     (re.compile(pattern), replacement)
@@ -23,16 +25,16 @@ _RULES = tuple(
         (r"^backbone\.embeddings\.patch_embeddings\.projection\.", "backbone.patch_embed.projection."),
         (r"^backbone\.embeddings\.norm\.", "backbone.patch_embed.norm."),
         (r"^backbone\.encoder\.layers\.", "backbone.stages."),
-        (_BLOCK + r"attention\.(self\.relative_position_bias_table|relative_position_bias\.relative_position_bias_table)$",
-         r"backbone.stages.\1.blocks.\2.attn.w_msa.relative_position_bias_table"),
-        (_BLOCK + r"attention\.(self\.query|q_proj)\.", r"backbone.stages.\1.blocks.\2.attn.w_msa.qkv.0."),
-        (_BLOCK + r"attention\.(self\.key|k_proj)\.", r"backbone.stages.\1.blocks.\2.attn.w_msa.qkv.1."),
-        (_BLOCK + r"attention\.(self\.value|v_proj)\.", r"backbone.stages.\1.blocks.\2.attn.w_msa.qkv.2."),
-        (_BLOCK + r"attention\.(output\.dense|o_proj)\.", r"backbone.stages.\1.blocks.\2.attn.w_msa.proj."),
-        (_BLOCK + r"(intermediate\.dense|mlp\.fc1)\.", r"backbone.stages.\1.blocks.\2.ffn.layers.0.0."),
-        (_BLOCK + r"(output\.dense|mlp\.fc2)\.", r"backbone.stages.\1.blocks.\2.ffn.layers.1."),
-        (_BLOCK + r"layernorm_before\.", r"backbone.stages.\1.blocks.\2.norm1."),
-        (_BLOCK + r"layernorm_after\.", r"backbone.stages.\1.blocks.\2.norm2."),
+        (_BLOCK + r"attention\.(self|relative_position_bias)\.relative_position_bias_table$",
+         r"\1.attn.w_msa.relative_position_bias_table"),
+        (_BLOCK + r"attention\.(self\.query|q_proj)\.", r"\1.attn.w_msa.qkv.0."),
+        (_BLOCK + r"attention\.(self\.key|k_proj)\.", r"\1.attn.w_msa.qkv.1."),
+        (_BLOCK + r"attention\.(self\.value|v_proj)\.", r"\1.attn.w_msa.qkv.2."),
+        (_BLOCK + r"attention\.(output\.dense|o_proj)\.", r"\1.attn.w_msa.proj."),
+        (_BLOCK + r"(intermediate\.dense|mlp\.fc1)\.", r"\1.ffn.layers.0.0."),
+        (_BLOCK + r"(output\.dense|mlp\.fc2)\.", r"\1.ffn.layers.1."),
+        (_BLOCK + r"layernorm_before\.", r"\1.norm1."),
+        (_BLOCK + r"layernorm_after\.", r"\1.norm2."),
         # pixel decoder
         (_DECODER, "panoptic_head.pixel_decoder."),
         (r"\.pixel_decoder\.level_embed$", ".pixel_decoder.level_encoding.weight"),
@@ -54,13 +56,13 @@ _RULES = tuple(
         (_QUERIES + r"decoder\.mask_predictor\.mask_embedder\.0\.0\.", "panoptic_head.mask_embed.0."),
         (_QUERIES + r"decoder\.mask_predictor\.mask_embedder\.1\.0\.", "panoptic_head.mask_embed.2."),
         (_QUERIES + r"decoder\.mask_predictor\.mask_embedder\.2\.0\.", "panoptic_head.mask_embed.4."),
-        (_QUERIES + r"decoder\.layers\.(\d+)\.cross_attn_layer_norm\.", r"panoptic_head.transformer_decoder.layers.\1.norms.0."),
-        (_QUERIES + r"decoder\.layers\.(\d+)\.self_attn_layer_norm\.", r"panoptic_head.transformer_decoder.layers.\1.norms.1."),
-        (_QUERIES + r"decoder\.layers\.(\d+)\.final_layer_norm\.", r"panoptic_head.transformer_decoder.layers.\1.norms.2."),
-        (_QUERIES + r"decoder\.layers\.(\d+)\.cross_attn\.", r"panoptic_head.transformer_decoder.layers.\1.cross_attn.attn."),
-        (_QUERIES + r"decoder\.layers\.(\d+)\.self_attn\.([qkv])_proj\.(weight|bias)$",
-         r"panoptic_head.transformer_decoder.layers.\1.self_attn.attn.in_proj_\3.\2"),
-        (_QUERIES + r"decoder\.layers\.(\d+)\.self_attn\.", r"panoptic_head.transformer_decoder.layers.\1.self_attn.attn."),
+        (_LAYER + r"cross_attn_layer_norm\.", _OUR_LAYER + r"norms.0."),
+        (_LAYER + r"self_attn_layer_norm\.", _OUR_LAYER + r"norms.1."),
+        (_LAYER + r"final_layer_norm\.", _OUR_LAYER + r"norms.2."),
+        (_LAYER + r"cross_attn\.", _OUR_LAYER + r"cross_attn.attn."),
+        (_LAYER + r"self_attn\.([qkv])_proj\.(weight|bias)$",
+         _OUR_LAYER + r"self_attn.attn.in_proj_\3.\2"),
+        (_LAYER + r"self_attn\.", _OUR_LAYER + r"self_attn.attn."),
         (_QUERIES + r"decoder\.", "panoptic_head.transformer_decoder."),
         (r"(decoder\.(?:encoder\.)?layers\.\d+)\.fc1\.", r"\1.ffn.layers.0.0."),
         (r"(decoder\.(?:encoder\.)?layers\.\d+)\.fc2\.", r"\1.ffn.layers.1."),

@@ -18,13 +18,15 @@ State = Mapping[str, Tensor]
 
 # Before mmdet 3.0.0rc6 the attentions of a layer had numbers.
 _OLDER = (
-    (re.compile(r"\.pixel_decoder\.encoder\.layers\.(\d+)\.attentions\.0\."), r".pixel_decoder.encoder.layers.\1.self_attn."),
-    (re.compile(r"\.transformer_decoder\.layers\.(\d+)\.attentions\.0\."), r".transformer_decoder.layers.\1.cross_attn."),
-    (re.compile(r"\.transformer_decoder\.layers\.(\d+)\.attentions\.1\."), r".transformer_decoder.layers.\1.self_attn."),
-    (re.compile(r"\.layers\.(\d+)\.ffns\.0\."), r".layers.\1.ffn."),
-)  # fmt: skip
+    (re.compile(r"(\.pixel_decoder\.encoder\.layers\.\d+)\.attentions\.0\."), r"\1.self_attn."),
+    (re.compile(r"(\.transformer_decoder\.layers\.\d+)\.attentions\.0\."), r"\1.cross_attn."),
+    (re.compile(r"(\.transformer_decoder\.layers\.\d+)\.attentions\.1\."), r"\1.self_attn."),
+    (re.compile(r"(\.layers\.\d+)\.ffns\.0\."), r"\1.ffn."),
+)
 # Of mmdet's and mmseg's heads: weights of the losses, and batch counts of frozen norms.
-_NOT_NEEDED = re.compile(r"(^|\.)(loss_cls\.class_weight|panoptic_fusion_head\..*)$|^(decode_head\.conv_seg|auxiliary_head)\.")
+_NOT_NEEDED = re.compile(
+    r"(^|\.)(loss_cls\.class_weight|panoptic_fusion_head\..*)$|^(decode_head\.conv_seg|auxiliary_head)\."
+)
 
 
 def from_mmdet(state: State) -> dict[str, Tensor]:
@@ -60,7 +62,9 @@ class Layout:
 
 
 LAYOUTS = (
-    Layout("mmdet", ("panoptic_head.cls_embed.weight", "panoptic_head.pixel_decoder.level_encoding.weight"), from_mmdet),
+    Layout(
+        "mmdet", ("panoptic_head.cls_embed.weight", "panoptic_head.pixel_decoder.level_encoding.weight"), from_mmdet
+    ),
     Layout("mmseg", ("decode_head.cls_embed.weight", "decode_head.pixel_decoder.level_encoding.weight"), from_mmseg),
     Layout(
         "Hugging Face",
@@ -69,18 +73,19 @@ LAYOUTS = (
     ),
 )
 # What else is found in files of that name: beginning or part of a key -> what it is, and what to do.
+_ONLY = "only Mask2Former can be converted"
 _OTHERS = (
     (r"^panoptic_head\.class_embed\.", "a checkpoint of mmdataseg already", "use it as it is"),
-    (r"text_mapper|task_encoder|task_mlp", "a OneFormer", "only Mask2Former can be converted"),
-    (r"^(roi_head|bbox_head|rpn_head)\.", "a detection model of mmdet", "only Mask2Former can be converted"),
+    (r"text_mapper|task_encoder|task_mlp", "a OneFormer", _ONLY),
+    (r"^(roi_head|bbox_head|rpn_head)\.", "a detection model of mmdet", _ONLY),
     (r"^sem_seg_head\.predictor\.", "a Mask2Former of Detectron2", "give its conversion on Hugging Face"),
-    (r"^panoptic_head\.cls_embed\.", "a MaskFormer of mmdet", "only Mask2Former can be converted"),
-    (r"^decode_head\.", "another segmentation model of mmseg", "only Mask2Former can be converted"),
-    (r"^model\.(pixel_level_module|transformer_module)\.", "a MaskFormer of Hugging Face", "only Mask2Former can be"),
-    (r"(^|\.)roi_heads\.|^proposal_generator\.", "a detection model of Detectron2", "only Mask2Former can be converted"),
-    (r"^(model\.)?(transformer|query_embed|bbox_embed)\b", "a DETR", "only Mask2Former can be converted"),
+    (r"^panoptic_head\.cls_embed\.", "a MaskFormer of mmdet", _ONLY),
+    (r"^decode_head\.", "another segmentation model of mmseg", _ONLY),
+    (r"^model\.(pixel_level_module|transformer_module)\.", "a MaskFormer of Hugging Face", _ONLY),
+    (r"(^|\.)roi_heads\.|^proposal_generator\.", "a detection model of Detectron2", _ONLY),
+    (r"^(model\.)?(transformer|query_embed|bbox_embed)\b", "a DETR", _ONLY),
     (r"^(layer[1-4]|blocks|layers|stages|patch_embed)\.", "a backbone alone", "give a whole Mask2Former"),
-)  # fmt: skip
+)
 
 
 def recognise(state: State, *, file: str) -> Layout:
@@ -98,11 +103,13 @@ def recognise(state: State, *, file: str) -> Layout:
             return layout
     for pattern, what, remedy in _OTHERS:
         if any(re.search(pattern, name) for name in state):
-            raise UserError(f"expected a Mask2Former of mmdet, mmseg or Hugging Face, got {what}", file=file, remedy=remedy)
+            raise UserError(
+                f"expected a Mask2Former of mmdet, mmseg or Hugging Face, got {what}", file=file, remedy=remedy
+            )
     raise UserError(
         f"expected a Mask2Former of mmdet, mmseg or Hugging Face, got parameters such as {_some(state)}",
         file=file,
-        remedy="only Mask2Former can be converted",
+        remedy=_ONLY,
     )
 
 

@@ -35,7 +35,9 @@ CODE = frozenset(
     {"os", "posix", "nt", "sys", "subprocess", "pty", "runpy", "importlib", "shutil", "socket", "ctypes", "code"}
     | {"webbrowser", "pickle", "_pickle", "marshal", "types", "operator", "functools", "torch.jit", "torch.hub"}
 )
-CODE_BUILTINS = frozenset({"eval", "exec", "compile", "open", "__import__", "setattr", "delattr", "input", "breakpoint"})
+CODE_BUILTINS = frozenset(
+    {"eval", "exec", "compile", "open", "__import__", "setattr", "delattr", "input", "breakpoint"}
+)
 HISTORY = ("mmengine.logging.history_buffer", "HistoryBuffer")
 
 

@@ -50,9 +50,7 @@ class FusionPanopticPostProcessor(PanopticPostProcessor):
         fusion = MaskFormerFusionHead(
             num_things_classes=num_things,
             num_stuff_classes=len(label_space) - num_things,
-            test_cfg=ConfigDict(
-                object_mask_thr=self.score_threshold, iou_thr=self.kept_share, filter_low_score=True
-            ),
+            test_cfg=ConfigDict(object_mask_thr=self.score_threshold, iou_thr=self.kept_share, filter_low_score=True),
         )
         masks_QHW = F.interpolate(mask_logits_QHW[None], sizes.padded, mode="bilinear", align_corners=False)[0]
         sample = DetDataSample(metainfo={"img_shape": sizes.image, "ori_shape": sizes.original})

@@ -84,7 +84,7 @@ def test_two_classes_of_one_vector_need_a_ridge():
     vectors = unit_rows(4, 8)
     vectors[3] = vectors[1]
     layer = (torch.zeros(4, 2), torch.zeros(4), vectors)
-    with pytest.raises(ValueError, match="rows 1 and 3 are the nearest, with a product of 1.0"):
+    with pytest.raises(ValueError, match=r"rows 1 and 3 are the nearest, with a product of 1\.0"):
         class_layer_for_vectors(*layer)
     class_layer_for_vectors(*layer, ridge=1e-3)
 
