@@ -33,7 +33,22 @@ STORAGES = frozenset(
 # Where what a pickle can do harm with comes from. A file that names one of these is refused, not read around.
 CODE = frozenset(
     {"os", "posix", "nt", "sys", "subprocess", "pty", "runpy", "importlib", "shutil", "socket", "ctypes", "code"}
-    | {"webbrowser", "pickle", "_pickle", "marshal", "types", "operator", "functools", "torch.jit", "torch.hub"}
+    | {
+        "io",
+        "_io",
+        "multiprocessing",
+        "threading",
+        "asyncio",
+        "webbrowser",
+        "pickle",
+        "_pickle",
+        "marshal",
+        "types",
+        "operator",
+        "functools",
+        "torch.jit",
+        "torch.hub",
+    }
 )
 CODE_BUILTINS = frozenset(
     {"eval", "exec", "compile", "open", "__import__", "setattr", "delattr", "input", "breakpoint"}
