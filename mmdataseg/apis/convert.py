@@ -27,7 +27,7 @@ from mmdataseg.checkpoints.reading import Checkpoint, read_checkpoint
 from mmdataseg.errors import UserError
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources
-from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, load_embeddings, matrix_sha256
+from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, load_embeddings, matrix_sha256, same_encoder
 from mmdataseg.text.vocabularies import get_label_space
 
 DEFAULT_RIDGE = 0.0
@@ -223,9 +223,9 @@ def _leaf_for(foreign: Foreign) -> str:
             file=foreign.checkpoint.origin,
             remedy="give --config, one with that backbone",
         )
-    for space, part in LEAVES.items():
+    for space in sorted(LEAVES, key=lambda name: len(get_label_space(name))):  # COCO's 80 things are in its 133, too
         if isinstance(numbers_of(foreign.classes, get_label_space(space).classes), list):
-            return f"mask2former_{foreign.architecture.backbone}_{part}.py"
+            return f"mask2former_{foreign.architecture.backbone}_{LEAVES[space]}.py"
     raise UserError(
         f"has {len(foreign.classes)} classes, {foreign.classes[0]!r} first, which no config in "
         "configs/from_mask2former has",
@@ -290,10 +290,17 @@ def _embed(
             f"{embeddings or text.vocabulary}",
             remedy="embed its classes with tools/text_embeddings.py and give the file as --embeddings",
         )
-    for config in cfg.model.sources:
+    for config, source in zip(cfg.model.sources, sources, strict=True):
         file = config.get("embeddings")
         if file and Path(file).is_file():
-            _load(file, source=config["name"], dim=text.dim)
+            own = _load(file, label_space=source.label_space, source=source.name)
+            if own.dim != text.dim or not same_encoder(own.encoder, text.encoder):
+                raise UserError(
+                    f"{file} was made by {own.encoder!r} ({own.dim} dimensions), the classes' own embeddings by "
+                    f"{text.encoder!r} ({text.dim}); directions of different encoders have nothing in common",
+                    source=source.name,
+                    remedy="make both with one, by tools/text_embeddings.py --force",
+                )
     return text, rows
 
 
