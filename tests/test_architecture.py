@@ -27,7 +27,8 @@ ALLOWED = {
     "models": {"models", "ops", "structures", "text", "registry", "sources"},
     "datasets": {"datasets", "ops", "structures", "registry", "sources", "files", "progress"},
     "evaluation": {"evaluation", "ops", "structures", "text", "registry", "sources"},
-    "engine": {"engine", "ops", "structures", "registry", "sources"},
+    "visualization": {"visualization", "ops", "sources", "structures"},
+    "engine": {"engine", "visualization", "registry"},
     "__init__": {"dependencies"},
     "__main__": {"apis"},
 }

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import mmcv
 
-from mmdataseg.engine.curves import PlotCurves, read_curves
+from mmdataseg.engine.plot_curves import PlotCurves
+from mmdataseg.visualization.curves import read_curves
 
 
 def write_log(work_dir: Path, run: str, *lines: dict[str, float]) -> None:

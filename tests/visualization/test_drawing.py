@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmdataseg.engine.drawing import Segment, class_color, draw_segments, panel_size, resize, side_by_side
+from mmdataseg.visualization.drawing import Segment, class_color, draw_segments, panel_size, resize, side_by_side
 
 GREY = np.full((32, 48, 3), 100, np.uint8)
 

@@ -9,8 +9,9 @@ from mmdet.structures import DetDataSample
 from mmengine.registry import HOOKS
 from mmengine.structures import InstanceData, PixelData
 
-from mmdataseg.engine.visualization import DrawPredictions, predicted_segments, true_segments
+from mmdataseg.engine.draw_predictions import DrawPredictions
 from mmdataseg.sources import Source
+from mmdataseg.visualization.segments import predicted_segments, true_segments
 
 SPACE = dict(name="pets", classes=("dog", "cat", "grass"), is_thing=(True, True, False))
 IDS = torch.full((8, 8), 2)
