@@ -1,4 +1,4 @@
-"""Co-training from a converted Mask2Former instead of from ImageNet: ADE20K, COCO panoptic, Objects365 boxes, 1 : 4 : 4.
+"""Co-training from a converted Mask2Former, not from ImageNet: ADE20K, COCO panoptic, Objects365 boxes, 1 : 4 : 4.
 
 A tenth of the schedule of dataseg_r50_3ds and half its learning rate (ours, not tuned). Rows of the classifier go by
 their text: what was learned of COCO's words stays, other words start from what their text gives.

@@ -9,7 +9,7 @@ Command: mim train mmdataseg configs/finetune/mask2former_r50_masks-boxes.py
 
 _base_ = ["./mask2former_r50_3ds.py"]
 
-my_masks = dict(_base_.coco_panoptic, train=dict(_base_.coco_panoptic.train, indices=1000))
+my_masks = dict(_base_.coco_panoptic, name="my_masks", train=dict(_base_.coco_panoptic.train, indices=1000))
 train_sources = [my_masks, _base_.objects365_boxes]
 test_sources = [my_masks, _base_.objects365_instances]
 max_iters = 4000
