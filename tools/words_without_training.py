@@ -141,13 +141,18 @@ def table(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table, in percent."""
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="with vocabularies.json and a .npy file of rows for each vocabulary")
-    folder = parser.parse_args(arguments).folder
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table, in percent."""
+    folder = parse_args(arguments).folder
     if not (folder / "vocabularies.json").is_file():
-        parser.error(f"{folder}: no vocabularies.json in it; give the folder 'text' of the mini world")
+        raise SystemExit(f"{folder}: no vocabularies.json in it; give the folder 'text' of the mini world")
     print(table(folder))
 
 

@@ -45,7 +45,7 @@ def score(config: str, checkpoint: Path, out: Path) -> dict[str, float]:
     """Test a checkpoint as a config says; nothing is drawn."""
     cfg = Config.fromfile(find_config(config))
     cfg.load_from, cfg.work_dir = str(checkpoint), str(out)
-    cfg.default_hooks.visualization = None
+    cfg.default_hooks.pop("visualization")
     cfg.experiment_name = cfg.visualizer.name = f"{Path(config).stem}_{out.name}"
     return build_runner(cfg).test()
 
