@@ -20,7 +20,7 @@ from mmdataseg.checkpoints.unpickling import CodeInPickleError, pickle_module, p
 from mmdataseg.errors import UserError
 
 STATE_KEYS = ("state_dict", "model")
-_HARMLESS = ("mmengine.config.", "mmengine.logging.", "argparse.Namespace", "mmengine.dist.")
+_HARMLESS = ("mmengine.config.", "mmengine.logging.", "mmengine.dist.", "argparse.Namespace", "torch.Tensor")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

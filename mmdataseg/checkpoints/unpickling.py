@@ -12,6 +12,8 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, BinaryIO
 
+import torch
+
 # Names that build tensors, arrays, scalars and containers. None of them takes a function, a name or a path.
 PLAIN: Mapping[str, frozenset[str]] = {
     "builtins": frozenset({"bytearray", "complex", "dict", "float", "frozenset", "int", "list", "set", "slice"}),
@@ -20,10 +22,7 @@ PLAIN: Mapping[str, frozenset[str]] = {
     "numpy": frozenset({"dtype", "ndarray"}),
     "numpy.core.multiarray": frozenset({"_reconstruct", "scalar"}),
     "numpy._core.multiarray": frozenset({"_reconstruct", "scalar"}),
-    "torch": frozenset(
-        {"Size", "device", "bfloat16", "bool", "float16", "float32", "float64", "int16", "int32", "int64", "int8"}
-        | {"uint8", "complex64", "complex128"}
-    ),
+    "torch": frozenset({"Size", "device"}),  # and its data types
     "torch._utils": frozenset({"_rebuild_parameter", "_rebuild_tensor", "_rebuild_tensor_v2"}),
 }
 STORAGES = frozenset(
@@ -110,6 +109,12 @@ class PlainUnpickler(pickle.Unpickler):
         module = {"__builtin__": "builtins", "torch.storage": "torch"}.get(module, module)
         if module in CODE or module.split(".")[0] in CODE or (module == "builtins" and name in CODE_BUILTINS):
             raise CodeInPickleError(f"{module}.{name}")
+        if (module, name) == ("torch._tensor", "_rebuild_from_type_v2"):  # a tensor with attributes: without them
+            return _Callable(lambda function, _type, args, _state: function(*args))
+        if (module, name) == ("torch._utils", "_rebuild_parameter_with_state"):
+            return _Callable(lambda data, *_: data)
+        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
+            return getattr(torch, name)
         if (module, name) == ("builtins", "getattr"):  # in mmengine's logs of scalars: their own methods
             return _Callable(lambda *_: None)
         if (module, name) == HISTORY:

@@ -96,6 +96,18 @@ def test_logs_of_scalars_are_whole_so_that_a_training_can_resume(file):
     pickle.loads(pickle.dumps(buffer))
 
 
+def test_a_tensor_with_attributes_is_read_without_them(tmp_path):
+    marked = {"a": torch.nn.Parameter(WEIGHT.clone()), "b": WEIGHT.clone()}
+    for tensor in marked.values():
+        tensor.note = "mine"
+    torch.save({**marked, "dtype": torch.bfloat16}, tmp_path / "a.pth")
+    read = read_checkpoint(tmp_path / "a.pth")
+    assert torch.equal(read.state_dict["a"], WEIGHT)
+    assert torch.equal(read.state_dict["b"], WEIGHT)
+    assert read.content["dtype"] is torch.bfloat16
+    assert surprising(read.skipped) == ()
+
+
 def test_trust_builds_everything(file):
     read = read_checkpoint(file, trust=True)
     assert read.meta["args"] == Namespace(launcher="none")
