@@ -1,6 +1,5 @@
 """What the command ``convert`` does: a public Mask2Former becomes a checkpoint of ours, which answers to words."""
 
-import json
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
@@ -18,41 +17,21 @@ import mmdataseg
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.plain_config import PlainConfig
 from mmdataseg.apis.run_config import register_all_modules
-from mmdataseg.checkpoints.addresses import download, is_address
-from mmdataseg.checkpoints.architecture import Architecture, architecture_of
-from mmdataseg.checkpoints.classes import BY_NUMBER, classes_of, named_classes, numbers_of, rows_of
+from mmdataseg.checkpoints.architecture import architecture_of
+from mmdataseg.checkpoints.classes import numbers_of, rows_of
 from mmdataseg.checkpoints.conversion import TextLayer, text_layer
-from mmdataseg.checkpoints.names import CLASS_LAYER, recognise
-from mmdataseg.checkpoints.reading import Checkpoint, read_checkpoint
+from mmdataseg.checkpoints.foreign import Foreign, read_embeddings, read_foreign
+from mmdataseg.checkpoints.names import CLASS_LAYER
 from mmdataseg.errors import UserError
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources
-from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, load_embeddings, matrix_sha256, same_encoder
+from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, matrix_sha256, same_encoder
 from mmdataseg.text.vocabularies import get_label_space
 
 DEFAULT_RIDGE = 0.0
 FORMAT = "1"
 # Label space -> the part of a config's name that says so, in configs/from_mask2former.
 LEAVES = {"coco133": "coco-panoptic", "coco80": "coco-instance", "ade150": "ade", "cityscapes19": "cityscapes"}
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Foreign:
-    """A Mask2Former of others, under our names.
-
-    Args:
-        checkpoint: As it was read.
-        layout: Whose.
-        state: Parameters, with the class layer.
-        classes: Names of its K classes, in their order.
-        architecture: Its sizes.
-    """
-
-    checkpoint: Checkpoint
-    layout: str
-    state: Mapping[str, Tensor]
-    classes: tuple[str, ...]
-    architecture: Architecture
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -139,67 +118,6 @@ def convert(
     return Conversion(path=Path(to), config=name, provenance=provenance, options=tuple(options), notes=tuple(notes))
 
 
-def read_foreign(
-    checkpoint: str | PathLike[str], *, embeddings: str | PathLike[str] | None = None, progress: bool = True
-) -> Foreign:
-    """Read and recognise a Mask2Former.
-
-    Args:
-        checkpoint: As `convert`.
-        embeddings: As `convert`; names the classes where the checkpoint does not.
-        progress: As `convert`.
-
-    Returns:
-        It, under our names.
-
-    Raises:
-        UserError: As `read_checkpoint`, `recognise` and `classes_of`.
-    """
-    origin, described = _file_and_config(str(checkpoint))
-    read = read_checkpoint(origin, progress=progress)
-    layout = recognise(read.state_dict, file=origin)
-    state = layout.rename(read.state_dict)
-    num_classes = len(state[f"{CLASS_LAYER}.weight"]) - 1
-    if embeddings is not None and num_classes not in BY_NUMBER and named_classes(read.meta, described) is None:
-        classes = _load(embeddings).classes
-        if len(classes) != num_classes:
-            raise UserError(
-                f"has {len(classes)} classes, and the class layer of {origin} has {num_classes}", file=str(embeddings)
-            )
-    else:
-        classes = classes_of(num_classes, read.meta, described, file=origin)
-    return Foreign(
-        checkpoint=read, layout=layout.name, state=state, classes=classes, architecture=architecture_of(state)
-    )
-
-
-def _file_and_config(checkpoint: str) -> tuple[str, Mapping[str, Any]]:
-    """The file with the weights, and what is in the ``config.json`` beside it."""
-    if is_address(checkpoint):
-        if not checkpoint.rpartition("/")[2].startswith(("model.safetensors", "pytorch_model.bin")):
-            return checkpoint, {}
-        path = download(checkpoint.rpartition("/")[0] + "/config.json", progress=False)
-        return checkpoint, _json(path)
-    folder = Path(checkpoint)
-    if folder.is_dir():
-        found = [folder / name for name in ("model.safetensors", "pytorch_model.bin") if (folder / name).is_file()]
-        if not found:
-            raise UserError("has neither model.safetensors nor pytorch_model.bin", file=checkpoint)
-        checkpoint = str(found[0])
-    beside = Path(checkpoint).with_name("config.json")
-    return checkpoint, _json(beside) if beside.is_file() else {}
-
-
-def _json(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"not valid JSON ({error})", file=path) from error
-    if not isinstance(content, dict):
-        raise UserError(f"expected a JSON object, got a {type(content).__name__}", file=path)
-    return content
-
-
 # ---- the config
 
 
@@ -264,13 +182,6 @@ def _fit_to(cfg: Config, foreign: Foreign, name: str) -> list[str]:
 # ---- the words
 
 
-def _load(path: str | PathLike[str], **checks: Any) -> TextEmbeddings:
-    try:
-        return load_embeddings(path, **checks)
-    except (ValueError, FileNotFoundError) as error:
-        raise UserError(str(error)) from error
-
-
 def _embed(
     cfg: Config, foreign: Foreign, embeddings: str | PathLike[str] | None, name: str
 ) -> tuple[TextEmbeddings, Tensor]:
@@ -279,7 +190,7 @@ def _embed(
     if embeddings is None:
         text = _from_config(sources, foreign, name)
     else:
-        text = _load(embeddings)
+        text = read_embeddings(embeddings)
         for config, source in zip(cfg.model.sources, sources, strict=True):
             if source.label_space.classes == text.classes:
                 config["embeddings"] = str(embeddings)
@@ -293,7 +204,7 @@ def _embed(
     for config, source in zip(cfg.model.sources, sources, strict=True):
         file = config.get("embeddings")
         if file and Path(file).is_file():
-            own = _load(file, label_space=source.label_space, source=source.name)
+            own = read_embeddings(file, label_space=source.label_space, source=source.name)
             if own.dim != text.dim or not same_encoder(own.encoder, text.encoder):
                 raise UserError(
                     f"{file} was made by {own.encoder!r} ({own.dim} dimensions), the classes' own embeddings by "
@@ -318,7 +229,7 @@ def _from_config(sources: tuple[Source, ...], foreign: Foreign, name: str) -> Te
                 f"source {source.name!r}: text embeddings {path}: no such file",
                 remedy=f"{build_remedy(path, source.label_space)}; or give --embeddings",
             )
-        return _load(source.embeddings, label_space=source.label_space, source=source.name)
+        return read_embeddings(source.embeddings, label_space=source.label_space, source=source.name)
     raise UserError(
         f"config {name}: none of its sources has the {len(foreign.classes)} classes of {foreign.checkpoint.origin} "
         f"({missing})",
