@@ -23,9 +23,9 @@ _OLDER = (
     (re.compile(r"(\.transformer_decoder\.layers\.\d+)\.attentions\.1\."), r"\1.self_attn."),
     (re.compile(r"(\.layers\.\d+)\.ffns\.0\."), r"\1.ffn."),
 )
-# Of mmdet's and mmseg's heads: weights of the losses, and batch counts of frozen norms.
+# Of mmdet's and mmseg's models: weights of the losses, means of pixels, heads that only training has.
 _NOT_NEEDED = re.compile(
-    r"(^|\.)(loss_cls\.class_weight|panoptic_fusion_head\..*)$|^(decode_head\.conv_seg|auxiliary_head)\."
+    r"\.loss_cls\.class_weight$|^(panoptic_fusion_head|data_preprocessor|decode_head\.conv_seg|auxiliary_head)\."
 )
 
 

@@ -5,9 +5,11 @@ import re
 from argparse import ArgumentParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.config import Config
 
 from mmdataseg.apis import convert as module
 from mmdataseg.apis.convert import convert
@@ -127,6 +129,7 @@ def test_a_file_with_older_names_gives_the_same(tmp_path, texts):
         name = re.sub(r"(transformer_decoder\.layers\.\d+)\.self_attn\.", r"\1.attentions.1.", name)
         older[re.sub(r"(layers\.\d+)\.ffn\.", r"\1.ffns.0.", name)] = value
     assert sum(".attentions." in name for name in older) > 20
+    older |= {"data_preprocessor.mean": torch.zeros(3, 1, 1), "panoptic_head.loss_cls.class_weight": torch.ones(134)}
     for name, state in (("new", model.state_dict()), ("old", older)):
         torch.save(state, tmp_path / f"{name}.pth")
         convert(tmp_path / f"{name}.pth", tmp_path / f"{name}_ours.pth", config=config, embeddings=texts["coco133"])
@@ -208,6 +211,24 @@ def test_a_config_is_found_for_backbone_and_classes(backbone, classes, leaf):
     architecture = SimpleNamespace(backbone=backbone, known=True)
     assert module._leaf_for(SimpleNamespace(architecture=architecture, classes=names)) == leaf
     find_config(leaf)
+
+
+def test_a_converted_model_answers_to_words(tmp_path, texts, r50):
+    """In all three tasks, in a vocabulary it was not trained on; from its config and its checkpoint."""
+    from mmdataseg.apis.inferencer import Inferencer
+
+    small_config = foreign.ours("mask2former_r50_coco-panoptic.py", shrink=True)
+    convert(r50, tmp_path / "out.pth", config=small_config, embeddings=texts["coco133"])
+    cfg = Config.fromstring(torch.load(tmp_path / "out.pth", weights_only=True)["meta"]["cfg"], ".py")
+    inferencer = Inferencer(cfg, tmp_path / "out.pth", device="cpu")
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    for step in inferencer._pipeline.transforms:
+        if hasattr(step, "scale"):
+            step.scale = (64, 64)
+    for task, field in (("panoptic", "panoptic_seg"), ("semantic", "sem_seg"), ("instance", "instances")):
+        question = inferencer.question(task=task, embeddings=texts["ade150"], stuff=["wall", "sky"])
+        assert f"pred_{field}" in inferencer(image, question)
+        assert len(question.source.label_space) == 150
 
 
 def test_the_command_prints_what_to_run_next(tmp_path, texts, r50, capsys):
