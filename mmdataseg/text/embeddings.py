@@ -29,7 +29,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from mmdataseg.files import write_whole
+from mmdataseg.formats.whole_files import write_whole
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.hashing import warn_of_stand_in
 from mmdataseg.text.prompts import ClassPrompt

@@ -78,9 +78,9 @@ def test_annotation_without_image(files):
 @pytest.mark.parametrize(
     ("key", "entry", "match"),
     [
-        ("images", {"id": 42, "file_name": "c.jpg", "height": 1, "width": 1}, "image 42 stands twice in 'images'"),
+        ("images", {"id": 42, "file_name": "c.jpg", "height": 1, "width": 1}, "image 42 appears twice in 'images'"),
         ("annotations", {"file_name": "c.png"}, "an entry of 'annotations' has no 'image_id'"),
-        ("categories", {"id": 7, "name": "cloud"}, "category id 7 stands twice; repair"),
+        ("categories", {"id": 7, "name": "cloud"}, "category id 7 appears twice; repair"),
         ("categories", {"name": "cloud"}, "expected categories with 'id' and 'name', got .*; repair"),
     ],
 )
@@ -114,10 +114,10 @@ def test_no_image(files):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ('{"images": [', r"panoptic\.json' is no valid JSON .*copied or downloaded completely"),
-        ("[]", r"panoptic\.json': expected a JSON object with the keys .*; take the file of this task"),
-        ("{}", r"panoptic\.json': key 'images' is missing; .*; take the file of this task"),
-        ('{"images": [], "annotations": {}, "categories": []}', "expected a list under 'annotations', got dict; take"),
+        ('{"images": [', r"panoptic\.json' is not valid JSON .*copied or downloaded completely"),
+        ("[]", r"panoptic\.json': expected a JSON object with the keys .*; use the file of this task"),
+        ("{}", r"panoptic\.json': key 'images' is missing; .*; use the file of this task"),
+        ('{"images": [], "annotations": {}, "categories": []}', "expected a list under 'annotations', got dict; use"),
     ],
 )
 def test_file_that_is_no_coco_json(files, text, match):

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from mmdataseg.datasets.conversion import PanopticImage, Segmented, convert_panoptic, segments_info
+from mmdataseg.formats.coco_panoptic import PanopticSegments, segments_info
+from mmdataseg.formats.panoptic_conversion import PanopticImage, convert_panoptic
 from tests import layouts
 
 # converter -> (layout it belongs to, its arguments, what it writes under data/)
@@ -83,7 +84,7 @@ def test_interrupted_run_goes_on(tmp_path):
         if image.image_id == stop_at:
             raise KeyboardInterrupt
         converted.append(image.image_id)
-        return Segmented(ids=np.full((2, 3), image.image_id + 1, np.int32), categories={image.image_id + 1: 7})
+        return PanopticSegments(ids=np.full((2, 3), image.image_id + 1, np.int32), categories={image.image_id + 1: 7})
 
     arguments = {
         "categories": [{"id": 7, "name": "cat", "isthing": 1}],
@@ -108,13 +109,13 @@ def test_interrupted_run_goes_on(tmp_path):
     }
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "a.json"]
     assert convert_panoptic(images, convert=convert, **arguments) == 0
-    with pytest.raises(ValueError, match=r"a\.json' is there with other categories, .*choose another output"):
+    with pytest.raises(ValueError, match=r"a\.json' exists with other categories, .*choose another output"):
         convert_panoptic(images, convert=convert, **{**arguments, "categories": []})
 
 
 def test_segments_info_by_hand():
     ids = np.array([[0, 300, 300, 0], [5, 5, 300, 0], [5, 70000, 0, 0]], np.int32)
-    assert segments_info(Segmented(ids=ids, categories={5: 1, 300: 2, 70000: 3}, crowds=frozenset([300]))) == [
+    assert segments_info(PanopticSegments(ids=ids, categories={5: 1, 300: 2, 70000: 3}, crowds=frozenset([300]))) == [
         {"id": 5, "category_id": 1, "area": 3, "bbox": [0, 1, 2, 2], "iscrowd": 0},
         {"id": 300, "category_id": 2, "area": 3, "bbox": [1, 0, 2, 2], "iscrowd": 1},
         {"id": 70000, "category_id": 3, "area": 1, "bbox": [1, 2, 1, 1], "iscrowd": 0},
@@ -155,7 +156,7 @@ BROKEN = [
         wrong_size,
         "has 47 x 64 pixels .* same release",
     ),
-    ("ade_panoptic", "ADEChallengeData2016/images/validation/ADE_val_00000001.jpg", truncate, "no image .* again"),
+    ("ade_panoptic", "ADEChallengeData2016/images/validation/ADE_val_00000001.jpg", truncate, "not an image .* again"),
     (
         "cityscapes_panoptic",
         "cityscapes/gtFine/val/frankfurt/frankfurt_000000_000019_gtFine_instanceIds.png",
@@ -177,7 +178,7 @@ BROKEN = [
         "labels 460 to 460, expected 0 to 459",
     ),
     ("pascal_context", "VOCdevkit/VOC2010/ImageSets/Main/val.txt", remove, "put the data there"),
-    ("objects365_instances", "objects365/annotations/o365_instance_seg_val.json", truncate, "no valid JSON"),
+    ("objects365_instances", "objects365/annotations/o365_instance_seg_val.json", truncate, "not valid JSON"),
 ]
 
 

@@ -28,9 +28,10 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as mask_api
 
-from mmdataseg.datasets.annotation_files import UNKNOWN, category_labels, load_json, unknown_category
-from mmdataseg.datasets.transforms.annotation_maps import decode_mask
-from mmdataseg.files import write_whole
+from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
+from mmdataseg.formats.json_files import load_json
+from mmdataseg.formats.masks import decode_mask
+from mmdataseg.formats.whole_files import write_whole
 from mmdataseg.progress import progress_bar
 from mmdataseg.text.vocabularies import get_label_space
 

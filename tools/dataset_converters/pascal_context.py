@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
-from mmdataseg.datasets.annotation_files import require_dir, require_file
-from mmdataseg.datasets.conversion import image_size, require_size, write_png
-from mmdataseg.files import write_whole
+from mmdataseg.formats.paths import require_dir, require_file
+from mmdataseg.formats.png import image_size, require_size, write_png
+from mmdataseg.formats.whole_files import write_whole
 from mmdataseg.progress import progress_bar
 from mmdataseg.text.vocabularies import get_label_space
 

@@ -7,6 +7,7 @@ from pycocotools import mask as coco_mask
 
 from mmdataseg.datasets.toy.scenes import Scene
 from mmdataseg.datasets.toy.vocabulary import ToySource
+from mmdataseg.formats.coco_panoptic import PanopticSegments
 
 FIRST_STUFF_CATEGORY = 101
 # Segment ids of a scene lie this far apart, so that they need all three bytes of a PNG's pixel, as COCO's do.
@@ -46,33 +47,24 @@ def semantic_map(scene: Scene, source: ToySource) -> np.ndarray:
     return np.where(scene.unlabelled, np.uint8(0), values[scene.region_map])
 
 
-def panoptic_segments(scene: Scene, source: ToySource) -> tuple[np.ndarray, list[_JSON]]:
-    """Segments as in COCO panoptic: one for each thing, one for each crowd, one for each class of stuff.
-
-    Returns:
-        colours (H, W, 3) uint8, segment id = R + 256 G + 65536 B, 0 where nothing is labelled; and
-        ``segments_info``.
-    """
+def scene_segments(scene: Scene, source: ToySource) -> PanopticSegments:
+    """Segments as in COCO panoptic: one for each thing, one for each crowd, one for each class of stuff."""
     owner: dict[tuple[int, int], int] = {}  # (label, region of a thing or -1) -> segment id
-    segments: dict[int, _JSON] = {}
-    id_of_region = np.zeros(len(scene.regions), np.uint32)
+    id_of_region = np.zeros(len(scene.regions), np.int32)
+    crowds = set()
     for i, region in enumerate(scene.regions):
         label = source.label_of.get(region.kind)
         if label is None:
             continue
         key = (label, i if region.is_thing else -1)
-        segment_id = owner.setdefault(key, (len(owner) + 1) * _SEGMENT_ID_STEP)
-        id_of_region[i] = segment_id
-        category = category_id(source, label)
-        segments[segment_id] = {"id": segment_id, "category_id": category, "iscrowd": int(region.is_crowd)}
-    id_map = np.where(scene.unlabelled, np.uint32(0), id_of_region[scene.region_map])
-    kept = []
-    for segment_id, segment in segments.items():
-        mask = id_map == segment_id
-        if mask.any():
-            kept.append(segment | {"bbox": mask_to_xywh(mask), "area": int(mask.sum())})
-    colours = np.stack([id_map & 255, (id_map >> 8) & 255, id_map >> 16], axis=-1).astype(np.uint8)
-    return colours, kept
+        id_of_region[i] = owner.setdefault(key, (len(owner) + 1) * _SEGMENT_ID_STEP)
+        if region.is_crowd:
+            crowds.add(int(id_of_region[i]))
+    return PanopticSegments(
+        ids=np.where(scene.unlabelled, np.int32(0), id_of_region[scene.region_map]),
+        categories={segment_id: category_id(source, label) for (label, _), segment_id in owner.items()},
+        crowds=frozenset(crowds),
+    )
 
 
 def instance_annotations(scene: Scene, source: ToySource, *, with_masks: bool) -> list[_JSON]:

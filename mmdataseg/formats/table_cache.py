@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdataseg.datasets.instance_table import InstanceTable
+from mmdataseg.formats.instance_table import InstanceTable
 
 FORMAT = 3
 

@@ -4,13 +4,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mmdataseg.datasets.transforms.annotation_maps import (
-    decode_mask,
-    label_table,
-    panoptic_segments,
-    rgb_to_id,
-    semantic_segments,
-)
+from mmdataseg.formats.coco_panoptic import rgb_to_id
+from mmdataseg.formats.id_maps import label_table, segments_of_label_png, segments_of_panoptic_png
+from mmdataseg.formats.masks import decode_mask
 
 
 def test_label_table_of_ade():
@@ -31,7 +27,7 @@ def test_label_map_comes_last_and_may_lead_to_void():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
 def test_semantic_segments(dtype):
     table = label_table(256, 4, zero_is_void=True, ignore_index=255)
-    segments = semantic_segments(np.array([[4, 4, 0], [2, 255, 4]], dtype), table)
+    segments = segments_of_label_png(np.array([[4, 4, 0], [2, 255, 4]], dtype), table)
     assert segments.id_map.tolist() == [[1, 1, -1], [0, -1, 1]]
     assert segments.id_map.dtype == np.int32
     assert segments.labels.tolist() == [1, 3]
@@ -40,17 +36,19 @@ def test_semantic_segments(dtype):
 
 
 def test_semantic_segments_all_void():
-    segments = semantic_segments(np.zeros((2, 2), np.uint8), label_table(256, 4, zero_is_void=True, ignore_index=255))
+    segments = segments_of_label_png(
+        np.zeros((2, 2), np.uint8), label_table(256, 4, zero_is_void=True, ignore_index=255)
+    )
     assert (segments.id_map == -1).all()
     assert len(segments.labels) == 0
-    only_void = semantic_segments(np.zeros((2, 2), np.uint8), np.full(256, -1, np.int32))
+    only_void = segments_of_label_png(np.zeros((2, 2), np.uint8), np.full(256, -1, np.int32))
     assert (only_void.id_map == -1).all()
 
 
 def test_semantic_segments_equal_class_by_class_comparison():
     generator = np.random.default_rng(0)
     png = generator.integers(0, 151, (40, 50)).astype(np.uint8)
-    segments = semantic_segments(png, label_table(256, 150, zero_is_void=True, ignore_index=255))
+    segments = segments_of_label_png(png, label_table(256, 150, zero_is_void=True, ignore_index=255))
     for row, label in enumerate(segments.labels):
         assert ((segments.id_map == row) == (png == label + 1)).all()
     assert ((segments.id_map == -1) == (png == 0)).all()
@@ -59,7 +57,7 @@ def test_semantic_segments_equal_class_by_class_comparison():
 @pytest.mark.parametrize(("value", "dtype"), [(5, np.uint8), (300, np.uint16)])
 def test_value_without_class(value, dtype):
     with pytest.raises(ValueError, match=rf"values \[{value}\] stand for no class"):
-        semantic_segments(np.full((1, 2), value, dtype), label_table(256, 4, zero_is_void=True, ignore_index=255))
+        segments_of_label_png(np.full((1, 2), value, dtype), label_table(256, 4, zero_is_void=True, ignore_index=255))
 
 
 def test_rgb_to_id():
@@ -86,7 +84,7 @@ SEGMENTS = {
     ],
 )
 def test_panoptic_segments(merge, id_map, labels, is_crowd):
-    segments = panoptic_segments(IDS, **SEGMENTS, merge=merge)
+    segments = segments_of_panoptic_png(IDS, **SEGMENTS, merge=merge)
     assert segments.id_map.tolist() == id_map
     assert segments.id_map.dtype == np.int32
     assert segments.labels.tolist() == labels
@@ -94,12 +92,14 @@ def test_panoptic_segments(merge, id_map, labels, is_crowd):
 
 
 def test_segments_of_void_categories_are_void():
-    segments = panoptic_segments(IDS, **SEGMENTS | {"labels": [2, -1, 0, 0, 2]}, merge="stuff")
+    segments = segments_of_panoptic_png(IDS, **SEGMENTS | {"labels": [2, -1, 0, 0, 2]}, merge="stuff")
     assert segments.id_map.tolist() == [[-1, -1, 0, -1], [1, 1, 0, -1]]
 
 
 def test_no_segment():
-    segments = panoptic_segments(np.zeros((2, 3), int), ids=[], labels=[], is_thing=[], is_crowd=[], merge="stuff")
+    segments = segments_of_panoptic_png(
+        np.zeros((2, 3), int), ids=[], labels=[], is_thing=[], is_crowd=[], merge="stuff"
+    )
     assert segments.id_map.tolist() == [[-1] * 3] * 2
     assert len(segments.labels) == 0
 
@@ -117,12 +117,12 @@ def test_png_and_json_disagree(change, match):
     for old, new in change.items():
         ids[ids == old] = new
     with pytest.raises(ValueError, match=match):
-        panoptic_segments(ids, **SEGMENTS, merge="stuff")
+        segments_of_panoptic_png(ids, **SEGMENTS, merge="stuff")
 
 
 def test_segment_ids_that_stand_twice():
     with pytest.raises(ValueError, match="the JSON has 9 twice"):
-        panoptic_segments(IDS, **SEGMENTS | {"ids": [70000, 9, 9, 4, 70001]}, merge="stuff")
+        segments_of_panoptic_png(IDS, **SEGMENTS | {"ids": [70000, 9, 9, 4, 70001]}, merge="stuff")
 
 
 SQUARE = np.zeros((4, 6), np.uint8)
