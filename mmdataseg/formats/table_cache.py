@@ -1,20 +1,22 @@
-"""A parsed annotation file on disk, as one ``.npy`` file a column."""
+"""A parsed annotation file on disk: one safetensors file, memory-mapped."""
 
 import contextlib
 import hashlib
 import json
 import os
-import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
+from mmdataseg.errors import UserError
 from mmdataseg.formats.instance_table import InstanceTable
 
-FORMAT = 3
+FORMAT = 4
 
 
 def cached_table(
@@ -23,26 +25,31 @@ def cached_table(
     """The table of an annotation file, memory-mapped from the cache; parsed and written there the first time.
 
     Its key is the file's name, size and time of change and the options, so another label space or an edited file is
-    parsed anew. One process of a machine parses, the others wait for it.
+    parsed anew. One process per machine parses; the others wait for it.
 
     Args:
         path: The annotation file.
-        cache_dir: Where caches live; made if missing.
-        options: All that the table depends on beside the file; must be JSON.
+        cache_dir: Where caches lie; made if missing.
+        options: All that the table depends on besides the file; must be JSON.
         read: Parses the file.
 
     Raises:
-        ValueError: The folder cannot be written.
+        UserError: The folder cannot be written.
     """
     status = path.stat()
     text = json.dumps([FORMAT, path.name, status.st_size, status.st_mtime_ns, options], sort_keys=True)
-    entry = cache_dir / f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    if not entry.is_dir():
+    entry = cache_dir / f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
+    if not entry.is_file():
         _require_writable(path, cache_dir)
         with _lock(entry.with_suffix(".lock")):
-            if not entry.is_dir():
-                _write(read(), cache_dir, entry)
-    return InstanceTable(**{name: np.load(entry / f"{name}.npy", mmap_mode="r") for name in InstanceTable.columns()})
+            if not entry.is_file():
+                _write(read(), entry)
+    # torch's reader maps the file; the one for numpy copies it. Workers share the pages of the map.
+    with safe_open(entry, framework="pt") as file:
+        columns = {name: file.get_tensor(name).numpy() for name in InstanceTable.columns()}
+    for column in columns.values():
+        column.flags.writeable = False
+    return InstanceTable(**columns)
 
 
 def _require_writable(path: Path, cache_dir: Path) -> None:
@@ -51,30 +58,26 @@ def _require_writable(path: Path, cache_dir: Path) -> None:
         with tempfile.TemporaryFile(dir=cache_dir):
             pass
     except OSError as error:
-        raise ValueError(
-            f"cannot write the cache of '{path}' under '{cache_dir}' ({error}); set cache_dir to a folder that can be "
-            "written, or to None"
+        raise UserError(
+            f"cannot write the cache of '{path}' under '{cache_dir}' ({error})",
+            file=path,
+            remedy="set cache_dir to a folder that can be written, or to None",
         ) from None
 
 
-def _write(table: InstanceTable, cache_dir: Path, entry: Path) -> None:
-    """Write aside, then rename: a cache is whole or not there."""
-    aside = Path(tempfile.mkdtemp(dir=cache_dir, prefix=entry.name + "."))
+def _write(table: InstanceTable, entry: Path) -> None:
+    """Write aside, then rename: a cache is complete, or it does not exist."""
+    aside = entry.with_name(f"{entry.name}.{uuid.uuid4().hex}.part")
     try:
-        for name in InstanceTable.columns():
-            np.save(aside / f"{name}.npy", getattr(table, name), allow_pickle=False)
-        try:
-            aside.rename(entry)
-        except OSError:
-            if not entry.is_dir():  # else another machine that shares the folder was first
-                raise
+        save_file({name: getattr(table, name) for name in InstanceTable.columns()}, aside)
+        aside.replace(entry)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        aside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock among the processes of this machine; where the platform has none, go on: the rename decides."""
+    """Hold a lock among the processes of this machine; on a platform without locks, the rename alone decides."""
     try:
         import fcntl
     except ImportError:
