@@ -205,7 +205,7 @@ def test_metrics_of_both_evaluators_and_of_others(check_data):
     good = evaluator(metrics=[dict(type="mmdataseg.SemanticMetric")])
     found = check_data.metric_problems(Config(dict(val_evaluator=good, test_evaluator=evaluator(metrics=[masks]))))
     assert len(found) == 1
-    assert "source 'a': InstanceMetric: annotation file /nope.json is not there" in found[0]
+    assert "source 'a': InstanceMetric: annotation file '/nope.json' does not exist" in found[0]
     (typo,) = check_data.metric_problems(Config(dict(test_evaluator=evaluator(metrcs=[masks]))))
     assert "metrcs" in typo
     assert check_data.metric_problems(Config(dict(val_evaluator=[dict(type="CocoMetric")], test_evaluator=None))) == []
