@@ -1,7 +1,7 @@
 """Read a JSON object of long lists element by element: COCO-style files of gigabytes in bounded memory.
 
-It uses the standard library alone. ijson was measured in its place: three passes, one per list that is wanted, took 1.9
-to 2.3 times the time, and it refuses NaN, which a bad box may hold and `drop_bad_boxes` leaves out.
+It uses the standard library alone. ijson needs one pass per list that is wanted, which takes longer than the one pass
+here, and refuses NaN, which a bad box may hold and ``drop_bad_boxes`` leaves out.
 """
 
 import json

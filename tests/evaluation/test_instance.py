@@ -116,6 +116,14 @@ def test_it_is_mmdets_where_the_file_has_the_labels_order(annotate):
     assert 5 < got["mask_AP"] < 95
 
 
+def test_the_file_is_parsed_once(annotate, monkeypatch):
+    path = annotate(TRUTH)
+    parsed, loads = [], json.loads  # json.load calls it too
+    monkeypatch.setattr(json, "loads", lambda text, **options: (parsed.append(text), loads(text, **options))[1])
+    InstanceMetric(ann_file=path)
+    assert parsed == [Path(path).read_text()]
+
+
 def test_classes_restrict_what_is_scored(annotate):
     ann_file = annotate(TRUTH)
     # the dog is found, the cats are not

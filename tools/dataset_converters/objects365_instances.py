@@ -26,11 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as mask_api
 
 from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
 from mmdataseg.formats.json_files import load_json
-from mmdataseg.formats.masks import decode_mask
+from mmdataseg.formats.masks import decode_mask, describe_mask
 from mmdataseg.formats.whole_files import write_whole
 from mmdataseg.progress import progress_bar
 from mmdataseg.text.vocabularies import get_label_space
@@ -129,7 +128,7 @@ def _annotation(annotation: _JSON, height: int, width: int, ignore_unmasked: boo
     if annotation.get("segmentation"):
         mask = decode_mask(annotation["segmentation"], height, width)
         if mask.any():
-            box = annotation.get("bbox") or _box(mask)
+            box = annotation.get("bbox") or describe_mask(mask)["bbox"]
             return KEPT, {**annotation, "iscrowd": 0, "area": int(mask.sum()), "bbox": box}
     left_out = EMPTY_MASK if annotation.get("segmentation") else NO_MASK
     if not ignore_unmasked:
@@ -137,9 +136,9 @@ def _annotation(annotation: _JSON, height: int, width: int, ignore_unmasked: boo
     region = _region(annotation["bbox"], height, width)
     if not region.any():
         return left_out, None
-    rle = mask_api.encode(np.asfortranarray(region))
-    segmentation = {"size": [height, width], "counts": rle["counts"].decode()}
-    return IGNORED, {**annotation, "iscrowd": 1, "area": int(region.sum()), "segmentation": segmentation}
+    described = describe_mask(region)
+    del described["bbox"]  # that of the file stays
+    return IGNORED, {**annotation, "iscrowd": 1, **described}
 
 
 def _region(box: Sequence[float], height: int, width: int) -> np.ndarray:
@@ -172,12 +171,6 @@ def differing_counts(path: Path, num_images: int, counts: Mapping[str, int]) -> 
         for what, number in found.items()
         if number != PUBLISHED[what]
     ]
-
-
-def _box(mask: np.ndarray) -> list[int]:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    x, y = int(columns[0]), int(rows[0])
-    return [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from mmdataseg.datasets.toy.scenes import Scene
 from mmdataseg.datasets.toy.vocabulary import ToySource
 from mmdataseg.formats.coco_panoptic import PanopticSegments
+from mmdataseg.formats.masks import describe_mask
 
 FIRST_STUFF_CATEGORY = 101
 # Segment ids of a scene lie this far apart, so that they need all three bytes of a PNG's pixel, as COCO's do.
@@ -85,11 +85,8 @@ def instance_annotations(scene: Scene, source: ToySource, *, with_masks: bool) -
         bbox = mask_to_xywh(mask)
         annotation: _JSON = {"category_id": category_id(source, label), "iscrowd": int(region.is_crowd), "bbox": bbox}
         if with_masks:
-            rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-            annotation |= {
-                "area": int(mask.sum()),
-                "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()},
-            }
+            described = describe_mask(mask)
+            annotation |= {"area": described["area"], "segmentation": described["segmentation"]}
         else:
             annotation["area"] = bbox[2] * bbox[3]
         annotations.append(annotation)
