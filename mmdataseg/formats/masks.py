@@ -20,7 +20,7 @@ def describe_mask(mask: np.ndarray) -> dict[str, Any]:
     rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
     return {
         "area": int(coco_mask.area(rle)),
-        "bbox": coco_mask.toBbox(rle).tolist(),
+        "bbox": [int(number) for number in coco_mask.toBbox(rle)],
         "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()},
     }
 
