@@ -12,6 +12,7 @@ from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample
 
 from mmdataseg.apis.inferencer import draw_answer
+from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import make_categories
 from mmdataseg.formats.coco_panoptic import PanopticSegments, write_panoptic_png
 from mmdataseg.formats.json_files import write_coco_json
@@ -35,7 +36,7 @@ def find_images(paths: Sequence[str]) -> dict[str, Path]:
 
     Raises:
         FileNotFoundError: A path that is not there.
-        ValueError: No image; or two whose names differ in nothing but the suffix.
+        UserError: No image; or two whose names differ in nothing but the suffix.
     """
     found: dict[str, Path] = {}  # without "..", so that no name leads out of a folder; once, however it is spelled
     for path in map(Path, paths):
@@ -47,14 +48,14 @@ def find_images(paths: Sequence[str]) -> dict[str, Path]:
         else:
             raise FileNotFoundError(f"image or folder '{path}' does not exist")
     if not found:
-        raise ValueError(f"no image in {list(paths)}; expected files that end in one of {SUFFIXES}")
+        raise UserError(f"no image in {list(paths)}; expected files that end in one of {SUFFIXES}")
     root = os.path.commonpath([os.path.dirname(file) for file in found])
     images = {os.path.relpath(file, root).replace(os.sep, "/"): path for file, path in found.items()}
     stems: dict[str, str] = {}
     for name in sorted(images):
         stem = str(PurePosixPath(name).with_suffix(""))
         if stem in stems:
-            raise ValueError(
+            raise UserError(
                 f"'{stems[stem]}' and '{name}' would be written to the same file; segment them in two calls"
             )
         stems[stem] = name

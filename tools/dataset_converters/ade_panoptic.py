@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import make_categories
 from mmdataseg.formats.coco_panoptic import PanopticSegments, load_panoptic_json, rgb_to_id
 from mmdataseg.formats.panoptic_conversion import PanopticImage, convert_panoptic
@@ -111,11 +112,13 @@ def from_official(root: Path, split: str, space: LabelSpace) -> tuple[list[Panop
         require_size(instance_path, coded.shape[:2], size, folders["images"] / image.file_name)
         if labels.ndim != 2 or coded.ndim != 3:
             wrong, channels = (label_path, "one channel") if labels.ndim != 2 else (instance_path, "RGB")
-            raise ValueError(f"'{wrong}': expected {channels}; unpack the official archive again")
+            raise UserError(f"'{wrong}': expected {channels}", file=wrong, remedy="unpack the official archive again")
         try:
             return combine(labels, coded[..., 0], coded[..., 1], space)
         except ValueError as error:
-            raise ValueError(f"'{label_path}' with '{instance_path}': {error}; unpack both archives again") from None
+            raise UserError(
+                f"'{label_path}' with '{instance_path}': {error}", file=label_path, remedy="unpack both archives again"
+            ) from None
 
     return [PanopticImage(image_id=s, file_name=f"{s}.jpg", png=f"{s}.png") for s in stems], convert
 
@@ -124,15 +127,17 @@ def from_mask2former(json_file: Path, space: LabelSpace) -> tuple[list[PanopticI
     """The images of Mask2Former's JSON, and how to convert one.
 
     Raises:
-        ValueError: Its categories are not ADE20K's 150 in the order of the labels, told by their thing flags.
+        UserError: Its categories are not ADE20K's 150 in the order of the labels, told by their thing flags.
     """
     content = load_panoptic_json(json_file)
     png_dir = require_dir(json_file.with_suffix(""), "folder of Mask2Former's PNGs")
     given = {category["id"]: bool(category["isthing"]) for category in content.categories}
     if given != dict(enumerate(space.is_thing)):
-        raise ValueError(
+        raise UserError(
             f"'{json_file}': expected the categories 0 to {len(space) - 1} with ADE20K's thing flags, as Mask2Former "
-            "writes them; convert the official annotations instead, without --from-mask2former"
+            "writes them",
+            file=json_file,
+            remedy="convert the official annotations instead, without --from-mask2former",
         )
 
     def convert(image: PanopticImage) -> PanopticSegments:
@@ -142,7 +147,11 @@ def from_mask2former(json_file: Path, space: LabelSpace) -> tuple[list[PanopticI
         present = [int(i) for i in np.unique(ids) if i]
         strange = [i for i in present if i not in known]
         if strange:
-            raise ValueError(f"'{path}' has the segment {strange[0]}, which '{json_file}' lacks; prepare both anew")
+            raise UserError(
+                f"'{path}' has the segment {strange[0]}, which '{json_file}' lacks",
+                file=path,
+                remedy="prepare both anew",
+            )
         crowds = frozenset(i for i in present if known[i].get("iscrowd", 0))
         return PanopticSegments(ids=ids, categories={i: known[i]["category_id"] + 1 for i in present}, crowds=crowds)
 
@@ -171,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             png_dir=json_file.with_suffix(""),
             description=f"ADE20K panoptic, {args.split}",
         )
-    except (ValueError, FileNotFoundError) as error:
+    except (UserError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
     print(f"{json_file}: {f'images converted: {done}' if done else 'complete, nothing to do'}")
 

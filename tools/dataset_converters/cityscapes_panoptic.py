@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import make_categories
 from mmdataseg.formats.coco_panoptic import PanopticSegments
 from mmdataseg.formats.panoptic_conversion import PanopticImage, convert_panoptic
@@ -86,7 +87,7 @@ def find_images(root: Path, split: str) -> tuple[list[PanopticImage], Callable[[
         try:
             return segments(instance_ids.astype(np.int32))
         except ValueError as error:
-            raise ValueError(f"'{path}': {error}; unpack gtFine_trainvaltest again") from None
+            raise UserError(f"'{path}': {error}", file=path, remedy="unpack gtFine_trainvaltest again") from None
 
     images = []
     for stem in stems:
@@ -110,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             png_dir=json_file.with_suffix(""),
             description=f"Cityscapes panoptic, {args.split}",
         )
-    except (ValueError, FileNotFoundError) as error:
+    except (UserError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
     print(f"{json_file}: {f'images converted: {done}' if done else 'complete, nothing to do'}")
 

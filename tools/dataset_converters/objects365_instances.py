@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
 from mmdataseg.formats.json_files import load_json
 from mmdataseg.formats.masks import decode_mask, describe_mask
@@ -79,7 +80,7 @@ def convert(content: _JSON, path: Path, *, ignore_unmasked: bool = False) -> tup
         The new content, and how many annotations were kept and left out, by reason.
 
     Raises:
-        ValueError: A category outside the label space, an annotation of an unlisted image, a mask that is none.
+        UserError: A category outside the label space, an annotation of an unlisted image, a mask that cannot be read.
     """
     labels = category_labels(
         content["categories"], classes=get_label_space("objects365").classes, label_map=None, path=path
@@ -108,14 +109,16 @@ def _annotations(
         if labels.get(annotation["category_id"], UNKNOWN) < 0:
             raise unknown_category(path, where, annotation["category_id"], content["categories"])
         if annotation["image_id"] not in images:
-            raise ValueError(
-                f"'{path}': {where} is of image {annotation['image_id']}, which is not listed; fetch it again"
+            raise UserError(
+                f"'{path}': {where} is of image {annotation['image_id']}, which is not listed",
+                file=path,
+                remedy="fetch it again",
             )
         image = images[annotation["image_id"]]
         try:
             what, converted = _annotation(annotation, image["height"], image["width"], ignore_unmasked)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"'{path}': {where}: {error}; fetch the file again") from None
+            raise UserError(f"'{path}': {where}: {error}", file=path, remedy="fetch the file again") from None
         counts[what] += 1
         if converted is not None:
             yield converted
@@ -184,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         content = load_json(args.json, ("images", "annotations", "categories"))
         content, counts = convert(content, args.json, ignore_unmasked=args.ignore_unmasked)
-    except (ValueError, FileNotFoundError) as error:
+    except (UserError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
     except KeyError as error:
         raise SystemExit(
