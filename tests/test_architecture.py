@@ -24,11 +24,11 @@ ALLOWED = {
     "formats": {"formats", "errors", "ops", "progress", "structures"},
     "text": {"text", "structures", "formats.whole_files", "progress"},
     "sources": {"structures", "text.vocabularies"},
-    "models": {"models", "ops", "structures", "text", "registry", "sources"},
+    "models": {"models", "errors", "ops", "structures", "text", "registry", "sources"},
     "datasets": {"datasets", "errors", "formats", "ops", "progress", "structures", "registry", "sources"},
     "evaluation": {"evaluation", "errors", "formats", "ops", "structures", "text", "registry", "sources"},
     "visualization": {"visualization", "ops", "sources", "structures"},
-    "engine": {"engine", "visualization", "registry"},
+    "engine": {"engine", "errors", "visualization", "registry"},
     "__init__": {"dependencies"},
     "__main__": {"apis"},
 }

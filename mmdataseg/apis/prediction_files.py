@@ -69,11 +69,11 @@ def make_empty(folder: Path) -> None:
         folder: Where predictions are to go.
 
     Raises:
-        FileExistsError: Something is in it.
+        UserError: Something is in it.
         OSError: It cannot be made.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"'{folder}' is there already and not empty; give another --out, or move it away")
+        raise UserError(f"'{folder}' is there already and not empty; give another --out, or move it away")
     folder.mkdir(parents=True, exist_ok=True)
 
 

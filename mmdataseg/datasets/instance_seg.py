@@ -68,9 +68,7 @@ class InstanceSegDataset(BaseDataset):
         leave_out: Sequence[str] = (),
     ) -> None:
         if path_parts is not None and path_parts < 1:
-            raise UserError(
-                f"'{ann_file}': expected path_parts to be None or at least 1, got {path_parts}", file=ann_file
-            )
+            raise UserError(f"expected path_parts to be None or at least 1, got {path_parts}", file=ann_file)
         self.json_file = resolve(data_root, ann_file)
         self.img_dir = resolve(data_root, img_dir)
         self.cache_dir = resolve(data_root, cache_dir) if cache_dir is not None else None

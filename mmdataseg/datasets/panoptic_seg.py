@@ -71,15 +71,13 @@ class PanopticSegDataset(BaseDataset):
         self._categories = content.categories
         images, annotations = content.images, content.annotations
         if not images:
-            raise UserError(
-                f"'{self.json_file}' has no image", file=self.json_file, remedy="give a file with at least one"
-            )
+            raise UserError("the file has no image", file=self.json_file, remedy="give a file with at least one")
         is_thing = self._is_thing()
         try:
             data_list = [self._data_info(image, annotations[key], labels, is_thing) for key, image in images.items()]
         except KeyError as error:
             raise UserError(
-                f"'{self.json_file}': an image or annotation lacks the key {error}",
+                f"an image or annotation lacks the key {error}",
                 file=self.json_file,
                 remedy="repair the file",
             ) from None
@@ -115,7 +113,7 @@ class PanopticSegDataset(BaseDataset):
             ids.add(segment["id"])
         if len(ids) != len(segments) or 0 in ids:
             raise UserError(
-                f"'{self.json_file}': the segment ids of image {image['id']} must differ and be positive",
+                f"the segment ids of image {image['id']} must differ and be positive",
                 file=self.json_file,
                 remedy="repair the file",
             )

@@ -87,7 +87,7 @@ class SemanticSegDataset(BaseDataset):
         _refuse(set(names) - labels, "images have no label PNG", self.ann_dir, self.suffixes[1])
         if not names:
             raise UserError(
-                f"'{origin}' names no image with the suffix {self.suffixes[0]!r}",
+                f"names no image with the suffix {self.suffixes[0]!r}",
                 file=origin,
                 remedy="set suffixes or img_dir",
             )
@@ -110,8 +110,7 @@ class SemanticSegDataset(BaseDataset):
 def _table_by_order(num_classes: int, zero_is_void: bool, ignore_index: int | None, ann_dir: Path) -> np.ndarray:
     if ignore_index is not None and 0 <= ignore_index - int(zero_is_void) < num_classes:
         raise UserError(
-            f"'{ann_dir}': ignore_index={ignore_index} is also the value of a class, as the label space has "
-            f"{num_classes}",
+            f"ignore_index={ignore_index} is also the value of a class, as the label space has {num_classes}",
             file=ann_dir,
             remedy="set ignore_index=None, or the value the data uses",
         )

@@ -100,14 +100,11 @@ class InstanceMetric(CocoMetric):
             if "masks" not in sample.get("pred_instances", {}):
                 raise UserError(
                     f"{describe(sample)}: no masks in 'pred_instances'",
-                    source=sample.get("source"),
                     remedy="mask AP needs a source whose task is 'instance'",
                 )
             if sample["img_id"] not in self._coco_api.imgs:
                 raise UserError(
-                    f"{describe(sample)}: image id {sample['img_id']!r} is not in {self.ann_file}",
-                    source=sample.get("source"),
-                    file=self.ann_file,
+                    f"{describe(sample)}: image id {sample['img_id']!r} is not in '{self.ann_file}'",
                     remedy="the metric and the test dataset must read the same annotations",
                 )
         super().process(data_batch, data_samples)
@@ -153,7 +150,7 @@ class InstanceMetric(CocoMetric):
         strange = sorted(name for name, number in category.items() if number in used and name not in names)
         if strange:
             raise UserError(
-                f"{self.ann_file} has annotations of class {strange[0]!r}, which is not in the label space "
+                f"has annotations of class {strange[0]!r}, which is not in the label space "
                 f"({len(strange)} such classes)",
                 source=self._source(),
                 file=self.ann_file,
@@ -170,7 +167,7 @@ class InstanceMetric(CocoMetric):
         found = [name for name in wanted if name in category]
         if not found:
             raise UserError(
-                f"{self.ann_file} has none of the {len(wanted)} classes to score ({wanted[0]!r} ...), it has "
+                f"has none of the {len(wanted)} classes to score ({wanted[0]!r} ...), it has "
                 f"{sorted(category)[:5]} ...",
                 source=self._source(),
                 file=self.ann_file,

@@ -42,14 +42,12 @@ def check_categories(categories: Sequence[Any], path: Path) -> dict[int, str]:
     for category in categories:
         if not isinstance(category, Mapping) or "id" not in category or "name" not in category:
             raise UserError(
-                f"'{path}': expected categories with 'id' and 'name', got {category!r}",
+                f"expected categories with 'id' and 'name', got {category!r}",
                 file=path,
                 remedy="repair the file",
             )
         if category["id"] in names:
-            raise UserError(
-                f"'{path}': category id {category['id']} appears twice", file=path, remedy="repair the file"
-            )
+            raise UserError(f"category id {category['id']} appears twice", file=path, remedy="repair the file")
         names[category["id"]] = str(category["name"]).strip()
     return names
 
@@ -88,7 +86,7 @@ def category_labels(
     check_targets(renamed.values(), classes)
     unused = sorted(set(renamed) - set(names.values()))
     if unused:
-        raise UserError(f"'{path}' has no category {unused[0]!r}", file=path, remedy="correct this key of label_map")
+        raise UserError(f"the file has no category {unused[0]!r}", file=path, remedy="correct this key of label_map")
     return labels
 
 
@@ -129,4 +127,4 @@ def unknown_category(
         if names
         else "the file's own 'categories' do not list it: repair the file"
     )
-    return UserError(f"'{path}': {annotation} has {what}, which is outside the label space", file=path, remedy=remedy)
+    return UserError(f"{annotation} has {what}, which is outside the label space", file=path, remedy=remedy)

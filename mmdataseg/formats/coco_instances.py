@@ -135,8 +135,8 @@ class _Reader:
                 continue
             name = f"id {element['id']}" if isinstance(element, dict) and "id" in element else repr(element)[:80]
             remedy = _REPAIR + (_BOXES_ALONE if "segmentation" in what else "")
-            return UserError(f"'{self.path}': {what}: {name}", file=self.path, remedy=remedy)
-        return UserError(f"'{self.path}': {key!r} cannot be read ({error})", file=self.path, remedy=_REPAIR)
+            return UserError(f"{what}: {name}", file=self.path, remedy=remedy)
+        return UserError(f"{key!r} cannot be read ({error})", file=self.path, remedy=_REPAIR)
 
     def table(self, label_of: Mapping[int, int], drop_bad_boxes: bool) -> InstanceTable:
         """Match and check the annotations block by block, then sort them by image."""
@@ -145,7 +145,7 @@ class _Reader:
         image_ids = _column(self.blocks["images"], "image_ids", np.int64)
         sizes = _column(self.blocks["images"], "sizes", np.int32, 2)
         if not len(image_ids):
-            raise UserError(f"'{self.path}' has no image", file=self.path, remedy="give a file with at least one")
+            raise UserError("the file has no image", file=self.path, remedy="give a file with at least one")
         row_of_image = self.sorted_image_ids(image_ids)
         blocks = self.blocks["annotations"]
         for block in blocks:
@@ -189,9 +189,7 @@ class _Reader:
         known = image_ids[order]
         twice = known[1:][known[1:] == known[:-1]]
         if len(twice):
-            raise UserError(
-                f"'{self.path}': image id {twice[0]} appears twice in 'images'", file=self.path, remedy=_REPAIR
-            )
+            raise UserError(f"image id {twice[0]} appears twice in 'images'", file=self.path, remedy=_REPAIR)
         return known, order
 
     def match_images(self, block: _Block, known: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -228,7 +226,7 @@ class _Reader:
         row = int(np.flatnonzero(block["bad"])[0])
         height, width = sizes[block["images"][row]]
         return UserError(
-            f"'{self.path}': {num_bad} boxes are not boxes in their image, e.g. annotation "
+            f"{num_bad} boxes are not boxes in their image, e.g. annotation "
             f"{block['annotation_ids'][row]}: xyxy {block['boxes'][row].tolist()} in {height} x {width} pixels (height "
             "x width); expected finite numbers, positive width and height, and a part inside the image",
             file=self.path,
@@ -245,7 +243,7 @@ def unlisted_image(path: Path, annotation_id: Any, image_id: Any) -> UserError:
         image_id: Of the image that is missing.
     """
     return UserError(
-        f"'{path}': annotation {annotation_id} is of image {image_id!r}, which is not listed",
+        f"annotation {annotation_id} is of image {image_id!r}, which is not listed",
         file=path,
         remedy="add it to 'images', or take its annotations out",
     )

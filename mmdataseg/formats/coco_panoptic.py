@@ -131,14 +131,14 @@ def load_panoptic_json(path: Path) -> PanopticJson:
     without = [key for key in images if key not in annotations]
     if without:
         raise UserError(
-            f"'{path}': {len(without)} images have no annotation, e.g. image {without[0]!r}",
+            f"{len(without)} images have no annotation, e.g. image {without[0]!r}",
             file=path,
             remedy="annotate them, or take them out of 'images'",
         )
     unlisted = [key for key in annotations if key not in images]
     if unlisted:
         raise UserError(
-            f"'{path}': {len(unlisted)} annotations are of images that are not listed, e.g. image {unlisted[0]!r}",
+            f"{len(unlisted)} annotations are of images that are not listed, e.g. image {unlisted[0]!r}",
             file=path,
             remedy="add them to 'images', or take the annotations out",
         )
@@ -149,10 +149,8 @@ def _by_id(entries: Sequence[_JSON], key: str, what: str, path: Path) -> dict[An
     found: dict[Any, _JSON] = {}
     for entry in entries:
         if not isinstance(entry, dict) or key not in entry:
-            raise UserError(f"'{path}': an entry of {what!r} has no {key!r}", file=path, remedy="repair the file")
+            raise UserError(f"an entry of {what!r} has no {key!r}", file=path, remedy="repair the file")
         if entry[key] in found:
-            raise UserError(
-                f"'{path}': image {entry[key]} appears twice in {what!r}", file=path, remedy="repair the file"
-            )
+            raise UserError(f"image {entry[key]} appears twice in {what!r}", file=path, remedy="repair the file")
         found[entry[key]] = entry
     return found

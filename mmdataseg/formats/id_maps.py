@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN
 from mmdataseg.ops.id_map import VOID
 
@@ -74,14 +75,14 @@ def segments_of_label_png(label_png: np.ndarray, table: np.ndarray) -> Segments:
         table: (V,) int32 from `label_table`.
 
     Raises:
-        ValueError: A value that stands for no class.
+        UserError: A value that stands for no class.
     """
     values = np.flatnonzero(np.bincount(label_png.ravel()))
     unknown = values[values >= len(table)]
     inside = values[values < len(table)]
     unknown = np.concatenate([inside[table[inside] == UNKNOWN], unknown])
     if unknown.size:
-        raise ValueError(f"values {unknown[:5].tolist()} stand for no class of the label space")
+        raise UserError(f"values {unknown[:5].tolist()} stand for no class of the label space")
     labels = np.unique(table[inside])
     labels = labels[labels >= 0]
     # One more entry: index -1 (void) reads the last one.
@@ -112,23 +113,23 @@ def segments_of_panoptic_png(
             ``all``: one row per class. With the last two, crowd is void.
 
     Raises:
-        ValueError: An id appears twice, is in the PNG but not in the JSON, or the reverse.
+        UserError: An id appears twice, is in the PNG but not in the JSON, or the reverse.
     """
     order = np.argsort(np.asarray(ids, np.int64), kind="stable")
     known = np.concatenate([[0], np.asarray(ids, np.int64)[order]])
     if len(np.unique(known)) != len(known):
         twice = known[1:][known[1:] == known[:-1]]
-        raise ValueError(
+        raise UserError(
             f"segment ids must be positive and differ, the JSON has {int(twice[0])} twice (0 is unlabelled)"
         )
     position = np.searchsorted(known, id_png)
     np.minimum(position, len(known) - 1, out=position)
     strange = known[position] != id_png
     if strange.any():
-        raise ValueError(f"the PNG has segment ids {np.unique(id_png[strange])[:5].tolist()} that the JSON lacks")
+        raise UserError(f"the PNG has segment ids {np.unique(id_png[strange])[:5].tolist()} that the JSON lacks")
     absent = known[1:][np.bincount(position.ravel(), minlength=len(known))[1:] == 0]
     if absent.size:
-        raise ValueError(f"the JSON has segment ids {absent[:5].tolist()} that the PNG lacks")
+        raise UserError(f"the JSON has segment ids {absent[:5].tolist()} that the PNG lacks")
     rows, row_labels, row_is_crowd = _rows(labels, is_thing, is_crowd, merge)
     row_of_position = np.concatenate([[VOID], rows[order]]).astype(np.int32)
     return Segments(row_of_position[position], row_labels, row_is_crowd)

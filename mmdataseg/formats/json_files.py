@@ -34,7 +34,7 @@ def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
     wrong = [key for key in required if not isinstance(content[key], list)]
     if wrong:
         kind = type(content[wrong[0]]).__name__
-        raise UserError(f"'{path}': expected a list under {wrong[0]!r}, got {kind}", file=path, remedy=_OTHER_FILE)
+        raise UserError(f"expected a list under {wrong[0]!r}, got {kind}", file=path, remedy=_OTHER_FILE)
     return content
 
 
@@ -45,7 +45,7 @@ def invalid_json(path: Path, why: str) -> UserError:
         path: The file.
         why: What the parser said.
     """
-    return UserError(f"'{path}' is not valid JSON ({why})", file=path, remedy="was it copied or downloaded completely?")
+    return UserError(f"not valid JSON ({why})", file=path, remedy="was it copied or downloaded completely?")
 
 
 def check_keys(keys: Iterable[str] | None, required: Sequence[str], path: Path) -> None:
@@ -60,14 +60,12 @@ def check_keys(keys: Iterable[str] | None, required: Sequence[str], path: Path) 
         UserError: A key is missing.
     """
     if keys is None:
-        raise UserError(
-            f"'{path}': expected a JSON object with the keys {list(required)}", file=path, remedy=_OTHER_FILE
-        )
+        raise UserError(f"expected a JSON object with the keys {list(required)}", file=path, remedy=_OTHER_FILE)
     found = sorted(keys)
     missing = [key for key in required if key not in found]
     if missing:
         raise UserError(
-            f"'{path}': key {missing[0]!r} is missing; expected {list(required)}, got {found}",
+            f"key {missing[0]!r} is missing; expected {list(required)}, got {found}",
             file=path,
             remedy=_OTHER_FILE,
         )

@@ -34,7 +34,7 @@ def read_mask_annotations(path: Path) -> _JSON:
     for image in content["images"]:
         _require(image, ("id",), "images", path)
         if image["id"] in images:
-            raise UserError(f"'{path}': image id {image['id']} appears twice in 'images'", file=path, remedy=_REPAIR)
+            raise UserError(f"image id {image['id']} appears twice in 'images'", file=path, remedy=_REPAIR)
         images[image["id"]] = image
     for annotation in content["annotations"]:
         _require(annotation, ("id", "image_id", "category_id"), "annotations", path)
@@ -43,7 +43,7 @@ def read_mask_annotations(path: Path) -> _JSON:
     bare = [annotation for annotation in content["annotations"] if not annotation.get("segmentation")]
     if bare:
         raise UserError(
-            f"'{path}': {len(bare)} annotations have no mask, e.g. annotation {bare[0]['id']}",
+            f"{len(bare)} annotations have no mask, e.g. annotation {bare[0]['id']}",
             file=path,
             remedy="use annotations with 'segmentation': mask AP cannot be scored against boxes",
         )
@@ -57,16 +57,13 @@ def read_mask_annotations(path: Path) -> _JSON:
 def _require(entry: Any, keys: tuple[str, ...], what: str, path: Path) -> None:
     missing = [key for key in keys if not isinstance(entry, Mapping) or key not in entry]
     if missing:
-        raise UserError(
-            f"'{path}': an entry of {what!r} lacks {missing[0]!r}: {str(entry)[:200]}", file=path, remedy=_REPAIR
-        )
+        raise UserError(f"an entry of {what!r} lacks {missing[0]!r}: {str(entry)[:200]}", file=path, remedy=_REPAIR)
 
 
 def _area(annotation: _JSON, image: _JSON, path: Path) -> float:
     if not {"height", "width"} <= image.keys():
         raise UserError(
-            f"'{path}': annotation {annotation['id']} has no 'area', and its image no 'height' and 'width' to find it "
-            "by",
+            f"annotation {annotation['id']} has no 'area', and its image no 'height' and 'width' to find it by",
             file=path,
             remedy="add one or the other",
         )
@@ -74,7 +71,7 @@ def _area(annotation: _JSON, image: _JSON, path: Path) -> float:
         return float(decode_mask(annotation["segmentation"], image["height"], image["width"]).sum())
     except Exception as error:  # pycocotools raises what it comes upon
         raise UserError(
-            f"'{path}': the mask of annotation {annotation['id']} cannot be read ({type(error).__name__}: {error})",
+            f"the mask of annotation {annotation['id']} cannot be read ({type(error).__name__}: {error})",
             file=path,
             remedy="repair or remove it",
         ) from error

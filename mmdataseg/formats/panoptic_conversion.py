@@ -95,7 +95,7 @@ def _finished(json_file: Path, categories: Sequence[_JSON]) -> list[_JSON]:
     content = load_panoptic_json(json_file)
     if content.categories != list(categories):
         raise UserError(
-            f"'{json_file}' exists with other categories, so this converter did not write it",
+            "the file exists with other categories, so this converter did not write it",
             file=json_file,
             remedy="move it away, or choose another output",
         )

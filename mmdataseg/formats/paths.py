@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from mmdataseg.errors import MissingFileError
+
 _SET_ROOT = "set data_root in the source's config"
 
 
@@ -20,7 +22,7 @@ def require_dir(path: Path, what: str) -> Path:
         what: What it holds, for the message, e.g. ``image folder``.
 
     Raises:
-        FileNotFoundError: It does not exist, or is not a folder.
+        MissingFileError: It does not exist, or is not a folder.
     """
     if not path.is_dir():
         raise _missing(path, what, "is not a folder", _SET_ROOT)
@@ -36,16 +38,16 @@ def require_file(path: Path, what: str, *, remedy: str = _SET_ROOT) -> Path:
         remedy: What else to do than to put it there, for the message.
 
     Raises:
-        FileNotFoundError: It does not exist, or is not a file.
+        MissingFileError: It does not exist, or is not a file.
     """
     if not path.is_file():
         raise _missing(path, what, "is not a file", remedy)
     return path
 
 
-def _missing(path: Path, what: str, other: str, remedy: str) -> FileNotFoundError:
+def _missing(path: Path, what: str, other: str, remedy: str) -> MissingFileError:
     resolved = "" if path.is_absolute() else f", which is {path.absolute()}"
-    return FileNotFoundError(
+    return MissingFileError(
         f"{what} '{path}' {other if path.exists() else 'does not exist'}; put the data there{resolved}, or {remedy}"
     )
 
@@ -85,7 +87,7 @@ def check_files(
         remedy: What to do, for the message.
 
     Raises:
-        FileNotFoundError: Some are missing; the message names the first three.
+        MissingFileError: Some are missing; the message names the first three.
     """
     by_dir: dict[str, list[str]] = {}
     for name in names:
@@ -97,6 +99,6 @@ def check_files(
         present = set(os.listdir(where)) if where.is_dir() else set()
         missing += [str(PurePosixPath(parent) / f) for f in files if f not in present]
     if missing:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{len(missing)} {what} that '{origin}' names are missing under '{folder}', e.g. {missing[:3]}; {remedy}"
         )

@@ -63,7 +63,7 @@ def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> n
             return np.asarray(image)
     except (OSError, SyntaxError) as error:  # PIL raises SyntaxError for a broken PNG chunk
         why = "not an image" if isinstance(error, UnidentifiedImageError) else error  # that one names a memory address
-        raise UserError(f"'{path}': cannot decode this {what} ({why})", file=path, remedy=remedy) from None
+        raise UserError(f"cannot decode this {what} ({why})", file=path, remedy=remedy) from None
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -81,7 +81,7 @@ def image_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             return image.height, image.width
     except OSError as error:
-        raise UserError(f"'{path}' is not an image ({error})", file=path, remedy="fetch or unpack it again") from None
+        raise UserError(f"not an image ({error})", file=path, remedy="fetch or unpack it again") from None
 
 
 def require_size(path: Path, size: tuple[int, ...], expected: tuple[int, ...], other: Path) -> None:
@@ -98,7 +98,7 @@ def require_size(path: Path, size: tuple[int, ...], expected: tuple[int, ...], o
     """
     if tuple(size) != tuple(expected):
         raise UserError(
-            f"'{path}' has {size[0]} x {size[1]} pixels (height x width), '{other}' has {expected[0]} x {expected[1]}",
+            f"has {size[0]} x {size[1]} pixels (height x width), '{other}' has {expected[0]} x {expected[1]}",
             file=path,
             remedy="take both from the same release",
         )

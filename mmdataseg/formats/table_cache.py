@@ -59,7 +59,7 @@ def _require_writable(path: Path, cache_dir: Path) -> None:
             pass
     except OSError as error:
         raise UserError(
-            f"cannot write the cache of '{path}' under '{cache_dir}' ({error})",
+            f"cannot write its cache under '{cache_dir}' ({error})",
             file=path,
             remedy="set cache_dir to a folder that can be written, or to None",
         ) from None

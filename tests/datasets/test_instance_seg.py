@@ -146,14 +146,14 @@ def test_no_annotation_and_no_image(files):
     dataset = InstanceSegDataset(**files.write())
     assert [dataset.get_data_info(i)["instances"] for i in range(2)] == [[], []]
     files.content["images"] = []
-    with pytest.raises(ValueError, match=r"instances\.json' has no image"):
+    with pytest.raises(ValueError, match=r"instances\.json': the file has no image"):
         InstanceSegDataset(**files.write())
 
 
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ('{"images": [', "is not valid JSON .*copied or downloaded completely"),
+        ('{"images": [', "not valid JSON .*copied or downloaded completely"),
         ("{}", "key 'images' is missing"),
         ('{"images": [5], "annotations": [], "categories": []}', "an entry of 'images' cannot be read .*: 5; repair"),
     ],
@@ -238,7 +238,7 @@ def test_a_file_that_is_refused_leaves_no_cache(files):
 def test_cache_that_cannot_be_written(files):
     arguments = files.write()
     (files.root / "cache").write_text("a file, no folder")
-    with pytest.raises(ValueError, match=r"cannot write the cache of '.*instances\.json' under .*; set cache_dir"):
+    with pytest.raises(ValueError, match=r"instances\.json': cannot write its cache under .*; set cache_dir"):
         InstanceSegDataset(**arguments, cache_dir="cache")
 
 

@@ -54,7 +54,7 @@ def test_category_that_the_file_does_not_list(files):
 @pytest.mark.parametrize(
     ("label_map", "match"),
     [
-        ({"dgo": "dog"}, r"panoptic\.json' has no category 'dgo'; correct this key of label_map"),
+        ({"dgo": "dog"}, r"panoptic\.json': the file has no category 'dgo'; correct this key of label_map"),
         ({"dog": "wolf"}, "label_map leads to 'wolf', which the label space does not have"),
     ],
 )
@@ -107,14 +107,14 @@ def test_segment_ids_that_are_no_ids(files, ids):
 
 def test_no_image(files):
     files.content.update(images=[], annotations=[])
-    with pytest.raises(ValueError, match=r"panoptic\.json' has no image"):
+    with pytest.raises(ValueError, match=r"panoptic\.json': the file has no image"):
         PanopticSegDataset(**files.write())
 
 
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ('{"images": [', r"panoptic\.json' is not valid JSON .*copied or downloaded completely"),
+        ('{"images": [', r"panoptic\.json': not valid JSON .*copied or downloaded completely"),
         ("[]", r"panoptic\.json': expected a JSON object with the keys .*; use the file of this task"),
         ("{}", r"panoptic\.json': key 'images' is missing; .*; use the file of this task"),
         ('{"images": [], "annotations": {}, "categories": []}', "expected a list under 'annotations', got dict; use"),

@@ -199,7 +199,7 @@ def test_bad_files(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"annotation file .*nowhere\.json' does not exist; .*set ann_file in"):
         InstanceMetric(ann_file=str(tmp_path / "nowhere.json"))
     (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(ValueError, match=r"bad\.json' is not valid JSON"):
+    with pytest.raises(ValueError, match=r"bad\.json': not valid JSON"):
         InstanceMetric(ann_file=str(tmp_path / "bad.json"))
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(ValueError, match=r"list\.json': expected a JSON object with the keys \['images'"):

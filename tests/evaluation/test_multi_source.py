@@ -236,7 +236,7 @@ EMPTY = {"images": [{"id": 1, "height": 9, "width": 9}], "annotations": [], "cat
     ("content", "error", "message"),
     [
         (None, FileNotFoundError, "truth.json' does not exist; put .*, or set ann_file"),
-        ("{", ValueError, "truth.json' is not valid JSON .*; was it copied or downloaded completely"),
+        ("{", ValueError, "truth.json': not valid JSON .*; was it copied or downloaded completely"),
         (
             {"images": [], "annotations": []},
             ValueError,
@@ -269,7 +269,7 @@ EMPTY = {"images": [{"id": 1, "height": 9, "width": 9}], "annotations": [], "cat
         (
             {**EMPTY, "categories": [{"id": 1, "name": "cow"}]},
             ValueError,
-            r"truth.json has none of the 4 classes.*; use the",
+            r"truth.json': has none of the 4 classes.*; use the",
         ),
         (
             {
@@ -278,7 +278,7 @@ EMPTY = {"images": [{"id": 1, "height": 9, "width": 9}], "annotations": [], "cat
                 "annotations": [{"id": 7, "category_id": 2, "image_id": 1, "segmentation": [[0, 0, 9, 0, 9, 9]]}],
             },
             ValueError,
-            "truth.json has annotations of class 'cow', which is not in the label space .*; use the label space of",
+            "truth.json': has annotations of class 'cow', which is not in the label space .*; use the label space of",
         ),
     ],
     ids=[

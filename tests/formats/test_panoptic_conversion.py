@@ -44,5 +44,5 @@ def test_an_interrupted_run_continues(tmp_path):
     }
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "a.json"]
     assert convert_panoptic(images, convert=convert, **arguments) == 0
-    with pytest.raises(UserError, match=r"a\.json' exists with other categories, .*choose another output"):
+    with pytest.raises(UserError, match=r"a\.json': the file exists with other categories, .*choose another output"):
         convert_panoptic(images, convert=convert, **{**arguments, "categories": []})

@@ -112,12 +112,12 @@ def from_official(root: Path, split: str, space: LabelSpace) -> tuple[list[Panop
         require_size(instance_path, coded.shape[:2], size, folders["images"] / image.file_name)
         if labels.ndim != 2 or coded.ndim != 3:
             wrong, channels = (label_path, "one channel") if labels.ndim != 2 else (instance_path, "RGB")
-            raise UserError(f"'{wrong}': expected {channels}", file=wrong, remedy="unpack the official archive again")
+            raise UserError(f"expected {channels}", file=wrong, remedy="unpack the official archive again")
         try:
             return combine(labels, coded[..., 0], coded[..., 1], space)
         except ValueError as error:
             raise UserError(
-                f"'{label_path}' with '{instance_path}': {error}", file=label_path, remedy="unpack both archives again"
+                f"with '{instance_path}': {error}", file=label_path, remedy="unpack both archives again"
             ) from None
 
     return [PanopticImage(image_id=s, file_name=f"{s}.jpg", png=f"{s}.png") for s in stems], convert
@@ -134,8 +134,7 @@ def from_mask2former(json_file: Path, space: LabelSpace) -> tuple[list[PanopticI
     given = {category["id"]: bool(category["isthing"]) for category in content.categories}
     if given != dict(enumerate(space.is_thing)):
         raise UserError(
-            f"'{json_file}': expected the categories 0 to {len(space) - 1} with ADE20K's thing flags, as Mask2Former "
-            "writes them",
+            f"expected the categories 0 to {len(space) - 1} with ADE20K's thing flags, as Mask2Former writes them",
             file=json_file,
             remedy="convert the official annotations instead, without --from-mask2former",
         )
@@ -148,7 +147,7 @@ def from_mask2former(json_file: Path, space: LabelSpace) -> tuple[list[PanopticI
         strange = [i for i in present if i not in known]
         if strange:
             raise UserError(
-                f"'{path}' has the segment {strange[0]}, which '{json_file}' lacks",
+                f"has the segment {strange[0]}, which '{json_file}' lacks",
                 file=path,
                 remedy="prepare both anew",
             )

@@ -87,7 +87,7 @@ def find_images(root: Path, split: str) -> tuple[list[PanopticImage], Callable[[
         try:
             return segments(instance_ids.astype(np.int32))
         except ValueError as error:
-            raise UserError(f"'{path}': {error}", file=path, remedy="unpack gtFine_trainvaltest again") from None
+            raise UserError(f"{error}", file=path, remedy="unpack gtFine_trainvaltest again") from None
 
     images = []
     for stem in stems:

@@ -110,7 +110,7 @@ def _annotations(
             raise unknown_category(path, where, annotation["category_id"], content["categories"])
         if annotation["image_id"] not in images:
             raise UserError(
-                f"'{path}': {where} is of image {annotation['image_id']}, which is not listed",
+                f"{where} is of image {annotation['image_id']}, which is not listed",
                 file=path,
                 remedy="fetch it again",
             )
@@ -118,7 +118,7 @@ def _annotations(
         try:
             what, converted = _annotation(annotation, image["height"], image["width"], ignore_unmasked)
         except (ValueError, TypeError) as error:
-            raise UserError(f"'{path}': {where}: {error}", file=path, remedy="fetch the file again") from None
+            raise UserError(f"{where}: {error}", file=path, remedy="fetch the file again") from None
         counts[what] += 1
         if converted is not None:
             yield converted

@@ -61,19 +61,17 @@ def read_labels(path: Path) -> np.ndarray:
         content = loadmat(path, variable_names=["LabelMap"])
     except Exception as error:  # what scipy raises depends on where the file is broken
         raise UserError(
-            f"'{path}' cannot be read ({type(error).__name__}: {error})",
+            f"cannot be read ({type(error).__name__}: {error})",
             file=path,
             remedy="unpack trainval.tar.gz again",
         ) from None
     labels = content.get("LabelMap")
     if labels is None or labels.ndim != 2:
-        raise UserError(
-            f"'{path}' has no matrix LabelMap", file=path, remedy="is it a file of Pascal Context's trainval.tar.gz?"
-        )
+        raise UserError("has no matrix LabelMap", file=path, remedy="is it a file of Pascal Context's trainval.tar.gz?")
     largest = len(get_label_space("pascal_context459"))
     if labels.min() < 0 or labels.max() > largest:
         raise UserError(
-            f"'{path}': labels {labels.min()} to {labels.max()}, expected 0 to {largest}",
+            f"labels {labels.min()} to {labels.max()}, expected 0 to {largest}",
             file=path,
             remedy="unpack it again",
         )

@@ -20,7 +20,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine import fileio
 
-from mmdataseg.errors import UserError, naming
+from mmdataseg.errors import MissingFileError, UserError, naming
 from mmdataseg.formats.coco_panoptic import rgb_to_id
 from mmdataseg.formats.id_maps import Segments, label_table, segments_of_label_png, segments_of_panoptic_png
 from mmdataseg.formats.masks import decode_mask
@@ -30,14 +30,14 @@ from mmdataseg.registry import TRANSFORMS
 from mmdataseg.structures import Task
 
 
-class ImageReadError(OSError):
-    """An image that cannot be read: the sample is bad, the data set may be fine. Annotations that are wrong raise
-    UserError."""
+class ImageReadError(UserError, OSError):
+    """An image that cannot be read: the sample is bad, the dataset may be fine. Wrong annotations are a plain
+    `UserError`. Arguments as of `UserError`."""
 
 
-def place(results: Mapping[str, Any], path: str) -> str:
-    """Where an error is, for its message: the source, where the wrapper stamped one, and the file."""
-    return f"source {results['source']!r}: '{path}'" if "source" in results else f"'{path}'"
+def place(results: Mapping[str, Any], path: str) -> dict[str, str | None]:
+    """Where an error is, for `UserError`: the source, where the wrapper stamped one, and the file."""
+    return {"source": results.get("source"), "file": path}
 
 
 @TRANSFORMS.register_module()
@@ -57,18 +57,22 @@ class LoadImage(LoadImageFromFile):
         try:
             loaded = super().transform(results)
         except FileNotFoundError:
-            raise FileNotFoundError(
-                f"{place(results, results['img_path'])}: this image does not exist; complete the data set, or take it "
-                "out"
+            raise MissingFileError(
+                "this image does not exist",
+                **place(results, results["img_path"]),
+                remedy="complete the dataset, or take the image out",
             ) from None
         except Exception as error:  # what decoding raises depends on the backend
             why = " ".join(str(error).split())
             raise ImageReadError(
-                f"{place(results, results['img_path'])}: cannot read this image "
-                f"({type(error).__name__}: {why}); replace the file, or take it out of the data set"
+                f"cannot read this image ({type(error).__name__}: {why})",
+                **place(results, results["img_path"]),
+                remedy="replace the file, or take it out of the dataset",
             ) from error
         if loaded is None:
-            raise ImageReadError(f"{place(results, results['img_path'])}: cannot read this image; replace the file")
+            raise ImageReadError(
+                "cannot read this image", **place(results, results["img_path"]), remedy="replace the file"
+            )
         return loaded
 
 
@@ -97,11 +101,9 @@ class LoadSemanticMap(BaseTransform):
         path = results["seg_map_path"]
         image = _read_png(results, path)
         if image.ndim != 2:
-            raise _annotation_error(
-                results,
-                path,
-                f"expected one channel of labels, got {image.shape[2]}",
-                "is this a picture of the labels?",
+            raise UserError(
+                f"expected one channel of labels, got {image.shape[2]}; is this a picture of the labels?",
+                **place(results, path),
             )
         _check_size(results, path, image.shape[:2])
         table = results.get("label_table")
@@ -110,8 +112,11 @@ class LoadSemanticMap(BaseTransform):
         try:
             segments = segments_of_label_png(image, table)
         except ValueError as error:
-            remedy = "correct zero_is_void, ignore_index or label_map of the dataset, or the file"
-            raise _annotation_error(results, path, str(error), remedy) from None
+            raise UserError(
+                str(error),
+                **place(results, path),
+                remedy="correct zero_is_void, ignore_index or label_map of the dataset, or the file",
+            ) from None
         return _write_segments(results, segments, self.scoring)
 
     def __repr__(self) -> str:
@@ -146,11 +151,10 @@ class LoadPanopticMap(BaseTransform):
         path = results["seg_map_path"]
         image = _read_png(results, path)
         if image.ndim != 3 or image.shape[2] < 3:
-            raise _annotation_error(
-                results,
-                path,
+            raise UserError(
                 f"expected an RGB PNG of segment ids, got the shape {image.shape}",
-                "is ann_dir the folder of the id PNGs?",
+                **place(results, path),
+                remedy="set ann_dir to the folder of the id PNGs",
             )
         _check_size(results, path, image.shape[:2])
         infos = results["segments_info"]
@@ -173,8 +177,11 @@ class LoadPanopticMap(BaseTransform):
                 merge=merge,
             )
         except ValueError as error:
-            remedy = "are ann_file and ann_dir of the same version and split?"
-            raise _annotation_error(results, path, str(error), remedy) from None
+            raise UserError(
+                str(error),
+                **place(results, path),
+                remedy="take ann_file and ann_dir of the same version and split",
+            ) from None
         return _write_segments(results, segments, self.scoring)
 
     def __repr__(self) -> str:
@@ -234,9 +241,10 @@ class LoadInstances(BaseTransform):
         try:
             return decode_mask(instance.get("mask"), height, width)
         except (ValueError, TypeError) as error:
-            remedy = "repair the annotation, or train from boxes alone (supervision='boxes', with_masks=False)"
-            raise _annotation_error(
-                results, results["img_path"], f"mask of instance {index}: {error}", remedy
+            raise UserError(
+                f"mask of instance {index}: {error}",
+                **place(results, results["img_path"]),
+                remedy="repair the annotation, or train from boxes alone (supervision='boxes', with_masks=False)",
             ) from None
 
     def __repr__(self) -> str:
@@ -256,10 +264,6 @@ def _require_task(results: Mapping[str, Any], possible: tuple[Task, ...], transf
     return task
 
 
-def _annotation_error(results: Mapping[str, Any], path: str, message: str, remedy: str) -> UserError:
-    return UserError(f"'{path}': {message}", source=results.get("source"), file=path, remedy=remedy)
-
-
 def _read_png(results: Mapping[str, Any], path: str) -> np.ndarray:
     """(H, W) or (H, W, 3) values as stored."""
     with naming(source=results.get("source")):
@@ -271,12 +275,11 @@ def _check_size(results: Mapping[str, Any], path: str, size: tuple[int, int]) ->
     ``ori_shape``."""
     expected = results.get("ori_shape")
     if expected is not None and tuple(size) != tuple(expected[:2]):
-        raise _annotation_error(
-            results,
-            path,
+        raise UserError(
             f"the annotation is for {size[0]} x {size[1]} pixels (height x width), the image "
             f"'{results.get('img_path')}' has {expected[0]} x {expected[1]}",
-            "take both from the same release (for an image that its EXIF tag rotates, load it with "
+            **place(results, path),
+            remedy="take both from the same release (for an image that its EXIF tag rotates, load it with "
             "color_type='color_ignore_orientation')",
         )
 
