@@ -144,6 +144,11 @@ class TextClassifier(CosineClassifier):
         """Whether it tells where the rows that are there come from, not those that were there before."""
         return matrix_sha256(self.get_buffer(f"embeddings_{name}").cpu()) == provenance.rows_sha256
 
+    @property
+    def absent(self) -> list[str]:
+        """Sources whose embeddings neither a file nor a checkpoint has brought."""
+        return [name for name in self._sources if self._is_absent(name)]
+
     def check_complete(self) -> None:
         """Check that every source has its embeddings, those too that come to be used only much later.
 
@@ -154,13 +159,17 @@ class TextClassifier(CosineClassifier):
             self._check(source)
 
     def _check(self, source: str) -> None:
-        if source in self._absent and not self.get_buffer(f"embeddings_{source}").any():
+        if self._is_absent(source):
             path = self._sources[source].embeddings
             raise FileNotFoundError(
                 f"source '{source}': text embeddings {path}: no such file, and no checkpoint brought them; "
                 + build_remedy(path, self._sources[source].label_space, self.embed_dim)
             )
-        self._absent.discard(source)  # a checkpoint brought them
+
+    def _is_absent(self, source: str) -> bool:
+        if source in self._absent and self.get_buffer(f"embeddings_{source}").any():
+            self._absent.discard(source)  # a checkpoint brought them
+        return source in self._absent
 
     def matrix(self, source: str) -> Tensor:
         """Text embeddings of a source's classes.

@@ -41,9 +41,11 @@ class EncoderInfo:
         Weights from a file are known by their SHA-256, whatever the file is called. Whether they are those of a tag is
         not known. Imported rows fit any encoder.
         """
-        return self.imported or other.imported or self._identity() == other._identity()
+        return self.imported or other.imported or self.identity == other.identity
 
-    def _identity(self) -> tuple[Any, ...]:
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """The fields that tell encoders apart; the name of a file of weights does not."""
         name = "" if self.weights_sha256 else self.weights
         return self.library, self.model, name, self.weights_sha256, self.quick_gelu
 

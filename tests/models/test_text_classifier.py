@@ -107,8 +107,10 @@ def test_a_checkpoint_is_complete_without_the_files(classifier, sources, tmp_pat
     for source in sources:
         Path(source.embeddings).unlink()
     rebuilt = TextClassifier(sources=sources, embed_dim=3)
+    assert rebuilt.absent == ["axes", "two"]
     rebuilt.load_state_dict(torch.load(tmp_path / "checkpoint.pth", weights_only=True))
     rebuilt.check_complete()
+    assert rebuilt.absent == []
     for name, logits in expected.items():
         assert torch.equal(rebuilt(embeds, rebuilt.matrix(name)), logits)
         assert rebuilt.recipe(name) == classifier.recipe(name)
