@@ -22,10 +22,18 @@ from mmdataseg.text.encoding import embed_classes
 from mmdataseg.text.hashing import HashingEncoder
 from mmdataseg.text.vocabularies import get_label_space
 from tests import layouts
-from tools.make_toy import main as make_toy
 
 LEAVES = leaf_configs()
-NAMES = [leaf.relative_to(config_root()).with_suffix("").as_posix() for leaf in LEAVES]
+
+
+def _name(leaf: Path) -> str:
+    """Path of a leaf without its suffix, below configs, or below the root where it is of a project."""
+    root = config_root()
+    return leaf.relative_to(root if leaf.is_relative_to(root) else root.parent).with_suffix("").as_posix()
+
+
+NAMES = [_name(leaf) for leaf in LEAVES]
+WITH_TOY = any("toy" in leaf.parts for leaf in LEAVES)  # projects/toy can be deleted
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 MINI_EMBED_DIM = 512  # of ViT-B/16, which configs/_base_/models/dataseg_mini.py expects
 SMALL = 64  # pixels
@@ -34,7 +42,10 @@ SMALL = 64  # pixels
 def write_world(root: Path) -> None:
     """Write the data of every source and their text embeddings below ``root``."""
     layouts.write_all(root)
-    make_toy([str(root / "data/toy"), "--train-images", "4", "6", "6", "--val-images", "2"])
+    if WITH_TOY:
+        from tests.toy import make_toy
+
+        make_toy([str(root / "data/toy"), "--train-images", "4", "6", "6", "--val-images", "2"])
     write_mini(root)
 
 

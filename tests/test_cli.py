@@ -340,6 +340,6 @@ def test_a_config_that_only_tests_is_not_trained(capsys):
 
 def test_a_path_that_is_wrong_is_not_taken_for_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"did you mean: .*toy/dataseg_toy_3ds\.py"):
-        find_config("configs/dataseg_toy_3ds.py")
-    assert find_config("configs/toy/dataseg_toy_3ds.py").name == find_config("dataseg_toy_3ds").name
+    with pytest.raises(FileNotFoundError, match=r"did you mean: .*mini/dataseg_mini_3ds\.py"):
+        find_config("configs/dataseg_mini_3ds.py")
+    assert find_config("configs/mini/dataseg_mini_3ds.py").name == find_config("dataseg_mini_3ds").name

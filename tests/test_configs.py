@@ -71,7 +71,7 @@ def once(built: dict[str, Any], config: Any, build: Callable[[], Any]) -> Any:
 
 
 def test_there_are_configs() -> None:
-    assert {"dataseg_r50_3ds", "toy/dataseg_toy_3ds", "mini/dataseg_mini_3ds"} <= set(NAMES)
+    assert {"dataseg_r50_3ds", "mini/dataseg_mini_3ds"} <= set(NAMES)
 
 
 def test_names_are_unique() -> None:
@@ -224,7 +224,7 @@ def test_an_unknown_key_is_a_type_error_that_names_it() -> None:
     ],
 )
 def test_so_it_is_in_a_source_and_in_the_parts_of_others(root: str, path: str) -> None:
-    cfg = load(find_config("dataseg_toy_3ds.py"))
+    cfg = load(find_config("dataseg_mini_3ds.py"))
     with pytest.raises(TypeError, match="nun_points"):
         BUILDERS[root](with_typo(cfg[root], path))
 

@@ -10,10 +10,10 @@ import torch
 from mmengine.config import Config
 
 from mmdataseg.apis import run_config
-from tools.make_toy import main as make_toy
+from tests.toy import make_toy
 
 ROOT = Path(__file__).parents[1]
-LEAF = ROOT / "configs/toy/dataseg_toy_3ds.py"
+LEAF = ROOT / "projects/toy/configs/dataseg_toy_3ds.py"
 
 
 @pytest.fixture(scope="module")

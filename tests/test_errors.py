@@ -37,7 +37,11 @@ def test_a_data_loader_worker_keeps_type_and_message():
 def test_naming_adds_what_is_missing():
     with pytest.raises(UserError) as caught, naming(source="ade", file="a.json"):
         raise UserError("empty")
-    assert (str(caught.value), caught.value.source, caught.value.file) == ("source 'ade': a.json: empty", "ade", "a.json")
+    assert (str(caught.value), caught.value.source, caught.value.file) == (
+        "source 'ade': a.json: empty",
+        "ade",
+        "a.json",
+    )
 
 
 def test_naming_leaves_what_is_named():

@@ -18,8 +18,6 @@ from torch import Tensor
 
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.run_config import register_all_modules
-from mmdataseg.engine.drawing import draw_segments, panel_size, resize, side_by_side
-from mmdataseg.engine.visualization import predicted_segments
 from mmdataseg.errors import UserError
 from mmdataseg.models.dataseg import DaTaSeg
 from mmdataseg.models.text_classifier import TextClassifier
@@ -28,6 +26,8 @@ from mmdataseg.sources import Source
 from mmdataseg.structures import LabelSpace, Task
 from mmdataseg.text.embeddings import TextEmbeddings, load_embeddings
 from mmdataseg.text.encoding import embed_classes, find_encoder
+from mmdataseg.visualization.drawing import draw_segments, panel_size, resize, side_by_side
+from mmdataseg.visualization.segments import predicted_segments
 
 OWN_WORDS = "own_words"
 

@@ -20,7 +20,7 @@ class PositionChannels(BaseModule):
 
     For networks trained from scratch in minutes: two things of one class differ by nothing but their place, and a
     pretrained backbone has learned from its zero padding where it is; one that has seen little has not. Ours; neither
-    in DaTaSeg nor in Mask2Former, so only ``configs/toy`` and ``configs/mini`` use it.
+    in DaTaSeg nor in Mask2Former, so only ``projects/toy/configs`` and ``configs/mini`` use it.
 
     Args:
         num_frequencies: F; x and y, and their sines and cosines of 1, 2, 4, ... half waves a half map.

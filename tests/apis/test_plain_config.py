@@ -20,7 +20,7 @@ def no_yapf(monkeypatch):
 
 @pytest.mark.usefixtures("no_yapf")
 def test_the_text_reads_back_as_the_config(repo_root, tmp_path):
-    cfg = Config.fromfile(repo_root / "configs/toy/dataseg_toy_3ds.py")
+    cfg = Config.fromfile(repo_root / "projects/toy/configs/dataseg_toy_3ds.py")
     plain = copy.deepcopy(PlainConfig.of(cfg))  # as the Runner does
     plain.dump(tmp_path / "resolved.py")
     assert Config.fromfile(tmp_path / "resolved.py").to_dict() == cfg.to_dict()
