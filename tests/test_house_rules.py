@@ -121,8 +121,4 @@ def test_no_constructor_changes_the_process():
                     for call in calls
                     if call.split(".")[-1] in ("filterwarnings", "simplefilter", "init_default_scope")
                 }
-    assert strays == PROCESS_WIDE
-
-
-# To be cured with the commands: an Inferencer sets the default scope of the process.
-PROCESS_WIDE = {"apis/inferencer.py: init_default_scope"}
+    assert strays == set()

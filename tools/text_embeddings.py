@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_imported(args, vocabularies)
         else:
             write_encoded(args, vocabularies)
-    except (UserError, FileNotFoundError, ImportError) as error:
+    except (UserError, ImportError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmdataseg.errors import UserError
+from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.models.cosine_classifier import CosineClassifier
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources, parameter_owners
@@ -153,7 +153,7 @@ class TextClassifier(CosineClassifier):
         """Check that every source has its embeddings, those too that come to be used only much later.
 
         Raises:
-            FileNotFoundError: Neither its file nor a checkpoint brought the embeddings of a source.
+            MissingFileError: Neither its file nor a checkpoint brought the embeddings of a source.
         """
         for source in self._sources:
             self._check(source)
@@ -161,9 +161,10 @@ class TextClassifier(CosineClassifier):
     def _check(self, source: str) -> None:
         if self._is_absent(source):
             path = self._sources[source].embeddings
-            raise FileNotFoundError(
-                f"source '{source}': text embeddings {path}: no such file, and no checkpoint brought them; "
-                + build_remedy(path, self._sources[source].label_space, self.embed_dim)
+            raise MissingFileError(
+                f"text embeddings {path}: no such file, and no checkpoint brought them",
+                source=source,
+                remedy=build_remedy(path, self._sources[source].label_space, self.embed_dim),
             )
 
     def _is_absent(self, source: str) -> bool:
@@ -182,7 +183,7 @@ class TextClassifier(CosineClassifier):
 
         Raises:
             UserError: The model was built without this source.
-            FileNotFoundError: Neither its file nor a checkpoint brought its embeddings.
+            MissingFileError: Neither its file nor a checkpoint brought its embeddings.
         """
         if source not in self._sources:
             raise UserError(
@@ -199,7 +200,7 @@ class TextClassifier(CosineClassifier):
 
         Raises:
             UserError: As `matrix`; or the checkpoint brought the embeddings, and not what made them.
-            FileNotFoundError: As `matrix`.
+            MissingFileError: As `matrix`.
         """
         self.matrix(source)
         provenance = self._provenance.get(source)

@@ -29,7 +29,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from mmdataseg.errors import UserError
+from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.files import write_whole
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.hashing import warn_of_stand_in
@@ -158,16 +158,15 @@ def load_embeddings(
         The embeddings, in float32, rows of unit length.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        MissingFileError: There is no such file.
         UserError: It is not a file of text embeddings, was changed after it was written, holds NaN or rows that
             are not of unit length, has another dimension than ``dim``, or other classes than ``label_space`` or another
             order.
     """
     path = Path(path)
     if not path.is_file():
-        where = f"source '{source}': " if source else ""
         remedy = build_remedy(path, label_space, dim)
-        raise FileNotFoundError(f"{where}text embeddings {path}: no such file; {remedy}")
+        raise MissingFileError(f"text embeddings {path}: no such file", source=source, remedy=remedy)
     try:
         embeddings = _read(path)
         _check_dim(embeddings, dim)
@@ -175,7 +174,7 @@ def load_embeddings(
             _check_classes(embeddings.classes, label_space)
     except UserError as error:
         remedy = build_remedy(path, label_space, dim, force=True)
-        raise UserError(f"text embeddings {path}: {error}", source=source, file=path, remedy=remedy) from error
+        raise UserError(error.message, source=source, file=path, remedy=remedy) from error
     if embeddings.is_stand_in:
         warn_of_stand_in()
     return embeddings

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from mmdataseg.errors import UserError
+from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.progress import progress_bar
 from mmdataseg.text.embeddings import TextEmbeddings
 from mmdataseg.text.hashing import HashingEncoder
@@ -52,7 +52,7 @@ def find_encoder(
     Raises:
         UserError: The rows were imported; they were made with weights from a file and ``pretrained`` is not that file;
             or no weights are needed and some are given.
-        FileNotFoundError: No file ``pretrained``.
+        MissingFileError: No file ``pretrained``.
         ImportError: open_clip is needed and not installed.
     """
     if info == HashingEncoder.info:
@@ -60,7 +60,7 @@ def find_encoder(
             raise UserError(f"{pretrained}: '{info}' has no weights; leave pretrained out")
         return HashingEncoder(dim=dim)
     if pretrained is not None and not Path(pretrained).is_file():
-        raise FileNotFoundError(f"{pretrained}: no such file; expected the weights of '{info}', in a file")
+        raise MissingFileError(f"{pretrained}: no such file; expected the weights of '{info}', in a file")
     by_hand = "embed them with tools/text_embeddings.py and the same encoder, and give that file of embeddings"
     if info.imported or info.library != OpenClipEncoder.library:
         raise UserError(f"own words cannot be embedded as by '{info}', which is not open_clip's; {by_hand}")
@@ -184,12 +184,12 @@ def import_matrix(
         The embeddings.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        MissingFileError: There is no such file.
         UserError: Not a ``.npy`` file of numbers, not one row for each class, or a row that is zero or not finite.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected a .npy file of {len(classes)} rows")
+        raise MissingFileError(f"{path}: no such file; expected a .npy file of {len(classes)} rows")
     try:
         rows = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
     except (ValueError, EOFError, TypeError) as error:
@@ -206,4 +206,4 @@ def import_matrix(
             vocabulary=vocabulary,
         )
     except UserError as error:
-        raise UserError(str(error), file=path) from error
+        raise UserError(error.message, file=path) from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from mmdataseg.errors import UserError
+from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.text.recipe import EncoderInfo
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class OpenClipEncoder:
         ImportError: open_clip is not installed.
         UserError: An unknown architecture, a tag that it does not have, another activation than the tag's, or none
             given for a path.
-        FileNotFoundError: ``pretrained`` looks like a path and nothing is there.
+        MissingFileError: ``pretrained`` looks like a path and nothing is there.
     """
 
     library = "open_clip"
@@ -95,7 +95,7 @@ class OpenClipEncoder:
 
         Raises:
             UserError: The checkpoint is no state dict of this architecture.
-            FileNotFoundError: The weights of the tag are not in the cache and cannot be fetched.
+            MissingFileError: The weights of the tag are not in the cache and cannot be fetched.
         """
         if not texts:
             return torch.zeros(0, self.dim)
@@ -145,7 +145,7 @@ class OpenClipEncoder:
                 f"{self.pretrained}: expected a checkpoint of open_clip's {self.model}, loading it failed: {error}; "
                 "give the architecture of these weights with --model"
             )
-        return FileNotFoundError(
+        return MissingFileError(
             f"the weights {self.pretrained!r} of {self.model} are not in the library's cache and could not be fetched "
             f"({error}); fetch them on a machine with a network, and give the file: --pretrained PATH"
         )
@@ -191,7 +191,7 @@ def _check_tag(library: "ModuleType", model: str, pretrained: str) -> None:
     if pretrained in tags:
         return
     if "/" in pretrained or Path(pretrained).suffix:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{pretrained}: no such file; expected a checkpoint of open_clip's {model}, or one of its tags {tags}"
         )
     raise UserError(f"open_clip's {model} has no weights {pretrained!r}; expected a path, or one of its tags {tags}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmdataseg.errors import UserError
+from mmdataseg.errors import MissingFileError, UserError
 
 # Spelling, and words that mislead without their context, by the name on disk. Objects365's were compared with the list
 # in facebookresearch/Detic; "French" is called "french horn" in version 1 of the dataset.
@@ -119,7 +119,7 @@ def read_class_file(path: str | Path) -> tuple[tuple[str, ...], tuple[ClassPromp
         The class names, and the prompt of each.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        MissingFileError: There is no such file.
         UserError: Neither of these formats, no class, or a name that appears twice.
     """
     path = Path(path)
@@ -159,7 +159,7 @@ def read_synonyms(path: str | Path) -> dict[str, dict[str, tuple[str, ...]]]:
         For each class name the lists that were given.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        MissingFileError: There is no such file.
         UserError: Not of this format.
     """
     path = Path(path)
@@ -214,7 +214,7 @@ def _entry(entry: Any, where: str) -> dict[str, tuple[str, ...]]:
 
 def _read_text(path: Path) -> str:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected class names, as text or JSON")
+        raise MissingFileError(f"{path}: no such file; expected class names, as text or JSON")
     return path.read_text(encoding="utf-8")
 
 

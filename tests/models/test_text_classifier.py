@@ -284,9 +284,7 @@ def test_a_checkpoint_of_other_classes_is_refused(classifier, tmp_path, classes)
 )
 def test_a_file_of_other_classes(sources, classes, message):
     space = LabelSpace(name="axes", classes=classes, is_thing=(True,) * len(classes))
-    with pytest.raises(
-        UserError, match=rf"source 'axes': text embeddings .*axes\.safetensors: .*{message}.*; build them with: "
-    ):
+    with pytest.raises(UserError, match=rf"source 'axes': '.*axes\.safetensors': .*{message}.*; build them with: "):
         TextClassifier(sources=[replace(sources[0], label_space=space)], embed_dim=3)
 
 
@@ -304,13 +302,13 @@ def test_a_file_whose_rows_are_no_directions(sources, row, message):
     save_file({"embeddings": rows.half()}, path, metadata=read_metadata(path))
     with pytest.raises(UserError, match=message) as raised:
         TextClassifier(sources=sources, embed_dim=3)
-    assert str(raised.value).startswith(f"source 'axes': text embeddings {path}: ")
+    assert str(raised.value).startswith(f"source 'axes': '{path}': ")
     assert "; build them with: python tools/text_embeddings.py " in str(raised.value)
 
 
 def test_a_file_of_another_dimension(sources):
     with pytest.raises(
-        UserError, match=r"source 'axes': .*axes\.safetensors: expected 5 dimensions, got 3.*; build them with: "
+        UserError, match=r"source 'axes': '.*axes\.safetensors': expected 5 dimensions, got 3.*; build them with: "
     ):
         TextClassifier(sources=sources, embed_dim=5)
 

@@ -129,7 +129,7 @@ def test_other_classes_are_refused_by_the_first_that_differs(tmp_path, classes, 
     path = save_embeddings(tmp_path / "a.safetensors", make(torch.eye(len(classes), 4), classes))
     with pytest.raises(UserError, match=match) as error:
         load_embeddings(path, label_space=SPACE, source="mine")
-    assert str(error.value).startswith(f"source 'mine': text embeddings {path}: ")
+    assert str(error.value).startswith(f"source 'mine': '{path}': ")
     assert f"text_embeddings.py --names car bike Tool_box --vocabulary garage --out {path} --force" in str(error.value)
 
 

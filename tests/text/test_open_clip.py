@@ -86,7 +86,7 @@ def test_the_tag_says_whether_its_weights_want_quick_gelu():
 def test_the_path_of_weights_does_not_say_whether_they_want_quick_gelu(tiny, tmp_path):
     weights = tmp_path / "openai.pt"
     weights.write_bytes(tiny.weights.read_bytes())
-    with pytest.raises(UserError, match=r"openai\.pt: the file does not say .* --quick-gelu .* --no-quick-gelu"):
+    with pytest.raises(UserError, match=r"openai\.pt': the file does not say .* --quick-gelu .* --no-quick-gelu"):
         encoder_of(tiny, pretrained=str(weights), quick_gelu=None)
     assert not encoder_of(tiny, pretrained=str(weights), quick_gelu=False).quick_gelu
 
