@@ -80,7 +80,8 @@ class InstanceSegDataset(BaseDataset):
             "path_parts": path_parts,
             "leave_out": sorted(leave_out),
         }
-        super().__init__(metainfo=metainfo, pipeline=list(pipeline), test_mode=test_mode, indices=indices)
+        self.indices = indices
+        super().__init__(metainfo=metainfo, pipeline=list(pipeline), test_mode=test_mode)
 
     def full_init(self) -> None:
         """Read the table; in place of the base class's list of dicts."""
@@ -96,9 +97,9 @@ class InstanceSegDataset(BaseDataset):
         if self.table.suspicion:
             print_log(f"'{self.json_file}': {self.table.suspicion}", logger="current", level=logging.WARNING)
         self.rows = np.asarray(self.table.rows)
-        self._fully_initialized = True
-        if self._indices is not None:
-            self.get_subset_(self._indices)
+        self._fully_initialized = True  # mmengine documents that `full_init` sets it
+        if self.indices is not None:
+            self.get_subset_(self.indices)
 
     def _read(self) -> InstanceTable:
         table = read_instance_table(self.json_file, **self.options)

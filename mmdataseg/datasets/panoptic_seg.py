@@ -87,8 +87,9 @@ class PanopticSegDataset(BaseDataset):
 
     def _is_thing(self) -> list[bool]:
         """The label space's flags; without them (used outside a source) those of the JSON's categories, by name."""
-        if "is_thing" in self._metainfo:
-            return [bool(thing) for thing in self._metainfo["is_thing"]]
+        is_thing = self.metainfo.get("is_thing")
+        if is_thing is not None:
+            return [bool(thing) for thing in is_thing]
         things = {str(c["name"]).strip() for c in self._categories if c.get("isthing", 0)}
         return [name.strip() in things for name in self.classes]
 

@@ -210,7 +210,7 @@ def test_bad_samples():
 
 def test_bad_sources():
     quality = dict(type="mmdataseg.PanopticQualityMetric")
-    with pytest.raises(ValueError, match="'pets' stands 2 times"):
+    with pytest.raises(ValueError, match="'pets' appears 2 times"):
         MultiSourceEvaluator(metrics=[source("pets", [quality]), source("pets", [quality])])
     with pytest.raises(ValueError, match="source 'pets' is tested and names no metric"):
         MultiSourceEvaluator(metrics=[source("pets", [])])

@@ -153,7 +153,9 @@ def test_missing_and_wrong_text_embeddings_are_problems(check_data, tmp_path):
         matrix = HashingEncoder(dim=dim)(space["classes"])
         save_embeddings(
             tmp_path / f"{name}.safetensors",
-            TextEmbeddings(matrix=matrix, classes=tuple(space["classes"]), encoder="hashing", vocabulary="pair"),
+            TextEmbeddings(
+                matrix=matrix, classes=tuple(space["classes"]), encoder=HashingEncoder.info, vocabulary="pair"
+            ),
         )
     classifier = {"type": "mmdataseg.TextClassifier", "embed_dim": 8}
     problems = list(check_data.embedding_problems(Config({"model": {"sources": sources, "classifier": classifier}})))
