@@ -15,7 +15,7 @@ import numpy as np
 from mmengine.config import Config
 from pycocotools import mask as coco_mask
 
-from mmdataseg.apis import cli, run_config
+from mmdataseg.apis import cli, runs
 from mmdataseg.apis.config_files import config_root, leaf_configs
 from mmdataseg.text.embeddings import save_embeddings
 from mmdataseg.text.encoding import embed_classes
@@ -115,8 +115,7 @@ def _read(leaf: Path) -> Config:
 def smaller(leaf: Path, work_dir: Path) -> Config:
     """A leaf as its own command loads it, for two steps on a CPU: small images and batches, nothing pretrained."""
     _, args = commands(leaf)[0]
-    args.launcher, args.work_dir = "none", str(work_dir)
-    cfg = run_config.load_config(leaf, args)
+    cfg = runs.load_config(leaf, work_dir=str(work_dir), options=args.cfg_options)
     rename(cfg, work_dir.name)
     cfg.randomness = dict(seed=0)
     for key in LOADERS:

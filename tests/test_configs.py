@@ -15,8 +15,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mmdataseg.apis import cli, run_config
+from mmdataseg.apis import runs
 from mmdataseg.apis.config_files import config_root, find_config
+from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.registry import EVALUATOR, HOOKS, LOOPS, MODELS
 from tests.config_world import (
     LEAVES,
@@ -50,7 +51,7 @@ def in_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MMDATASEG_MINI_WORLD", raising=False)
     # mmengine has the garbage collected for each dataset: with the objects of so many configs, a second each
     monkeypatch.setattr("mmengine.dataset.base_dataset.gc", SimpleNamespace(collect=lambda: None))
-    run_config.register_all_modules()
+    register_all_modules()
     init_default_scope("mmdet")
 
 
@@ -252,16 +253,14 @@ def test_two_steps_and_a_test(leaf: Path, tmp_path: Path) -> None:
     if cfg.get("train_cfg") is None:
         checkpoint = untrained_checkpoint(leaf, tmp_path)
     else:
-        run_config.run_train(deepcopy(cfg))
+        runs.run_training(deepcopy(cfg))
         (log,) = tmp_path.glob("*/*/vis_data/scalars.json")
         losses = [line["loss"] for line in map(json.loads, log.read_text().splitlines()) if "loss" in line]
         assert losses
         assert all(0 < loss < float("inf") for loss in losses)
         checkpoint = next(tmp_path.glob("*/iter_2.pth"))
-    args = cli.build_test_parser().parse_args([str(leaf), str(checkpoint)])
     rename(cfg, f"{leaf.stem} test")
-    run_config.apply_test_args(cfg, args)
-    metrics = run_config.build_runner(cfg).test()
+    metrics = runs.run_testing(cfg, str(checkpoint))
     checkpoint.unlink()  # a gigabyte
     tested = {name.partition("/")[0] for name in metrics}
     assert tested >= {source["name"] for source in cfg.test_dataloader.dataset.get("sources", ())}

@@ -16,16 +16,16 @@ from torch import Tensor
 import mmdataseg
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.plain_config import PlainConfig
-from mmdataseg.apis.run_config import register_all_modules
+from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.checkpoints.architecture import architecture_of
 from mmdataseg.checkpoints.classes import numbers_of, rows_of
 from mmdataseg.checkpoints.conversion import TextLayer, text_layer
-from mmdataseg.checkpoints.foreign import Foreign, read_embeddings, read_foreign
+from mmdataseg.checkpoints.foreign import Foreign, read_foreign
 from mmdataseg.checkpoints.names import CLASS_LAYER
 from mmdataseg.errors import UserError
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources
-from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, matrix_sha256, same_encoder
+from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, load_embeddings, matrix_sha256
 from mmdataseg.text.vocabularies import get_label_space
 
 DEFAULT_RIDGE = 0.0
@@ -190,7 +190,7 @@ def _embed(
     if embeddings is None:
         text = _from_config(sources, foreign, name)
     else:
-        text = read_embeddings(embeddings)
+        text = load_embeddings(embeddings)
         for config, source in zip(cfg.model.sources, sources, strict=True):
             if source.label_space.classes == text.classes:
                 config["embeddings"] = str(embeddings)
@@ -204,11 +204,12 @@ def _embed(
     for config, source in zip(cfg.model.sources, sources, strict=True):
         file = config.get("embeddings")
         if file and Path(file).is_file():
-            own = read_embeddings(file, label_space=source.label_space, source=source.name)
-            if own.dim != text.dim or not same_encoder(own.encoder, text.encoder):
+            own = load_embeddings(file, label_space=source.label_space, source=source.name)
+            if own.dim != text.dim or not own.encoder.fits(text.encoder):
                 raise UserError(
-                    f"{file} was made by {own.encoder!r} ({own.dim} dimensions), the classes' own embeddings by "
-                    f"{text.encoder!r} ({text.dim}); directions of different encoders have nothing in common",
+                    f"{file} was made by '{own.encoder}' ({own.dim} dimensions), the embeddings of the checkpoint's "
+                    f"classes by '{text.encoder}' ({text.dim}); directions of different encoders have nothing in "
+                    "common",
                     source=source.name,
                     remedy="make both with one, by tools/text_embeddings.py --force",
                 )
@@ -226,10 +227,11 @@ def _from_config(sources: tuple[Source, ...], foreign: Foreign, name: str) -> Te
         if source.embeddings is None or not Path(source.embeddings).is_file():
             path = source.embeddings or f"{source.label_space.name}.safetensors"
             raise UserError(
-                f"source {source.name!r}: text embeddings {path}: no such file",
+                f"text embeddings {path}: no such file",
+                source=source.name,
                 remedy=f"{build_remedy(path, source.label_space)}; or give --embeddings",
             )
-        return read_embeddings(source.embeddings, label_space=source.label_space, source=source.name)
+        return load_embeddings(source.embeddings, label_space=source.label_space, source=source.name)
     raise UserError(
         f"config {name}: none of its sources has the {len(foreign.classes)} classes of {foreign.checkpoint.origin} "
         f"({missing})",
@@ -246,11 +248,9 @@ def _assemble(cfg: Config, foreign: Foreign, layer: TextLayer, name: str) -> tup
     own = model.state_dict()
     given = {k: v for k, v in foreign.state.items() if not k.startswith(f"{CLASS_LAYER}.")} | dict(layer.state)
     _check_same_model(own, given, foreign, name)
-    absent = [source for source in model.sources if not bytes(own[f"classifier.recipe_{source}"].tolist())]
-    state = {}
-    for key, value in own.items():
-        if not any(key == f"classifier.{kind}_{s}" for s in absent for kind in ("embeddings", "classes", "recipe")):
-            state[key] = given[key].to(value) if key in given else value
+    absent = model.classifier.absent
+    left_out = {f"classifier.embeddings_{source}" for source in absent}
+    state = {k: given[k].to(v) if k in given else v for k, v in own.items() if k not in left_out}
     return state, absent
 
 
@@ -286,7 +286,7 @@ def _provenance(
         "layout": foreign.layout,
         "architecture": str(foreign.architecture),
         "classes": list(foreign.classes),
-        "encoder": text.encoder,
+        "encoder": str(text.encoder),
         "templates": list(text.templates),
         "embeddings_sha256": matrix_sha256(text_KD),
         "ridge": float(ridge),

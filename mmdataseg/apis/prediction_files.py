@@ -1,6 +1,5 @@
 """Predictions of many images as files: pictures to look at, and annotations in the formats that the datasets read."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -11,17 +10,14 @@ import mmcv
 import numpy as np
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample
-from pycocotools import mask as coco_mask
 
 from mmdataseg.apis.inferencer import draw_answer
-from mmdataseg.datasets.conversion import (
-    Segmented,
-    id_to_rgb,
-    panoptic_categories,
-    segments_info,
-    write_png,
-)
-from mmdataseg.files import write_whole
+from mmdataseg.errors import UserError
+from mmdataseg.formats.categories import make_categories
+from mmdataseg.formats.coco_panoptic import PanopticSegments, write_panoptic_png
+from mmdataseg.formats.json_files import write_coco_json
+from mmdataseg.formats.masks import describe_mask
+from mmdataseg.formats.png import write_png
 from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.sources import Source
 from mmdataseg.structures import Task
@@ -40,7 +36,7 @@ def find_images(paths: Sequence[str]) -> dict[str, Path]:
 
     Raises:
         FileNotFoundError: A path that is not there.
-        ValueError: No image; or two whose names differ in nothing but the suffix.
+        UserError: No image; or two whose names differ in nothing but the suffix.
     """
     found: dict[str, Path] = {}  # without "..", so that no name leads out of a folder; once, however it is spelled
     for path in map(Path, paths):
@@ -52,14 +48,14 @@ def find_images(paths: Sequence[str]) -> dict[str, Path]:
         else:
             raise FileNotFoundError(f"image or folder '{path}' does not exist")
     if not found:
-        raise ValueError(f"no image in {list(paths)}; expected files that end in one of {SUFFIXES}")
+        raise UserError(f"no image in {list(paths)}; expected files that end in one of {SUFFIXES}")
     root = os.path.commonpath([os.path.dirname(file) for file in found])
     images = {os.path.relpath(file, root).replace(os.sep, "/"): path for file, path in found.items()}
     stems: dict[str, str] = {}
     for name in sorted(images):
         stem = str(PurePosixPath(name).with_suffix(""))
         if stem in stems:
-            raise ValueError(
+            raise UserError(
                 f"'{stems[stem]}' and '{name}' would be written to the same file; segment them in two calls"
             )
         stems[stem] = name
@@ -73,11 +69,11 @@ def make_empty(folder: Path) -> None:
         folder: Where predictions are to go.
 
     Raises:
-        FileExistsError: Something is in it.
+        UserError: Something is in it.
         OSError: It cannot be made.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"'{folder}' is there already and not empty; give another --out, or move it away")
+        raise UserError(f"'{folder}' is there already and not empty; give another --out, or move it away")
     folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -153,12 +149,12 @@ class PredictionFiles:
             return None
         space = self.source.label_space
         first = 0 if self.source.task is Task.SEMANTIC else 1
-        content = {
-            "images": self._images,
-            **({} if self.source.task is Task.SEMANTIC else {"annotations": self._annotations}),
-            "categories": panoptic_categories(space, range(first, first + len(space))),
-        }
-        write_whole(self.json_file, json.dumps(content))
+        write_coco_json(
+            self.json_file,
+            images=self._images,
+            annotations=None if self.source.task is Task.SEMANTIC else self._annotations,
+            categories=make_categories(space, range(first, first + len(space))),
+        )
         return self.json_file
 
     def _map(self, png: str) -> Path:
@@ -174,10 +170,8 @@ class PredictionFiles:
         )
         self._found.update(labels.tolist())
         ids = rows.numpy().astype(np.int32) + 1
-        write_png(self._map(png), id_to_rgb(ids))
-        return segments_info(
-            Segmented(ids=ids, categories={row + 1: label + 1 for row, label in enumerate(labels.tolist())})
-        )
+        categories = {row + 1: label + 1 for row, label in enumerate(labels.tolist())}
+        return write_panoptic_png(self._map(png), PanopticSegments(ids=ids, categories=categories))
 
     def _instances(self, sample: DetDataSample, image_id: int) -> list[dict[str, Any]]:
         found = sample.pred_instances
@@ -185,7 +179,6 @@ class PredictionFiles:
         self._found.update(found.labels.tolist())
         annotations = []
         for label, score, mask in zip(found.labels.tolist(), found.scores.tolist(), found.masks.numpy(), strict=True):
-            rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
             annotations.append(
                 {
                     "id": len(self._annotations) + len(annotations) + 1,
@@ -193,9 +186,7 @@ class PredictionFiles:
                     "category_id": label + 1,
                     "score": score,
                     "iscrowd": 0,
-                    "area": int(coco_mask.area(rle)),
-                    "bbox": coco_mask.toBbox(rle).tolist(),
-                    "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()},
+                    **describe_mask(mask),
                 }
             )
         return annotations

@@ -15,7 +15,7 @@ from mmdataseg.checkpoints.classes import BY_NUMBER, classes_of, named_classes
 from mmdataseg.checkpoints.names import CLASS_LAYER, recognise
 from mmdataseg.checkpoints.reading import Checkpoint, read_checkpoint
 from mmdataseg.errors import UserError
-from mmdataseg.text.embeddings import TextEmbeddings, load_embeddings
+from mmdataseg.text.embeddings import load_embeddings
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -59,7 +59,7 @@ def read_foreign(
     state = layout.rename(read.state_dict)
     num_classes = len(state[f"{CLASS_LAYER}.weight"]) - 1
     if embeddings is not None and num_classes not in BY_NUMBER and named_classes(read.meta, described) is None:
-        classes = read_embeddings(embeddings).classes
+        classes = load_embeddings(embeddings).classes
         if len(classes) != num_classes:
             raise UserError(
                 f"has {len(classes)} classes, and the class layer of {origin} has {num_classes}", file=str(embeddings)
@@ -96,22 +96,3 @@ def _json(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"expected a JSON object, got a {type(content).__name__}", file=path)
     return content
-
-
-def read_embeddings(path: str | PathLike[str], **checks: Any) -> TextEmbeddings:
-    """`load_embeddings`, whose errors are the user's.
-
-    Args:
-        path: As there.
-        **checks: As there.
-
-    Returns:
-        As there.
-
-    Raises:
-        UserError: As there.
-    """
-    try:
-        return load_embeddings(path, **checks)
-    except (ValueError, FileNotFoundError) as error:
-        raise UserError(str(error)) from error

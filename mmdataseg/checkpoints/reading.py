@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmdataseg.checkpoints.addresses import download, is_address
 from mmdataseg.checkpoints.unpickling import CodeInPickleError, pickle_module, plain, restore_histories
-from mmdataseg.errors import UserError
+from mmdataseg.errors import MissingFileError, UserError
 
 STATE_KEYS = ("state_dict", "model")
 _HARMLESS = ("mmengine.config.", "mmengine.logging.", "mmengine.dist.", "argparse.Namespace", "torch.Tensor")
@@ -91,7 +91,8 @@ def read_checkpoint(origin: str | PathLike[str], *, trust: bool = False, progres
         What it holds.
 
     Raises:
-        UserError: No such file or address; a file cut short or of another format; one whose pickle calls code,
+        MissingFileError: No such file.
+        UserError: An address that cannot be read; a file cut short or of another format; one whose pickle calls code,
             whose name is then given.
     """
     name = str(origin)
@@ -99,7 +100,7 @@ def read_checkpoint(origin: str | PathLike[str], *, trust: bool = False, progres
     if path.is_dir():
         raise UserError("is a folder; expected a checkpoint", file=name, remedy="give the file in it")
     if not path.is_file():
-        raise UserError("no such file; expected a checkpoint", file=name, remedy="check the path")
+        raise MissingFileError("no such file; expected a checkpoint", file=name, remedy="check the path")
     if _is_safetensors(path):
         return Checkpoint(origin=name, path=path, content=_read_safetensors(path, name))
     _refuse_torchscript(path, name)

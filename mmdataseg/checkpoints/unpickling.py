@@ -12,6 +12,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, BinaryIO
 
+import numpy as np
 import torch
 
 # Names that build tensors, arrays, scalars and containers. None of them takes a function, a name or a path.
@@ -144,10 +145,8 @@ class PlainUnpickler(pickle.Unpickler):
 
 
 def _plain_name(module: str, name: str) -> Any:
-    if module.startswith("numpy.") and module.endswith(".multiarray"):
-        import numpy as np
-
-        module = "numpy._core.multiarray" if hasattr(np, "_core") else "numpy.core.multiarray"
+    if module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # numpy 2 moved it
+        module = "numpy._core.multiarray" if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else "numpy.core.multiarray"
     found = getattr(import_module(module), name)
     return found if isinstance(found, type) or not callable(found) else _Callable(found)
 

@@ -11,7 +11,9 @@ import numpy as np
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
+from mmdataseg.datasets.foreign import build_and_read, first_difference, names_as_spelt
 from mmdataseg.datasets.seeding import ATTEMPT, derive_seed, seeded_generators
+from mmdataseg.errors import UserError
 from mmdataseg.registry import DATASETS
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.structures import LabelSpace
@@ -45,16 +47,16 @@ class MultiSourceDataset(Dataset):
         max_refetch: How often in a row a sample is replaced, at least 0.
 
     Raises:
-        ValueError: An unknown split; a source without this split or without images; two sources of one name; a
+        UserError: An unknown split; a source without this split or without images; two sources of one name; a
             dataset that cannot be built or used (FileNotFoundError, TypeError where it raised one), with the source's
             name.
     """
 
     def __init__(self, *, sources: Sequence[Mapping[str, Any] | Source], split: str, max_refetch: int = 10) -> None:
         if split not in SPLITS:
-            raise ValueError(f"MultiSourceDataset: expected split to be one of {list(SPLITS)}, got {split!r}")
+            raise UserError(f"MultiSourceDataset: expected split to be one of {list(SPLITS)}, got {split!r}")
         if isinstance(max_refetch, bool) or not isinstance(max_refetch, int) or max_refetch < 0:
-            raise ValueError(f"MultiSourceDataset: expected max_refetch to be an int >= 0, got {max_refetch!r}")
+            raise UserError(f"MultiSourceDataset: expected max_refetch to be an int >= 0, got {max_refetch!r}")
         self.sources = build_sources(sources)
         self.split = split
         self.max_refetch = max_refetch
@@ -133,7 +135,7 @@ class MultiSourceDataset(Dataset):
             if problem is None:
                 return sample
             self._log_replaced(position, problem)
-        raise ValueError(
+        raise UserError(
             f"{problem}. {self.max_refetch + 1} samples of this source in a row could not be used; check its files "
             "and its pipeline, or raise max_refetch"
         ) from problem
@@ -182,7 +184,7 @@ def _class_info(label_space: LabelSpace) -> dict[str, Any]:
 def _build_dataset(source: Source, split: str) -> Any:
     config = getattr(source, split)
     if config is None:
-        raise ValueError(
+        raise UserError(
             f"source {source.name!r} has no '{split}' dataset; write one into its config, or leave it out of "
             f"the {split} sources"
         )
@@ -191,86 +193,35 @@ def _build_dataset(source: Source, split: str) -> Any:
     classes = _class_info(source.label_space)
     other = sorted(key for key in set(metainfo) & set(classes) if list(metainfo[key] or ()) != list(classes[key]))
     if other:
-        raise ValueError(
+        raise UserError(
             f"source {source.name!r}: metainfo key {other[0]!r} of its {split} dataset is not that of label space "
             f"'{source.label_space.name}', which the model is trained with; remove it there, or correct one of them"
         )
     where = config.get("ann_file") or config.get("data_root") or config.get("type")
     try:
-        dataset, category_names = _build_and_read({**config, "metainfo": {**metainfo, **_as_spelt(classes, config)}})
+        dataset, category_names = build_and_read(
+            {**config, "metainfo": {**metainfo, **names_as_spelt(classes, config)}}
+        )
     except Exception as error:
         if "need at least one array to concatenate" in str(error):  # what mmengine makes of an empty list of images
             error = ValueError("the dataset has no image; check its paths and filters")
         named = _named(error, source.name, where)
         raise named from (error if named is not error else error.__cause__)
     if category_names and category_names != source.label_space.classes:
-        raise ValueError(
+        raise UserError(
             f"source {source.name!r}, {where}: a {type(dataset).__name__} numbers classes in the order of the file, "
-            f"{_first_difference(category_names, source.label_space)}; give the label space the file's names and "
+            f"{first_difference(category_names, source.label_space)}; give the label space the file's names and "
             "order, or take a dataset of mmdataseg"
         )
     missing = [a for a in ("get_data_info", "pipeline", "__len__") if not hasattr(dataset, a)]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"source {source.name!r}: a {type(dataset).__name__} has no {missing[0]!r}; expected a dataset "
             "derived from mmengine's BaseDataset"
         )
     if len(dataset) == 0:
-        raise ValueError(f"source {source.name!r}: its {split} dataset has no image; check its paths and filters")
+        raise UserError(f"source {source.name!r}: its {split} dataset has no image; check its paths and filters")
     return dataset
-
-
-def _as_spelt(classes: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Class names as the dataset's class spells them in its METAINFO: mmseg's ADE20K has "bed ", and no "bed"."""
-    kind = _class_of(config)
-    own = {name.strip(): name for name in (getattr(kind, "METAINFO", None) or {}).get("classes", ())}
-    names = ("classes", "thing_classes", "stuff_classes")
-    return {**classes, **{key: tuple(own.get(name, name) for name in classes[key]) for key in names}}
-
-
-def _class_of(config: Mapping[str, Any]) -> Any:
-    """What ``DATASETS.build`` would build: a name without a scope is looked for in the default one."""
-    kind = config.get("type")
-    if not isinstance(kind, str):
-        return kind
-    with DATASETS.switch_scope_and_registry(config.get("_scope_")) as registry:
-        return registry.get(kind)
-
-
-def _build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
-    """Build a dataset and read its annotations.
-
-    Returns:
-        The dataset; and for mmdet's COCO datasets, which take the order of the file's categories for that of the labels
-        whatever ``metainfo`` says, the names of the categories in the order of the labels, else nothing.
-    """
-    by_file = hasattr(_class_of(config), "COCOAPI")
-    dataset = DATASETS.build({**config, "lazy_init": True} if by_file else config)
-    names: dict[int, str] = {}
-    if by_file:
-        read = dataset.COCOAPI
-
-        def read_and_note_names(*args: Any) -> Any:
-            content = read(*args)
-            names.update({c["id"]: c["name"] for c in content.dataset["categories"]})
-            return content
-
-        # the names are gone when the dataset has been read: note them on the way, on this instance only
-        dataset.COCOAPI = read_and_note_names
-        dataset.full_init()
-        del dataset.COCOAPI
-    elif hasattr(dataset, "full_init"):
-        dataset.full_init()
-    return dataset, tuple(names[i].strip() for i in dataset.cat_ids) if names else ()
-
-
-def _first_difference(names: Sequence[str], label_space: LabelSpace) -> str:
-    missing = [c for c in label_space.classes if c not in names]
-    if missing:
-        return f"and the file has no category {missing[0]!r} of label space '{label_space.name}'"
-    pairs = zip(names, label_space.classes, strict=True)
-    label, (theirs, ours) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
-    return f"where label {label} is {theirs!r}, not {ours!r} as in label space '{label_space.name}'"
 
 
 def _named(error: Exception, source: str, where: Any) -> Exception:

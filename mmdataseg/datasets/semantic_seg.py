@@ -7,17 +7,12 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from mmdataseg.datasets.annotation_files import (
-    UNKNOWN,
-    VOID,
-    check_targets,
-    class_names,
-    list_files,
-    require_dir,
-    require_file,
-    resolve,
-)
-from mmdataseg.datasets.transforms.annotation_maps import label_table
+from mmdataseg.datasets.class_names import class_names
+from mmdataseg.errors import UserError
+from mmdataseg.formats.categories import UNKNOWN, check_targets
+from mmdataseg.formats.id_maps import label_table
+from mmdataseg.formats.paths import list_files, require_dir, require_file, resolve
+from mmdataseg.ops.id_map import VOID
 from mmdataseg.registry import DATASETS
 
 
@@ -46,7 +41,7 @@ class SemanticSegDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: A folder or the file is missing; an image without label PNG, or the reverse.
-        ValueError: No image; no classes; an ``ignore_index`` that is a class; a label map to a class that is not there.
+        UserError: No image; no classes; an ``ignore_index`` that is a class; a label map to a class that is not there.
     """
 
     def __init__(  # noqa: PLR0913
@@ -91,7 +86,11 @@ class SemanticSegDataset(BaseDataset):
             _refuse(set(names) - images, f"names of '{self.name_file}' have no image", self.img_dir, self.suffixes[0])
         _refuse(set(names) - labels, "images have no label PNG", self.ann_dir, self.suffixes[1])
         if not names:
-            raise ValueError(f"'{origin}' names no image with the suffix {self.suffixes[0]!r}; set suffixes or img_dir")
+            raise UserError(
+                f"names no image with the suffix {self.suffixes[0]!r}",
+                file=origin,
+                remedy="set suffixes or img_dir",
+            )
         return [
             {
                 "img_path": str(self.img_dir / (name + self.suffixes[0])),
@@ -110,9 +109,10 @@ class SemanticSegDataset(BaseDataset):
 
 def _table_by_order(num_classes: int, zero_is_void: bool, ignore_index: int | None, ann_dir: Path) -> np.ndarray:
     if ignore_index is not None and 0 <= ignore_index - int(zero_is_void) < num_classes:
-        raise ValueError(
-            f"'{ann_dir}': ignore_index={ignore_index} is also the value of a class, as the label space has "
-            f"{num_classes}; set ignore_index=None, or the value the data uses"
+        raise UserError(
+            f"ignore_index={ignore_index} is also the value of a class, as the label space has {num_classes}",
+            file=ann_dir,
+            remedy="set ignore_index=None, or the value the data uses",
         )
     return label_table(1 << 16, num_classes, zero_is_void=zero_is_void, ignore_index=ignore_index)
 
@@ -125,7 +125,7 @@ def _table_by_name(label_map: Mapping[int, str | None], classes: Sequence[str], 
         table[ignore_index] = VOID
     for value, name in label_map.items():
         if not 0 <= int(value) < len(table):
-            raise ValueError(f"label_map: expected values between 0 and {len(table) - 1} as keys, got {value}")
+            raise UserError(f"label_map: expected values between 0 and {len(table) - 1} as keys, got {value}")
         table[int(value)] = VOID if name is None else label_of[name.strip()]
     return table
 

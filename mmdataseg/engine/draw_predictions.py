@@ -10,6 +10,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmdataseg.errors import UserError
 from mmdataseg.registry import HOOKS
 from mmdataseg.visualization.segments import draw_sample
 
@@ -26,14 +27,14 @@ class DrawPredictions(Hook):
         min_score: Instances with a lower score are left out.
 
     Raises:
-        ValueError: No picture wanted; a score outside 0 .. 1.
+        UserError: No picture wanted; a score outside 0 .. 1.
     """
 
     def __init__(self, *, num_per_source: int = 4, out_dir: str | None = None, min_score: float = 0.3) -> None:
         if num_per_source < 1:
-            raise ValueError(f"DrawPredictions: expected num_per_source >= 1, got {num_per_source}; leave the hook out")
+            raise UserError(f"DrawPredictions: expected num_per_source >= 1, got {num_per_source}; leave the hook out")
         if not 0 <= min_score <= 1:
-            raise ValueError(f"DrawPredictions: expected min_score in 0 .. 1, got {min_score}")
+            raise UserError(f"DrawPredictions: expected min_score in 0 .. 1, got {min_score}")
         self.num_per_source = num_per_source
         self.out_dir = out_dir
         self.min_score = min_score
@@ -46,10 +47,10 @@ class DrawPredictions(Hook):
             runner: Of the test.
 
         Raises:
-            ValueError: The evaluator knows no sources.
+            UserError: The evaluator knows no sources.
         """
         if not hasattr(runner.test_evaluator, "sources"):
-            raise ValueError(
+            raise UserError(
                 "DrawPredictions takes class names from the sources of the test evaluator, got "
                 f"{type(runner.test_evaluator).__name__}; use mmdataseg.MultiSourceEvaluator"
             )

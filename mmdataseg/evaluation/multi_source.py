@@ -8,11 +8,12 @@ from typing import Any
 
 from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric, Evaluator
-from mmengine.evaluator.metric import _to_cpu
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement
 
+from mmdataseg.errors import UserError
+from mmdataseg.evaluation.devices import to_cpu
 from mmdataseg.registry import EVALUATOR
 from mmdataseg.sources import Source, build_sources
 
@@ -54,7 +55,7 @@ class MultiSourceEvaluator(Evaluator):
     Raises:
         FileNotFoundError: A file that a metric reads is missing.
         TypeError: A source or a metric with a key that is not known.
-        ValueError: Two sources of one name; a source without a metric; two metrics of one class in a source that would
+        UserError: Two sources of one name; a source without a metric; two metrics of one class in a source that would
             report under the same names; a file of a metric that does not fit; and what a metric's
             ``check_source`` raises, where it has one.
     """
@@ -63,7 +64,8 @@ class MultiSourceEvaluator(Evaluator):
         self.sources = build_sources(metrics)
         for source in self.sources:
             if not source.metrics:
-                raise ValueError(f"source '{source.name}' is tested and names no metric; give it metrics=[...]")
+                raise UserError(f"source '{source.name}' is tested and names no metric; give it metrics=[...]")
+        self._whole_meta: dict | None = None
         super().__init__([_build(source, metric) for source in self.sources for metric in source.metrics])
         built = iter(self.metrics)
         self._metrics = {source.name: [next(built) for _ in source.metrics] for source in self.sources}
@@ -78,11 +80,11 @@ class MultiSourceEvaluator(Evaluator):
     @property
     def dataset_meta(self) -> dict | None:
         """Of the whole test set, as the loop sets it. The metrics keep those of their sources."""
-        return self._dataset_meta
+        return self._whole_meta
 
     @dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict) -> None:
-        self._dataset_meta = dataset_meta
+        self._whole_meta = dataset_meta
 
     def process(self, data_samples: Sequence[BaseDataElement | dict], data_batch: Any = None) -> None:  # noqa: ARG002
         """Send each sample to the metrics of its source.
@@ -92,18 +94,18 @@ class MultiSourceEvaluator(Evaluator):
             data_batch: Not used.
 
         Raises:
-            ValueError: A sample of a source that is not tested here, or without ``sample_idx``.
+            UserError: A sample of a source that is not tested here, or without ``sample_idx``.
         """
         for element in data_samples:
             sample = element.to_dict() if isinstance(element, BaseDataElement) else element
             name = sample.get("source")
             if name not in self._metrics:
-                raise ValueError(
+                raise UserError(
                     f"sample {sample.get('img_path', '?')} is of source {name!r}, the evaluator has "
                     f"{list(self._metrics)}; give test_dataloader and test_evaluator the same sources"
                 )
             if "sample_idx" not in sample:
-                raise ValueError(
+                raise UserError(
                     f"source '{name}', {sample.get('img_path', '?')}: no 'sample_idx' in the metainfo; test with "
                     "mmdataseg.MultiSourceDataset and mmdataseg.PackInputs"
                 )
@@ -121,7 +123,7 @@ class MultiSourceEvaluator(Evaluator):
             ``<source>/<metric>`` -> value, the same on every rank.
 
         Raises:
-            ValueError: Two metrics of a source report under one name.
+            UserError: Two metrics of a source report under one name.
         """
         values: dict[str, float] = {}
         rows: list[Score] = []
@@ -155,7 +157,7 @@ class MultiSourceEvaluator(Evaluator):
             for name, value in found.items():
                 key = f"{metric.prefix}/{name}" if metric.prefix else name
                 if key in scores:
-                    raise ValueError(
+                    raise UserError(
                         f"source '{source.name}': two metrics report '{key}'; give one of them a prefix, prefix='...'"
                     )
                 scores[key] = value
@@ -166,7 +168,7 @@ class MultiSourceEvaluator(Evaluator):
         for metric in self._metrics[source.name]:
             kind = (type(metric), metric.prefix)
             if kind in seen:
-                raise ValueError(
+                raise UserError(
                     f"source '{source.name}': two {type(metric).__name__} would report under the same names; "
                     "give one of them a prefix, prefix='...'"
                 )
@@ -248,7 +250,7 @@ def _meta_of(source: Source) -> dict[str, Any]:
 def _results_of(metric: BaseMetric, sample: dict) -> list[Any]:
     """What a metric keeps of one sample, taken out of its own list and, as `BaseMetric` does, off the device."""
     metric.process(None, [sample])
-    results = _to_cpu(list(metric.results))
+    results = to_cpu(list(metric.results))
     metric.results.clear()
     return results
 

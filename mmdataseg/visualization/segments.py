@@ -76,7 +76,7 @@ def predicted_segments(sample: DetDataSample, source: Source, *, min_score: floa
         min_score: Instances with a lower score are left out.
 
     Raises:
-        ValueError: A panoptic map with a class that the source does not have.
+        UserError: A panoptic map with a class that the source does not have.
     """
     if source.task is Task.SEMANTIC:
         return _of_map(sample.pred_sem_seg.sem_seg[0].numpy(), range(len(source.label_space)), source)

@@ -14,11 +14,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmengine.config import Config
-
-from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.convert import convert
-from mmdataseg.apis.run_config import build_runner, register_all_modules
+from mmdataseg.apis.runs import read_config, run_testing
 
 RIDGES = (0.0, 0.003, 0.03, 0.1, 0.3, 1.0)
 SHOWN = (
@@ -43,11 +40,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def score(config: str, checkpoint: Path, out: Path) -> dict[str, float]:
     """Test a checkpoint as a config says; nothing is drawn."""
-    cfg = Config.fromfile(find_config(config))
-    cfg.load_from, cfg.work_dir = str(checkpoint), str(out)
+    cfg = read_config(config)
     cfg.default_hooks.pop("visualization")
-    cfg.experiment_name = cfg.visualizer.name = f"{Path(config).stem}_{out.name}"
-    return build_runner(cfg).test()
+    cfg.visualizer.name = f"{Path(config).stem}_{out.name}"  # mmengine keeps those of a process by their names
+    return run_testing(cfg, str(checkpoint), work_dir=str(out))
 
 
 def rows(args: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -74,7 +70,6 @@ def table(found: Mapping[str, Mapping[str, float]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Convert, test, write, print."""
     args = parse_args(arguments)
-    register_all_modules()
     found = rows(args)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "ridge_curve.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

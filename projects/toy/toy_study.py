@@ -32,7 +32,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 
 from mmdataseg.apis.config_files import leaf_configs
-from mmdataseg.apis.run_config import read_config
+from mmdataseg.apis.runs import read_config
 from projects.toy.study import archive
 from projects.toy.study.run import RESULT, Run
 from projects.toy.study.running import run_all

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdataseg.apis.run_config import register_all_modules
+from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.registry import MODELS
 from tests.toy import make_toy
 

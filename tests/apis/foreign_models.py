@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.registry import MODELS
 from mmdataseg.text.embeddings import TextEmbeddings, save_embeddings
+from mmdataseg.text.recipe import EncoderInfo
 from mmdataseg.text.vocabularies import get_label_space
 
 SIZES = ((64, 96), (96, 64), (128, 128))
@@ -30,14 +31,15 @@ def config_of(package: str, name: str) -> Config:
     return Config.fromfile(Path(module.__file__).parent / ".mim/configs/mask2former" / name)
 
 
-def embeddings(path: Path, vocabulary: str, *, dim: int = 512, encoder: str = "CLIP-like (stand-in)") -> str:
+def embeddings(path: Path, vocabulary: str, *, dim: int = 512, encoder: str = "CLIP-like") -> str:
     """A file of text embeddings as alike as CLIP's are: their products are about 0.75."""
     classes = get_label_space(vocabulary).classes
     generator = torch.Generator().manual_seed(0)
     common = nn.functional.normalize(torch.randn(dim, generator=generator), dim=0)
     own = nn.functional.normalize(torch.randn(len(classes), dim, generator=generator), dim=1)
     rows = nn.functional.normalize(0.75**0.5 * common + 0.25**0.5 * own, dim=1)
-    text = TextEmbeddings(matrix=rows, classes=classes, encoder=encoder, vocabulary=vocabulary)
+    info = EncoderInfo(library="open_clip", model=encoder)
+    text = TextEmbeddings(matrix=rows, classes=classes, encoder=info, vocabulary=vocabulary)
     return str(save_embeddings(path, text))
 
 

@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from mmdataseg.apis import convert as module
 from mmdataseg.apis.convert import convert
-from mmdataseg.apis.run_config import register_all_modules
+from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.errors import UserError
 from mmdataseg.text.vocabularies import get_label_space
 from tests.apis import foreign_models as foreign
@@ -157,7 +157,7 @@ def test_a_checkpoint_says_where_it_is_from(tmp_path, texts, r50, small):
     meta = torch.load(tmp_path / "ours.pth", weights_only=True)["meta"]["mmdataseg"]
     assert meta["converted_from"] == str(r50)
     assert len(meta["sha256"]) == len(meta["embeddings_sha256"]) == 64
-    assert (meta["layout"], meta["ridge"], meta["encoder"]) == ("mmdet", 0.5, "CLIP-like (stand-in)")
+    assert (meta["layout"], meta["ridge"], meta["encoder"]) == ("mmdet", 0.5, "open_clip CLIP-like")
     assert meta["classes"] == list(get_label_space("coco133").classes)
     assert meta["error"] > 1e-3
     text = str(made)
@@ -269,7 +269,7 @@ def change(r50: Path, path: Path, **state) -> Path:
 )
 def test_other_models_are_refused_by_what_they_are(tmp_path, keys, message):
     torch.save({key: torch.zeros(1) for key in keys}, tmp_path / "a.pth")
-    with pytest.raises(UserError, match=f"a.pth: expected a Mask2Former of mmdet, mmseg or Hugging Face, {message}"):
+    with pytest.raises(UserError, match=rf"a\.pth': expected a Mask2Former of mmdet, mmseg or Hugging Face, {message}"):
         convert(tmp_path / "a.pth", tmp_path / "out.pth")
 
 
@@ -295,10 +295,8 @@ def test_embeddings_that_are_not_there_say_how_to_make_them(tmp_path, monkeypatc
 def test_embeddings_of_another_encoder_are_refused(tmp_path, monkeypatch, texts, r50):
     monkeypatch.chdir(tmp_path)
     config = foreign.ours("mask2former_r50_transfer.py", shrink=True)
-    foreign.embeddings(tmp_path / config.model.sources[0].embeddings, "ade150", encoder="open_clip ViT-X other")
-    with pytest.raises(
-        UserError, match=r"made by 'open_clip ViT-X other' .*'CLIP-like \(stand-in\)'.*nothing in common"
-    ):
+    foreign.embeddings(tmp_path / config.model.sources[0].embeddings, "ade150", encoder="ViT-X")
+    with pytest.raises(UserError, match=r"made by 'open_clip ViT-X' .*'open_clip CLIP-like'.*nothing in common"):
         convert(r50, tmp_path / "out.pth", config=config, embeddings=texts["coco133"])
 
 

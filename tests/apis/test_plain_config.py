@@ -6,8 +6,8 @@ import pytest
 from mmengine.config import Config
 from yapf.yapflib import yapf_api
 
-from mmdataseg.apis import run_config
 from mmdataseg.apis.plain_config import PlainConfig
+from mmdataseg.apis.runner import build_runner
 
 
 @pytest.fixture
@@ -41,6 +41,6 @@ def test_what_is_no_literal_is_left_to_mmengine():
 @pytest.mark.usefixtures("no_yapf")
 def test_a_runner_starts_without_the_formatter(tmp_path):
     cfg = Config(dict(model=dict(type="BaseDataPreprocessor"), work_dir=str(tmp_path), experiment_name="plain"))
-    runner = run_config.build_runner(cfg)
+    runner = build_runner(cfg)
     runner.dump_config()
     assert runner.cfg.model.type == "BaseDataPreprocessor"

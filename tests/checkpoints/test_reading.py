@@ -131,7 +131,7 @@ def test_code_in_a_pickle_does_not_run_and_is_named(tmp_path, call, name, zipped
     mark = tmp_path / "ran"
     bad = {"state_dict": {"a": WEIGHT}, "meta": Malicious(*call(mark))}
     torch.save(bad, tmp_path / "bad.pth", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(UserError, match=rf"bad\.pth: its pickle calls {name}.*nothing of it was run.*get the weights"):
+    with pytest.raises(UserError, match=rf"bad\.pth': its pickle calls {name}.*nothing of it was run.*get the weights"):
         read_checkpoint(tmp_path / "bad.pth")
     assert not mark.exists()
 

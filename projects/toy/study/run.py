@@ -7,13 +7,12 @@ import json
 import re
 import sys
 import time
-from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmdataseg.files import write_whole
+from mmdataseg.formats.whole_files import write_whole
 
 RESULT = "result.json"
 ASKED = "asked.json"
@@ -90,9 +89,9 @@ class Run:
 
 def prepare(run: Run) -> Any:
     """The config of a run: its iterations and schedule, its seed, no validation before the test, resumable."""
-    from mmdataseg.apis import run_config
+    from mmdataseg.apis.runs import load_config
 
-    cfg = run_config.load_config(Path(run.config), Namespace(launcher="none", cfg_options=None, work_dir=run.folder))
+    cfg = load_config(run.config, work_dir=run.folder)
     cfg.randomness = dict(cfg.get("randomness") or {}, seed=run.seed)
     if run.weights_of is not None:
         cfg.load_from = last_checkpoint(run.weights_of)
@@ -154,7 +153,8 @@ def execute(run: Run) -> dict[str, Any]:
     import torch
     from mmengine.device import get_device
 
-    from mmdataseg.apis import run_config
+    from mmdataseg.apis.registration import register_all_modules
+    from mmdataseg.apis.runner import build_runner
 
     run.result()  # refuses to go on with what was begun with other settings
     write_whole(Path(run.folder, ASKED), json.dumps({"asked": asdict(run)}, indent=1))
@@ -162,9 +162,9 @@ def execute(run: Run) -> dict[str, Any]:
         torch.set_num_threads(run.threads)
     cfg = prepare(run)
     resumed = Path(run.folder, "last_checkpoint").is_file()
-    run_config.register_all_modules()
+    register_all_modules()
     start = time.monotonic()
-    runner = run_config.build_runner(cfg)
+    runner = build_runner(cfg)
     if run.weights_of is None:
         runner.train()
     trained = time.monotonic()
