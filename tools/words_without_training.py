@@ -8,7 +8,8 @@ the word wins among all words of the other vocabulary, of the queries whose know
 
 Two kinds of class layers: random rows; and rows that are alike where the texts are (text rows, centred, of rank 32,
 turned at random), as a trained layer's may be. A query of a class is the class's row and noise of equal length,
-normalised as by a LayerNorm. As a baseline, each word takes the logits of its nearest known class.
+normalised as by a LayerNorm. The known vocabulary itself comes first: what a ridge costs there. As a baseline, each
+word takes the logits of its nearest known class.
 """
 
 import argparse
@@ -129,11 +130,12 @@ def hits(
 
 
 def table(folder: Path) -> str:
-    """A Markdown table: a row for each vocabulary and kind of class layer, a column for each ridge."""
+    """A Markdown table: rows for the known words themselves, then for each vocabulary; a column for each ridge."""
     known = read_rows(folder, KNOWN)
     head = ["words", "synonyms", "class layer", *(f"ridge {ridge:g}" for ridge in RIDGES), "nearest class"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for vocabulary, pairs in SYNONYMS.items():
+    own = {KNOWN: {name: name for name in known[0]}}
+    for vocabulary, pairs in {**own, **SYNONYMS}.items():
         for kind in ("random", "like the texts"):
             found = hits(known, read_rows(folder, vocabulary), pairs, kind)
             cells = [vocabulary, str(len(pairs)), kind, *(f"{100 * share:.0f}" for share in found.values())]

@@ -77,6 +77,7 @@ def mmdet_model(name: str, *, shrink: bool, **test_cfg: Any) -> nn.Module:
     if shrink:
         small(cfg)
     init_default_scope("mmdet")
+    torch.manual_seed(0)
     return randomise(MMDET_MODELS.build(cfg))
 
 
@@ -88,6 +89,7 @@ def mmseg_model(name: str, *, shrink: bool) -> nn.Module:
     if shrink:
         small(cfg, "decode_head")
     init_default_scope("mmseg")
+    torch.manual_seed(0)
     return randomise(MMSEG_MODELS.build(cfg))
 
 
@@ -107,6 +109,7 @@ def hugging_face_model(*, shrink: bool, vocabulary: str = "coco133") -> nn.Modul
         id2label=dict(enumerate(get_label_space(vocabulary).classes)),
         **({"encoder_layers": 1, "decoder_layers": 4, "num_queries": 20} if shrink else {}),
     )
+    torch.manual_seed(0)
     return randomise(hf.Mask2FormerForUniversalSegmentation(config))
 
 

@@ -39,7 +39,8 @@ def test_a_word_whose_row_is_its_synonyms_wins(folder):
 def test_the_table_has_a_row_for_each_vocabulary_and_kind_of_layer(folder, capsys):
     tool.main([str(folder)])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + 2 * len(tool.SYNONYMS)
+    assert len(lines) == 2 + 2 * (1 + len(tool.SYNONYMS))
+    assert all("| 100 |" in line for line in lines[2:4]), "known words are exact without a ridge"
     assert {line.count("|") for line in lines} == {len(tool.RIDGES) + 5}
 
 

@@ -1,6 +1,6 @@
 """DaTaSeg in the form that a published Mask2Former converts to: a linear map to class embeddings, not normalised.
 
-With ``python -m mmdataseg convert`` its probabilities over its own classes are the original's. The panoptic and the
+After ``convert --ridge 0`` the probabilities over its own classes are the original's. The panoptic and the
 semantic answer are read by mmdet's and mmseg's rules.
 """
 
