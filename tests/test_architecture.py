@@ -25,7 +25,7 @@ ALLOWED = {
     "text": {"text", "structures", "errors", "formats.whole_files", "progress"},
     "sources": {"structures", "errors", "text.vocabularies"},
     "checkpoints": {"checkpoints", "ops", "structures", "text", "errors"},
-    "models": {"models", "errors", "ops", "structures", "text", "registry", "sources"},
+    "models": {"models", "checkpoints", "errors", "ops", "structures", "text", "registry", "sources"},
     "datasets": {"datasets", "errors", "formats", "ops", "progress", "structures", "registry", "sources"},
     "evaluation": {"evaluation", "errors", "formats", "ops", "structures", "text", "registry", "sources"},
     "visualization": {"visualization", "ops", "sources", "structures"},

@@ -63,9 +63,12 @@ def parse_run(verb: str, arguments: list[str], page: Path) -> None:
         "train": cli.build_train_parser,
         "test": cli.build_test_parser,
         "predict": cli.build_predict_parser,
+        "convert": cli.build_convert_parser,
     }
     parser = parsers[verb]()
     config = parser.parse_args(arguments).config
+    if verb == "convert" and config is None:
+        return
     assert f"`{config}`" in page.read_text() or find_config(config).is_file()
 
 

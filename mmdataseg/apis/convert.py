@@ -1,7 +1,5 @@
 """What the command ``convert`` does: a public Mask2Former becomes a checkpoint of ours, which answers to words."""
 
-import sys
-from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -301,45 +299,3 @@ def _write(path: Path, state: Mapping[str, Tensor], cfg: Config, provenance: Map
     meta = {"cfg": cfg.pretty_text, "mmdataseg": dict(provenance), "epoch": 0, "iter": 0}
     torch.save({"meta": meta, "state_dict": dict(state)}, aside)
     aside.replace(path)
-
-
-# ---- the command
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments of ``convert``."""
-    parser.add_argument("checkpoint", help="path or address of a Mask2Former of mmdet, mmseg or Hugging Face")
-    parser.add_argument("--to", required=True, metavar="OUT", help="checkpoint to write")
-    parser.add_argument(
-        "--config", metavar="NAME", help="default: that in configs/from_mask2former for its backbone and classes"
-    )
-    parser.add_argument(
-        "--embeddings", metavar="FILE", help="text embeddings of its classes (default: the file the config names)"
-    )
-    parser.add_argument(
-        "--ridge",
-        type=float,
-        default=DEFAULT_RIDGE,
-        metavar="X",
-        help="0: exact on its own classes; a little more: other words, too (default: %(default)s)",
-    )
-
-
-def run(args: Namespace) -> None:
-    """Convert as the command line says, and print what came of it and what to run next.
-
-    Args:
-        args: Of `add_arguments`.
-
-    Raises:
-        UserError: As `convert`.
-    """
-    made = convert(
-        args.checkpoint,
-        args.to,
-        config=args.config,
-        embeddings=args.embeddings,
-        ridge=args.ridge,
-        progress=sys.stderr.isatty(),
-    )
-    print(made)

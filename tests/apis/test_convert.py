@@ -2,7 +2,6 @@
 
 import json
 import re
-from argparse import ArgumentParser
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 
+from mmdataseg.apis import cli
 from mmdataseg.apis import convert as module
 from mmdataseg.apis.convert import convert
 from mmdataseg.apis.registration import register_all_modules
@@ -238,13 +238,17 @@ def test_a_converted_model_answers_to_words(tmp_path, texts, r50):
 
 
 def test_the_command_prints_what_to_run_next(tmp_path, texts, r50, capsys):
-    parser = ArgumentParser()
-    module.add_arguments(parser)
-    args = parser.parse_args([str(r50), "--to", str(tmp_path / "out.pth"), "--embeddings", texts["coco133"]])
     small_config = foreign.ours("mask2former_r50_coco-panoptic.py", shrink=True)
     small_config.dump(tmp_path / "small.py")
-    args.config = str(tmp_path / "small.py")
-    module.run(args)
+    options = [
+        "--to",
+        str(tmp_path / "out.pth"),
+        "--embeddings",
+        texts["coco133"],
+        "--config",
+        str(tmp_path / "small.py"),
+    ]
+    cli.main(["convert", str(r50), *options])
     assert "python -m mmdataseg predict" in capsys.readouterr().out
     assert (tmp_path / "out.pth").is_file()
 
