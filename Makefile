@@ -23,7 +23,7 @@ setup:  ## make .venv with the pinned versions, or complete the active environme
 	@$(SETUP)
 
 demo: setup  ## draw the toy world, train on its three sources, test on its tasks, draw predictions
-	$(PYTHON) tools/make_toy.py data/toy
+	$(PYTHON) -m projects.toy.make_toy data/toy
 	$(PYTHON) -m mmdataseg train $(DEMO).py --work-dir $(DEMO_DIR)
 	$(PYTHON) -m mmdataseg test $(DEMO).py --checkpoint "$$(cat $(DEMO_DIR)/last_checkpoint)" \
 		--work-dir $(DEMO_DIR) --show-dir $(DEMO_DIR)/pictures
@@ -48,4 +48,4 @@ lint: setup  ## format, lint, types, spelling
 
 clean:  ## remove caches and the stamps of set-up; keeps .venv, data and work_dirs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov *.egg-info build dist .venv/mmdataseg-setup.json
-	find $(wildcard mmdataseg tools configs tests requirements) -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(wildcard mmdataseg tools configs projects tests requirements) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The one kind of error that ends a command in one line."""
+"""The kinds of errors that end a command in one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,18 +8,20 @@ from os import PathLike
 class UserError(ValueError):
     """What the user can mend: a config, a file, a source's sample.
 
-    The command line prints it without a traceback. Every other error keeps its traceback.
+    The command line prints it without a traceback. Every other error keeps its traceback. As a string it reads
+    ``source 'NAME': 'FILE': MESSAGE; REMEDY``, with the parts that are given.
 
-    torch's DataLoader raises a worker's error anew from one string, the worker's traceback. The type survives that;
-    of the string, only the message is kept.
+    torch's DataLoader raises a worker's error anew from one string, the worker's traceback. The type survives that; of
+    the string, only the last entry is kept.
 
     Args:
-        message: What was expected, what came instead, and where.
-        source: Name of the source it is about; put before the message unless the message begins with it.
-        file: Path it is about; put before the message unless the message names it.
-        remedy: What to do; put behind the message.
+        message: What was expected and what came instead.
+        source: Name of the source it is about.
+        file: Path of the file it is about.
+        remedy: What to do.
 
     Attributes:
+        message: As given.
         source: As given.
         file: As given, as a string.
         remedy: As given.
@@ -33,25 +35,24 @@ class UserError(ValueError):
         file: str | PathLike[str] | None = None,
         remedy: str | None = None,
     ) -> None:
-        message = message.rpartition(f"{type(self).__module__}.{type(self).__qualname__}: ")[2].rstrip("\n")
+        self.message = message.rpartition(f"{type(self).__module__}.{type(self).__qualname__}: ")[2].rstrip("\n")
         self.source, self.file, self.remedy = source, None if file is None else str(file), remedy
-        if self.file is not None and self.file not in message:
-            message = f"{self.file}: {message}"
-        if source is not None and not message.startswith(f"source {source!r}"):
-            message = f"source {source!r}: {message}"
-        super().__init__(message if remedy is None else f"{message}; {remedy}")
+        places = [f"source {source!r}"] * (source is not None) + [f"'{self.file}'"] * (file is not None)
+        text = ": ".join([*places, self.message])
+        super().__init__(text if remedy is None else f"{text}; {remedy}")
+
+
+class MissingFileError(UserError, FileNotFoundError):
+    """A file or folder that the user has to put in place, or whose path is wrong. Arguments as of `UserError`."""
 
 
 @contextmanager
 def naming(*, source: str | None = None, file: str | PathLike[str] | None = None) -> Iterator[None]:
-    """Add the source and the file to a `UserError` that passes through, unless it names them already."""
+    """Add the source and the file to a `UserError` that passes through and does not have them."""
     try:
         yield
     except UserError as error:
-        missing_source = None if error.source is not None else source
-        missing_file = None if error.file is not None else file
-        if missing_source is None and missing_file is None:
-            raise
-        named = UserError(str(error), source=missing_source, file=missing_file)
-        named.source, named.file, named.remedy = error.source or source, error.file or named.file, error.remedy
-        raise named from error
+        if (error.source is None and source is not None) or (error.file is None and file is not None):
+            parts = dict(source=error.source or source, file=error.file or file, remedy=error.remedy)
+            raise type(error)(error.message, **parts) from error
+        raise

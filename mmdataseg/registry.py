@@ -38,3 +38,12 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
 OPTIM_WRAPPERS = Registry(
     "optimizer wrapper", parent=MMENGINE_OPTIM_WRAPPERS, scope=SCOPE, locations=["mmdataseg.engine"]
 )
+
+
+def components() -> dict[str, type]:
+    """Name -> class of everything that is registered here by now."""
+    registries = (
+        *(MODELS, TASK_UTILS, DATASETS, DATA_SAMPLERS, TRANSFORMS, METRICS, EVALUATOR, HOOKS, LOOPS),
+        *(OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS),
+    )
+    return {name: component for registry in registries for name, component in registry.module_dict.items()}

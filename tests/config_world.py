@@ -15,17 +15,25 @@ import numpy as np
 from mmengine.config import Config
 from pycocotools import mask as coco_mask
 
-from mmdataseg.apis import cli, run_config
+from mmdataseg.apis import cli, runs
 from mmdataseg.apis.config_files import config_root, leaf_configs
 from mmdataseg.text.embeddings import save_embeddings
 from mmdataseg.text.encoding import embed_classes
 from mmdataseg.text.hashing import HashingEncoder
 from mmdataseg.text.vocabularies import get_label_space
 from tests import layouts
-from tools.make_toy import main as make_toy
 
 LEAVES = leaf_configs()
-NAMES = [leaf.relative_to(config_root()).with_suffix("").as_posix() for leaf in LEAVES]
+
+
+def _name(leaf: Path) -> str:
+    """Path of a leaf without its suffix, below configs, or below the root where it is of a project."""
+    root = config_root()
+    return leaf.relative_to(root if leaf.is_relative_to(root) else root.parent).with_suffix("").as_posix()
+
+
+NAMES = [_name(leaf) for leaf in LEAVES]
+WITH_TOY = any("toy" in leaf.parts for leaf in LEAVES)  # projects/toy can be deleted
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 MINI_EMBED_DIM = 512  # of ViT-B/16, which configs/_base_/models/dataseg_mini.py expects
 SMALL = 64  # pixels
@@ -34,7 +42,10 @@ SMALL = 64  # pixels
 def write_world(root: Path) -> None:
     """Write the data of every source and their text embeddings below ``root``."""
     layouts.write_all(root)
-    make_toy([str(root / "data/toy"), "--train-images", "4", "6", "6", "--val-images", "2"])
+    if WITH_TOY:
+        from tests.toy import make_toy
+
+        make_toy([str(root / "data/toy"), "--train-images", "4", "6", "6", "--val-images", "2"])
     write_mini(root)
 
 
@@ -104,8 +115,7 @@ def _read(leaf: Path) -> Config:
 def smaller(leaf: Path, work_dir: Path) -> Config:
     """A leaf as its own command loads it, for two steps on a CPU: small images and batches, nothing pretrained."""
     _, args = commands(leaf)[0]
-    args.launcher, args.work_dir = "none", str(work_dir)
-    cfg = run_config.load_config(leaf, args)
+    cfg = runs.load_config(leaf, work_dir=str(work_dir), options=args.cfg_options)
     rename(cfg, work_dir.name)
     cfg.randomness = dict(seed=0)
     for key in LOADERS:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdataseg.apis.config_files import config_root, find_config
+from mmdataseg.apis.config_files import config_roots, find_config
 from tests.config_world import LEAVES, LOADERS, docstring, key_of, load
 
 RATIO = re.compile(r"\b\d+(?: ?: ?\d+)+\b")
@@ -40,7 +40,7 @@ STATED = [leaf for leaf in LEAVES if stated(docstring(leaf))]
 
 def test_the_summary_of_many_configs_states_ratios() -> None:
     stems = {leaf.stem for leaf in STATED if stated(docstring(leaf).partition("\n\n")[0])}
-    assert {"dataseg_r50_3ds", "dataseg_r50_ade-coco", "dataseg_toy_3ds", "dataseg_toy_semantic-boxes"} <= stems
+    assert {"dataseg_r50_3ds", "dataseg_r50_ade-coco"} <= stems
     assert len(stems) >= 12
 
 
@@ -63,11 +63,11 @@ def test_the_test_above_sees_a_wrong_ratio() -> None:
 def test_a_source_is_defined_once() -> None:
     """A name is given in one file; what changes a source of that file in a config leaves ``name`` alone."""
     names: list[str] = []
-    for file in config_root().rglob("*.py"):
+    for file in (file for root in config_roots() for file in root.rglob("*.py")):
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
                 names += [keyword.value.value for keyword in node.value.keywords if keyword.arg == "name"]
-    assert {"ade_semantic", "coco_semantic", "toy_boxes"} <= set(names)
+    assert {"ade_semantic", "coco_semantic", "mini_boxes"} <= set(names)
     assert sorted(names) == sorted(set(names))
 
 
@@ -80,7 +80,7 @@ def test_a_name_is_one_source() -> None:
             # whose parameters a source takes is a matter of the model
             settings = {key: value for key, value in source.items() if key != "parameters_of"}
             found.setdefault(source["name"], set()).add(key_of(settings))
-    assert {"ade_semantic", "coco_semantic", "toy_boxes"} <= set(found)
+    assert {"ade_semantic", "coco_semantic", "mini_boxes"} <= set(found)
     assert [name for name, settings in found.items() if len(settings) > 1] == []
 
 

@@ -15,8 +15,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mmdataseg.apis import cli, run_config
+from mmdataseg.apis import runs
 from mmdataseg.apis.config_files import config_root, find_config
+from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.registry import EVALUATOR, HOOKS, LOOPS, MODELS
 from tests.config_world import (
     LEAVES,
@@ -50,7 +51,7 @@ def in_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MMDATASEG_MINI_WORLD", raising=False)
     # mmengine has the garbage collected for each dataset: with the objects of so many configs, a second each
     monkeypatch.setattr("mmengine.dataset.base_dataset.gc", SimpleNamespace(collect=lambda: None))
-    run_config.register_all_modules()
+    register_all_modules()
     init_default_scope("mmdet")
 
 
@@ -71,7 +72,7 @@ def once(built: dict[str, Any], config: Any, build: Callable[[], Any]) -> Any:
 
 
 def test_there_are_configs() -> None:
-    assert {"dataseg_r50_3ds", "toy/dataseg_toy_3ds", "mini/dataseg_mini_3ds"} <= set(NAMES)
+    assert {"dataseg_r50_3ds", "mini/dataseg_mini_3ds"} <= set(NAMES)
 
 
 def test_names_are_unique() -> None:
@@ -224,7 +225,7 @@ def test_an_unknown_key_is_a_type_error_that_names_it() -> None:
     ],
 )
 def test_so_it_is_in_a_source_and_in_the_parts_of_others(root: str, path: str) -> None:
-    cfg = load(find_config("dataseg_toy_3ds.py"))
+    cfg = load(find_config("dataseg_mini_3ds.py"))
     with pytest.raises(TypeError, match="nun_points"):
         BUILDERS[root](with_typo(cfg[root], path))
 
@@ -249,16 +250,14 @@ def test_two_steps_and_a_test(leaf: Path, tmp_path: Path) -> None:
     if cfg.get("train_cfg") is None:
         checkpoint = untrained_checkpoint(leaf, tmp_path)
     else:
-        run_config.run_train(deepcopy(cfg))
+        runs.run_training(deepcopy(cfg))
         (log,) = tmp_path.glob("*/*/vis_data/scalars.json")
         losses = [line["loss"] for line in map(json.loads, log.read_text().splitlines()) if "loss" in line]
         assert losses
         assert all(0 < loss < float("inf") for loss in losses)
         checkpoint = next(tmp_path.glob("*/iter_2.pth"))
-    args = cli.build_test_parser().parse_args([str(leaf), str(checkpoint)])
     rename(cfg, f"{leaf.stem} test")
-    run_config.apply_test_args(cfg, args)
-    metrics = run_config.build_runner(cfg).test()
+    metrics = runs.run_testing(cfg, str(checkpoint))
     checkpoint.unlink()  # a gigabyte
     tested = {name.partition("/")[0] for name in metrics}
     assert tested >= {source["name"] for source in cfg.test_dataloader.dataset.get("sources", ())}

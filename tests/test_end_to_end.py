@@ -9,11 +9,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmdataseg.apis import run_config
-from tools.make_toy import main as make_toy
+from mmdataseg.apis.runner import build_runner
+from tests.toy import make_toy
 
 ROOT = Path(__file__).parents[1]
-LEAF = ROOT / "configs/toy/dataseg_toy_3ds.py"
+LEAF = ROOT / "projects/toy/configs/dataseg_toy_3ds.py"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def trained(world: Path) -> Path:
     """The work_dir of four iterations."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(world)
-        run_config.build_runner(config(world / "work")).train()
+        build_runner(config(world / "work")).train()
     return world / "work"
 
 
@@ -78,7 +78,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
 ) -> None:
     monkeypatch.chdir(world)
     resumed = config(world / "resumed", load_from=str(trained / "iter_2.pth"), resume=True)
-    run_config.build_runner(resumed).train()
+    build_runner(resumed).train()
     once = torch.load(trained / "iter_4.pth", weights_only=False)["state_dict"]
     twice = torch.load(world / "resumed/iter_4.pth", weights_only=False)["state_dict"]
     assert once.keys() == twice.keys()
@@ -91,7 +91,7 @@ def test_one_test_answers_every_task_and_prints_one_table(
 ) -> None:
     monkeypatch.chdir(world)
     options = {"load_from": str(trained / "iter_4.pth")}
-    metrics = run_config.build_runner(config(world / "test", **options)).test()
+    metrics = build_runner(config(world / "test", **options)).test()
     assert {
         "toy_semantic/mIoU",
         "toy_panoptic/PQ",
@@ -114,10 +114,10 @@ def test_a_checkpoint_is_complete_without_the_embedding_files(
 ) -> None:
     monkeypatch.chdir(world)
     load = {"load_from": str(trained / "iter_4.pth")}
-    expected = run_config.build_runner(config(world / "with_files", **load)).test()
+    expected = build_runner(config(world / "with_files", **load)).test()
     (world / "data/toy/embeddings").rename(world / "away")
     try:
-        actual = run_config.build_runner(config(world / "without_files", **load)).test()
+        actual = build_runner(config(world / "without_files", **load)).test()
     finally:
         (world / "away").rename(world / "data/toy/embeddings")
     assert actual == pytest.approx(expected, nan_ok=True)

@@ -5,17 +5,13 @@ import pickle
 import pytest
 from torch._utils import ExceptionWrapper
 
-from mmdataseg.errors import UserError, naming
+from mmdataseg.errors import MissingFileError, UserError, naming
 
 
 def test_message_with_everything_it_is_about():
     error = UserError("3 classes, expected 4", source="ade", file="a.json", remedy="rebuild it")
-    assert str(error) == "source 'ade': a.json: 3 classes, expected 4; rebuild it"
+    assert str(error) == "source 'ade': 'a.json': 3 classes, expected 4; rebuild it"
     assert (error.source, error.file, error.remedy) == ("ade", "a.json", "rebuild it")
-
-
-def test_what_the_message_names_already_is_not_repeated():
-    assert str(UserError("source 'ade': a.json: empty", source="ade", file="a.json")) == "source 'ade': a.json: empty"
 
 
 def test_is_a_value_error_that_one_string_makes():
@@ -34,18 +30,27 @@ def test_a_data_loader_worker_keeps_type_and_message():
     assert str(caught.value) == "source 'ade': no such class: 7"
 
 
-def test_naming_adds_what_is_missing():
+@pytest.mark.parametrize("parts", [{}, {"source": "ade"}, {"file": "a.json"}])
+def test_naming_adds_what_is_missing(parts):
     with pytest.raises(UserError) as caught, naming(source="ade", file="a.json"):
-        raise UserError("empty")
-    assert (str(caught.value), caught.value.source, caught.value.file) == ("source 'ade': a.json: empty", "ade", "a.json")
+        raise UserError("empty", remedy="fill it", **parts)
+    assert str(caught.value) == "source 'ade': 'a.json': empty; fill it"
+    assert (caught.value.source, caught.value.file) == ("ade", "a.json")
 
 
 def test_naming_leaves_what_is_named():
     with pytest.raises(UserError) as caught, naming(source="outer", file="outer.json"):
         raise UserError("empty", source="inner", file="inner.json")
-    assert str(caught.value) == "source 'inner': inner.json: empty"
+    assert str(caught.value) == "source 'inner': 'inner.json': empty"
 
 
 def test_naming_leaves_other_errors_alone():
     with pytest.raises(ValueError, match=r"^plain$"), naming(source="ade"):
         raise ValueError("plain")
+
+
+def test_a_missing_file_is_both_kinds():
+    error = MissingFileError("not there", file="a.json")
+    assert isinstance(error, FileNotFoundError)
+    assert str(error) == "'a.json': not there"
+    assert type(MissingFileError("one string")) is MissingFileError

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.run_config import register_all_modules
+from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.registry import DATASETS, EVALUATOR, MODELS
 from mmdataseg.structures import Task
 from mmdataseg.text.embeddings import read_metadata

@@ -41,8 +41,11 @@ def test_the_command_is_understood(command: str, page: Path) -> None:
         parse_run(words[1], [word for word in words[3:] if word not in ("--gpus", "8", "1")], page)
     elif words[:3] == ["python", "-m", "mmdataseg"]:
         parse_run(words[3], words[4:], page)
+    elif words[:2] == ["python", "-m"]:
+        parse_tool(words[2], words[3:])
     elif words[0] == "python":
-        parse_tool(words[1], words[2:])
+        assert (ROOT / words[1]).is_file(), words[1]
+        parse_tool(words[1].removesuffix(".py").replace("/", "."), words[2:])
     elif words[:2] == ["pip", "install"]:
         files = [words[i + 1] for i, word in enumerate(words) if word == "-r"]
         assert all((ROOT / file).is_file() for file in files)
@@ -66,12 +69,9 @@ def parse_run(verb: str, arguments: list[str], page: Path) -> None:
     assert f"`{config}`" in page.read_text() or find_config(config).is_file()
 
 
-def parse_tool(script: str, arguments: list[str]) -> None:
+def parse_tool(module: str, arguments: list[str]) -> None:
     """A tool of ours: it exists, and its parser takes the arguments."""
-    path = ROOT / script
-    assert path.is_file(), script
-    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    module.parse_args(arguments)
+    importlib.import_module(module).parse_args(arguments)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -16,8 +16,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.mistakes import MISTAKES, message_of
 from mmdataseg.datasets.inspection import check_source, counted, report
+from mmdataseg.errors import UserError
 from mmdataseg.evaluation import MultiSourceEvaluator
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.text.embeddings import encoder_mismatch, load_embeddings
@@ -105,8 +105,8 @@ def metric_problems(config: Config) -> list[str]:
         for source in evaluator["metrics"]:
             try:
                 MultiSourceEvaluator(metrics=[source])
-            except MISTAKES as error:
-                found.append(message_of(error))
+            except UserError as error:
+                found.append(str(error))
     return list(dict.fromkeys(found))  # validation and test mostly have the same sources
 
 

@@ -10,7 +10,7 @@ _base_ = [
     "../_base_/sources/mini_panoptic.py",
     "../_base_/sources/mini_boxes.py",
     "../_base_/models/dataseg_mini.py",
-    "../_base_/schedules/adamw_toy.py",
+    "../_base_/schedules/adamw_2k.py",
 ]
 
 sources = [_base_.mini_semantic, _base_.mini_panoptic, _base_.mini_boxes]

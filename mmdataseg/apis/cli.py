@@ -12,6 +12,8 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.user_errors import user_errors
+from mmdataseg.errors import UserError
 
 USAGE = """usage: {prog} train CONFIG [options]
        {prog} test CONFIG CHECKPOINT [options]
@@ -34,68 +36,96 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m mmdataseg"
         print(usage)
         sys.exit(0 if argv else 2)
     if argv[0] not in commands:
-        sys.exit(f"{usage}\n\nunknown command {argv[0]!r}; expected one of {', '.join(commands)}")
+        print(f"{usage}\n\nunknown command {argv[0]!r}; expected one of {', '.join(commands)}", file=sys.stderr)
+        sys.exit(2)
     commands[argv[0]](argv[1:], prog=f"{prog} {argv[0]}")
 
 
 def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
-    """Parse the arguments of a training and run it."""
+    """Parse the arguments of a training and run it.
+
+    Raises:
+        SystemExit: With 2 for a wrong command line, with 1 for another mistake of the user.
+    """
     parser = build_train_parser(prog)
     args = parser.parse_args(argv)
     path = _find(parser, args)
     _set_local_rank(args)
-    # not before the arguments are understood: torch and the mm* packages take seconds, mim asks for -h first
-    from mmdataseg.apis import run_config
+    with user_errors(debug=_debug(args)):
+        # not before the arguments are understood: torch and the mm* packages take seconds, mim asks for -h first
+        from mmdataseg.apis.runs import run_training
 
-    try:
-        cfg = run_config.load_config(path, args)
-        run_config.apply_train_args(cfg, args)
-    except ValueError as error:
-        parser.error(str(error))
-    run_config.run_train(cfg)
+        run_training(
+            path,
+            work_dir=args.work_dir,
+            options=args.cfg_options,
+            resume=True if args.resume == "auto" else args.resume or False,
+            amp=args.amp,
+            auto_scale_lr=args.auto_scale_lr,
+            launcher=args.launcher,
+        )
 
 
 def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
-    """Parse the arguments of a test and run it."""
+    """Parse the arguments of a test and run it.
+
+    Raises:
+        SystemExit: As `run_train`.
+    """
     parser = build_test_parser(prog)
     args = parser.parse_args(argv)
     _check_test_args(parser, args)
     path = _find(parser, args)
     _set_local_rank(args)
-    from mmdataseg.apis import run_config
+    with user_errors(debug=_debug(args)):
+        from mmdataseg.apis.runs import run_testing
 
-    try:
-        cfg = run_config.load_config(path, args)
-        run_config.apply_test_args(cfg, args)
-    except ValueError as error:
-        parser.error(str(error))
-    run_config.run_test(cfg, out=args.out)
+        run_testing(
+            path,
+            args.checkpoint,
+            work_dir=args.work_dir,
+            options=args.cfg_options,
+            out=args.out,
+            show_dir=args.show_dir,
+            launcher=args.launcher,
+        )
 
 
 def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
     """Parse the arguments of a prediction and write its files.
 
     Raises:
-        SystemExit: The user's mistake, said on stderr; or images that could not be read, when the others are done.
+        SystemExit: As `run_train`; with 1, too, where images could not be read, when the others are done.
     """
     parser = build_predict_parser(prog)
     args = parser.parse_args(argv)
+    if not 0 <= args.min_score <= 1:
+        parser.error(f"--min-score: expected 0 .. 1, got {args.min_score}")
     path = _find(parser, args)
-    from mmdataseg.apis.mistakes import told_in_a_line
-    from mmdataseg.apis.run_config import register_all_modules
+    with user_errors(debug=_debug(args)):
+        from mmdataseg.apis.registration import register_all_modules
 
-    debug = (args.cfg_options or {}).get("log_level") == "DEBUG"
-    with told_in_a_line(debug=debug, more=(ImportError,)):
         register_all_modules()  # before anything else imports mmdet: without what it prints
-        from mmdataseg.apis.predict import Prediction
+        from mmdataseg.apis.predict import predict
 
-        prediction = Prediction.of(args, path)
-    try:
-        unreadable = prediction.run()
-    except OSError as error:
-        sys.exit(f"error: {error}")
+        unreadable = predict(
+            path,
+            args.checkpoint,
+            args.images,
+            options=args.cfg_options,
+            task=args.task,
+            things=args.things,
+            stuff=args.stuff,
+            embeddings=args.embeddings,
+            pretrained=args.pretrained,
+            source=args.source,
+            min_score=args.min_score,
+            out=args.out,
+            device=args.device,
+        )
     if unreadable:
-        sys.exit("\n".join([f"error: {len(unreadable)} images were left out:", *unreadable]))
+        print("\n".join([f"error: {len(unreadable)} images were left out:", *unreadable]), file=sys.stderr)
+        sys.exit(1)
 
 
 def build_train_parser(prog: str | None = None) -> ArgumentParser:
@@ -190,7 +220,7 @@ def _check_test_args(parser: ArgumentParser, args: Namespace) -> None:
 def _find(parser: ArgumentParser, args: Namespace) -> Path:
     try:
         path = find_config(args.config)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, UserError) as error:
         parser.error(str(error))
     if not os.path.isfile(args.config):
         print(f"config {args.config!r}: using {path}", file=sys.stderr)
@@ -199,3 +229,7 @@ def _find(parser: ArgumentParser, args: Namespace) -> Path:
 
 def _set_local_rank(args: Namespace) -> None:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+
+
+def _debug(args: Namespace) -> bool:
+    return (args.cfg_options or {}).get("log_level") == "DEBUG"

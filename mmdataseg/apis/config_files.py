@@ -3,6 +3,8 @@
 from difflib import get_close_matches
 from pathlib import Path
 
+from mmdataseg.errors import UserError
+
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -14,47 +16,63 @@ def config_root() -> Path:
     Raises:
         FileNotFoundError: Neither is there.
     """
-    candidates = (PACKAGE / ".mim" / "configs", PACKAGE.parent / "configs")
+    candidates = ((PACKAGE / ".mim" / "configs").resolve(), PACKAGE.parent / "configs")
     for folder in candidates:
         if (folder / "_base_").is_dir():
             return folder
     raise FileNotFoundError(
-        f"mmdataseg's configs are in neither {candidates[0]} nor {candidates[1]}; reinstall the package "
+        f"mmdataseg's configs are neither in {candidates[0]} nor in {candidates[1]}; reinstall the package "
         "(pip install . or pip install -e . in its source tree) or give the path of a config"
     )
 
 
-def leaf_configs(root: Path | None = None) -> list[Path]:
-    """Every config that can be run, sorted: all below ``root`` (`config_root()`) except those in ``_base_``."""
-    root = config_root() if root is None else root
-    return sorted(p for p in root.rglob("*.py") if "_base_" not in p.relative_to(root).parts)
+def config_roots() -> list[Path]:
+    """`config_root()`, and the ``configs`` of every project in a source tree's ``projects``."""
+    root = config_root()
+    return [root, *sorted(root.parent.glob("projects/*/configs"))]
+
+
+def leaf_configs(*roots: Path) -> list[Path]:
+    """Every config that can be run, sorted by folder: all below the roots except those in ``_base_``.
+
+    Args:
+        roots: Folders; none: `config_roots()`.
+    """
+    return [
+        path
+        for root in roots or config_roots()
+        for path in sorted(root.rglob("*.py"))
+        if "_base_" not in path.relative_to(root).parts
+    ]
 
 
 def find_config(name: str) -> Path:
     """Turn what a user typed into the path of a config.
 
     Args:
-        name: A path; or a path relative to this package's ``configs`` or to the folder above it; or a file name alone,
-            with or without ``.py``, that is looked for among this package's configs, as mim does.
+        name: A path; or a path relative to this package's ``configs``, or to the folder above it; or a file name
+            alone, with or without ``.py``. It is looked for among the configs of the package and of its projects.
 
     Raises:
-        FileNotFoundError: No such config; names the nearest ones.
-        ValueError: The file name fits several configs.
+        FileNotFoundError: No such config; the message names the nearest ones.
+        UserError: The file name fits several configs.
     """
     if Path(name).is_file():
         return Path(name)
-    root = config_root()
-    for path in (root / name, root.parent / name):
+    roots = config_roots()
+    home = roots[0].parent
+    for path in (roots[0] / name, home / name):
         if path.is_file():
             return path
-    leaves = leaf_configs(root)
+    leaves = leaf_configs()
     wanted = Path(name).name.removesuffix(".py")
-    found = [p for p in leaves if p.stem == wanted and Path(name).name == name]
+    found = [path for path in leaves if path.stem == wanted and Path(name).name == name]
     if len(found) > 1:
-        listed = ", ".join(str(p.relative_to(root.parent)) for p in found)
-        raise ValueError(f"config {name!r}: the file name fits {len(found)} configs ({listed}); give the folder too")
+        listed = ", ".join(path.relative_to(home).as_posix() for path in found)
+        raise UserError(f"config {name!r}: the file name fits {len(found)} configs ({listed})", remedy="add the folder")
     if not found:
-        raise FileNotFoundError(_not_found(name, wanted, [p.relative_to(root).as_posix() for p in leaves], root))
+        known = [path.relative_to(home).as_posix() for path in leaves]
+        raise FileNotFoundError(_not_found(name, wanted, known, roots[0]))
     return found[0]
 
 

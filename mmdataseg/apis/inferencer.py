@@ -12,14 +12,14 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.device import get_device
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
+from mmdataseg.apis.config_check import check_components
 from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.run_config import register_all_modules
-from mmdataseg.engine.drawing import draw_segments, panel_size, resize, side_by_side
-from mmdataseg.engine.visualization import predicted_segments
+from mmdataseg.apis.registration import register_all_modules
+from mmdataseg.errors import UserError
 from mmdataseg.models.dataseg import DaTaSeg
 from mmdataseg.models.text_classifier import TextClassifier
 from mmdataseg.registry import MODELS
@@ -27,6 +27,8 @@ from mmdataseg.sources import Source
 from mmdataseg.structures import LabelSpace, Task
 from mmdataseg.text.embeddings import TextEmbeddings, load_embeddings, same_encoder
 from mmdataseg.text.encoding import embed_classes, find_encoder
+from mmdataseg.visualization.drawing import draw_segments, panel_size, resize, side_by_side
+from mmdataseg.visualization.segments import predicted_segments
 
 OWN_WORDS = "own_words"
 
@@ -62,7 +64,7 @@ class Inferencer:
 
     Raises:
         FileNotFoundError: No such config or checkpoint.
-        ValueError: A model other than `DaTaSeg`; no such device; no such source, or none with a test pipeline; a
+        UserError: A model other than `DaTaSeg`; no such device; no such source, or none with a test pipeline; a
             checkpoint of another model.
     """
 
@@ -76,17 +78,21 @@ class Inferencer:
     ) -> None:
         register_all_modules()
         cfg = config if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
-        init_default_scope(cfg.get("default_scope", "mmdet"))
         self.device = device or get_device()
         try:
             self.device = torch.device(self.device)
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:  # no such kind; none of it here; a torch built without it
-            raise ValueError(f"device {device!r}: {error}") from None
+            raise UserError(f"device {device!r}: {error}") from None
+        with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmdet")):
+            self._build(cfg, str(checkpoint), source)
+
+    def _build(self, cfg: Config, checkpoint: str, source: str | None) -> None:
+        check_components(Config(dict(model=cfg.model, default_scope=cfg.get("default_scope"))))
         self.model = MODELS.build(cfg.model)
         if not isinstance(self.model, DaTaSeg):
-            raise ValueError(f"expected a config whose model is mmdataseg.DaTaSeg, got {type(self.model).__name__}")
-        load_weights(self.model, str(checkpoint))
+            raise UserError(f"expected a config whose model is mmdataseg.DaTaSeg, got {type(self.model).__name__}")
+        load_weights(self.model, checkpoint)
         self.model.to(self.device).eval()
         self.source = _tested_source(self.model.sources, source)
         steps = [step for step in self.source.test["pipeline"] if not _reads_annotations(step)]
@@ -117,7 +123,7 @@ class Inferencer:
             The question, for any number of images.
 
         Raises:
-            ValueError: Words and a file at once; weights of an encoder that is not needed; words for a classifier that
+            UserError: Words and a file at once; weights of an encoder that is not needed; words for a classifier that
                 learned its classes; words that stand twice, or a string instead of a list of them; embeddings of
                 another length or another encoder; an encoder that cannot be found again; a task that the classes
                 cannot be read in.
@@ -125,7 +131,7 @@ class Inferencer:
         """
         classifier = self.model.classifier
         if pretrained is not None and (embeddings is not None or not (things or stuff)):
-            raise ValueError(
+            raise UserError(
                 f"pretrained {pretrained!r}: no words to embed with it; give things or stuff, or leave it out"
             )
         if things or stuff or embeddings is not None:
@@ -152,7 +158,7 @@ class Inferencer:
         """Words embedded, or read embedded, as the source's classes were."""
         classifier = self.model.classifier
         if not isinstance(classifier, TextClassifier):
-            raise ValueError(
+            raise UserError(
                 f"the model's classifier is a {type(classifier).__name__}, which learned its classes and reads no "
                 "words; own words need one trained with mmdataseg.TextClassifier"
             )
@@ -165,10 +171,10 @@ class Inferencer:
                 templates=templates,
             )
         if things:
-            raise ValueError("things and embeddings are both given; a file of embeddings brings its own words")
+            raise UserError("things and embeddings are both given; a file of embeddings brings its own words")
         text = load_embeddings(embeddings, dim=classifier.embed_dim)
         if not same_encoder(text.encoder, encoder):
-            raise ValueError(
+            raise UserError(
                 f"{embeddings} was made by {text.encoder!r}, the model was trained with {encoder!r}; make it with "
                 "that encoder"
             )
@@ -188,7 +194,7 @@ class Inferencer:
         Raises:
             FileNotFoundError: No such image.
             OSError: It cannot be decoded.
-            ValueError: An array of another shape or type.
+            UserError: An array of another shape or type.
         """
         question = question or self.question()
         return self._answer(self._load(image), question)
@@ -198,7 +204,7 @@ class Inferencer:
         if not isinstance(image, np.ndarray):
             return self._pipeline({**results, "img_path": str(image)})
         if image.ndim != 3 or image.shape[2] != 3 or not image.size or image.dtype != np.uint8:
-            raise ValueError(f"image: expected (H, W, 3) uint8, BGR, got {image.shape} {image.dtype}")
+            raise UserError(f"image: expected (H, W, 3) uint8, BGR, got {image.shape} {image.dtype}")
         results |= {"img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
         for step in self._pipeline.transforms:
             if not isinstance(step, mmcv.transforms.LoadImageFromFile):
@@ -253,7 +259,7 @@ def load_weights(model: torch.nn.Module, checkpoint: str) -> None:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no checkpoint; a parameter or statistic is missing, of another shape, or one that the model
+        UserError: It is no checkpoint; a parameter or statistic is missing, of another shape, or one that the model
             does not have.
     """
     try:
@@ -261,25 +267,25 @@ def load_weights(model: torch.nn.Module, checkpoint: str) -> None:
     except FileNotFoundError:
         raise
     except Exception as error:  # what torch raises depends on what the file is
-        raise ValueError(
+        raise UserError(
             f"{checkpoint}: no checkpoint, or cut short ({type(error).__name__}: {error}); give what a training wrote"
         ) from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else content
     if not isinstance(state, Mapping):
-        raise ValueError(f"{checkpoint}: no checkpoint, but a {type(state).__name__}; give what a training wrote")
+        raise UserError(f"{checkpoint}: no checkpoint, but a {type(state).__name__}; give what a training wrote")
     state = {name.removeprefix("module."): value for name, value in state.items()}
     own = model.state_dict()
     vocabularies = tuple(f"classifier.{kind}_" for kind in ("embeddings", "classes", "recipe"))
     wanted = [name for name in own if not name.startswith(vocabularies)]
     wrong = [name for name in wanted if name not in state or state[name].shape != own[name].shape]
     if wrong:
-        raise ValueError(
+        raise UserError(
             f"{checkpoint}: {len(wrong)} of the model's {len(wanted)} weights are missing or of another shape, e.g. "
             f"{wrong[0]}; give the checkpoint of a training with this config"
         )
     more = [name for name in state if name not in own and not name.startswith("classifier.")]
     if more:  # as when a ResNet-101 is read into a ResNet-50
-        raise ValueError(
+        raise UserError(
             f"{checkpoint}: has {len(more)} weights that the model has not, e.g. {more[0]}; give the checkpoint of a "
             "training with this config, or the config of that training"
         )
@@ -288,21 +294,21 @@ def load_weights(model: torch.nn.Module, checkpoint: str) -> None:
 
 def _words(words: Sequence[str], what: str) -> tuple[str, ...]:
     if isinstance(words, str):
-        raise ValueError(f"{what}: expected a list of words, got the string {words!r}")
+        raise UserError(f"{what}: expected a list of words, got the string {words!r}")
     return tuple(word.strip() for word in words)
 
 
 def _tested_source(sources: Mapping[str, Source], name: str | None) -> Source:
     tested = [source for source in sources.values() if source.test is not None and "pipeline" in source.test]
     if not tested:
-        raise ValueError(
+        raise UserError(
             f"none of the model's sources {list(sources)} has a test dataset with a pipeline, which says how images "
             "are prepared; give one test=dict(..., pipeline=[...])"
         )
     found = [source for source in tested if name in (None, source.name)]
     if not found:
         names = [source.name for source in tested]
-        raise ValueError(
+        raise UserError(
             f"source {name!r}: expected one of the model's that have a test dataset, {names}; the names of others can "
             "be given as own words"
         )

@@ -2,102 +2,91 @@
 
 import signal
 import sys
-from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from mmdataseg.apis.inferencer import Inferencer, Question
 from mmdataseg.apis.prediction_files import PredictionFiles, find_images, make_empty
-from mmdataseg.apis.run_config import read_config
+from mmdataseg.apis.runs import read_config
 from mmdataseg.progress import progress_bar
 from mmdataseg.structures import Task
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """All that a command line asks for, checked and loaded.
+def predict(
+    config: str | PathLike[str],
+    checkpoint: str | PathLike[str],
+    images: Sequence[str],
+    *,
+    options: Mapping[str, Any] | None = None,
+    source: str | None = None,
+    device: str | None = None,
+    min_score: float = 0.3,
+    out: str = "predictions",
+    **question: Any,
+) -> list[str]:
+    """Segment images and write what was found. Stopped, the files of the images so far are complete.
 
     Args:
-        images: Name -> path, from `find_images`.
-        inferencer: The model.
-        question: What to look for.
-        files: Where to write.
+        config: Path of a config, or its file name among this package's own.
+        checkpoint: Path or address of the weights.
+        images: Paths of images, or of folders of images.
+        options: Dotted name of a setting of the config -> value.
+        source: As for `Inferencer`.
+        device: As for `Inferencer`.
+        min_score: Instances with a lower score, 0 .. 1, are left out.
+        out: Folder of the files; must be new or empty, or hold an earlier prediction.
+        question: What to look for: as for `Inferencer.question`.
+
+    Returns:
+        A message for each image that could not be read.
+
+    Raises:
+        UserError: As `read_config`, `find_images`, `Inferencer`, its `question` and `make_empty`.
+        OSError: A file cannot be written.
     """
+    found = find_images(images)
+    inferencer = Inferencer(read_config(config, options), checkpoint, source=source, device=device)
+    asked = inferencer.question(**question)
+    make_empty(Path(out))
+    files = PredictionFiles(folder=Path(out), source=asked.source, min_score=min_score)
+    _announce(len(found), inferencer, asked)
+    unreadable = []
+    with _sigterm_as_exit():
+        try:
+            for name, path in progress_bar(found.items(), unit="images"):
+                try:
+                    sample = inferencer(path, asked)
+                except OSError as error:
+                    unreadable.append(str(error))
+                    continue
+                files.add(name, path, sample)
+        finally:
+            print(files.summary())
+            written = files.close()
+            if written is not None:
+                print(f"{written}, and pictures in {files.folder / 'pictures'}")
+    return unreadable
 
-    images: Mapping[str, Path]
-    inferencer: Inferencer
-    question: Question
-    files: PredictionFiles
 
-    @classmethod
-    def of(cls, args: Namespace, config: Path) -> "Prediction":
-        """Check the arguments and load the model.
-
-        Args:
-            args: Of `mmdataseg.apis.cli.build_predict_parser`.
-            config: Path of the config.
-
-        Returns:
-            What can be run.
-
-        Raises:
-            ValueError: What `read_config`, `find_images`, `Inferencer` and its `question` raise.
-            OSError: Likewise, and `make_empty`.
-        """
-        images = find_images(args.images)
-        if not 0 <= args.min_score <= 1:
-            raise ValueError(f"--min-score: expected 0 .. 1, got {args.min_score}")
-        inferencer = Inferencer(
-            read_config(config, args.cfg_options), args.checkpoint, source=args.source, device=args.device
-        )
-        question = inferencer.question(
-            task=args.task, things=args.things, stuff=args.stuff, embeddings=args.embeddings, pretrained=args.pretrained
-        )
-        make_empty(Path(args.out))
-        files = PredictionFiles(folder=Path(args.out), source=question.source, min_score=args.min_score)
-        return cls(images=images, inferencer=inferencer, question=question, files=files)
-
-    def run(self) -> list[str]:
-        """Segment the images and write what was found. Stopped, the files of the images so far are complete.
-
-        Returns:
-            A message for each image that could not be read.
-
-        Raises:
-            OSError: A file cannot be written.
-        """
-        task, space = self.question.source.task, self.question.source.label_space
-        wanted = space.thing_classes if task is Task.INSTANCE else space.classes
-        print(
-            f"{task.value} segmentation of {len(self.images)} images on {self.inferencer.device}, {len(wanted)} "
-            f"classes of '{space.name}'; images prepared as those of source '{self.inferencer.source.name}'"
-        )
-        if len(wanted) < len(space) and space != self.inferencer.source.label_space:
-            print(f"instances are of things; not looked for: {', '.join(space.stuff_classes)}")
-        if task is Task.SEMANTIC:
-            print("every pixel gets one of these classes, whatever it shows; the panoptic task leaves out what is none")
-        unreadable = []
-        with _stopped_as_by_hand():
-            try:
-                for name, path in progress_bar(self.images.items(), unit="images"):
-                    try:
-                        sample = self.inferencer(path, self.question)
-                    except OSError as error:
-                        unreadable.append(str(error))
-                        continue
-                    self.files.add(name, path, sample)
-            finally:
-                print(self.files.summary())
-                written = self.files.close()
-                if written is not None:
-                    print(f"{written}, and pictures in {self.files.folder / 'pictures'}")
-        return unreadable
+def _announce(number: int, inferencer: Inferencer, question: Question) -> None:
+    """Print what is going to be done, and what a user may not expect of the task."""
+    task, space = question.source.task, question.source.label_space
+    wanted = space.thing_classes if task is Task.INSTANCE else space.classes
+    print(
+        f"{task.value} segmentation of {number} images on {inferencer.device}, {len(wanted)} classes of "
+        f"'{space.name}'; images prepared like those of source '{inferencer.source.name}'"
+    )
+    if len(wanted) < len(space) and space != inferencer.source.label_space:
+        print(f"the instance task finds things only; left out: {', '.join(space.stuff_classes)}")
+    if task is Task.SEMANTIC:
+        print("every pixel gets one of these classes, whatever it shows; the panoptic task may leave pixels out")
 
 
 @contextmanager
-def _stopped_as_by_hand() -> Iterator[None]:
+def _sigterm_as_exit() -> Iterator[None]:
     """SIGTERM, with which schedulers stop a job, ends the process as Ctrl-C does: what is open is written."""
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

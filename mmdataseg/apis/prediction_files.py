@@ -21,6 +21,7 @@ from mmdataseg.datasets.conversion import (
     segments_info,
     write_png,
 )
+from mmdataseg.errors import UserError
 from mmdataseg.files import write_whole
 from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.sources import Source
@@ -40,7 +41,7 @@ def find_images(paths: Sequence[str]) -> dict[str, Path]:
 
     Raises:
         FileNotFoundError: A path that is not there.
-        ValueError: No image; or two whose names differ in nothing but the suffix.
+        UserError: No image; or two whose names differ in nothing but the suffix.
     """
     found: dict[str, Path] = {}  # without "..", so that no name leads out of a folder; once, however it is spelled
     for path in map(Path, paths):
@@ -52,14 +53,14 @@ def find_images(paths: Sequence[str]) -> dict[str, Path]:
         else:
             raise FileNotFoundError(f"image or folder '{path}' does not exist")
     if not found:
-        raise ValueError(f"no image in {list(paths)}; expected files that end in one of {SUFFIXES}")
+        raise UserError(f"no image in {list(paths)}; expected files that end in one of {SUFFIXES}")
     root = os.path.commonpath([os.path.dirname(file) for file in found])
     images = {os.path.relpath(file, root).replace(os.sep, "/"): path for file, path in found.items()}
     stems: dict[str, str] = {}
     for name in sorted(images):
         stem = str(PurePosixPath(name).with_suffix(""))
         if stem in stems:
-            raise ValueError(
+            raise UserError(
                 f"'{stems[stem]}' and '{name}' would be written to the same file; segment them in two calls"
             )
         stems[stem] = name
@@ -73,11 +74,11 @@ def make_empty(folder: Path) -> None:
         folder: Where predictions are to go.
 
     Raises:
-        FileExistsError: Something is in it.
+        UserError: Something is in it.
         OSError: It cannot be made.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"'{folder}' is there already and not empty; give another --out, or move it away")
+        raise UserError(f"'{folder}' is there already and not empty; give another --out, or move it away")
     folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from mmdataseg.datasets.multi_source import MultiSourceDataset
 from mmdataseg.datasets.transforms.boxes import large_enough
 from mmdataseg.datasets.transforms.loading import LoadInstances, LoadPanopticMap, LoadSemanticMap
+from mmdataseg.errors import UserError
 from mmdataseg.progress import progress_bar
 from mmdataseg.sources import Source
 
@@ -70,7 +71,8 @@ class Inspection(Dataset):
             for transform in self.transforms:
                 results = transform(results)
         except Exception as error:  # each kind of broken file raises its own, and all of them are to be listed
-            message = str(error) if "source " in str(error) else f"{where}: {type(error).__name__}: {error}"
+            named = isinstance(error, UserError) and error.source is not None
+            message = str(error) if named else f"{where}: {type(error).__name__}: {error}"
             return Findings(images=1, problems=[message])
         return inspect(results)
 
@@ -112,7 +114,7 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
     total = Findings()
     try:
         inspection = Inspection(MultiSourceDataset(sources=[source], split=split))
-    except (ValueError, TypeError, OSError) as error:
+    except (UserError, OSError) as error:
         total.problems.append(str(error))
         return total
     table = getattr(inspection.dataset.datasets[0], "table", None)

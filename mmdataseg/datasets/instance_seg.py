@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmdataseg.datasets.annotation_files import check_files, class_names, require_dir, require_file, resolve
 from mmdataseg.datasets.instance_table import InstanceTable, read_instance_table
 from mmdataseg.datasets.table_cache import cached_table
+from mmdataseg.errors import UserError
 from mmdataseg.registry import DATASETS
 
 
@@ -44,7 +45,7 @@ class InstanceSegDataset(BaseDataset):
     Raises:
         FileNotFoundError: The JSON, the image folder or an image is missing. Images are looked for when the file is
             parsed, not when it comes from the cache.
-        ValueError: ``path_parts`` below 1; and as `read_instance_table`.
+        UserError: ``path_parts`` below 1; and as `read_instance_table`.
     """
 
     def __init__(  # noqa: PLR0913
@@ -65,7 +66,7 @@ class InstanceSegDataset(BaseDataset):
         leave_out: Sequence[str] = (),
     ) -> None:
         if path_parts is not None and path_parts < 1:
-            raise ValueError(f"'{ann_file}': expected path_parts to be None or at least 1, got {path_parts}")
+            raise UserError(f"'{ann_file}': expected path_parts to be None or at least 1, got {path_parts}")
         self.json_file = resolve(data_root, ann_file)
         self.img_dir = resolve(data_root, img_dir)
         self.cache_dir = resolve(data_root, cache_dir) if cache_dir is not None else None

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from mmdataseg.datasets.seeding import ATTEMPT, derive_seed, seeded_generators
+from mmdataseg.errors import UserError
 from mmdataseg.registry import DATASETS
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.structures import LabelSpace
@@ -45,16 +46,16 @@ class MultiSourceDataset(Dataset):
         max_refetch: How often in a row a sample is replaced, at least 0.
 
     Raises:
-        ValueError: An unknown split; a source without this split or without images; two sources of one name; a
+        UserError: An unknown split; a source without this split or without images; two sources of one name; a
             dataset that cannot be built or used (FileNotFoundError, TypeError where it raised one), with the source's
             name.
     """
 
     def __init__(self, *, sources: Sequence[Mapping[str, Any] | Source], split: str, max_refetch: int = 10) -> None:
         if split not in SPLITS:
-            raise ValueError(f"MultiSourceDataset: expected split to be one of {list(SPLITS)}, got {split!r}")
+            raise UserError(f"MultiSourceDataset: expected split to be one of {list(SPLITS)}, got {split!r}")
         if isinstance(max_refetch, bool) or not isinstance(max_refetch, int) or max_refetch < 0:
-            raise ValueError(f"MultiSourceDataset: expected max_refetch to be an int >= 0, got {max_refetch!r}")
+            raise UserError(f"MultiSourceDataset: expected max_refetch to be an int >= 0, got {max_refetch!r}")
         self.sources = build_sources(sources)
         self.split = split
         self.max_refetch = max_refetch
@@ -133,7 +134,7 @@ class MultiSourceDataset(Dataset):
             if problem is None:
                 return sample
             self._log_replaced(position, problem)
-        raise ValueError(
+        raise UserError(
             f"{problem}. {self.max_refetch + 1} samples of this source in a row could not be used; check its files "
             "and its pipeline, or raise max_refetch"
         ) from problem
@@ -182,7 +183,7 @@ def _class_info(label_space: LabelSpace) -> dict[str, Any]:
 def _build_dataset(source: Source, split: str) -> Any:
     config = getattr(source, split)
     if config is None:
-        raise ValueError(
+        raise UserError(
             f"source {source.name!r} has no '{split}' dataset; write one into its config, or leave it out of "
             f"the {split} sources"
         )
@@ -191,7 +192,7 @@ def _build_dataset(source: Source, split: str) -> Any:
     classes = _class_info(source.label_space)
     other = sorted(key for key in set(metainfo) & set(classes) if list(metainfo[key] or ()) != list(classes[key]))
     if other:
-        raise ValueError(
+        raise UserError(
             f"source {source.name!r}: metainfo key {other[0]!r} of its {split} dataset is not that of label space "
             f"'{source.label_space.name}', which the model is trained with; remove it there, or correct one of them"
         )
@@ -204,19 +205,19 @@ def _build_dataset(source: Source, split: str) -> Any:
         named = _named(error, source.name, where)
         raise named from (error if named is not error else error.__cause__)
     if category_names and category_names != source.label_space.classes:
-        raise ValueError(
+        raise UserError(
             f"source {source.name!r}, {where}: a {type(dataset).__name__} numbers classes in the order of the file, "
             f"{_first_difference(category_names, source.label_space)}; give the label space the file's names and "
             "order, or take a dataset of mmdataseg"
         )
     missing = [a for a in ("get_data_info", "pipeline", "__len__") if not hasattr(dataset, a)]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"source {source.name!r}: a {type(dataset).__name__} has no {missing[0]!r}; expected a dataset "
             "derived from mmengine's BaseDataset"
         )
     if len(dataset) == 0:
-        raise ValueError(f"source {source.name!r}: its {split} dataset has no image; check its paths and filters")
+        raise UserError(f"source {source.name!r}: its {split} dataset has no image; check its paths and filters")
     return dataset
 
 

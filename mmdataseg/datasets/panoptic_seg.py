@@ -16,6 +16,7 @@ from mmdataseg.datasets.annotation_files import (
     resolve,
     unknown_category,
 )
+from mmdataseg.errors import UserError
 from mmdataseg.registry import DATASETS
 
 
@@ -36,7 +37,7 @@ class PanopticSegDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: A folder, the JSON, an image or a PNG is missing.
-        ValueError: The JSON is no JSON or lacks a key; images without annotation, or the reverse; a category outside
+        UserError: The JSON is no JSON or lacks a key; images without annotation, or the reverse; a category outside
             the label space.
     """
 
@@ -78,12 +79,12 @@ class PanopticSegDataset(BaseDataset):
         annotations = self._by_id(content["annotations"], "image_id", "annotations")
         self._compare(images, annotations)
         if not images:
-            raise ValueError(f"'{self.json_file}' has no image; give a file with at least one")
+            raise UserError(f"'{self.json_file}' has no image; give a file with at least one")
         is_thing = self._is_thing()
         try:
             data_list = [self._data_info(image, annotations[key], labels, is_thing) for key, image in images.items()]
         except KeyError as error:
-            raise ValueError(
+            raise UserError(
                 f"'{self.json_file}': an image or annotation lacks the key {error}; repair the file"
             ) from None
         check_files(self.img_dir, (i["file_name"] for i in images.values()), "images", self.json_file)
@@ -101,22 +102,22 @@ class PanopticSegDataset(BaseDataset):
         found: dict[Any, dict[str, Any]] = {}
         for entry in entries:
             if not isinstance(entry, dict) or key not in entry:
-                raise ValueError(f"'{self.json_file}': an entry of {what!r} has no {key!r}; repair the file")
+                raise UserError(f"'{self.json_file}': an entry of {what!r} has no {key!r}; repair the file")
             if entry[key] in found:
-                raise ValueError(f"'{self.json_file}': image {entry[key]} stands twice in {what!r}; repair the file")
+                raise UserError(f"'{self.json_file}': image {entry[key]} stands twice in {what!r}; repair the file")
             found[entry[key]] = entry
         return found
 
     def _compare(self, images: Mapping[Any, Any], annotations: Mapping[Any, Any]) -> None:
         without = [key for key in images if key not in annotations]
         if without:
-            raise ValueError(
+            raise UserError(
                 f"'{self.json_file}': {len(without)} images have no annotation, e.g. image {without[0]}; annotate "
                 "them, or take them out of 'images'"
             )
         strangers = [key for key in annotations if key not in images]
         if strangers:
-            raise ValueError(
+            raise UserError(
                 f"'{self.json_file}': {len(strangers)} annotations are of images that are not listed, e.g. image "
                 f"{strangers[0]}; add them to 'images', or take the annotations out"
             )
@@ -141,7 +142,7 @@ class PanopticSegDataset(BaseDataset):
             )
             ids.add(segment["id"])
         if len(ids) != len(segments) or 0 in ids:
-            raise ValueError(
+            raise UserError(
                 f"'{self.json_file}': the segment ids of image {image['id']} must differ and be positive; repair the "
                 "file"
             )

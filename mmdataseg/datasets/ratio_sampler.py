@@ -13,6 +13,7 @@ from torch.utils.data import Sampler
 
 from mmdataseg.datasets.sample_stream import EpochStream, SourceSchedule, block_counts
 from mmdataseg.datasets.seeding import SAMPLE, SeededIndex, check_seed, derive_seed
+from mmdataseg.errors import UserError
 from mmdataseg.registry import DATA_SAMPLERS
 
 
@@ -50,7 +51,7 @@ class RatioBatchSampler(Sampler[list[int]]):
             or else one that the ranks agree on.
 
     Raises:
-        ValueError: Ratios or batch sizes that are not one for each source, or not finite and above 0; a dataset without
+        UserError: Ratios or batch sizes that are not one for each source, or not finite and above 0; a dataset without
             ``cumulative_sizes``, or with an empty source.
     """
 
@@ -102,10 +103,10 @@ class RatioBatchSampler(Sampler[list[int]]):
             stop: Where that ``iter()`` ends; None: after ``len(self)`` batches.
 
         Raises:
-            ValueError: ``iteration`` is negative.
+            UserError: ``iteration`` is negative.
         """
         if iteration < 0:
-            raise ValueError(f"RatioBatchSampler: expected an iteration of at least 0, got {iteration}")
+            raise UserError(f"RatioBatchSampler: expected an iteration of at least 0, got {iteration}")
         self._iteration = iteration
         self._stop = stop
         self._told = True
@@ -177,12 +178,12 @@ class RatioBatchSampler(Sampler[list[int]]):
 def _sources_of(dataset: Any) -> tuple[list[str], list[int]]:
     cumulative = getattr(dataset, "cumulative_sizes", None)
     if cumulative is None:
-        raise ValueError(
+        raise UserError(
             "RatioBatchSampler: expected a sampler over a dataset with cumulative_sizes (mmdataseg.MultiSourceDataset, "
             f"mmengine's ConcatDataset), got {type(dataset).__name__}"
         )
     if len(dataset) != cumulative[-1]:
-        raise ValueError(
+        raise UserError(
             f"RatioBatchSampler: the dataset's sources have {cumulative[-1]} images, but its length is {len(dataset)}; "
             "remove what shortens it (num_batch_per_epoch)"
         )
@@ -190,14 +191,14 @@ def _sources_of(dataset: Any) -> tuple[list[str], list[int]]:
     names = list(getattr(dataset, "source_names", [str(i) for i in range(len(sizes))]))
     for name, size in zip(names, sizes, strict=True):
         if size < 1:
-            raise ValueError(f"source {name!r}: expected at least one image, got none; check its paths and filters")
+            raise UserError(f"source {name!r}: expected at least one image, got none; check its paths and filters")
     return names, sizes
 
 
 def _one_each(what: str, values: Sequence[Any], names: Sequence[str], kind: type, option: str) -> list[Any]:
     values = list(values)
     if len(values) != len(names):
-        raise ValueError(
+        raise UserError(
             f"RatioBatchSampler: expected one {what} for each of the {len(names)} sources {list(names)}, got "
             f"{len(values)}: {values}; correct {option}"
         )
@@ -205,7 +206,7 @@ def _one_each(what: str, values: Sequence[Any], names: Sequence[str], kind: type
         number = isinstance(value, kind) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or value <= 0:
             whole = "whole " if kind is int else ""
-            raise ValueError(
+            raise UserError(
                 f"source {name!r}: expected as {what} a finite {whole}number above 0, got {value!r}; correct {option}"
             )
     return values

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from mmdataseg.errors import UserError
+
 SEED_LIMIT = 2**32
 # First word of every derived seed, so that no two uses share a stream; seeds of one use have equally many parts.
 BLOCK_ORDER, EPOCH_ORDER, SAMPLE, ATTEMPT = range(4)
@@ -55,10 +57,10 @@ def check_seed(seed: int, owner: str) -> int:
     """Return ``seed`` if it is one.
 
     Raises:
-        ValueError: It is not a whole number in [0, 2**32).
+        UserError: It is not a whole number in [0, 2**32).
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < SEED_LIMIT:
-        raise ValueError(f"{owner}: expected a seed that is a whole number in [0, 2**32), got {seed!r}")
+        raise UserError(f"{owner}: expected a seed that is a whole number in [0, 2**32), got {seed!r}")
     return int(seed)
 
 

@@ -18,6 +18,7 @@ from mmdataseg.datasets.annotation_files import (
     resolve,
 )
 from mmdataseg.datasets.transforms.annotation_maps import label_table
+from mmdataseg.errors import UserError
 from mmdataseg.registry import DATASETS
 
 
@@ -46,7 +47,7 @@ class SemanticSegDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: A folder or the file is missing; an image without label PNG, or the reverse.
-        ValueError: No image; no classes; an ``ignore_index`` that is a class; a label map to a class that is not there.
+        UserError: No image; no classes; an ``ignore_index`` that is a class; a label map to a class that is not there.
     """
 
     def __init__(  # noqa: PLR0913
@@ -91,7 +92,7 @@ class SemanticSegDataset(BaseDataset):
             _refuse(set(names) - images, f"names of '{self.name_file}' have no image", self.img_dir, self.suffixes[0])
         _refuse(set(names) - labels, "images have no label PNG", self.ann_dir, self.suffixes[1])
         if not names:
-            raise ValueError(f"'{origin}' names no image with the suffix {self.suffixes[0]!r}; set suffixes or img_dir")
+            raise UserError(f"'{origin}' names no image with the suffix {self.suffixes[0]!r}; set suffixes or img_dir")
         return [
             {
                 "img_path": str(self.img_dir / (name + self.suffixes[0])),
@@ -110,7 +111,7 @@ class SemanticSegDataset(BaseDataset):
 
 def _table_by_order(num_classes: int, zero_is_void: bool, ignore_index: int | None, ann_dir: Path) -> np.ndarray:
     if ignore_index is not None and 0 <= ignore_index - int(zero_is_void) < num_classes:
-        raise ValueError(
+        raise UserError(
             f"'{ann_dir}': ignore_index={ignore_index} is also the value of a class, as the label space has "
             f"{num_classes}; set ignore_index=None, or the value the data uses"
         )
@@ -125,7 +126,7 @@ def _table_by_name(label_map: Mapping[int, str | None], classes: Sequence[str], 
         table[ignore_index] = VOID
     for value, name in label_map.items():
         if not 0 <= int(value) < len(table):
-            raise ValueError(f"label_map: expected values between 0 and {len(table) - 1} as keys, got {value}")
+            raise UserError(f"label_map: expected values between 0 and {len(table) - 1} as keys, got {value}")
         table[int(value)] = VOID if name is None else label_of[name.strip()]
     return table
 

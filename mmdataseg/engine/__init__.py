@@ -1,10 +1,10 @@
 """Training loops and hooks."""
 
 from mmdataseg.engine.bfloat16 import Bfloat16OptimWrapper
-from mmdataseg.engine.curves import PlotCurves
+from mmdataseg.engine.draw_predictions import DrawPredictions
 from mmdataseg.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from mmdataseg.engine.loops import ResumableTrainLoop
-from mmdataseg.engine.visualization import DrawPredictions
+from mmdataseg.engine.plot_curves import PlotCurves
 
 __all__ = [
     "Bfloat16OptimWrapper",

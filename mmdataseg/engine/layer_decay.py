@@ -7,6 +7,7 @@ from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
+from mmdataseg.errors import UserError
 from mmdataseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 EXAMPLE = "paramwise_cfg=dict(decay_rate=0.7)"
@@ -33,21 +34,21 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         paramwise_cfg: ``dict(decay_rate=r)``, 0 < r <= 1; ViTDet: 0.7 for base, 0.8 for large.
 
     Raises:
-        ValueError: Another ``paramwise_cfg``, no ``lr`` or ``weight_decay``, or (when called) a model whose backbone
+        UserError: Another ``paramwise_cfg``, no ``lr`` or ``weight_decay``, or (when called) a model whose backbone
             does not name its layers.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
         if set(self.paramwise_cfg) != {"decay_rate"}:
-            raise ValueError(
+            raise UserError(
                 f"LayerDecayOptimWrapperConstructor: expected {EXAMPLE} and nothing else, got {paramwise_cfg}"
             )
         self.decay_rate = self.paramwise_cfg["decay_rate"]
         if not (math.isfinite(self.decay_rate) and 0 < self.decay_rate <= 1):
-            raise ValueError(f"LayerDecayOptimWrapperConstructor: decay_rate must be in (0, 1], got {self.decay_rate}")
+            raise UserError(f"LayerDecayOptimWrapperConstructor: decay_rate must be in (0, 1], got {self.decay_rate}")
         if self.base_lr is None or self.base_wd is None:
-            raise ValueError(
+            raise UserError(
                 f"LayerDecayOptimWrapperConstructor: the optimizer must set lr and weight_decay, "
                 f"got lr={self.base_lr}, weight_decay={self.base_wd}"
             )
@@ -61,11 +62,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             module: The model, with a ``backbone``.
 
         Raises:
-            ValueError: The backbone does not name its layers.
+            UserError: The backbone does not name its layers.
         """
         backbone = getattr(module, "backbone", None)
         if not (hasattr(backbone, "layer_of") and hasattr(backbone, "depth")):
-            raise ValueError(
+            raise UserError(
                 f"LayerDecayOptimWrapperConstructor: the backbone ({type(backbone).__name__}) has no layer_of(name) "
                 "and depth; take mmdataseg.ViTDet, or mmengine's DefaultOptimWrapperConstructor for other backbones"
             )

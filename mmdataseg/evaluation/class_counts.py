@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from mmdataseg.errors import UserError
+
 PackedCounts = tuple[Tensor, Tensor]
 """Labels (P,) of the classes in an image, and their counts (R, P, C): R readings of the prediction, C columns."""
 
@@ -34,7 +36,7 @@ def sum_counts(packed: Iterable[PackedCounts], *, num_classes: int) -> Tensor:
         (R, K, C).
 
     Raises:
-        ValueError: There is no image.
+        UserError: There is no image.
     """
     total = None
     for labels, counts in packed:
@@ -42,7 +44,7 @@ def sum_counts(packed: Iterable[PackedCounts], *, num_classes: int) -> Tensor:
             total = counts.new_zeros(counts.shape[0], num_classes, counts.shape[2])
         total.index_add_(1, labels, counts)
     if total is None:
-        raise ValueError("expected the counts of at least one image, got none")
+        raise UserError("expected the counts of at least one image, got none")
     return total
 
 

@@ -2,6 +2,8 @@
 
 from mmengine.evaluator import BaseMetric
 
+from mmdataseg.errors import UserError
+
 
 class CountMetric(BaseMetric):
     """A metric of counts by class, with chance draws and scores of single classes on demand.
@@ -12,7 +14,7 @@ class CountMetric(BaseMetric):
         prefix: Goes before the names of the metrics.
 
     Raises:
-        ValueError: A negative number of draws.
+        UserError: A negative number of draws.
     """
 
     default_prefix = ""
@@ -20,6 +22,6 @@ class CountMetric(BaseMetric):
     def __init__(self, *, chance: int = 0, classwise: bool = False, prefix: str | None = None) -> None:
         super().__init__(prefix=prefix)
         if chance < 0:
-            raise ValueError(f"{type(self).__name__}: chance is a number of draws, expected 0 or more, got {chance}")
+            raise UserError(f"{type(self).__name__}: chance is a number of draws, expected 0 or more, got {chance}")
         self.chance = chance
         self.classwise = classwise

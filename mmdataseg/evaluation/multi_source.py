@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement
 
+from mmdataseg.errors import UserError
 from mmdataseg.registry import EVALUATOR
 from mmdataseg.sources import Source, build_sources
 
@@ -54,7 +55,7 @@ class MultiSourceEvaluator(Evaluator):
     Raises:
         FileNotFoundError: A file that a metric reads is missing.
         TypeError: A source or a metric with a key that is not known.
-        ValueError: Two sources of one name; a source without a metric; two metrics of one class in a source that would
+        UserError: Two sources of one name; a source without a metric; two metrics of one class in a source that would
             report under the same names; a file of a metric that does not fit; and what a metric's
             ``check_source`` raises, where it has one.
     """
@@ -63,7 +64,7 @@ class MultiSourceEvaluator(Evaluator):
         self.sources = build_sources(metrics)
         for source in self.sources:
             if not source.metrics:
-                raise ValueError(f"source '{source.name}' is tested and names no metric; give it metrics=[...]")
+                raise UserError(f"source '{source.name}' is tested and names no metric; give it metrics=[...]")
         super().__init__([_build(source, metric) for source in self.sources for metric in source.metrics])
         built = iter(self.metrics)
         self._metrics = {source.name: [next(built) for _ in source.metrics] for source in self.sources}
@@ -92,18 +93,18 @@ class MultiSourceEvaluator(Evaluator):
             data_batch: Not used.
 
         Raises:
-            ValueError: A sample of a source that is not tested here, or without ``sample_idx``.
+            UserError: A sample of a source that is not tested here, or without ``sample_idx``.
         """
         for element in data_samples:
             sample = element.to_dict() if isinstance(element, BaseDataElement) else element
             name = sample.get("source")
             if name not in self._metrics:
-                raise ValueError(
+                raise UserError(
                     f"sample {sample.get('img_path', '?')} is of source {name!r}, the evaluator has "
                     f"{list(self._metrics)}; give test_dataloader and test_evaluator the same sources"
                 )
             if "sample_idx" not in sample:
-                raise ValueError(
+                raise UserError(
                     f"source '{name}', {sample.get('img_path', '?')}: no 'sample_idx' in the metainfo; test with "
                     "mmdataseg.MultiSourceDataset and mmdataseg.PackInputs"
                 )
@@ -121,7 +122,7 @@ class MultiSourceEvaluator(Evaluator):
             ``<source>/<metric>`` -> value, the same on every rank.
 
         Raises:
-            ValueError: Two metrics of a source report under one name.
+            UserError: Two metrics of a source report under one name.
         """
         values: dict[str, float] = {}
         rows: list[Score] = []
@@ -155,7 +156,7 @@ class MultiSourceEvaluator(Evaluator):
             for name, value in found.items():
                 key = f"{metric.prefix}/{name}" if metric.prefix else name
                 if key in scores:
-                    raise ValueError(
+                    raise UserError(
                         f"source '{source.name}': two metrics report '{key}'; give one of them a prefix, prefix='...'"
                     )
                 scores[key] = value
@@ -166,7 +167,7 @@ class MultiSourceEvaluator(Evaluator):
         for metric in self._metrics[source.name]:
             kind = (type(metric), metric.prefix)
             if kind in seen:
-                raise ValueError(
+                raise UserError(
                     f"source '{source.name}': two {type(metric).__name__} would report under the same names; "
                     "give one of them a prefix, prefix='...'"
                 )

@@ -7,6 +7,7 @@ import torch
 from mmdet.evaluation import INSTANCE_OFFSET
 from torch import Tensor
 
+from mmdataseg.errors import UserError
 from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator, mean_percent, pack_counts, sum_counts
 from mmdataseg.evaluation.count_metric import CountMetric
 from mmdataseg.evaluation.ground_truth import classes_of, describe, id_map_of, thing_flags_of
@@ -36,7 +37,7 @@ class PanopticQualityMetric(CountMetric):
         prefix: Goes before the names of the metrics.
 
     Raises:
-        ValueError: A negative number of draws.
+        UserError: A negative number of draws.
     """
 
     def check_source(self, source: Source) -> None:
@@ -46,14 +47,14 @@ class PanopticQualityMetric(CountMetric):
             source: To be tested.
 
         Raises:
-            ValueError: Its test pipeline loads panoptic maps as for training.
+            UserError: Its test pipeline loads panoptic maps as for training.
         """
         for step in (source.test or {}).get("pipeline", ()):
             if not isinstance(step, Mapping):
                 continue
             kind = getattr(step["type"], "__name__", step["type"]).rpartition(".")[2]
             if kind == "LoadPanopticMap" and not step.get("scoring"):
-                raise ValueError(
+                raise UserError(
                     f"source '{source.name}': its test pipeline loads annotations as for training, without crowd "
                     "regions, whose predictions must not count; set scoring=True in LoadPanopticMap"
                 )
@@ -66,7 +67,7 @@ class PanopticQualityMetric(CountMetric):
             data_samples: Data samples as dicts.
 
         Raises:
-            ValueError: No ground truth or prediction; ground truth that was not loaded for scoring; sizes that differ;
+            UserError: No ground truth or prediction; ground truth that was not loaded for scoring; sizes that differ;
                 a class outside the label space.
         """
         classes, is_thing = classes_of(self.dataset_meta), thing_flags_of(self.dataset_meta)
@@ -74,7 +75,7 @@ class PanopticQualityMetric(CountMetric):
             pred_ids, pred_labels = self._prediction(sample, len(classes))
             gt_ids, gt_labels, is_crowd = id_map_of(sample, size=pred_ids.shape)
             if is_crowd is None:
-                raise ValueError(
+                raise UserError(
                     f"{describe(sample)}: the annotation was loaded for training, without crowd regions, whose "
                     "predictions must not count; load it with scoring=True in the test pipeline, or "
                     "pack gt_instances.is_crowd"
@@ -125,7 +126,7 @@ class PanopticQualityMetric(CountMetric):
     def _prediction(self, sample: Mapping[str, Any], num_classes: int) -> tuple[Tensor, Tensor]:
         """Read ``pred_panoptic_seg``: ids (H, W), value = row, -1 = void; and the rows' labels (M,), on the CPU."""
         if "pred_panoptic_seg" not in sample:
-            raise ValueError(
+            raise UserError(
                 f"{describe(sample)}: no prediction 'pred_panoptic_seg'; panoptic quality needs a source whose task is "
                 "'panoptic'"
             )
@@ -138,7 +139,7 @@ class PanopticQualityMetric(CountMetric):
                 ignore_index=prediction.get("ignore_index"),
             )
         except ValueError as error:
-            raise ValueError(f"{describe(sample)}: {error}") from None
+            raise UserError(f"{describe(sample)}: {error}") from None
         return rows_HW, labels_M.cpu()
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from mmdataseg.errors import UserError
 from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator, mean_percent, pack_counts, sum_counts
 from mmdataseg.evaluation.count_metric import CountMetric
 from mmdataseg.evaluation.ground_truth import classes_of, describe, id_map_of
@@ -31,7 +32,7 @@ class SemanticMetric(CountMetric):
         prefix: Goes before the names of the metrics.
 
     Raises:
-        ValueError: A negative number of draws.
+        UserError: A negative number of draws.
     """
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002
@@ -42,12 +43,12 @@ class SemanticMetric(CountMetric):
             data_samples: Data samples as dicts.
 
         Raises:
-            ValueError: No ground truth or prediction; sizes that differ; a class outside the label space.
+            UserError: No ground truth or prediction; sizes that differ; a class outside the label space.
         """
         num_classes = len(classes_of(self.dataset_meta))
         for sample in data_samples:
             if "pred_sem_seg" not in sample:
-                raise ValueError(
+                raise UserError(
                     f"{describe(sample)}: no prediction 'pred_sem_seg'; mIoU needs a source whose task is 'semantic'"
                 )
             predicted = sample["pred_sem_seg"]["sem_seg"][0]
@@ -57,7 +58,7 @@ class SemanticMetric(CountMetric):
             try:
                 confusion = confusion_matrix(true.to(predicted.device), predicted, num_classes=num_classes).cpu()
             except ValueError as error:
-                raise ValueError(f"{describe(sample)}: {error}") from None
+                raise UserError(f"{describe(sample)}: {error}") from None
             generator = chance_generator(sample, len(self.results))
             orders = [torch.randperm(num_classes, generator=generator) for _ in range(self.chance)]
             areas = [class_areas(confusion, order) for order in [None, *orders]]

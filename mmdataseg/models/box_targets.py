@@ -15,6 +15,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from mmdataseg.errors import UserError
 from mmdataseg.models.color_similarity import AFFINITY_DILATION
 from mmdataseg.models.image_masks import ImageMasks
 from mmdataseg.models.targets import Annotation, Targets, common_annotation, float32
@@ -65,10 +66,10 @@ class BoxTargets(Targets):
         """Boxes train the instance task only: nothing outside them is known.
 
         Raises:
-            ValueError: A source of another task.
+            UserError: A source of another task.
         """
         if source.task is not Task.INSTANCE:
-            raise ValueError(
+            raise UserError(
                 f"source '{source.name}': supervision 'boxes' trains the instance task, got task "
                 f"'{source.task.value}'; set task='instance'"
             )
@@ -82,18 +83,18 @@ class BoxTargets(Targets):
         """The boxes that `PackInputs` wrote.
 
         Raises:
-            ValueError: The sample has none; or no colour similarity, where it has a weight.
+            UserError: The sample has none; or no colour similarity, where it has a weight.
         """
         common = common_annotation(sample, source)
         if "bboxes" not in sample.gt_instances:
-            raise ValueError(
+            raise UserError(
                 f"source '{source.name}': expected boxes in gt_instances of {sample.img_path}, got none; "
                 "use mmdataseg.LoadInstances"
             )
         similarity_EHW = None
         if self.affinity_weight:
             if "gt_color_similarity" not in sample:
-                raise ValueError(
+                raise UserError(
                     f"source '{source.name}': affinity_weight needs the colour similarity of {sample.img_path}, got "
                     "none; set model.data_preprocessor.type='mmdataseg.ColorSimilarityPreprocessor'"
                 )
@@ -106,7 +107,7 @@ class BoxTargets(Targets):
         if self.projection_cost is None:
             return annotation.boxes_N4.new_zeros(num_outputs, num_queries, len(annotation.boxes_N4))
         if self.projection_cost.stride != masks.stride:
-            raise ValueError(
+            raise UserError(
                 f"the projection cost is set for cells of {self.projection_cost.stride} pixels, the mask features "
                 f"have {masks.stride}; set targets.boxes.cost.stride={masks.stride}"
             )
@@ -123,7 +124,7 @@ class BoxTargets(Targets):
         terms = [self.projection_loss(mask_logits_RHW, boxes_R4, stride=masks.stride, avg_factor=1)]
         if self.affinity_weight:
             if annotation.similarity_EHW.shape[1:] != mask_logits_RHW.shape[1:]:
-                raise ValueError(
+                raise UserError(
                     f"the colour similarity has {tuple(annotation.similarity_EHW.shape[1:])} cells, the mask features "
                     f"have {tuple(mask_logits_RHW.shape[1:])}; it is made for features of stride 4"
                 )

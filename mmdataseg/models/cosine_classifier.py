@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmdataseg.errors import UserError
+
 INITIAL_SCALE = 1 / 0.07  # CLIP's (Radford et al., 2021)
 LARGEST_LOG_SCALE = math.log(100.0)
 
@@ -48,12 +50,12 @@ class CosineClassifier(BaseModule):
         """(D,) the background of a source; of none in particular: the one that all share.
 
         Raises:
-            ValueError: Each source has its own, and this is none of them.
+            UserError: Each source has its own, and this is none of them.
         """
         if self._owners is None:
             return self.background
         if source not in self._owners:
-            raise ValueError(
+            raise UserError(
                 f"each source has its own background: expected one of {list(self._owners)}, got {source!r}; name the "
                 "source whose background to take"
             )
@@ -71,7 +73,7 @@ class CosineClassifier(BaseModule):
             (..., K + 1) float32, background last.
 
         Raises:
-            ValueError: As `background_of`.
+            UserError: As `background_of`.
         """
         background_D = self.background_of(source)
         with torch.autocast(class_embeds.device.type, enabled=False):  # cosines times 100 want float32

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
+from mmdataseg.errors import UserError
 from mmdataseg.models.head import Proposals
 from mmdataseg.models.image_masks import ImageMasks, image_masks
 from mmdataseg.models.targets import Annotation, Targets
@@ -50,7 +51,7 @@ class DaTaSegCriterion(nn.Module):
             ablation). ``none``: nothing is merged, as in Mask2Former.
 
     Raises:
-        ValueError: An unknown ``merge``.
+        UserError: An unknown ``merge``.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class DaTaSegCriterion(nn.Module):
     ) -> None:
         super().__init__()
         if merge not in MERGES:
-            raise ValueError(f"merge: expected one of {MERGES}, got {merge!r}")
+            raise UserError(f"merge: expected one of {MERGES}, got {merge!r}")
         self.targets = nn.ModuleDict({kind: MODELS.build(config) for kind, config in targets.items()})
         self.class_weight = class_weight
         self.background_weight = background_weight
@@ -95,7 +96,7 @@ class DaTaSegCriterion(nn.Module):
             ``split_share``, the share of targets for which a member had to leave its row.
 
         Raises:
-            ValueError: The batch is not padded to whole cells of the mask features.
+            UserError: The batch is not padded to whole cells of the mask features.
         """
         targets: Targets = self.targets[supervision]
         class_logits_BLQJ = class_logits_LBQJ.transpose(0, 1)

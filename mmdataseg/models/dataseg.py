@@ -12,6 +12,7 @@ from mmdet.models.detectors import BaseDetector
 from mmdet.structures import DetDataSample
 from torch import Tensor
 
+from mmdataseg.errors import UserError
 from mmdataseg.models.head import Proposals
 from mmdataseg.models.targets import Targets
 from mmdataseg.ops.postprocess import ImageSizes
@@ -43,7 +44,7 @@ class DaTaSeg(BaseDetector):
         init_cfg: mmengine's.
 
     Raises:
-        ValueError: Two sources of one name, an unknown task, a task without a post-processor, a supervision without
+        UserError: Two sources of one name, an unknown task, a task without a post-processor, a supervision without
             targets or one that cannot train the task, an unknown ``queries``; and what
             `mmdataseg.sources.parameter_owners` raises.
     """
@@ -69,7 +70,7 @@ class DaTaSeg(BaseDetector):
             self.neck = MODELS.build(neck)
         self.classifier = MODELS.build({**classifier, "sources": list(self.sources.values())})
         if queries not in QUERIES:
-            raise ValueError(f"queries: expected one of {QUERIES}, got {queries!r}")
+            raise UserError(f"queries: expected one of {QUERIES}, got {queries!r}")
         head = {**panoptic_head, "class_embed_dim": self.classifier.embed_dim}
         self._query_set_of = None
         if queries == "per_source":
@@ -79,13 +80,13 @@ class DaTaSeg(BaseDetector):
         self.criterion = MODELS.build(criterion)
         unknown = sorted(set(postprocessors) - {task.value for task in Task})
         if unknown:
-            raise ValueError(f"postprocessors: unknown task {unknown[0]!r}; expected one of {[t.value for t in Task]}")
+            raise UserError(f"postprocessors: unknown task {unknown[0]!r}; expected one of {[t.value for t in Task]}")
         self.postprocessors = torch.nn.ModuleDict({task: MODELS.build(c) for task, c in postprocessors.items()})
         for source in self.sources.values():
             if source.train is not None:
                 self.targets_of(source)
             if source.task.value not in self.postprocessors:
-                raise ValueError(
+                raise UserError(
                     f"source '{source.name}': no post-processor for task '{source.task.value}' among "
                     f"{list(self.postprocessors)}"
                 )
@@ -94,11 +95,11 @@ class DaTaSeg(BaseDetector):
         """The source a sample says it is from.
 
         Raises:
-            ValueError: It says none, or one the model was built without.
+            UserError: It says none, or one the model was built without.
         """
         name = sample.get("source")
         if name not in self.sources:
-            raise ValueError(
+            raise UserError(
                 f"sample {sample.get('img_path', '?')}: metainfo 'source' is {name!r}, expected one of "
                 f"{list(self.sources)}; name the source in model.sources, and load data through MultiSourceDataset"
             )
@@ -108,10 +109,10 @@ class DaTaSeg(BaseDetector):
         """What a source's supervision is to the criterion.
 
         Raises:
-            ValueError: The criterion has no targets for it, or they cannot train the source's task.
+            UserError: The criterion has no targets for it, or they cannot train the source's task.
         """
         if source.supervision not in self.criterion.targets:
-            raise ValueError(
+            raise UserError(
                 f"source '{source.name}': no targets for supervision '{source.supervision}' among "
                 f"{list(self.criterion.targets)}; add them to model.criterion.targets"
             )
@@ -142,13 +143,13 @@ class DaTaSeg(BaseDetector):
             Scalars named ``<source>/loss_...``.
 
         Raises:
-            ValueError: Samples of several sources.
+            UserError: Samples of several sources.
             FileNotFoundError: A source has no text embeddings; checked for all, before hours of training.
         """
         self.classifier.check_complete()
         names = {self.source_of(sample).name for sample in batch_data_samples}
         if len(names) > 1:
-            raise ValueError(
+            raise UserError(
                 f"a training batch must be of one source, got {sorted(names)}; sample with mmdataseg.RatioBatchSampler"
             )
         source = self.sources[names.pop()]
@@ -221,7 +222,7 @@ class DaTaSeg(BaseDetector):
             rescale: At the size of the image on disk, else at that of the image as it was resized.
 
         Raises:
-            ValueError: A sample of no source of the model; what the post-processor raises.
+            UserError: A sample of no source of the model; what the post-processor raises.
         """
         sizes = ImageSizes(
             padded=padded,

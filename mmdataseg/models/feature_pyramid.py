@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmdataseg.errors import UserError
 from mmdataseg.registry import MODELS
 
 STRIDES = (4, 8, 16, 32)
@@ -42,13 +43,13 @@ class SimpleFeaturePyramid(BaseModule):
         out_channels: Channels of the four maps.
 
     Raises:
-        ValueError: ``in_channels`` is no multiple of 4.
+        UserError: ``in_channels`` is no multiple of 4.
     """
 
     def __init__(self, *, in_channels: int, out_channels: int = 256) -> None:
         super().__init__()
         if in_channels % 4 or in_channels <= 0:
-            raise ValueError(
+            raise UserError(
                 "SimpleFeaturePyramid: in_channels must be a positive multiple of 4 (halved twice for stride 4), "
                 f"got {in_channels}"
             )

@@ -16,6 +16,7 @@ from mmengine.config import ConfigDict
 from mmengine.model import BaseModule, ModuleList, caffe2_xavier_init
 from torch import Tensor, nn
 
+from mmdataseg.errors import UserError
 from mmdataseg.ops.attention import attend, masks_to_attention
 from mmdataseg.registry import MODELS
 
@@ -122,7 +123,7 @@ class DaTaSegHead(BaseModule):
             The proposals of all L outputs; the first output is that of the queries before any layer.
 
         Raises:
-            ValueError: Not a known set for each image, or sets for a head without any.
+            UserError: Not a known set for each image, or sets for a head without any.
         """
         mask_features_BCHW, levels = self.pixel_decoder(features)
         keys, positions = zip(*(self._level(i, level) for i, level in enumerate(levels)), strict=True)
@@ -156,7 +157,7 @@ class DaTaSegHead(BaseModule):
             expected = (
                 f"one of the query sets {known} for each of" if known else "no query sets (the head has only one) for"
             )
-            raise ValueError(f"expected {expected} {batch_size} images, got {query_set_per_image}")
+            raise UserError(f"expected {expected} {batch_size} images, got {query_set_per_image}")
         return tuple(
             torch.stack([self.get_submodule(f"{kind}_{name}").weight for name in query_set_per_image])
             for kind in ("query_feat", "query_embed")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmdataseg.errors import UserError
 from mmdataseg.models.head import Proposals
 from mmdataseg.ops.merge import merge_masks, row_maxima
 from mmdataseg.ops.points import sample_features
@@ -97,12 +98,12 @@ def image_masks(
         rows_BLQ: (B, L, Q) of `mmdataseg.ops.merge.merge_rows`; None: nothing is merged.
 
     Raises:
-        ValueError: The batch is not padded to whole cells of the mask features.
+        UserError: The batch is not padded to whole cells of the mask features.
     """
     cells = tuple(proposals.mask_features_BCHW.shape[-2:])
     stride = padded_size[0] // cells[0]
     if padded_size != (stride * cells[0], stride * cells[1]):
-        raise ValueError(
+        raise UserError(
             f"expected a batch padded to whole cells of the mask features, got {padded_size} pixels and {cells} cells; "
             "set pad_size_divisor=32 in the data_preprocessor"
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmdataseg.errors import UserError
 from mmdataseg.models.cosine_classifier import CosineClassifier
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources
@@ -28,7 +29,7 @@ class LearnedClassifier(CosineClassifier):
         embed_dim: D.
 
     Raises:
-        ValueError: A label space that no source is trained on, or two of one name with different classes.
+        UserError: A label space that no source is trained on, or two of one name with different classes.
     """
 
     def __init__(self, *, sources: Sequence[Mapping[str, Any] | Source], embed_dim: int) -> None:
@@ -39,13 +40,13 @@ class LearnedClassifier(CosineClassifier):
         for source in built:
             name = _table_name(source)
             if name not in spaces:
-                raise ValueError(
+                raise UserError(
                     f"source '{source.name}': no source is trained on label space '{source.label_space.name}', so its "
                     "classes have no learned vectors; take the source out of model.sources, or use "
                     "mmdataseg.TextClassifier"
                 )
             if spaces[name].classes != source.label_space.classes:
-                raise ValueError(
+                raise UserError(
                     f"source '{source.name}': label space '{source.label_space.name}' has other classes than a source "
                     "with a label space of that name; rename one"
                 )
@@ -63,10 +64,10 @@ class LearnedClassifier(CosineClassifier):
             (K, D), of any length.
 
         Raises:
-            ValueError: The model was built without this source.
+            UserError: The model was built without this source.
         """
         if source not in self._tables:
-            raise ValueError(f"the model knows no source '{source}'; it was built with {list(self._tables)}")
+            raise UserError(f"the model knows no source '{source}'; it was built with {list(self._tables)}")
         return self.get_submodule(self._tables[source]).weight
 
 

@@ -10,6 +10,7 @@ import torch
 from mmdet.structures import DetDataSample
 from torch import Tensor
 
+from mmdataseg.errors import UserError
 from mmdataseg.models.image_masks import ImageMasks
 from mmdataseg.models.targets import Annotation, Targets, common_annotation, float32
 from mmdataseg.ops.id_map import VOID, known_at, sample_bitmaps, sample_id_map
@@ -85,7 +86,7 @@ class MaskTargets(Targets):
             uniform, as Mask2Former's.
 
     Raises:
-        ValueError: A weight below 0, or no weight above 0.
+        UserError: A weight below 0, or no weight above 0.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class MaskTargets(Targets):
         super().__init__()
         weights = {"focal": focal_weight, "bce": bce_weight, "dice": dice_weight}
         if min(weights.values()) < 0 or not any(weights.values()):
-            raise ValueError(f"expected weights of mask losses of at least 0, one of them above 0, got {weights}")
+            raise UserError(f"expected weights of mask losses of at least 0, one of them above 0, got {weights}")
         self.weights = {name: weight for name, weight in weights.items() if weight}
         self.num_points = num_points
         self.oversample_ratio = oversample_ratio
@@ -116,7 +117,7 @@ class MaskTargets(Targets):
         """The masks that `PackInputs` wrote.
 
         Raises:
-            ValueError: The sample has none, or they are not of the image's size.
+            UserError: The sample has none, or they are not of the image's size.
         """
         common = common_annotation(sample, source)
         annotated = sample.gt_instances
@@ -127,7 +128,7 @@ class MaskTargets(Targets):
         if "masks" in annotated:
             _check_size(annotated.masks, sample, source)
             return MaskAnnotation(common.labels_N, common.size, sample.gt_void.data[0], masks_NHW=annotated.masks)
-        raise ValueError(
+        raise UserError(
             f"source '{source.name}': expected masks (gt_id_map, or masks in gt_instances) of {sample.img_path}, "
             "got neither; load them, or set supervision='boxes'"
         )
@@ -180,7 +181,7 @@ class MaskTargets(Targets):
 
 def _check_size(map_HW: Tensor, sample: DetDataSample, source: Source) -> None:
     if tuple(map_HW.shape[-2:]) != tuple(sample.img_shape[:2]):
-        raise ValueError(
+        raise UserError(
             f"source '{source.name}': the annotation of {sample.get('img_path', '?')} is {tuple(map_HW.shape[-2:])} "
             f"pixels, its image {tuple(sample.img_shape[:2])}; for training load annotations before the image is "
             "resized, and set pad_mask=False and pad_seg=False in the data_preprocessor"

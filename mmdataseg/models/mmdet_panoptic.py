@@ -12,6 +12,7 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData, PixelData
 
+from mmdataseg.errors import UserError
 from mmdataseg.ops.id_map import masks_from_id_map
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources
@@ -31,7 +32,7 @@ class MMDetPanopticPreprocessor(DetDataPreprocessor):
         **kwargs: mmdet's; ``pad_mask`` and ``pad_seg`` must be True.
 
     Raises:
-        ValueError: A source of another task; sources of different classes; stuff before a thing; padding left out; or
+        UserError: A source of another task; sources of different classes; stuff before a thing; padding left out; or
             ``seg_pad_value``, which stands for void, is a class.
     """
 
@@ -40,9 +41,9 @@ class MMDetPanopticPreprocessor(DetDataPreprocessor):
         space = _common_label_space(build_sources(sources))
         self.num_things = sum(space.is_thing)
         if not (self.pad_mask and self.pad_seg):
-            raise ValueError("mmdet's heads read masks of the padded batch; set pad_mask=True and pad_seg=True")
+            raise UserError("mmdet's heads read masks of the padded batch; set pad_mask=True and pad_seg=True")
         if self.seg_pad_value < len(space):
-            raise ValueError(
+            raise UserError(
                 f"seg_pad_value {self.seg_pad_value} stands for void, and is one of the {len(space)} classes of "
                 f"'{space.name}'; set it to {len(space)} or more"
             )
@@ -78,15 +79,15 @@ def _common_label_space(sources: Sequence[Source]) -> LabelSpace:
     space = sources[0].label_space
     for source in sources:
         if source.task is not Task.PANOPTIC:
-            raise ValueError(f"source '{source.name}': expected task 'panoptic', got '{source.task.value}'")
+            raise UserError(f"source '{source.name}': expected task 'panoptic', got '{source.task.value}'")
         found = source.label_space
         if (found.classes, found.is_thing) != (space.classes, space.is_thing):
-            raise ValueError(
+            raise UserError(
                 f"source '{source.name}': mmdet's heads have one classifier, and label space '{found.name}' has other "
                 f"classes than '{space.name}' of source '{sources[0].name}'; train on one of them"
             )
     if list(space.is_thing) != sorted(space.is_thing, reverse=True):
-        raise ValueError(
+        raise UserError(
             f"label space '{space.name}': mmdet's heads number things before stuff, got is_thing={space.is_thing}; put "
             "the things first"
         )

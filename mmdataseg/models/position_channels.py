@@ -11,6 +11,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmdataseg.errors import UserError
 from mmdataseg.registry import MODELS
 
 
@@ -20,19 +21,19 @@ class PositionChannels(BaseModule):
 
     For networks trained from scratch in minutes: two things of one class differ by nothing but their place, and a
     pretrained backbone has learned from its zero padding where it is; one that has seen little has not. Ours; neither
-    in DaTaSeg nor in Mask2Former, so only ``configs/toy`` and ``configs/mini`` use it.
+    in DaTaSeg nor in Mask2Former, so only ``projects/toy/configs`` and ``configs/mini`` use it.
 
     Args:
         num_frequencies: F; x and y, and their sines and cosines of 1, 2, 4, ... half waves a half map.
 
     Raises:
-        ValueError: ``num_frequencies`` is negative.
+        UserError: ``num_frequencies`` is negative.
     """
 
     def __init__(self, *, num_frequencies: int = 2) -> None:
         super().__init__()
         if num_frequencies < 0:
-            raise ValueError(f"PositionChannels: num_frequencies must not be negative, got {num_frequencies}")
+            raise UserError(f"PositionChannels: num_frequencies must not be negative, got {num_frequencies}")
         self.num_frequencies = num_frequencies
 
     @property

@@ -12,6 +12,7 @@ from mmdet.evaluation.functional import INSTANCE_OFFSET
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
+from mmdataseg.errors import UserError
 from mmdataseg.ops.id_map import boxes_from_masks
 from mmdataseg.ops.postprocess import ImageSizes, check_merge, instances, panoptic_segments, semantic_map
 from mmdataseg.registry import MODELS
@@ -28,7 +29,7 @@ class PostProcessor(nn.Module, ABC):
             label_space: The vocabulary.
 
         Raises:
-            ValueError: It cannot.
+            UserError: It cannot.
         """
 
     @abstractmethod
@@ -69,10 +70,10 @@ class PanopticPostProcessor(PostProcessor):
             label_space: The vocabulary.
 
         Raises:
-            ValueError: More classes than an id can tell apart.
+            UserError: More classes than an id can tell apart.
         """
         if len(label_space) > INSTANCE_OFFSET:
-            raise ValueError(
+            raise UserError(
                 f"label space '{label_space.name}': panoptic ids tell {INSTANCE_OFFSET} classes apart, it has "
                 f"{len(label_space)}; use a smaller one, or the semantic or instance task"
             )
@@ -87,7 +88,7 @@ class PanopticPostProcessor(PostProcessor):
             is 0, which is void.
 
         Raises:
-            ValueError: As `check`.
+            UserError: As `check`.
         """
         self.check(label_space)
         segment_map, labels_N = panoptic_segments(
@@ -151,10 +152,10 @@ class InstancePostProcessor(PostProcessor):
             label_space: The vocabulary.
 
         Raises:
-            ValueError: All classes are stuff.
+            UserError: All classes are stuff.
         """
         if not label_space.thing_classes:
-            raise ValueError(
+            raise UserError(
                 f"task 'instance' finds things, and all classes of '{label_space.name}' are stuff: "
                 f"{list(label_space.classes)[:5]}; ask for another task"
             )

@@ -14,6 +14,7 @@ import torch
 from mmdet.structures import DetDataSample
 from torch import Tensor, nn
 
+from mmdataseg.errors import UserError
 from mmdataseg.models.image_masks import ImageMasks
 from mmdataseg.sources import Source
 
@@ -38,7 +39,7 @@ class Targets(nn.Module, ABC):
         """Check that a source can be trained with this supervision; any can, unless a kind says otherwise.
 
         Raises:
-            ValueError: It cannot.
+            UserError: It cannot.
         """
 
     @property
@@ -51,7 +52,7 @@ class Targets(nn.Module, ABC):
         """The annotation of one image.
 
         Raises:
-            ValueError: The sample lacks what this supervision needs.
+            UserError: The sample lacks what this supervision needs.
         """
 
     @abstractmethod
@@ -85,10 +86,10 @@ def common_annotation(sample: DetDataSample, source: Source) -> Annotation:
     """What every kind of supervision reads: labels and size, of the fields that `PackInputs` writes.
 
     Raises:
-        ValueError: The sample has no ``gt_instances``.
+        UserError: The sample has no ``gt_instances``.
     """
     if "gt_instances" not in sample:
-        raise ValueError(
+        raise UserError(
             f"source '{source.name}': {sample.get('img_path', '?')} has no gt_instances; end its pipeline with "
             "mmdataseg.PackInputs"
         )

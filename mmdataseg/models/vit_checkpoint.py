@@ -16,6 +16,8 @@ from mmengine.logging import print_log
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mmdataseg.errors import UserError
+
 RELATIVE_POSITION = re.compile(r"\.rel_pos_[hw]$")
 # What such files hold beside the encoder's blocks and what ViTDet has no place for: class token, last norm, MAE's
 # decoder, SAM's neck, prompt encoder and mask decoder, classification heads.
@@ -92,7 +94,7 @@ def load_vit_checkpoint(vit: nn.Module, path: str | Path) -> LoadReport:
 
     Raises:
         FileNotFoundError: No such file, or an address instead of a path.
-        ValueError: The file does not read, has no block of a ViT, or a shape that interpolation cannot mend.
+        UserError: The file does not read, has no block of a ViT, or a shape that interpolation cannot mend.
     """
     state, kind = rename(read_checkpoint(path))
     targets = vit.state_dict()
@@ -102,7 +104,7 @@ def load_vit_checkpoint(vit: nn.Module, path: str | Path) -> LoadReport:
         if new_state[name].shape != state[name].shape:
             resized.append((name, tuple(state[name].shape), tuple(new_state[name].shape)))
     if not any(name.startswith("blocks.") for name in new_state):
-        raise ValueError(
+        raise UserError(
             f"{path}: no transformer block found; expected names like blocks.0.attn.qkv.weight, "
             f"got {_first(sorted(state))}"
         )
@@ -136,7 +138,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: No such file, or an address instead of a path.
-        ValueError: Not such a file, or no tensors in it.
+        UserError: Not such a file, or no tensors in it.
     """
     if "://" in str(path):
         raise FileNotFoundError(
@@ -153,7 +155,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file that is torn or of another format raises whatever its reader trips over
-        raise ValueError(
+        raise UserError(
             f"{path}: does not read as plain tensors, without executing code ({type(error).__name__}: {error}); "
             "if it holds more than tensors, save its state dict alone to a new file"
         ) from error
@@ -166,7 +168,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
         else {}
     )
     if not state:
-        raise ValueError(f"{path}: expected a state dict, also under 'model' or 'state_dict'; found no tensors")
+        raise UserError(f"{path}: expected a state dict, also under 'model' or 'state_dict'; found no tensors")
     return state
 
 
@@ -198,7 +200,7 @@ def resize_position_embedding(embedding: Tensor, grid: tuple[int, int]) -> Tenso
         the size is the same.
 
     Raises:
-        ValueError: The tokens form no square.
+        UserError: The tokens form no square.
     """
     if embedding.ndim == 3:
         tokens = embedding.shape[1]
@@ -207,7 +209,7 @@ def resize_position_embedding(embedding: Tensor, grid: tuple[int, int]) -> Tenso
             side = math.isqrt(tokens - 1)
             embedding = embedding[:, 1:]
         if side == 0 or side * side != embedding.shape[1]:
-            raise ValueError(
+            raise UserError(
                 f"pos_embed: expected the tokens of a square grid, with or without one class token, got {tokens} tokens"
             )
         embedding = embedding.reshape(1, side, side, -1)
@@ -231,7 +233,7 @@ def _fit(name: str, value: Tensor, shape: torch.Size, path: str | Path) -> Tenso
     if RELATIVE_POSITION.search(name) and value.ndim == 2 and value.shape[1] == shape[1]:
         return resize_relative_positions(value, shape[0])
     if value.shape != shape:
-        raise ValueError(
+        raise UserError(
             f"{path}: {name} has shape {tuple(value.shape)}, the model's is {tuple(shape)}; "
             "is it a checkpoint of another size (arch)?"
         )

@@ -10,6 +10,7 @@ from mmengine.model import BaseModule
 from timm.models.vision_transformer_sam import Attention, VisionTransformerSAM, get_decomposed_rel_pos_bias
 from torch import Tensor, nn
 
+from mmdataseg.errors import UserError
 from mmdataseg.models.feature_pyramid import SimpleFeaturePyramid, crop_to_strides, pad_to_multiple
 from mmdataseg.models.vit_checkpoint import load_vit_checkpoint
 from mmdataseg.registry import MODELS
@@ -77,7 +78,7 @@ class ViTDet(BaseModule):
             read in ``init_weights``; None: from scratch.
 
     Raises:
-        ValueError: An unknown ``arch``, sizes that do not divide, or another kind of ``init_cfg``.
+        UserError: An unknown ``arch``, sizes that do not divide, or another kind of ``init_cfg``.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class ViTDet(BaseModule):
 
         Raises:
             FileNotFoundError: The checkpoint does not exist.
-            ValueError: It does not fit; see `load_vit_checkpoint`.
+            UserError: It does not fit; see `load_vit_checkpoint`.
         """
         nn.init.trunc_normal_(self.vit.pos_embed, std=0.02)
         for module in self.vit.modules():
@@ -179,25 +180,25 @@ def global_blocks(depth: int) -> tuple[int, ...]:
 def _check_sizes(arch: str | dict[str, int], img_size: int, window_size: int) -> dict[str, int]:
     sizes = ARCHS.get(arch) if isinstance(arch, str) else dict(arch)
     if sizes is None or set(sizes) != set(ARCHS["base"]):
-        raise ValueError(
+        raise UserError(
             f"ViTDet: arch must be one of {sorted(ARCHS)} or a dict with {sorted(ARCHS['base'])}, got {arch!r}"
         )
     if sizes["embed_dim"] % sizes["num_heads"]:
-        raise ValueError(
+        raise UserError(
             f"ViTDet: embed_dim must be a multiple of num_heads, got {sizes['embed_dim']} and {sizes['num_heads']}"
         )
     if img_size <= 0 or img_size % PATCH_SIZE:
-        raise ValueError(
+        raise UserError(
             f"ViTDet: img_size must be a positive multiple of {PATCH_SIZE}, got {img_size}; "
             "images themselves may have any size"
         )
     if window_size <= 0:
-        raise ValueError(f"ViTDet: window_size must be positive, got {window_size}")
+        raise UserError(f"ViTDet: window_size must be positive, got {window_size}")
     return sizes
 
 
 def _check_init_cfg(init_cfg: dict[str, Any] | None) -> None:
     if init_cfg is not None and (set(init_cfg) != {"type", "checkpoint"} or init_cfg["type"] != "Pretrained"):
-        raise ValueError(
+        raise UserError(
             f"ViTDet: init_cfg must be None or dict(type='Pretrained', checkpoint=<local path>), got {init_cfg}"
         )

@@ -7,9 +7,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdataseg.apis.run_config import register_all_modules
+from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.registry import MODELS
-from tools.make_toy import main as make_toy
+from tests.toy import make_toy
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         torch.manual_seed(0)
-        model = MODELS.build(Config.fromfile(repo_root / "configs/toy/dataseg_toy_3ds.py").model)
+        model = MODELS.build(Config.fromfile(repo_root / "projects/toy/configs/dataseg_toy_3ds.py").model)
     model.classifier.log_scale.data.fill_(5.0)
     torch.save({"state_dict": model.state_dict()}, folder / "weights.pth")
     return folder

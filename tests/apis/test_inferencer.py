@@ -23,7 +23,7 @@ from mmdataseg.text.open_clip import OpenClipEncoder
 from tests.text.tiny_clip import make_tiny_clip
 
 ROOT = Path(__file__).parents[2]
-TOY = ROOT / "configs/toy/dataseg_toy_3ds.py"
+TOY = ROOT / "projects/toy/configs/dataseg_toy_3ds.py"
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_words_of_another_encoder_are_refused(inferencer, tmp_path):
 
 def test_learned_classes_read_no_words(world, monkeypatch):
     monkeypatch.chdir(world)
-    leaf = ROOT / "configs/toy/ablations/dataseg_toy_3ds_no-text.py"
+    leaf = ROOT / "projects/toy/configs/ablations/dataseg_toy_3ds_no-text.py"
     cfg = Config.fromfile(leaf)
     torch.save(MODELS.build(cfg.model).state_dict(), "learned.pth")
     inferencer = Inferencer(cfg, "learned.pth", device="cpu")

@@ -6,8 +6,8 @@ import pytest
 from mmengine.config import Config
 from yapf.yapflib import yapf_api
 
-from mmdataseg.apis import run_config
 from mmdataseg.apis.plain_config import PlainConfig
+from mmdataseg.apis.runner import build_runner
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def no_yapf(monkeypatch):
 
 @pytest.mark.usefixtures("no_yapf")
 def test_the_text_reads_back_as_the_config(repo_root, tmp_path):
-    cfg = Config.fromfile(repo_root / "configs/toy/dataseg_toy_3ds.py")
+    cfg = Config.fromfile(repo_root / "projects/toy/configs/dataseg_toy_3ds.py")
     plain = copy.deepcopy(PlainConfig.of(cfg))  # as the Runner does
     plain.dump(tmp_path / "resolved.py")
     assert Config.fromfile(tmp_path / "resolved.py").to_dict() == cfg.to_dict()
@@ -41,6 +41,6 @@ def test_what_is_no_literal_is_left_to_mmengine():
 @pytest.mark.usefixtures("no_yapf")
 def test_a_runner_starts_without_the_formatter(tmp_path):
     cfg = Config(dict(model=dict(type="BaseDataPreprocessor"), work_dir=str(tmp_path), experiment_name="plain"))
-    runner = run_config.build_runner(cfg)
+    runner = build_runner(cfg)
     runner.dump_config()
     assert runner.cfg.model.type == "BaseDataPreprocessor"

@@ -1,6 +1,6 @@
 """The toy model with more queries, for real images on a CPU."""
 
-_base_ = ["./dataseg_toy.py"]
+_base_ = ["./dataseg_small.py"]
 
 model = dict(
     panoptic_head=dict(num_queries=50),

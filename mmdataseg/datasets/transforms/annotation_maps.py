@@ -12,6 +12,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from mmdataseg.datasets.annotation_files import UNKNOWN, VOID
+from mmdataseg.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,14 @@ def semantic_segments(label_png: np.ndarray, table: np.ndarray) -> Segments:
         table: (V,) int32 from `label_table`.
 
     Raises:
-        ValueError: A value that stands for no class.
+        UserError: A value that stands for no class.
     """
     values = np.flatnonzero(np.bincount(label_png.ravel()))
     unknown = values[values >= len(table)]
     inside = values[values < len(table)]
     unknown = np.concatenate([inside[table[inside] == UNKNOWN], unknown])
     if unknown.size:
-        raise ValueError(f"values {unknown[:5].tolist()} stand for no class of the label space")
+        raise UserError(f"values {unknown[:5].tolist()} stand for no class of the label space")
     labels = np.unique(table[inside])
     labels = labels[labels >= 0]
     # One more entry: index -1 (void) reads the last one.
@@ -127,23 +128,23 @@ def panoptic_segments(
             one row a class. With the last two, crowd is void.
 
     Raises:
-        ValueError: Ids that stand twice, are in the PNG but not in the JSON, or the reverse.
+        UserError: Ids that stand twice, are in the PNG but not in the JSON, or the reverse.
     """
     order = np.argsort(np.asarray(ids, np.int64), kind="stable")
     known = np.concatenate([[0], np.asarray(ids, np.int64)[order]])
     if len(np.unique(known)) != len(known):
         twice = known[1:][known[1:] == known[:-1]]
-        raise ValueError(
+        raise UserError(
             f"segment ids must be positive and differ, the JSON has {int(twice[0])} twice (0 is unlabelled)"
         )
     position = np.searchsorted(known, id_png)
     np.minimum(position, len(known) - 1, out=position)
     strange = known[position] != id_png
     if strange.any():
-        raise ValueError(f"the PNG has segment ids {np.unique(id_png[strange])[:5].tolist()} that the JSON lacks")
+        raise UserError(f"the PNG has segment ids {np.unique(id_png[strange])[:5].tolist()} that the JSON lacks")
     absent = known[1:][np.bincount(position.ravel(), minlength=len(known))[1:] == 0]
     if absent.size:
-        raise ValueError(f"the JSON has segment ids {absent[:5].tolist()} that the PNG lacks")
+        raise UserError(f"the JSON has segment ids {absent[:5].tolist()} that the PNG lacks")
     rows, row_labels, row_is_crowd = _rows(labels, is_thing, is_crowd, merge)
     row_of_position = np.concatenate([[VOID], rows[order]]).astype(np.int32)
     return Segments(row_of_position[position], row_labels, row_is_crowd)
@@ -184,23 +185,23 @@ def decode_mask(segmentation: Any, height: int, width: int) -> np.ndarray:
         (height, width) uint8, 0 or 1.
 
     Raises:
-        ValueError: None of the three forms, a polygon of fewer than three points, or an RLE of another size.
+        UserError: None of the three forms, a polygon of fewer than three points, or an RLE of another size.
     """
     if isinstance(segmentation, Mapping):
         if "size" not in segmentation or "counts" not in segmentation:
-            raise ValueError("its RLE lacks 'size' or 'counts'")
+            raise UserError("its RLE lacks 'size' or 'counts'")
         size = [int(s) for s in segmentation["size"]]
         if size != [height, width]:
-            raise ValueError(f"its RLE is {size[0]} x {size[1]} (height x width), the image {height} x {width}")
+            raise UserError(f"its RLE is {size[0]} x {size[1]} (height x width), the image {height} x {width}")
         rle = dict(segmentation)
         if isinstance(rle["counts"], list):
             if sum(rle["counts"]) != height * width:
-                raise ValueError(f"its RLE counts {sum(rle['counts'])} pixels, the image has {height * width}")
+                raise UserError(f"its RLE counts {sum(rle['counts'])} pixels, the image has {height * width}")
             rle = coco_mask.frPyObjects(rle, height, width)
         return coco_mask.decode(rle)
     if not isinstance(segmentation, Sequence) or isinstance(segmentation, str) or not segmentation:
-        raise ValueError("expected polygons or RLE as its segmentation")
+        raise UserError("expected polygons or RLE as its segmentation")
     for polygon in segmentation:
         if len(polygon) < 6 or len(polygon) % 2 or not np.isfinite(polygon).all():
-            raise ValueError(f"a polygon needs three or more finite points x, y; one has {len(polygon)} numbers")
+            raise UserError(f"a polygon needs three or more finite points x, y; one has {len(polygon)} numbers")
     return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(list(segmentation), height, width)))

@@ -7,6 +7,7 @@ from mmcv.transforms import BaseTransform
 from mmdet.structures.mask import BitmapMasks
 
 from mmdataseg.datasets.transforms.boxes import large_enough
+from mmdataseg.errors import UserError
 from mmdataseg.registry import TRANSFORMS
 
 ATTEMPTS = 10  # as many as mmseg's RandomCrop makes
@@ -26,14 +27,14 @@ class RandomCrop(BaseTransform):
             crops meets it (mmseg's ``cat_max_ratio``, for id maps); 1: any.
 
     Raises:
-        ValueError: A size below 1, or a share outside (0, 1].
+        UserError: A size below 1, or a share outside (0, 1].
     """
 
     def __init__(self, *, size: tuple[int, int], max_class_share: float = 1.0) -> None:
         if len(size) != 2 or min(size) < 1:
-            raise ValueError(f"RandomCrop: expected size=(height, width) of positive integers, got {size}")
+            raise UserError(f"RandomCrop: expected size=(height, width) of positive integers, got {size}")
         if not 0 < max_class_share <= 1:
-            raise ValueError(f"RandomCrop: expected max_class_share in (0, 1], got {max_class_share}")
+            raise UserError(f"RandomCrop: expected max_class_share in (0, 1], got {max_class_share}")
         self.size = (int(size[0]), int(size[1]))
         self.max_class_share = max_class_share
 

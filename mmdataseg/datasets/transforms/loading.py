@@ -31,18 +31,19 @@ from mmdataseg.datasets.transforms.annotation_maps import (
     rgb_to_id,
     semantic_segments,
 )
+from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.registry import TRANSFORMS
 from mmdataseg.structures import Task
 
 
-class ImageReadError(OSError):
-    """An image that cannot be read: the sample is bad, the data set may be fine. Annotations that are wrong raise
-    ValueError."""
+class ImageReadError(UserError, OSError):
+    """An image that cannot be read: the sample is bad, the dataset may be fine. Wrong annotations are a plain
+    `UserError`. Arguments as of `UserError`."""
 
 
-def place(results: Mapping[str, Any], path: str) -> str:
-    """Where an error is, for its message: the source, where the wrapper stamped one, and the file."""
-    return f"source {results['source']!r}: '{path}'" if "source" in results else f"'{path}'"
+def place(results: Mapping[str, Any], path: str) -> dict[str, str | None]:
+    """Where an error is, for `UserError`: the source, where the wrapper stamped one, and the file."""
+    return {"source": results.get("source"), "file": path}
 
 
 @TRANSFORMS.register_module()
@@ -62,18 +63,22 @@ class LoadImage(LoadImageFromFile):
         try:
             loaded = super().transform(results)
         except FileNotFoundError:
-            raise FileNotFoundError(
-                f"{place(results, results['img_path'])}: this image does not exist; complete the data set, or take it "
-                "out"
+            raise MissingFileError(
+                "this image does not exist",
+                **place(results, results["img_path"]),
+                remedy="complete the dataset, or take the image out",
             ) from None
         except Exception as error:  # what decoding raises depends on the backend
             why = " ".join(str(error).split())
             raise ImageReadError(
-                f"{place(results, results['img_path'])}: cannot read this image "
-                f"({type(error).__name__}: {why}); replace the file, or take it out of the data set"
+                f"cannot read this image ({type(error).__name__}: {why})",
+                **place(results, results["img_path"]),
+                remedy="replace the file, or take it out of the dataset",
             ) from error
         if loaded is None:
-            raise ImageReadError(f"{place(results, results['img_path'])}: cannot read this image; replace the file")
+            raise ImageReadError(
+                "cannot read this image", **place(results, results["img_path"]), remedy="replace the file"
+            )
         return loaded
 
 
@@ -95,16 +100,16 @@ class LoadSemanticMap(BaseTransform):
         """Read ``seg_map_path``.
 
         Raises:
-            ValueError: It cannot be decoded, has another size than the image, or a value that stands for no class; or
+            UserError: It cannot be decoded, has another size than the image, or a value that stands for no class; or
                 the source's task is not semantic.
         """
         _require_task(results, (Task.SEMANTIC,), self)
         path = results["seg_map_path"]
         image = _read_png(results, path)
         if image.ndim != 2:
-            raise ValueError(
-                f"{place(results, path)}: expected one channel of labels, got {image.shape[2]}; is this a picture of "
-                "the labels?"
+            raise UserError(
+                f"expected one channel of labels, got {image.shape[2]}; is this a picture of the labels?",
+                **place(results, path),
             )
         _check_size(results, path, image.shape[:2])
         table = results.get("label_table")
@@ -113,9 +118,10 @@ class LoadSemanticMap(BaseTransform):
         try:
             segments = semantic_segments(image, table)
         except ValueError as error:
-            raise ValueError(
-                f"{place(results, path)}: {error}; correct zero_is_void, ignore_index or label_map of the dataset, or "
-                "the file"
+            raise UserError(
+                str(error),
+                **place(results, path),
+                remedy="correct zero_is_void, ignore_index or label_map of the dataset, or the file",
             ) from None
         return _write_segments(results, segments, self.scoring)
 
@@ -144,14 +150,14 @@ class LoadPanopticMap(BaseTransform):
         not.
 
         Raises:
-            ValueError: The PNG cannot be decoded or has another size than the image, PNG and JSON disagree on the ids,
+            UserError: The PNG cannot be decoded or has another size than the image, PNG and JSON disagree on the ids,
                 or the source's task is instance.
         """
         task = _require_task(results, (Task.PANOPTIC, Task.SEMANTIC), self)
         path = results["seg_map_path"]
         image = _read_png(results, path)
         if image.ndim != 3 or image.shape[2] < 3:
-            raise ValueError(f"{place(results, path)}: expected an RGB PNG of segment ids, got the shape {image.shape}")
+            raise UserError(f"expected an RGB PNG of segment ids, got the shape {image.shape}", **place(results, path))
         _check_size(results, path, image.shape[:2])
         infos = results["segments_info"]
         labels = [info["category"] for info in infos]
@@ -173,8 +179,10 @@ class LoadPanopticMap(BaseTransform):
                 merge=merge,
             )
         except ValueError as error:
-            raise ValueError(
-                f"{place(results, path)}: {error}; are ann_file and ann_dir of the same version and split?"
+            raise UserError(
+                str(error),
+                **place(results, path),
+                remedy="take ann_file and ann_dir of the same version and split",
             ) from None
         return _write_segments(results, segments, self.scoring)
 
@@ -201,7 +209,7 @@ class LoadInstances(BaseTransform):
         """Read ``instances``.
 
         Raises:
-            ValueError: An instance lacks its mask, or the mask is none or of another size; the annotation is of an
+            UserError: An instance lacks its mask, or the mask is none or of another size; the annotation is of an
                 image of another size; or the source's task is not instance.
         """
         _require_task(results, (Task.INSTANCE,), self)
@@ -235,9 +243,10 @@ class LoadInstances(BaseTransform):
         try:
             return decode_mask(instance.get("mask"), height, width)
         except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"{place(results, results['img_path'])}: mask of instance {index}: {error}; repair the annotation, or "
-                "train from boxes alone (supervision='boxes', with_masks=False)"
+            raise UserError(
+                f"mask of instance {index}: {error}",
+                **place(results, results["img_path"]),
+                remedy="repair the annotation, or train from boxes alone (supervision='boxes', with_masks=False)",
             ) from None
 
     def __repr__(self) -> str:
@@ -248,7 +257,7 @@ def _require_task(results: Mapping[str, Any], possible: tuple[Task, ...], transf
     """The source's task, or the first one possible where no source is stamped."""
     task = Task(results.get("task", possible[0]))
     if task not in possible:
-        raise ValueError(
+        raise UserError(
             f"source {results.get('source', '?')!r}: {type(transform).__name__} makes targets for the task "
             f"{' or '.join(repr(t.value) for t in possible)}, the source's is {task.value!r}; change one of them"
         )
@@ -262,7 +271,9 @@ def _read_png(results: Mapping[str, Any], path: str) -> np.ndarray:
         with Image.open(io.BytesIO(fileio.get(path))) as image:
             return np.asarray(image)
     except (OSError, SyntaxError) as error:  # PIL raises SyntaxError for a broken PNG chunk
-        raise ValueError(f"{place(results, path)}: cannot decode this annotation ({error}); replace the file") from None
+        raise UserError(
+            f"cannot decode this annotation ({error})", **place(results, path), remedy="replace the file"
+        ) from None
 
 
 def _check_size(results: Mapping[str, Any], path: str, size: tuple[int, int]) -> None:
@@ -270,10 +281,12 @@ def _check_size(results: Mapping[str, Any], path: str, size: tuple[int, int]) ->
     ``ori_shape``."""
     expected = results.get("ori_shape")
     if expected is not None and tuple(size) != tuple(expected[:2]):
-        raise ValueError(
-            f"{place(results, path)}: the annotation is for {size[0]} x {size[1]} pixels (height x width), the image "
-            f"'{results.get('img_path')}' has {expected[0]} x {expected[1]}; take both from the same release (for an "
-            "image that its EXIF tag rotates, load it with color_type='color_ignore_orientation')"
+        raise UserError(
+            f"the annotation is for {size[0]} x {size[1]} pixels (height x width), the image "
+            f"'{results.get('img_path')}' has {expected[0]} x {expected[1]}",
+            **place(results, path),
+            remedy="take both from the same release (for an image that its EXIF tag rotates, load it with "
+            "color_type='color_ignore_orientation')",
         )
 
 

@@ -1,0 +1,36 @@
+"""Fixtures for every room."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent
+
+
+@pytest.fixture(scope="session")
+def repo_root() -> Path:
+    """Root of the source tree the tests belong to."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def mini_world(repo_root: Path) -> Path:
+    """Folder of real images and annotations, which is not part of the repository."""
+    folder = Path(os.environ.get("MMDATASEG_MINI_WORLD", repo_root.parent / "shared" / "mini_world"))
+    if not folder.is_dir():
+        pytest.skip(f"no mini world at {folder}; set MMDATASEG_MINI_WORLD to its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def panoptic_reference(repo_root: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Panoptic maps and what COCO's own evaluator counts of them, which are not part of the repository."""
+    file = Path(os.environ.get("MMDATASEG_REFERENCE", repo_root.parent / "shared/reference")) / "panoptic_quality.json"
+    if not file.is_file():
+        pytest.skip(f"reference counts not found: {file}; set MMDATASEG_REFERENCE to their folder")
+    with np.load(file.with_suffix(".npz")) as maps:
+        return json.loads(file.read_text()), dict(maps)

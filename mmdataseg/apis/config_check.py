@@ -1,0 +1,71 @@
+"""Names and keywords of this package's components in a config, checked before anything is built."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from inspect import Parameter, signature
+from typing import Any
+
+from mmengine.config import Config
+
+from mmdataseg import registry
+from mmdataseg.errors import UserError
+
+PREFIX = "mmdataseg."
+# settings that mmengine takes out of a config before it builds the component there
+_TAKEN = {"optim_wrapper": ("constructor", "paramwise_cfg")}
+
+
+def check_components(cfg: Config) -> None:
+    """Check every component of this package in a config; those of other packages are left to their registries.
+
+    Args:
+        cfg: All components must be registered.
+
+    Raises:
+        UserError: A ``type='mmdataseg.X'`` that does not exist; a keyword that its constructor does not take. The
+            message says where in the config, and names the nearest one that exists.
+    """
+    components = registry.components()
+    model = cfg.get("model", {}).get("type")
+    if isinstance(model, str) and not model.startswith(PREFIX) and not _is_model(model, cfg):
+        raise UserError(f"config: model.type: no model is registered as {model!r}; import its module in custom_imports")
+    for place, content in _dicts(cfg.to_dict()):
+        kind = content.get("type")
+        if isinstance(kind, str) and kind.startswith(PREFIX):
+            name = kind.removeprefix(PREFIX)
+            if name not in components:
+                raise UserError(f"config: {place}.type: there is no {kind!r}{_nearest(name, components)}")
+            _check_keywords(place, kind, components[name], content)
+
+
+def _is_model(kind: str, cfg: Config) -> bool:
+    with registry.MODELS.switch_scope_and_registry(cfg.get("default_scope")) as models:
+        return models.get(kind) is not None
+
+
+def _check_keywords(place: str, kind: str, component: type, content: Mapping[str, Any]) -> None:
+    parameters = signature(component).parameters
+    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
+        return  # it hands keywords on to a class of another package, which checks them
+    for keyword in content:
+        if keyword not in parameters and keyword not in ("type", "_scope_", *_TAKEN.get(place, ())):
+            raise UserError(f"config: {place}: {kind} has no setting {keyword!r}{_nearest(keyword, parameters)}")
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; expected one of {', '.join(sorted(known))}"
+
+
+def _dicts(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(dotted place, dict) of every dict in a config."""
+    if isinstance(content, Mapping):
+        if place:
+            yield place, content
+        items = content.items()
+    elif isinstance(content, list | tuple):
+        items = enumerate(content)
+    else:
+        return
+    for key, value in items:
+        yield from _dicts(value, f"{place}.{key}" if place else str(key))

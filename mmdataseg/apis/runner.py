@@ -1,0 +1,101 @@
+"""mmengine's Runner with a short console, and what a run leaves in its work_dir."""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmdataseg.apis.plain_config import PlainConfig
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The Runner of a config: of its ``runner_type`` where it names one, else `NamedConfigRunner`."""
+    return NamedConfigRunner.from_cfg(PlainConfig.of(cfg)) if "runner_type" not in cfg else RUNNERS.build(cfg)
+
+
+def config_name(path: str | Path) -> str:
+    """Name of a run: the config's, also when the run starts from the resolved config that an earlier one left."""
+    return Path(path).stem.removesuffix("_resolved")
+
+
+class NamedConfigRunner(Runner):
+    """mmengine's Runner with a short console, and a resolved config called ``<config>_resolved.py``.
+
+    Under the config's own name, mim would find two files of that name in a source tree with a ``work_dirs``, and
+    refuse both.
+    """
+
+    def dump_config(self) -> None:
+        """Write the config as it runs, all bases merged, into the work_dir."""
+        name = config_name(self.cfg.filename) if self.cfg.filename else self.timestamp
+        self.cfg.dump(str(Path(self.work_dir, f"{name}_resolved.py")))
+
+    def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> MMLogger:
+        """mmengine's logger; on the console without what fills thousands of lines before the first iteration.
+
+        The log file has everything, and so has the console at log level DEBUG.
+        """
+        logger = super().build_logger(log_level, log_file, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler) and handler.level > logging.DEBUG:
+                handler.addFilter(_is_brief)
+                if "mmdataseg.MultiSourceEvaluator" in map(_type_of, self.cfg.values()):
+                    handler.addFilter(_is_not_scores)  # its table has them
+        return logger
+
+
+# mmengine and mmdet log these at the level INFO of the one logger: nothing but the text tells them from the rest.
+_LONG_RECORDS = (
+    "System environment",
+    "Config:",
+    "Hooks will be executed",
+    "paramwise_options",
+    "Distributed training is not used",
+    "Evaluating segm...",
+    "segm_mAP_copypaste",
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+)
+_SCORES = re.compile(r"Iter\((val|test)\) +\[ *(\d+)/ *\2\] +\S+/\S+: ")
+
+
+def _type_of(value: Any) -> Any:
+    return value.get("type") if isinstance(value, dict) else None
+
+
+def _is_brief(record: logging.LogRecord) -> bool:
+    """Whether a record may go to the console: not environment, config, hooks and each parameter's options."""
+    return not record.getMessage().lstrip("\n-").startswith(_LONG_RECORDS)
+
+
+def _is_not_scores(record: logging.LogRecord) -> bool:
+    return not _SCORES.match(record.getMessage())
+
+
+class DumpPredictionsHook(Hook):
+    """Write the predictions of a test to a pickle file, whatever evaluator the config has.
+
+    Args:
+        out_file: File to write, ending in .pkl or .pickle: a list of dicts, one per sample in the dataset's order,
+            with the fields and metainfo of its DetDataSample except the ground truth; instance masks as COCO RLE.
+    """
+
+    def __init__(self, *, out_file: str) -> None:
+        from mmdet.evaluation import DumpDetResults
+
+        self._dump = DumpDetResults(out_file_path=out_file)
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:  # noqa: ARG002
+        """Keep a batch's predictions, on the CPU."""
+        samples = [{k: v for k, v in s.to_dict().items() if not k.startswith("gt_")} for s in outputs]
+        self._dump.process(data_batch, samples)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Gather all ranks' predictions and write them."""
+        self._dump.evaluate(size=len(runner.test_dataloader.dataset))

@@ -1,0 +1,220 @@
+"""Trainings and tests: a config, the changes asked for, and mmengine's Runner."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from inspect import signature
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import Runner
+
+from mmdataseg.apis.config_check import check_components
+from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.registration import register_all_modules
+from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
+from mmdataseg.errors import UserError
+
+Launcher = Literal["none", "pytorch", "slurm", "mpi"]
+# settings that mmengine's Runner and `build_runner` read from a config, and that are no parameters of the Runner
+_MORE_SETTINGS = (
+    *("activation_checkpointing", "compile", "efficient_conv_bn_eval", "find_unused_parameters", "model_wrapper_cfg"),
+    *("runner_type", "sync_bn"),
+)
+_UNITS = {"max_iters": "iterations", "max_epochs": "epochs"}
+
+
+def run_training(
+    config: str | PathLike[str] | Config,
+    *,
+    work_dir: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    resume: bool | str = False,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    launcher: Launcher = "none",
+) -> Runner:
+    """Train as a config says. The log says at the start for how long, on what device, and where to.
+
+    Args:
+        config: Path of a config, or its file name among this package's own, or a config that is read already.
+        work_dir: For logs and checkpoints; None: the config's, or ``work_dirs/<name of the config>``.
+        options: Dotted name of a setting -> value, as ``--cfg-options`` gives them.
+        resume: True: go on from the latest checkpoint in the work_dir, if there is one; or the path of a checkpoint.
+        amp: Train in mixed precision.
+        auto_scale_lr: Scale the learning rate by the batch size over the config's ``auto_scale_lr.base_batch_size``.
+        launcher: Of the processes.
+
+    Returns:
+        The Runner that trained.
+
+    Raises:
+        FileNotFoundError: No such config, or data that is not there.
+        UserError: As `read_config`, `check_components` and the components; the config only tests; its optimizer
+            wrapper is one that mixed precision cannot replace, or there is no GPU for it; there is no base batch size
+            to scale from.
+    """
+    cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
+    set_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
+    register_all_modules()
+    check_components(cfg)
+    runner = build_runner(cfg)
+    amounts = [f"{cfg.train_cfg[key]} {unit}" for key, unit in _UNITS.items() if key in cfg.train_cfg]
+    runner.logger.info(f"training: {', '.join(amounts)} on {get_device()}, into {runner.work_dir}")
+    earlier = Path(runner.work_dir, "last_checkpoint")
+    if earlier.is_file() and not cfg.get("resume"):
+        runner.logger.warning(
+            f"{runner.work_dir} holds an earlier run, which ended at {earlier.read_text()}; --resume goes on with it, "
+            "--work-dir takes another folder"
+        )
+    runner.train()
+    return runner
+
+
+def run_testing(
+    config: str | PathLike[str] | Config,
+    checkpoint: str,
+    *,
+    work_dir: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    out: str | None = None,
+    show_dir: str | None = None,
+    launcher: Launcher = "none",
+) -> dict[str, float]:
+    """Test as a config says.
+
+    Args:
+        config: As for `run_training`.
+        checkpoint: Path or address of the weights.
+        work_dir: As for `run_training`.
+        options: As for `run_training`.
+        out: Also write the predictions to this pickle file.
+        show_dir: Also draw the predictions into this folder.
+        launcher: As for `run_training`.
+
+    Returns:
+        Name -> score.
+
+    Raises:
+        FileNotFoundError: No such config, or data that is not there.
+        UserError: As `read_config`, `check_components` and the components; pictures are asked for and the config has
+            no visualization hook.
+    """
+    cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
+    set_test(cfg, checkpoint=checkpoint, show_dir=show_dir)
+    register_all_modules()
+    check_components(cfg)
+    runner = build_runner(cfg)
+    if out is not None:
+        runner.register_hook(DumpPredictionsHook(out_file=out))
+    return runner.test()
+
+
+def load_config(
+    config: str | PathLike[str] | Config,
+    *,
+    work_dir: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    launcher: Launcher = "none",
+) -> Config:
+    """Read a config and apply what training and testing have in common.
+
+    The work_dir is the argument, else the config's, else ``work_dirs/<name of the config>``.
+
+    Raises:
+        FileNotFoundError: No such config.
+        UserError: As `read_config`.
+    """
+    cfg = read_config(config, options)
+    cfg.launcher = launcher
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs", config_name(cfg.filename)))
+    return cfg
+
+
+def read_config(config: str | PathLike[str] | Config, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config and change some of its settings.
+
+    Args:
+        config: Path of a config, or its file name among this package's own, or a config that is read already, which
+            is changed.
+        options: Dotted name of a setting -> value.
+
+    Raises:
+        FileNotFoundError: No such config.
+        UserError: The file is not a config; or an option that neither the config nor mmengine's Runner has, which
+            mmengine would ignore.
+    """
+    cfg = config if isinstance(config, Config) else _parse(find_config(str(config)))
+    known = {*cfg, *signature(Runner).parameters, *_MORE_SETTINGS}
+    for option in options or ():
+        name = option.partition(".")[0]
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {sorted(key for key in cfg if key[0] != '_')}"
+            raise UserError(f"--cfg-options {option}: the config has no {name!r}; {hint}")
+    cfg.merge_from_dict(dict(options or {}))
+    return cfg
+
+
+def set_training(cfg: Config, *, resume: bool | str = False, amp: bool = False, auto_scale_lr: bool = False) -> None:
+    """Write the wishes of a training into a config; see `run_training` for arguments and errors."""
+    if cfg.get("train_cfg") is None:
+        raise UserError(f"config {cfg.filename} only tests, it has no train_cfg", remedy="use test, with a checkpoint")
+    if amp:
+        if get_device() == "cpu":
+            raise UserError(
+                "--amp: mmengine trains in mixed precision only on a GPU, and there is none", remedy="leave it out"
+            )
+        wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
+        if wrapper not in ("OptimWrapper", "AmpOptimWrapper"):
+            raise UserError(
+                f"--amp needs optim_wrapper.type 'OptimWrapper' or 'AmpOptimWrapper', config has {wrapper!r}",
+                remedy="set mixed precision in the config instead",
+            )
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    if auto_scale_lr:
+        if cfg.get("auto_scale_lr", {}).get("base_batch_size") is None:
+            raise UserError(
+                "--auto-scale-lr needs auto_scale_lr = dict(base_batch_size=...) in the config, the batch size its "
+                "learning rate was chosen for; found none"
+            )
+        cfg.auto_scale_lr.enable = True
+    if resume is True:
+        cfg.resume, cfg.load_from = True, None
+    elif resume:
+        cfg.resume, cfg.load_from = True, resume
+
+
+def set_test(cfg: Config, *, checkpoint: str, show_dir: str | None = None) -> None:
+    """Write the wishes of a test into a config; see `run_testing` for arguments and errors."""
+    cfg.load_from = checkpoint
+    if show_dir is None:
+        return
+    hook = cfg.get("default_hooks", {}).get("visualization")
+    # absolute: mmdet's hook joins it to work_dir and a time stamp, and the user asked for this very folder
+    folder = str(Path(show_dir).absolute())
+    if hook is None:
+        raise UserError(
+            "--show-dir needs default_hooks.visualization in the config, found none",
+            remedy="add one to it, e.g. visualization=dict(type='mmdataseg.DrawPredictions')",
+        )
+    if hook.type == "mmdataseg.DrawPredictions":
+        hook.out_dir = folder
+    else:  # mmdet's and mmseg's hooks
+        hook.draw = True
+        hook.test_out_dir = folder
+
+
+def _parse(path: Path) -> Config:
+    try:
+        return Config.fromfile(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a config is the user's code: what it may raise has no bounds
+        raise UserError(f"cannot read this config: {type(error).__name__}: {error}", file=path) from error

@@ -1,0 +1,1 @@
+"""Pictures of segments and of learning curves."""

@@ -1,0 +1,54 @@
+"""Learning curves as a picture, read from the scalars that mmengine's visualizer logs."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+Curves = dict[str, list[tuple[int, float]]]
+
+
+def read_curves(work_dir: Path) -> Curves:
+    """The scalars that the runs of a work_dir logged.
+
+    Args:
+        work_dir: With a folder for each run, ``vis_data/scalars.json`` in it.
+
+    Returns:
+        For each name its (iteration, value) pairs by iteration; where runs overlap, the later run's.
+    """
+    curves: dict[str, dict[int, float]] = defaultdict(dict)
+    for log in sorted(work_dir.glob("*/vis_data/scalars.json")):
+        for line in log.read_text().splitlines():
+            scalars = json.loads(line)
+            step = scalars.get("iter", scalars.get("step"))
+            for name, value in scalars.items():
+                if isinstance(value, int | float) and "/" in name:
+                    curves[name][step] = value
+    return {name: sorted(points.items()) for name, points in curves.items()}
+
+
+def plot_curves(panels: dict[str, Curves], path: Path) -> None:
+    """Draw panels below each other, one colour a source.
+
+    Args:
+        panels: Title -> curves named ``<source>/...``; at least one.
+        path: Where the picture goes.
+    """
+    from matplotlib.figure import Figure  # not pyplot: no display, and no state between pictures
+
+    figure = Figure(figsize=(11, 4 * len(panels)), layout="constrained")
+    axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    sources = sorted({name.split("/")[0] for curves in panels.values() for name in curves})
+    for panel, (title, curves) in zip(axes, panels.items(), strict=True):
+        for i, (name, points) in enumerate(sorted(curves.items())):
+            source = name.split("/")[0]
+            steps, values = zip(*points, strict=True)
+            style = ("-", "--", ":", "-.")[sum(other.split("/")[0] == source for other in sorted(curves)[:i]) % 4]
+            marker = "o" if len(points) < 30 else None
+            panel.plot(
+                steps, values, style, marker=marker, color=f"C{sources.index(source)}", label=name, linewidth=1.5
+            )
+        panel.set(title=title, xlabel="iteration", ylim=(0, None))
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,119 @@
+"""The true and the predicted segments of a sample, as pictures show them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+from mmdet.evaluation import INSTANCE_OFFSET
+from mmdet.structures import DetDataSample
+
+from mmdataseg.ops.id_map import masks_from_id_map
+from mmdataseg.ops.panoptic_map import read_panoptic_map
+from mmdataseg.sources import Source
+from mmdataseg.structures import Task
+from mmdataseg.visualization.drawing import Segment, class_color, draw_segments, panel_size, resize, side_by_side
+
+
+def draw_sample(sample: DetDataSample, source: Source, *, min_score: float) -> np.ndarray:
+    """Image, ground truth and prediction of one sample.
+
+    Args:
+        sample: On the CPU, at the size of the original image, which is read from its ``img_path``.
+        source: That it is from.
+        min_score: Instances with a lower score are left out.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        FileNotFoundError: The image is not there.
+    """
+    image = mmcv.imread(sample.metainfo["img_path"], channel_order="rgb")
+    size = panel_size(*image.shape[:2])
+    true, predicted = true_segments(sample, source), predicted_segments(sample, source, min_score=min_score)
+    return side_by_side(
+        [
+            (f"{source.name}: {Path(sample.metainfo['img_path']).name}", resize(image, size)),
+            ("ground truth", draw_segments(image, true, size=size)),
+            (f"prediction ({source.task.value})", draw_segments(image, predicted, size=size)),
+        ]
+    )
+
+
+def true_segments(sample: DetDataSample, source: Source) -> list[Segment]:
+    """Ground truth of a sample, as far as it has any.
+
+    Args:
+        sample: With ``gt_id_map`` and ``gt_instances``, or with ``gt_instances`` that have masks or boxes.
+        source: That it is from.
+    """
+    if "gt_instances" not in sample:
+        return []
+    truth = sample.gt_instances
+    labels = truth.labels.tolist()
+    if "gt_id_map" in sample:
+        ids = sample.gt_id_map.data[0].numpy()
+        if source.task is Task.SEMANTIC:
+            return _of_map(np.append(labels, -1)[ids], range(len(source.label_space)), source)
+        return _of_masks([ids == row for row in range(len(labels))], labels, source)
+    if "masks" in truth:
+        return _of_masks(_bool_masks(truth.masks), labels, source)
+    boxes = truth.bboxes.tolist() if "bboxes" in truth else []
+    return [
+        Segment(name=source.label_space.classes[label], color=class_color(label), box=tuple(box))
+        for box, label in zip(boxes, labels, strict=True)
+    ]
+
+
+def predicted_segments(sample: DetDataSample, source: Source, *, min_score: float) -> list[Segment]:
+    """What the model predicted for a sample, by the task of its source.
+
+    Args:
+        sample: With ``pred_panoptic_seg``, ``pred_sem_seg`` or ``pred_instances``.
+        source: That it is from.
+        min_score: Instances with a lower score are left out.
+
+    Raises:
+        UserError: A panoptic map with a class that the source does not have.
+    """
+    if source.task is Task.SEMANTIC:
+        return _of_map(sample.pred_sem_seg.sem_seg[0].numpy(), range(len(source.label_space)), source)
+    if source.task is Task.PANOPTIC:
+        prediction = sample.pred_panoptic_seg
+        rows, labels = read_panoptic_map(
+            prediction.sem_seg[0],
+            num_classes=len(source.label_space),
+            offset=INSTANCE_OFFSET,
+            ignore_index=prediction.get("ignore_index"),
+        )
+        return _of_masks(list(masks_from_id_map(rows, len(labels)).numpy()), labels.tolist(), source)
+    found = sample.pred_instances
+    found = found[found.scores >= min_score]
+    order = found.scores.argsort()  # the best on top
+    scores = [f" {score:.2f}" for score in found.scores[order].tolist()]
+    return _of_masks(_bool_masks(found.masks[order]), found.labels[order].tolist(), source, endings=scores)
+
+
+def _of_map(label_map: np.ndarray, labels: Sequence[int], source: Source) -> list[Segment]:
+    present = [label for label in labels if (label_map == label).any()]
+    return _of_masks([label_map == label for label in present], present, source)
+
+
+def _of_masks(
+    masks: Sequence[np.ndarray], labels: Sequence[int], source: Source, *, endings: Sequence[str] | None = None
+) -> list[Segment]:
+    seen: dict[int, int] = {}
+    segments = []
+    for mask, label, ending in zip(masks, labels, endings or [""] * len(labels), strict=True):
+        number = seen[label] = seen.get(label, -1) + 1
+        name = source.label_space.classes[label] + ending
+        segments.append(Segment(name=name, color=class_color(label, number), mask=np.asarray(mask)))
+    return segments
+
+
+def _bool_masks(masks: Any) -> list[np.ndarray]:
+    """Masks of a tensor or of mmdet's BitmapMasks."""
+    masks = masks.masks if hasattr(masks, "masks") else masks.numpy()
+    return list(masks.astype(bool))

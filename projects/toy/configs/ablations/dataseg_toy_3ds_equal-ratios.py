@@ -1,0 +1,10 @@
+"""Ablation of dataseg_toy_3ds: sources drawn 1 : 1 : 1.
+
+Shows what the ratios 1 : 3 : 2 give.
+At toy scale. Data: python -m projects.toy.make_toy data/toy
+Command: mim train mmdataseg projects/toy/configs/ablations/dataseg_toy_3ds_equal-ratios.py
+"""
+
+_base_ = ["../dataseg_toy_3ds.py"]
+
+train_dataloader = dict(batch_sampler=dict(ratios=[1, 1, 1]))

@@ -1,0 +1,10 @@
+"""Ablation of dataseg_toy_3ds: raw proposals are matched, and those that are left join a target.
+
+Shows what MERGE before the matching gives.
+At toy scale. Data: python -m projects.toy.make_toy data/toy
+Command: mim train mmdataseg projects/toy/configs/ablations/dataseg_toy_3ds_merge-after-matching.py
+"""
+
+_base_ = ["../dataseg_toy_3ds.py"]
+
+model = dict(criterion=dict(merge="after_matching"))

@@ -1,0 +1,23 @@
+"""In the manner of Mask2Former (Cheng et al., CVPR 2022): one panoptic source, a learned classifier.
+
+No text, no MERGE in training; binary cross-entropy and dice. At toy scale.
+Data: python -m projects.toy.make_toy data/toy
+Its class logits are linear, here they are cosines; see docs/method.md for void, padding and the division of losses.
+Command: mim train mmdataseg projects/toy/configs/others/mask2former_toy_panoptic.py
+"""
+
+_base_ = ["../dataseg_toy_3ds.py"]
+
+train_sources = test_sources = [_base_.toy_panoptic]
+
+model = dict(
+    sources=test_sources,
+    classifier=dict(type="mmdataseg.LearnedClassifier", embed_dim=64),
+    criterion=dict(merge="none", targets=dict(masks=dict(focal_weight=0.0, bce_weight=5.0))),
+    postprocessors=dict(semantic=dict(merge="probability")),
+)
+train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1]))
+val_dataloader = dict(dataset=dict(sources=test_sources))
+test_dataloader = val_dataloader
+val_evaluator = dict(metrics=test_sources)
+test_evaluator = val_evaluator

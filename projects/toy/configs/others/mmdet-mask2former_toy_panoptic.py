@@ -1,0 +1,45 @@
+"""A yardstick: mmdet's own Mask2Former on one panoptic source, with its own classifier, losses and fusion of segments.
+
+Data, schedule, metric, backbone, neck, sizes and loss weights are those of mask2former_toy_panoptic: the two differ by
+model and criterion alone; docs/method.md says in what. At toy scale. Data: python -m projects.toy.make_toy data/toy
+Command: mim train mmdataseg projects/toy/configs/others/mmdet-mask2former_toy_panoptic.py
+"""
+
+_base_ = ["./mask2former_toy_panoptic.py"]
+
+_match_costs = [
+    dict(type="ClassificationCost", weight=4.0),
+    dict(type="CrossEntropyLossCost", weight=5.0),
+    dict(type="DiceCost", weight=5.0, pred_act=True, eps=1.0),
+]
+
+model = dict(
+    _delete_=True,
+    type="Mask2Former",
+    data_preprocessor=dict(
+        _base_.model.data_preprocessor,
+        type="mmdataseg.MMDetPanopticPreprocessor",
+        sources=_base_.train_sources,
+        pad_mask=True,
+        pad_seg=True,
+    ),
+    backbone=_base_.model.backbone,
+    neck=_base_.model.neck,
+    panoptic_head=dict(
+        _base_.model.panoptic_head,
+        type="Mask2FormerHead",
+        num_things_classes=15,
+        num_stuff_classes=5,
+        num_transformer_feat_level=2,
+        loss_cls=dict(type="CrossEntropyLoss", loss_weight=4.0, class_weight=[1.0] * 20 + [0.1]),
+        loss_mask=dict(type="CrossEntropyLoss", use_sigmoid=True, loss_weight=5.0),
+        loss_dice=dict(type="DiceLoss", naive_dice=True, eps=1.0, loss_weight=5.0),
+    ),
+    panoptic_fusion_head=dict(type="MaskFormerFusionHead", num_things_classes=15, num_stuff_classes=5),
+    train_cfg=dict(
+        num_points=512,
+        assigner=dict(type="HungarianAssigner", match_costs=_match_costs),
+        sampler=dict(type="MaskPseudoSampler"),
+    ),
+    test_cfg=dict(object_mask_thr=0.5, iou_thr=0.8, filter_low_score=True),
+)

@@ -1,0 +1,194 @@
+"""One run of a study, in a process of its own: train a config with a seed, test it, write down what came out.
+
+python -m projects.toy.study.run '{"config": "dataseg_toy_3ds.py", "folder": "...", "seed": 0, ...}'
+"""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmdataseg.files import write_whole
+
+RESULT = "result.json"
+ASKED = "asked.json"
+SETTINGS = ("iterations", "options", "world")  # runs that differ in one of these cannot stand in one table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run that is to be done, or is done.
+
+    Args:
+        config: Path of a leaf config.
+        folder: Its work_dir.
+        seed: Of its training.
+        iterations: Of its training, its schedule scaled; 0: it only tests.
+        options: More settings of the config, as for ``--cfg-options``.
+        world: What the data were made with.
+        threads: Of torch, in the process that trains; 0: torch's choice.
+        machine: What the page says of the hardware.
+        weights_of: Folder of the run whose weights a config that only tests is tested with; None: it trains its own.
+    """
+
+    config: str
+    folder: str
+    seed: int
+    iterations: int
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    world: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    threads: int = 0
+    machine: str = ""
+    weights_of: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the config: the run's row in the table."""
+        return Path(self.config).stem
+
+    def result(self) -> dict[str, Any] | None:
+        """What came out; None: it is not finished.
+
+        Raises:
+            ValueError: The folder holds a run of other settings, finished or not.
+        """
+        for name in (RESULT, ASKED):
+            file = Path(self.folder, name)
+            if not file.is_file():
+                continue
+            found = json.loads(file.read_text())
+            for key, (there, wanted) in self.differences(found).items():
+                raise ValueError(
+                    f"{file}: made with {key} {there!r}, asked for {wanted!r}; give another --out, or delete the folder"
+                )
+            if name == RESULT:
+                return found
+        return None
+
+    def differences(self, found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Settings in which a result differs from what is asked for: name -> (of the result, asked for)."""
+        pairs = {key: (found["asked"][key], json.loads(json.dumps(getattr(self, key)))) for key in SETTINGS}
+        return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+    def write(self, found: Mapping[str, Any]) -> None:
+        """Write down what came out; at once or not at all."""
+        write_whole(Path(self.folder, RESULT), json.dumps(found, indent=1))
+
+    def step(self) -> int:
+        """Iterations done, as far as they are logged."""
+        steps = [0]
+        for log in Path(self.folder).glob("*/vis_data/scalars.json"):
+            found = re.findall(r'^{.*"loss":.*"step": (\d+)}$', log.read_text(), re.MULTILINE)  # no line cut short
+            steps += map(int, found[-1:])
+        return max(steps)
+
+
+def prepare(run: Run) -> Any:
+    """The config of a run: its iterations and schedule, its seed, no validation before the test, resumable."""
+    from mmdataseg.apis.runs import load_config
+
+    cfg = load_config(run.config, work_dir=run.folder)
+    cfg.randomness = dict(cfg.get("randomness") or {}, seed=run.seed)
+    if run.weights_of is not None:
+        cfg.load_from = last_checkpoint(run.weights_of)
+    else:
+        scale_schedule(cfg, run.iterations)
+        cfg.train_cfg.val_begin = cfg.train_cfg.max_iters + 1
+        cfg.default_hooks.checkpoint.max_keep_ckpts = 1
+        cfg.resume, cfg.load_from = True, None
+    for key, value in run.options.items():
+        if cfg.get(key.partition(".")[0]) is not None:  # what only tests has no training to change
+            cfg.merge_from_dict({key: value})
+    return cfg
+
+
+def last_checkpoint(folder: str) -> str:
+    """The checkpoint that a finished run ended with.
+
+    Raises:
+        FileNotFoundError: There is none, or the run is not finished.
+    """
+    file = Path(folder, "last_checkpoint")
+    if not file.is_file() or not Path(folder, RESULT).is_file():
+        raise FileNotFoundError(f"'{folder}' holds no trained model, whose weights are to be tested; run it first")
+    return file.read_text().strip()
+
+
+def scale_schedule(cfg: Any, iterations: int) -> None:
+    """Stretch or shrink a training to a number of iterations, its learning-rate schedule with it.
+
+    Args:
+        cfg: A config with ``train_cfg.max_iters`` and schedulers that count iterations; changed.
+        iterations: At least 1.
+
+    Raises:
+        ValueError: Fewer than 1.
+    """
+    if iterations < 1:
+        raise ValueError(f"expected at least 1 iteration, got {iterations}")
+    factor = iterations / cfg.train_cfg.max_iters
+    cfg.train_cfg.max_iters = iterations
+    schedulers = cfg.param_scheduler
+    for scheduler in schedulers if isinstance(schedulers, list | tuple) else [schedulers]:
+        for key in {"begin", "end", "T_max"} & set(scheduler):
+            scheduler[key] = round(scheduler[key] * factor)
+        if "end" in scheduler:  # at very few iterations a warm-up would be empty, which mmengine refuses
+            scheduler["end"] = max(scheduler["end"], scheduler.get("begin", 0) + 1)
+        if "T_max" in scheduler:
+            scheduler["T_max"] = max(scheduler["T_max"], 1)
+        if "milestones" in scheduler:
+            scheduler["milestones"] = [round(milestone * factor) for milestone in scheduler["milestones"]]
+
+
+def execute(run: Run) -> dict[str, Any]:
+    """Train (or go on training) and test.
+
+    Returns:
+        ``metrics``: name -> value; and what the page says of the run.
+    """
+    import torch
+    from mmengine.device import get_device
+
+    from mmdataseg.apis.registration import register_all_modules
+    from mmdataseg.apis.runner import build_runner
+
+    run.result()  # refuses to go on with what was begun with other settings
+    write_whole(Path(run.folder, ASKED), json.dumps({"asked": asdict(run)}, indent=1))
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    cfg = prepare(run)
+    resumed = Path(run.folder, "last_checkpoint").is_file()
+    register_all_modules()
+    start = time.monotonic()
+    runner = build_runner(cfg)
+    if run.weights_of is None:
+        runner.train()
+    trained = time.monotonic()
+    metrics = runner.test()
+    return {
+        "asked": asdict(run),
+        "seed": run.seed,
+        "batch_size": cfg.train_dataloader.batch_size if run.weights_of is None else None,
+        "parameters": sum(p.numel() for p in runner.model.parameters()),
+        "machine": run.machine,
+        "device": get_device(),
+        "threads": torch.get_num_threads(),
+        # not of a part of a training, where that was interrupted
+        "train_seconds": None if resumed or run.weights_of else round(trained - start, 1),
+        "test_seconds": round(time.monotonic() - trained, 1),
+        "metrics": {name: float(value) for name, value in metrics.items()},
+    }
+
+
+def main(arguments: list[str]) -> None:
+    """Do the run that the argument, a JSON object, describes."""
+    run = Run(**json.loads(arguments[0]))
+    run.write(execute(run))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

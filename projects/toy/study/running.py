@@ -1,0 +1,90 @@
+"""Many runs, some at a time, each in a process of its own; what is finished is not run again."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from mmdataseg.progress import progress_bar
+from projects.toy.study.run import Run
+
+LOG = "log.txt"
+
+
+def run_all(
+    runs: Sequence[Run],
+    *,
+    jobs: int = 1,
+    env: Mapping[str, str] | None = None,
+    finished: Callable[[], None] = lambda: None,
+) -> list[Run]:
+    """Do the runs that have no result yet, in their order.
+
+    A bar counts iterations over all of them and says when they will be done. What a run prints goes to ``log.txt`` in
+    its folder. Interrupted, it stops its processes; the next call goes on where their last checkpoints are.
+
+    Args:
+        runs: All runs of the study.
+        jobs: How many at a time.
+        env: Environment variables for the runs, on top of this process's.
+        finished: Called after each run that has a result.
+
+    Returns:
+        Those that failed.
+
+    Raises:
+        ValueError: A folder holds a run of other settings.
+    """
+    waiting = [run for run in runs if run.result() is None]
+    print(f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished")
+    before = {run: run.step() for run in waiting}
+    total = sum(max(run.iterations - step, 0) for run, step in before.items())
+    failed: list[Run] = []
+    active: dict[Run, subprocess.Popen] = {}
+    done = 0
+    with progress_bar(total=total, unit="iterations", disable=not waiting) as bar:
+        try:
+            while waiting or active:
+                for run in _startable(waiting, active)[: jobs - len(active)]:
+                    waiting.remove(run)
+                    active[run] = _start(run, env or {})
+                time.sleep(0.5)
+                for run in [run for run, process in active.items() if process.poll() is not None]:
+                    code = active.pop(run).returncode
+                    done += run.iterations - before[run]
+                    if code or run.result() is None:
+                        failed.append(run)
+                        bar.write(f"{run.name}, seed {run.seed}: FAILED, see {Path(run.folder, LOG)}")
+                    else:
+                        bar.write(f"{run.name}, seed {run.seed}: finished")
+                        finished()
+                bar.set_postfix_str(", ".join(f"{run.name} seed {run.seed}" for run in active), refresh=False)
+                bar.update(done + sum(max(run.step() - before[run], 0) for run in active) - bar.n)
+        finally:
+            for process in active.values():
+                process.terminate()
+            for process in active.values():
+                process.wait()
+    return failed
+
+
+def _startable(waiting: Sequence[Run], active: Iterable[Run]) -> list[Run]:
+    """Those whose weights are not still to be trained."""
+    unfinished = {run.folder for run in (*waiting, *active)}
+    return [run for run in waiting if run.weights_of not in unfinished]
+
+
+def _start(run: Run, env: Mapping[str, str]) -> subprocess.Popen:
+    folder = Path(run.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOG).open("a") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "projects.toy.study.run", json.dumps(asdict(run))],
+            env={**os.environ, **env},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )

@@ -1,0 +1,84 @@
+"""The command that makes the toy world."""
+
+import importlib.util
+
+import cv2
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmdataseg.structures import LabelSpace
+from mmdataseg.text.embeddings import load_embeddings
+from projects.toy.world.vocabulary import BOX_ONLY_CLASSES, TOY_SOURCES
+
+SMALL = ["--size", "64", "--train-images", "1", "2", "1", "--val-images", "1"]
+
+
+@pytest.fixture(scope="module")
+def make_toy(repo_root):
+    """The tool as a module."""
+    spec = importlib.util.spec_from_file_location("make_toy", repo_root / "projects/toy/make_toy.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_makes_world_embeddings_readme_and_preview(make_toy, tmp_path, capsys):
+    make_toy.main([str(tmp_path), *SMALL, "--preview"])
+    assert "8 images drawn" in capsys.readouterr().out
+    assert len(list(tmp_path.rglob("*.jpg"))) == 8
+    assert cv2.imread(str(tmp_path / "preview.png")) is not None
+    readme = (tmp_path / "README.md").read_text()
+    assert "stand-in" in readme
+    assert all(name in readme for name in BOX_ONLY_CLASSES)
+    assert {p.stem for p in (tmp_path / "embeddings").iterdir()} == set(TOY_SOURCES)
+
+
+def test_second_run_does_nothing(make_toy, tmp_path, capsys):
+    make_toy.main([str(tmp_path), *SMALL, "--preview"])
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    capsys.readouterr()
+    make_toy.main([str(tmp_path), *SMALL, "--preview"])
+    assert "nothing to do" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+
+
+def test_embeddings_fit_the_source_configs_and_share_directions(make_toy, tmp_path, repo_root):
+    make_toy.main([str(tmp_path), *SMALL])
+    loaded = {}
+    for file in sorted((repo_root / "projects/toy/configs/_base_/sources").glob("toy_*.py")):
+        source = Config.fromfile(file)[file.stem]
+        if source.get("embeddings") is None:  # a learned classifier's
+            continue
+        path = source.embeddings.replace("data/toy", str(tmp_path), 1)
+        loaded[file.stem] = load_embeddings(path, label_space=LabelSpace(**source.label_space))
+        assert "stand-in" in loaded[file.stem].encoder
+    assert len(loaded) == 5
+    semantic, panoptic = loaded["toy_semantic"], loaded["toy_panoptic"]
+    alike = semantic.matrix[semantic.classes.index("red round disc")] @ panoptic.matrix.T
+    assert panoptic.classes[int(torch.argmax(alike))] == "red disc"
+
+
+@pytest.mark.parametrize("damage", ["missing", "broken"])
+def test_embeddings_are_made_again_where_they_are_missing_or_broken(make_toy, tmp_path, capsys, damage):
+    make_toy.main([str(tmp_path), *SMALL])
+    path = tmp_path / "embeddings/toy_open.safetensors"
+    whole = load_embeddings(path)
+    path.unlink() if damage == "missing" else path.write_bytes(path.read_bytes()[:100])
+    capsys.readouterr()
+    make_toy.main([str(tmp_path), *SMALL])
+    assert "0 images drawn, 1 files" in capsys.readouterr().out
+    assert torch.equal(load_embeddings(path).matrix, whole.matrix)
+
+
+def test_another_world_in_the_folder_is_an_error_that_says_what_to_do(make_toy, tmp_path):
+    make_toy.main([str(tmp_path), *SMALL])
+    with pytest.raises(SystemExit, match="seed is 0 there, 9 was asked for; delete the folder or choose another"):
+        make_toy.main([str(tmp_path), *SMALL, "--seed", "9"])
+
+
+def test_defaults_are_what_the_configs_expect(make_toy):
+    args = make_toy.parse_args([])
+    assert str(args.out) == "data/toy"
+    assert args.size == 128
+    assert args.train_images[0] < min(args.train_images[1:]), "the semantic source is the small one"
