@@ -55,7 +55,7 @@ def test_table_json_and_plot(command, subcommand, tmp_path, capsys):
     assert report.HEADER in printed
     content = json.loads(files[0].read_text())
     assert content["settings"]["preset"] == "tiny"
-    assert content["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(content["versions"]["torch"])
     rows = len(command.SUBCOMMANDS[subcommand](PRESETS["tiny"]))
     assert len(content["results"]) == rows
     assert all(row["ratio"] > 0 for row in content["results"] if not row["skipped"])

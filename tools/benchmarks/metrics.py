@@ -119,7 +119,7 @@ def vernier_inputs(images: Sequence[Pair]) -> Any:
             segments[number] = [
                 {"id": n, "category_id": label + 1, "iscrowd": 0, "area": area, "bbox": [0, 0, 1, 1]}
                 for n, (label, area) in enumerate(zip(labels.tolist(), areas, strict=True), 1)
-                if area
+                if area or ids_of == 0  # a true segment without a pixel is missed
             ]
         sides.append((maps, json.dumps(segments).encode()))
     return core, sides, json.dumps(categories).encode()

@@ -112,7 +112,8 @@ def id_map(setting: Setting, image: int, size: tuple[int, int]) -> tuple[torch.T
         ids[top : top + tall, left : left + wide] = segment
     things, stuff = generator.permutation(NUM_THINGS), NUM_THINGS + generator.permutation(len(SPACE) - NUM_THINGS)
     labels = [int((things if n % 2 else stuff)[n % 40]) for n in range(setting.targets)]
-    return torch.from_numpy(ids), torch.tensor(labels)
+    present, ids = np.unique(ids, return_inverse=True)  # without those that others cover
+    return torch.from_numpy(ids.reshape(size).astype(np.int32)), torch.tensor(labels)[torch.from_numpy(present)]
 
 
 def batch(setting: Setting, source: str) -> tuple[torch.Tensor, list[DetDataSample], list[DetDataSample]]:
@@ -130,9 +131,7 @@ def batch(setting: Setting, source: str) -> tuple[torch.Tensor, list[DetDataSamp
             sample.gt_id_map = PixelData(data=ids[None])
             sample.gt_instances = InstanceData(labels=labels)
         else:
-            present = masks.flatten(1).any(1)
-            thing_labels = labels[present] % NUM_THINGS
-            sample.gt_instances = InstanceData(labels=thing_labels, bboxes=boxes_from_masks(masks[present]))
+            sample.gt_instances = InstanceData(labels=labels % NUM_THINGS, bboxes=boxes_from_masks(masks))
         ours.append(sample.to(setting.device))
         things = labels < NUM_THINGS
         sample = DetDataSample(metainfo=info)
