@@ -4,15 +4,18 @@ import bisect
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
+from mmdataseg.datasets.foreign import build_and_read, first_difference, names_as_spelt
 from mmdataseg.datasets.seeding import ATTEMPT, derive_seed, seeded_generators
-from mmdataseg.errors import UserError
+from mmdataseg.errors import UserError, named
 from mmdataseg.registry import DATASETS
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.structures import LabelSpace
@@ -47,8 +50,7 @@ class MultiSourceDataset(Dataset):
 
     Raises:
         UserError: An unknown split; a source without this split or without images; two sources of one name; a
-            dataset that cannot be built or used (FileNotFoundError, TypeError where it raised one), with the source's
-            name.
+            dataset that cannot be built or used, with the source's name; a `MissingFileError` where a file is missing.
     """
 
     def __init__(self, *, sources: Sequence[Mapping[str, Any] | Source], split: str, max_refetch: int = 10) -> None:
@@ -147,14 +149,16 @@ class MultiSourceDataset(Dataset):
             info = self.get_data_info(idx)
             path = info.get("img_path")
             sample = dataset.pipeline(info)
-        except Exception as error:
-            named = _named(error, source.name, path or f"sample {idx}")
-            if self.split == "train" and _is_unreadable(error):
-                return None, named
-            raise named from (error if named is not error else error.__cause__)
+        except Exception as raised:
+            # OpenCV has a type of its own for what it cannot decode
+            error = OSError(f"OpenCV: {raised}") if isinstance(raised, cv2.error) else raised
+            problem = named(error, source=source.name, file=path or f"sample {idx}")
+            if self.split == "train" and _is_unreadable(error, path):
+                return None, problem
+            raise problem from (raised if problem is not raised else raised.__cause__)
         if sample is not None:
             return sample, None
-        problem = ValueError(f"source {source.name!r}, {path or f'sample {idx}'}: its pipeline returned no sample")
+        problem = UserError("the pipeline returned no sample", source=source.name, file=path or f"sample {idx}")
         if self.split == "test":
             raise problem
         return None, problem
@@ -198,16 +202,16 @@ def _build_dataset(source: Source, split: str) -> Any:
         )
     where = config.get("ann_file") or config.get("data_root") or config.get("type")
     try:
-        dataset, category_names = _build_and_read({**config, "metainfo": {**metainfo, **_as_spelt(classes, config)}})
+        dataset, category_names = build_and_read(
+            {**config, "metainfo": {**metainfo, **names_as_spelt(classes, config)}}
+        )
     except Exception as error:
-        if "need at least one array to concatenate" in str(error):  # what mmengine makes of an empty list of images
-            error = ValueError("the dataset has no image; check its paths and filters")
-        named = _named(error, source.name, where)
-        raise named from (error if named is not error else error.__cause__)
+        problem = named(error, source=source.name, file=where)
+        raise problem from (error if problem is not error else error.__cause__)
     if category_names and category_names != source.label_space.classes:
         raise UserError(
             f"source {source.name!r}, {where}: a {type(dataset).__name__} numbers classes in the order of the file, "
-            f"{_first_difference(category_names, source.label_space)}; give the label space the file's names and "
+            f"{first_difference(category_names, source.label_space)}; give the label space the file's names and "
             "order, or take a dataset of mmdataseg"
         )
     missing = [a for a in ("get_data_info", "pipeline", "__len__") if not hasattr(dataset, a)]
@@ -221,81 +225,8 @@ def _build_dataset(source: Source, split: str) -> Any:
     return dataset
 
 
-def _as_spelt(classes: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Class names as the dataset's class spells them in its METAINFO: mmseg's ADE20K has "bed ", and no "bed"."""
-    kind = _class_of(config)
-    own = {name.strip(): name for name in (getattr(kind, "METAINFO", None) or {}).get("classes", ())}
-    names = ("classes", "thing_classes", "stuff_classes")
-    return {**classes, **{key: tuple(own.get(name, name) for name in classes[key]) for key in names}}
-
-
-def _class_of(config: Mapping[str, Any]) -> Any:
-    """What ``DATASETS.build`` would build: a name without a scope is looked for in the default one."""
-    kind = config.get("type")
-    if not isinstance(kind, str):
-        return kind
-    with DATASETS.switch_scope_and_registry(config.get("_scope_")) as registry:
-        return registry.get(kind)
-
-
-def _build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
-    """Build a dataset and read its annotations.
-
-    Returns:
-        The dataset; and for mmdet's COCO datasets, which take the order of the file's categories for that of the labels
-        whatever ``metainfo`` says, the names of the categories in the order of the labels, else nothing.
-    """
-    by_file = hasattr(_class_of(config), "COCOAPI")
-    dataset = DATASETS.build({**config, "lazy_init": True} if by_file else config)
-    names: dict[int, str] = {}
-    if by_file:
-        read = dataset.COCOAPI
-
-        def read_and_note_names(*args: Any) -> Any:
-            content = read(*args)
-            names.update({c["id"]: c["name"] for c in content.dataset["categories"]})
-            return content
-
-        # the names are gone when the dataset has been read: note them on the way, on this instance only
-        dataset.COCOAPI = read_and_note_names
-        dataset.full_init()
-        del dataset.COCOAPI
-    elif hasattr(dataset, "full_init"):
-        dataset.full_init()
-    return dataset, tuple(names[i].strip() for i in dataset.cat_ids) if names else ()
-
-
-def _first_difference(names: Sequence[str], label_space: LabelSpace) -> str:
-    missing = [c for c in label_space.classes if c not in names]
-    if missing:
-        return f"and the file has no category {missing[0]!r} of label space '{label_space.name}'"
-    pairs = zip(names, label_space.classes, strict=True)
-    label, (theirs, ours) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
-    return f"where label {label} is {theirs!r}, not {ours!r} as in label space '{label_space.name}'"
-
-
-def _named(error: Exception, source: str, where: Any) -> Exception:
-    """The error with the source's name and the place in its message, unless they are there already.
-
-    A KeyError, an assertion and the like, raised on the user's data by the libraries below, become a ValueError.
-    """
-    if f"source {source!r}" in str(error) and str(where) in str(error):
-        return error
-    message = str(error) if isinstance(error, ValueError | TypeError | OSError) else f"{type(error).__name__}: {error}"
-    place = "" if str(where) in message else f"{where}: "
-    if f"source {source!r}" not in message:
-        message = f"source {source!r}, {place}{message}" if place else f"source {source!r}: {message}"
-    elif place:
-        message = f"{place}{message}"
-    kinds = (FileNotFoundError, TypeError, ValueError, OSError)
-    kind = next((k for k in kinds if isinstance(error, k)), None)
-    if kind is None:
-        kind = ValueError if isinstance(error, LookupError | AssertionError | cv2.error) else RuntimeError
-    return kind(message)
-
-
-def _is_unreadable(error: Exception) -> bool:
+def _is_unreadable(error: Exception, path: str | None) -> bool:
     """Whether the sample's file could not be read or decoded, rather than that something is wrong with the set-up."""
-    if isinstance(error, AssertionError):
-        return "failed to load image" in str(error)  # how mmcv.LoadImageFromFile says that nothing was decoded
-    return isinstance(error, OSError | cv2.error) and not isinstance(error, _NOT_THE_SAMPLE)
+    if isinstance(error, AssertionError):  # mmcv's LoadImageFromFile raises one when nothing was decoded
+        return path is not None and Path(path).is_file() and mmcv.imread(path) is None
+    return isinstance(error, OSError) and not isinstance(error, _NOT_THE_SAMPLE)
