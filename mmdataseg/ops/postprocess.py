@@ -1,4 +1,4 @@
-"""From proposals to the answer of a task at the size of the original image: only where a proposal can matter, in bounded memory.
+"""From proposals to the answer of a task at the size of the original image, in bounded memory.
 
 Letters: Q proposals, K classes, J = K + 1 logits (background last), R rows of MERGE, N segments or instances, (H, W)
 the grid of the mask logits, (Ho, Wo) the original image in pixels.
