@@ -5,6 +5,7 @@ from mmdataseg.models.color_similarity import ColorSimilarityPreprocessor
 from mmdataseg.models.criterion import DaTaSegCriterion
 from mmdataseg.models.dataseg import DaTaSeg
 from mmdataseg.models.feature_pyramid import SimpleFeaturePyramid
+from mmdataseg.models.fusion_postprocessor import FusionPanopticPostProcessor
 from mmdataseg.models.head import DaTaSegHead, Proposals
 from mmdataseg.models.learned_classifier import LearnedClassifier
 from mmdataseg.models.losses import BoxProjectionCost, BoxProjectionLoss
@@ -26,6 +27,7 @@ __all__ = [
     "DaTaSegCriterion",
     "DaTaSegHead",
     "DeformableAttention",
+    "FusionPanopticPostProcessor",
     "InstancePostProcessor",
     "LearnedClassifier",
     "MMDetPanopticPreprocessor",
