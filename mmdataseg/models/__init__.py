@@ -11,6 +11,7 @@ from mmdataseg.models.learned_classifier import LearnedClassifier
 from mmdataseg.models.losses import BoxProjectionCost, BoxProjectionLoss
 from mmdataseg.models.mask_targets import MaskTargets
 from mmdataseg.models.mmdet_panoptic import MMDetPanopticPreprocessor
+from mmdataseg.models.pixel_decoder import DeformableAttention, MSDeformAttnPixelDecoder
 from mmdataseg.models.position_channels import PositionChannels
 from mmdataseg.models.postprocessors import InstancePostProcessor, PanopticPostProcessor, SemanticPostProcessor
 from mmdataseg.models.targets import Targets
@@ -25,10 +26,12 @@ __all__ = [
     "DaTaSeg",
     "DaTaSegCriterion",
     "DaTaSegHead",
+    "DeformableAttention",
     "FusionPanopticPostProcessor",
     "InstancePostProcessor",
     "LearnedClassifier",
     "MMDetPanopticPreprocessor",
+    "MSDeformAttnPixelDecoder",
     "MaskTargets",
     "PanopticPostProcessor",
     "PositionChannels",

@@ -56,7 +56,7 @@ class DaTaSegHead(BaseModule):
         num_queries: Q.
         query_sets: Names (letters, digits, ``_`` and ``-``) of sets of Q queries, of which each image takes one: the
             dataset-specific queries that the paper argues against. None, as in the paper: one set for all images.
-        pixel_decoder: Config of mmdet's ``MSDeformAttnPixelDecoder``, without its channels.
+        pixel_decoder: Config of mmdet's ``MSDeformAttnPixelDecoder`` or ours, without its channels.
         transformer_decoder: Config of mmdet's ``Mask2FormerTransformerDecoder``.
         positional_encoding: Config of mmdet's ``SinePositionalEncoding``.
         class_embed_layers: Of ``class_embed``: 3, or 1: a linear map, as Mask2Former's classifier is, for the
