@@ -1,11 +1,12 @@
 """What the build adds to setuptools: `.mim` in the wheel, and no `build/` in the source tree.
 
-OpenMMLab's tools look for configs and scripts in ``<package>/.mim``. The folder is made here, when a wheel is built,
-and is never kept in the source tree: there, mim searches the whole repository by file name and refuses a config that it
-finds twice. For the same reason the build takes place outside the tree.
+OpenMMLab's tools look for configs and scripts in ``<package>/.mim``. A wheel gets a copy of them there. An editable
+install gets links: mim searches the whole repository by file name and refuses a config that it finds twice, but it does
+not follow links. For the same reason the build takes place outside the tree.
 """
 
 import atexit
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,6 +22,23 @@ MIM_CONTENT = ("configs", "tools", "model-index.yml")
 MIM_FOLDERS = ("mmdataseg/.mim", "_mmdataseg_mim/.mim")
 
 
+def link_mim(root: Path) -> None:
+    """Make ``mmdataseg/.mim`` in a source tree: links to configs, tools and the model index, relative to it.
+
+    Args:
+        root: The source tree.
+    """
+    folder = root / MIM_FOLDERS[0]
+    folder.mkdir(exist_ok=True)
+    for name in MIM_CONTENT:
+        link = folder / name
+        if link.is_symlink() or link.is_file():
+            link.unlink()
+        elif link.is_dir():  # a copy that some other tool left
+            shutil.rmtree(link)
+        link.symlink_to(os.path.relpath(root / name, folder), target_is_directory=(root / name).is_dir())
+
+
 class BuildOutsideTree(build):
     """``build`` in a temporary folder, unless the caller names one."""
 
@@ -31,14 +49,12 @@ class BuildOutsideTree(build):
 
 
 class BuildPyWithMim(build_py):
-    """``build_py`` that puts configs, tools and the model index beside the modules.
-
-    An editable install needs none of it: there, the source tree is searched.
-    """
+    """``build_py`` that puts configs, tools and the model index beside the modules: copies, or links if editable."""
 
     def run(self) -> None:
         super().run()
         if self.editable_mode:
+            link_mim(ROOT)
             return
         for folder in MIM_FOLDERS:
             for name in MIM_CONTENT:
