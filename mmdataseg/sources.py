@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from mmdataseg.errors import UserError, naming
 from mmdataseg.structures import LabelSpace, Task
-from mmdataseg.text.vocabularies import get_label_space
+from mmdataseg.text.vocabularies import get_label_space, known_label_spaces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +49,8 @@ class Source:
                 (`mmdataseg.text.vocabularies`) or as a dict with ``name``, ``classes`` and ``is_thing``.
 
         Raises:
-            TypeError: A key that is not a field, or one that is missing.
-            ValueError: A name with other characters, an unknown task or label space, or a supervision that is not a
-                word.
+            UserError: A key that is not a field, or one that is missing; a name with other characters, an unknown task
+                or label space, or a supervision that is not a word.
         """
         if isinstance(config, Source):
             return config
@@ -59,17 +59,17 @@ class Source:
         known = [f.name for f in fields(cls)]
         unknown = sorted(set(values) - set(known))
         if unknown:
-            raise TypeError(f"source {name!r}: unknown key {unknown[0]!r}; a source has {known}")
+            raise UserError(f"source {name!r}: unknown key {unknown[0]!r}; a source has {known}; correct or remove it")
         missing = [key for key in ("name", "task", "label_space") if key not in values]
         if missing:
-            raise TypeError(f"source {name!r}: key {missing[0]!r} is missing")
+            raise UserError(f"source {name!r}: key {missing[0]!r} is missing; add it")
         if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
-            raise ValueError(f"source {name!r}: expected a name of letters, digits, '_' and '-'; rename it")
+            raise UserError(f"source {name!r}: expected a name of letters, digits, '_' and '-'; rename it")
         if "loss" in name:
-            raise ValueError(f"source {name!r}: mmengine adds up whatever is named with 'loss'; rename it")
+            raise UserError(f"source {name!r}: mmengine adds up whatever is named with 'loss'; rename it")
         values["task"] = _task(values["task"], name)
         if not isinstance(values.get("supervision", ""), str):
-            raise ValueError(
+            raise UserError(
                 f"source {name!r}: expected a supervision such as 'masks' or 'boxes', got {values['supervision']!r}"
             )
         values["label_space"] = _label_space(values["label_space"], name)
@@ -81,15 +81,15 @@ def build_sources(configs: Sequence["Mapping[str, Any] | Source"]) -> tuple[Sour
     """Read the sources of a run.
 
     Raises:
-        ValueError: No source, or two of one name; and what `Source.from_config` raises.
+        UserError: No source, or two of one name; and what `Source.from_config` raises.
     """
     sources = tuple(Source.from_config(c) for c in configs)
     if not sources:
-        raise ValueError("expected at least one source, got none")
+        raise UserError("expected at least one source, got none; list the sources of the run")
     names = [s.name for s in sources]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
-        raise ValueError(f"source names must differ, {twice[0]!r} stands {names.count(twice[0])} times; rename one")
+        raise UserError(f"source names must differ, {twice[0]!r} appears {names.count(twice[0])} times; rename one")
     return sources
 
 
@@ -105,7 +105,7 @@ def parameter_owners(sources: Sequence[Source]) -> dict[str, str]:
         Source name -> name of a source with ``train``: itself, ``parameters_of``, or the first with the same classes.
 
     Raises:
-        ValueError: ``parameters_of`` of a source that is trained on, or that names none that is; or a source that is
+        UserError: ``parameters_of`` of a source that is trained on, or that names none that is; or a source that is
             not trained on, whose classes are no training source's, and that does not say whose to take.
     """
     trained = [source for source in sources if source.train is not None]
@@ -113,16 +113,17 @@ def parameter_owners(sources: Sequence[Source]) -> dict[str, str]:
     owners = {}
     for source in sources:
         if source.parameters_of is not None and (source.name in names or source.parameters_of not in names):
-            raise ValueError(
+            raise UserError(
                 f"source {source.name!r}: parameters_of={source.parameters_of!r}: expected a test-only source to name "
                 f"one of the training sources {names}; correct it, or take it out"
             )
         alike = [t.name for t in trained if t.label_space.classes == source.label_space.classes]
         owner = source.name if source.name in names else source.parameters_of or next(iter(alike), None)
         if owner is None:
-            raise ValueError(
-                f"source {source.name!r} is not trained on, and no training source has its classes: no telling whose "
-                f"queries or background to take; set its parameters_of to one of {names}, or take it out of the model"
+            raise UserError(
+                f"source {source.name!r} is not trained on, and no training source has its classes: cannot tell "
+                f"whose queries or background to use; set its parameters_of to one of {names}, or take it out of the "
+                "model"
             )
         owners[source.name] = owner
     return owners
@@ -133,13 +134,23 @@ def _task(value: Any, source: str) -> Task:
         return Task(value)
     except ValueError:
         known = [task.value for task in Task]
-        raise ValueError(f"source {source!r}: unknown task {value!r}; expected one of {known}") from None
+        raise UserError(f"source {source!r}: unknown task {value!r}; expected one of {known}") from None
 
 
 def _label_space(value: Any, source: str) -> LabelSpace:
     if isinstance(value, LabelSpace):
         return value
-    try:
+    if not isinstance(value, str | Mapping):
+        raise UserError(
+            f"expected label_space to be a known name, or a dict with name, classes and is_thing, got {value!r}",
+            source=source,
+            remedy=f"known names are {list(known_label_spaces())}",
+        )
+    if isinstance(value, Mapping):
+        known = [f.name for f in fields(LabelSpace)]
+        other = [*(f"unknown key {key!r}" for key in value if key not in known)]
+        other += [f"key {key!r} is missing" for key in known if key not in value]
+        if other:
+            raise UserError(f"label_space: {other[0]}; it has {known}", source=source)
+    with naming(source=source):
         return get_label_space(value) if isinstance(value, str) else LabelSpace(**value)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"source {source!r}: {error}") from None

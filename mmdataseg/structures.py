@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from mmdataseg.errors import UserError
+
 
 class Task(str, Enum):
     """What is read off the proposals (Gu et al., 2023, tasks)."""
@@ -24,7 +26,7 @@ class LabelSpace:
         is_thing: K flags: countable (one segment an object) or stuff (one segment a class).
 
     Raises:
-        ValueError: No class, a name that is empty or stands twice, not one flag for each class, or a string where
+        UserError: No class, a name that is empty or appears twice, not one flag for each class, or a string where
             names are expected.
     """
 
@@ -34,22 +36,25 @@ class LabelSpace:
 
     def __post_init__(self) -> None:
         if isinstance(self.classes, str):
-            raise ValueError(
-                f"label space '{self.name}': expected a list of class names, got the string {self.classes!r}"
+            raise UserError(
+                f"label space '{self.name}': expected a list of class names, got the string {self.classes!r}; "
+                "put it into a list"
             )
         classes = tuple(str(c).strip() for c in self.classes)
         is_thing = tuple(bool(t) for t in self.is_thing)
         if not classes:
-            raise ValueError(f"label space '{self.name}': expected at least one class, got none")
+            raise UserError(f"label space '{self.name}': expected at least one class, got none; name its classes")
         if "" in classes:
-            raise ValueError(f"label space '{self.name}': class {classes.index('')} has an empty name")
+            raise UserError(f"label space '{self.name}': class {classes.index('')} has an empty name; name it")
         twice = sorted({c for c in classes if classes.count(c) > 1})
         if twice:
-            raise ValueError(f"label space '{self.name}': class names must differ, these stand twice: {twice}")
+            raise UserError(
+                f"label space '{self.name}': class names must differ, these appear twice: {twice}; rename one of each"
+            )
         if len(is_thing) != len(classes):
-            raise ValueError(
+            raise UserError(
                 f"label space '{self.name}': expected one is_thing flag for each of its {len(classes)} classes, "
-                f"got {len(is_thing)}"
+                f"got {len(is_thing)}; give one for each"
             )
         object.__setattr__(self, "classes", classes)
         object.__setattr__(self, "is_thing", is_thing)
@@ -86,10 +91,10 @@ class LabelSpace:
         """Labels of the given class names, in their order.
 
         Raises:
-            ValueError: A name is not in the label space.
+            UserError: A name is not in the label space.
         """
         position = {c: i for i, c in enumerate(self.classes)}
         unknown = [n for n in names if n.strip() not in position]
         if unknown:
-            raise ValueError(f"label space '{self.name}' has no class {unknown[0]!r}")
+            raise UserError(f"label space '{self.name}' has no class {unknown[0]!r}; spell it as the label space does")
         return [position[n.strip()] for n in names]

@@ -19,7 +19,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from scipy.io import savemat
 
-from mmdataseg.datasets.conversion import id_to_rgb
+from mmdataseg.formats.coco_panoptic import id_to_rgb
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.embeddings import save_embeddings
 from mmdataseg.text.encoding import embed_classes

@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from mmdataseg.apis import runs
 from mmdataseg.apis.config_files import config_root, find_config
 from mmdataseg.apis.registration import register_all_modules
+from mmdataseg.errors import UserError
 from mmdataseg.registry import EVALUATOR, HOOKS, LOOPS, MODELS
 from tests.config_world import (
     LEAVES,
@@ -213,20 +214,20 @@ def test_an_unknown_key_is_a_type_error_that_names_it() -> None:
 
 @pytest.mark.usefixtures("in_world")
 @pytest.mark.parametrize(
-    ("root", "path"),
+    ("root", "path", "error"),
     [
-        ("model", "sources.0"),
-        ("model", "panoptic_head.pixel_decoder"),
-        ("model", "panoptic_head.transformer_decoder.layer_cfg"),
-        ("model", "backbone"),
-        ("train_dataloader", "dataset.sources.1"),
-        ("train_dataloader", ""),
-        ("test_evaluator", "metrics.2"),
+        ("model", "sources.0", UserError),
+        ("model", "panoptic_head.pixel_decoder", TypeError),
+        ("model", "panoptic_head.transformer_decoder.layer_cfg", TypeError),
+        ("model", "backbone", TypeError),
+        ("train_dataloader", "dataset.sources.1", UserError),
+        ("train_dataloader", "", TypeError),
+        ("test_evaluator", "metrics.2", UserError),
     ],
 )
-def test_so_it_is_in_a_source_and_in_the_parts_of_others(root: str, path: str) -> None:
+def test_so_it_is_in_a_source_and_in_the_parts_of_others(root: str, path: str, error: type[Exception]) -> None:
     cfg = load(find_config("dataseg_mini_3ds.py"))
-    with pytest.raises(TypeError, match="nun_points"):
+    with pytest.raises(error, match="nun_points"):
         BUILDERS[root](with_typo(cfg[root], path))
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from mmdataseg.errors import UserError
 from mmdataseg.structures import LabelSpace, Task
 
 SPACE = LabelSpace(name="four", classes=("cat", " dog ", "sky", "sea"), is_thing=(1, True, 0, False))
@@ -38,7 +39,7 @@ def test_what_is_merged(kind):
 def test_labels_of_names():
     assert SPACE.index(["sea", " cat"]) == [3, 0]
     assert SPACE.index([]) == []
-    with pytest.raises(ValueError, match="label space 'four' has no class 'cow'"):
+    with pytest.raises(UserError, match="label space 'four' has no class 'cow'"):
         SPACE.index(["cat", "cow"])
 
 
@@ -47,13 +48,13 @@ def test_labels_of_names():
     [
         ((), (), "at least one class, got none"),
         (("cat", "  "), (True, True), "class 1 has an empty name"),
-        (("cat", "dog", "cat "), (True,) * 3, r"these stand twice: \['cat'\]"),
+        (("cat", "dog", "cat "), (True,) * 3, r"these appear twice: \['cat'\]"),
         (("cat", "dog"), (True,), "one is_thing flag for each of its 2 classes, got 1"),
         ("cat", (True,) * 3, "expected a list of class names, got the string 'cat'"),
     ],
 )
 def test_bad_input(classes, is_thing, message):
-    with pytest.raises(ValueError, match=f"label space 'bad': .*{message}"):
+    with pytest.raises(UserError, match=f"label space 'bad': .*{message}"):
         LabelSpace(name="bad", classes=classes, is_thing=is_thing)
 
 

@@ -13,14 +13,16 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
-from mmdataseg.text.embeddings import TextEmbeddings, matrix_sha256, read_metadata, recipe_sha256, save_embeddings
+from mmdataseg.errors import UserError
+from mmdataseg.text.embeddings import TextEmbeddings, matrix_sha256, read_metadata, save_embeddings
 from mmdataseg.text.encoding import TextEncoder, embed_classes, import_matrix
 from mmdataseg.text.hashing import HashingEncoder
 from mmdataseg.text.open_clip import OpenClipEncoder
 from mmdataseg.text.prompts import ClassPrompt, add_synonyms, default_prompts, read_class_file, read_synonyms
+from mmdataseg.text.recipe import TextRecipe
 from mmdataseg.text.templates import get_templates, known_template_sets
 from mmdataseg.text.vocabularies import get_label_space, known_label_spaces
 
@@ -28,7 +30,8 @@ from mmdataseg.text.vocabularies import get_label_space, known_label_spaces
 DEFAULT_TEMPLATES = "vild63"
 
 
-class Vocabulary(NamedTuple):
+@dataclass(frozen=True)
+class Vocabulary:
     """Classes to embed; ``is_stated``: the user said what to embed for them."""
 
     name: str
@@ -53,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_imported(args, vocabularies)
         else:
             write_encoded(args, vocabularies)
-    except (ValueError, OSError, ImportError) as error:
+    except (UserError, ImportError) as error:
         sys.exit(f"error: {error}")
 
 
@@ -73,19 +76,19 @@ def write_encoded(args: argparse.Namespace, vocabularies: Sequence[Vocabulary]) 
         tag += "_" + "-".join(t if t in known_template_sets() else "custom" for t in args.templates)
     for vocabulary in vocabularies:
         path = out_path(args, vocabulary.name, tag)
-        recipe = recipe_sha256(
+        recipe = TextRecipe(
             vocabulary=vocabulary.name,
-            encoder=encoder.name,
+            encoder=encoder.info,
             templates=templates,
             classes=vocabulary.classes,
             prompts=vocabulary.prompts,
             dim=encoder.dim,
-        )
+        ).sha256
         if is_up_to_date(path, recipe):
             continue
         refuse_to_overwrite(path, force=args.force)
         warn_of_twins(vocabulary)
-        print(f"{vocabulary.name}: {len(vocabulary.classes)} classes, {len(templates)} templates, {encoder.name}")
+        print(f"{vocabulary.name}: {len(vocabulary.classes)} classes, {len(templates)} templates, {encoder.info}")
         embeddings = embed_classes(
             encoder,
             vocabulary.classes,
@@ -101,11 +104,9 @@ def write_encoded(args: argparse.Namespace, vocabularies: Sequence[Vocabulary]) 
 def write_imported(args: argparse.Namespace, vocabularies: Sequence[Vocabulary]) -> None:
     """Take over a matrix that another program made."""
     if len(vocabularies) != 1:
-        raise ValueError(
-            f"--import-npy takes one vocabulary, got {len(vocabularies)}: {[v.name for v in vocabularies]}"
-        )
+        raise UserError(f"--import-npy takes one vocabulary, got {len(vocabularies)}: {[v.name for v in vocabularies]}")
     if not args.encoder_name or not args.templates:
-        raise ValueError(
+        raise UserError(
             "--import-npy needs --encoder-name and --templates: what made the rows, and from which sentences"
         )
     (vocabulary,) = vocabularies
@@ -118,7 +119,7 @@ def write_imported(args: argparse.Namespace, vocabularies: Sequence[Vocabulary])
         prompts=vocabulary.prompts if vocabulary.is_stated else (),
     )
     path = out_path(args, vocabulary.name, args.encoder_name)
-    if is_up_to_date(path, embeddings.recipe, matrix_sha256(embeddings.matrix)):
+    if is_up_to_date(path, embeddings.recipe.sha256, matrix_sha256(embeddings.matrix)):
         return
     refuse_to_overwrite(path, force=args.force)
     write(path, embeddings)
@@ -138,15 +139,13 @@ def read_vocabularies(args: argparse.Namespace) -> list[Vocabulary]:
         classes = tuple(name.strip() for name in args.names)
         twice = sorted({name for name in classes if classes.count(name) > 1})
         if twice:
-            raise ValueError(f"--names: class {twice[0]!r} stands twice")
+            raise UserError(f"--names: class {twice[0]!r} appears twice")
         vocabularies.append(Vocabulary(args.vocabulary or "custom", classes, default_prompts(classes), True))
     if not vocabularies:
-        raise ValueError(
-            f"expected a vocabulary: one of {list(known_label_spaces())}, a .txt or .json file, or --names"
-        )
+        raise UserError(f"expected a vocabulary: one of {list(known_label_spaces())}, a .txt or .json file, or --names")
     names = [v.name for v in vocabularies]
     if len(set(names)) < len(names):
-        raise ValueError(f"expected vocabularies of different names, got {names}; call this program for each of them")
+        raise UserError(f"expected vocabularies of different names, got {names}; call this program for each of them")
     if args.synonyms:
         vocabularies = with_synonyms(args.synonyms, vocabularies)
     return vocabularies
@@ -158,9 +157,10 @@ def with_synonyms(path: Path, vocabularies: Sequence[Vocabulary]) -> list[Vocabu
     known = {name for v in vocabularies for name in v.classes}
     unknown = sorted(set(synonyms) - known)
     if unknown:
-        raise ValueError(f"{path}: {unknown[0]!r} is not a class of {[v.name for v in vocabularies]}")
+        raise UserError(f"{path}: {unknown[0]!r} is not a class of {[v.name for v in vocabularies]}")
     return [
-        v._replace(
+        replace(
+            v,
             prompts=add_synonyms(v.classes, v.prompts, {n: s for n, s in synonyms.items() if n in v.classes}),
             is_stated=True,
         )
@@ -172,7 +172,7 @@ def out_path(args: argparse.Namespace, vocabulary: str, tag: str) -> Path:
     """Where a vocabulary's file goes: where the user says, else a name of vocabulary and encoder."""
     if args.out.suffix == ".safetensors":
         if len(args.vocabularies) + bool(args.names) > 1:
-            raise ValueError(f"--out {args.out} is one file and there are several vocabularies; give a folder")
+            raise UserError(f"--out {args.out} is one file and there are several vocabularies; give a folder")
         return args.out
     return args.out / (re.sub(r"[^a-z0-9_-]+", "-", f"{vocabulary}_{tag}".lower()) + ".safetensors")
 
@@ -194,9 +194,7 @@ def is_up_to_date(path: Path, recipe: str, matrix: str | None = None) -> bool:
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:
     """A file of another recipe may be in use by a running training."""
     if path.exists() and not force:
-        raise ValueError(
-            f"{path} exists and was made from something else; give --force to replace it, or another --out"
-        )
+        raise UserError(f"{path} exists and was made from something else; give --force to replace it, or another --out")
 
 
 def warn_of_twins(vocabulary: Vocabulary) -> None:
@@ -244,7 +242,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     how.add_argument(
         "--quick-gelu",
         action=argparse.BooleanOptionalAction,
-        help="the weights of a PATH were trained with QuickGELU, as OpenAI's (default: if 'openai' is in the path)",
+        help="the weights of a PATH were trained with QuickGELU, as OpenAI's; must be given for a PATH",
     )
     how.add_argument("--device", help="default: a GPU if there is one")
     how.add_argument("--batch-size", type=int, default=256, help="texts at a time (default: %(default)s)")

@@ -25,7 +25,7 @@ from mmdataseg.models.text_classifier import TextClassifier
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source
 from mmdataseg.structures import LabelSpace, Task
-from mmdataseg.text.embeddings import TextEmbeddings, load_embeddings, same_encoder
+from mmdataseg.text.embeddings import TextEmbeddings, load_embeddings
 from mmdataseg.text.encoding import embed_classes, find_encoder
 from mmdataseg.visualization.drawing import draw_segments, panel_size, resize, side_by_side
 from mmdataseg.visualization.segments import predicted_segments
@@ -162,21 +162,21 @@ class Inferencer:
                 f"the model's classifier is a {type(classifier).__name__}, which learned its classes and reads no "
                 "words; own words need one trained with mmdataseg.TextClassifier"
             )
-        encoder, templates = classifier.recipe(self.source.name)
+        recipe = classifier.recipe(self.source.name)
         if embeddings is None:
             return embed_classes(
-                find_encoder(encoder, dim=classifier.embed_dim, pretrained=pretrained, device=self.device),
+                find_encoder(recipe.encoder, dim=classifier.embed_dim, pretrained=pretrained, device=self.device),
                 (*things, *stuff),
                 vocabulary=OWN_WORDS,
-                templates=templates,
+                templates=recipe.templates,
             )
         if things:
             raise UserError("things and embeddings are both given; a file of embeddings brings its own words")
         text = load_embeddings(embeddings, dim=classifier.embed_dim)
-        if not same_encoder(text.encoder, encoder):
+        if not text.encoder.fits(recipe.encoder):
             raise UserError(
-                f"{embeddings} was made by {text.encoder!r}, the model was trained with {encoder!r}; make it with "
-                "that encoder"
+                f"{embeddings} was made by '{text.encoder}', the model was trained with '{recipe.encoder}'; make it "
+                "with that encoder"
             )
         return text
 
@@ -275,7 +275,7 @@ def load_weights(model: torch.nn.Module, checkpoint: str) -> None:
         raise UserError(f"{checkpoint}: no checkpoint, but a {type(state).__name__}; give what a training wrote")
     state = {name.removeprefix("module."): value for name, value in state.items()}
     own = model.state_dict()
-    vocabularies = tuple(f"classifier.{kind}_" for kind in ("embeddings", "classes", "recipe"))
+    vocabularies = ("classifier.embeddings_", "classifier._extra_state")
     wanted = [name for name in own if not name.startswith(vocabularies)]
     wrong = [name for name in wanted if name not in state or state[name].shape != own[name].shape]
     if wrong:

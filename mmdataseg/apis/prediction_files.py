@@ -1,6 +1,5 @@
 """Predictions of many images as files: pictures to look at, and annotations in the formats that the datasets read."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -11,18 +10,14 @@ import mmcv
 import numpy as np
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample
-from pycocotools import mask as coco_mask
 
 from mmdataseg.apis.inferencer import draw_answer
-from mmdataseg.datasets.conversion import (
-    Segmented,
-    id_to_rgb,
-    panoptic_categories,
-    segments_info,
-    write_png,
-)
 from mmdataseg.errors import UserError
-from mmdataseg.files import write_whole
+from mmdataseg.formats.categories import make_categories
+from mmdataseg.formats.coco_panoptic import PanopticSegments, write_panoptic_png
+from mmdataseg.formats.json_files import write_coco_json
+from mmdataseg.formats.masks import describe_mask
+from mmdataseg.formats.png import write_png
 from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.sources import Source
 from mmdataseg.structures import Task
@@ -154,12 +149,12 @@ class PredictionFiles:
             return None
         space = self.source.label_space
         first = 0 if self.source.task is Task.SEMANTIC else 1
-        content = {
-            "images": self._images,
-            **({} if self.source.task is Task.SEMANTIC else {"annotations": self._annotations}),
-            "categories": panoptic_categories(space, range(first, first + len(space))),
-        }
-        write_whole(self.json_file, json.dumps(content))
+        write_coco_json(
+            self.json_file,
+            images=self._images,
+            annotations=None if self.source.task is Task.SEMANTIC else self._annotations,
+            categories=make_categories(space, range(first, first + len(space))),
+        )
         return self.json_file
 
     def _map(self, png: str) -> Path:
@@ -175,10 +170,8 @@ class PredictionFiles:
         )
         self._found.update(labels.tolist())
         ids = rows.numpy().astype(np.int32) + 1
-        write_png(self._map(png), id_to_rgb(ids))
-        return segments_info(
-            Segmented(ids=ids, categories={row + 1: label + 1 for row, label in enumerate(labels.tolist())})
-        )
+        categories = {row + 1: label + 1 for row, label in enumerate(labels.tolist())}
+        return write_panoptic_png(self._map(png), PanopticSegments(ids=ids, categories=categories))
 
     def _instances(self, sample: DetDataSample, image_id: int) -> list[dict[str, Any]]:
         found = sample.pred_instances
@@ -186,7 +179,6 @@ class PredictionFiles:
         self._found.update(found.labels.tolist())
         annotations = []
         for label, score, mask in zip(found.labels.tolist(), found.scores.tolist(), found.masks.numpy(), strict=True):
-            rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
             annotations.append(
                 {
                     "id": len(self._annotations) + len(annotations) + 1,
@@ -194,9 +186,7 @@ class PredictionFiles:
                     "category_id": label + 1,
                     "score": score,
                     "iscrowd": 0,
-                    "area": int(coco_mask.area(rle)),
-                    "bbox": coco_mask.toBbox(rle).tolist(),
-                    "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()},
+                    **describe_mask(mask),
                 }
             )
         return annotations

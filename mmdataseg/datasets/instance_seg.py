@@ -9,10 +9,12 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from mmdataseg.datasets.annotation_files import check_files, class_names, require_dir, require_file, resolve
-from mmdataseg.datasets.instance_table import InstanceTable, read_instance_table
-from mmdataseg.datasets.table_cache import cached_table
+from mmdataseg.datasets.class_names import class_names
 from mmdataseg.errors import UserError
+from mmdataseg.formats.coco_instances import read_instance_table
+from mmdataseg.formats.instance_table import InstanceTable
+from mmdataseg.formats.paths import check_files, require_dir, require_file, resolve
+from mmdataseg.formats.table_cache import cached_table
 from mmdataseg.registry import DATASETS
 
 
@@ -66,7 +68,7 @@ class InstanceSegDataset(BaseDataset):
         leave_out: Sequence[str] = (),
     ) -> None:
         if path_parts is not None and path_parts < 1:
-            raise UserError(f"'{ann_file}': expected path_parts to be None or at least 1, got {path_parts}")
+            raise UserError(f"expected path_parts to be None or at least 1, got {path_parts}", file=ann_file)
         self.json_file = resolve(data_root, ann_file)
         self.img_dir = resolve(data_root, img_dir)
         self.cache_dir = resolve(data_root, cache_dir) if cache_dir is not None else None
@@ -78,7 +80,8 @@ class InstanceSegDataset(BaseDataset):
             "path_parts": path_parts,
             "leave_out": sorted(leave_out),
         }
-        super().__init__(metainfo=metainfo, pipeline=list(pipeline), test_mode=test_mode, indices=indices)
+        self.indices = indices
+        super().__init__(metainfo=metainfo, pipeline=list(pipeline), test_mode=test_mode)
 
     def full_init(self) -> None:
         """Read the table; in place of the base class's list of dicts."""
@@ -94,9 +97,9 @@ class InstanceSegDataset(BaseDataset):
         if self.table.suspicion:
             print_log(f"'{self.json_file}': {self.table.suspicion}", logger="current", level=logging.WARNING)
         self.rows = np.asarray(self.table.rows)
-        self._fully_initialized = True
-        if self._indices is not None:
-            self.get_subset_(self._indices)
+        self._fully_initialized = True  # mmengine documents that `full_init` sets it
+        if self.indices is not None:
+            self.get_subset_(self.indices)
 
     def _read(self) -> InstanceTable:
         table = read_instance_table(self.json_file, **self.options)
@@ -105,7 +108,7 @@ class InstanceSegDataset(BaseDataset):
             (table.name(image) for image in table.rows),
             "images",
             self.json_file,
-            remedy="complete the folder, or name them in leave_out, as they stand here",
+            remedy="complete the folder, or name them in leave_out, as they are spelled here",
         )
         return table
 

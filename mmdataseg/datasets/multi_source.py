@@ -11,6 +11,7 @@ import numpy as np
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
+from mmdataseg.datasets.foreign import build_and_read, first_difference, names_as_spelt
 from mmdataseg.datasets.seeding import ATTEMPT, derive_seed, seeded_generators
 from mmdataseg.errors import UserError
 from mmdataseg.registry import DATASETS
@@ -198,7 +199,9 @@ def _build_dataset(source: Source, split: str) -> Any:
         )
     where = config.get("ann_file") or config.get("data_root") or config.get("type")
     try:
-        dataset, category_names = _build_and_read({**config, "metainfo": {**metainfo, **_as_spelt(classes, config)}})
+        dataset, category_names = build_and_read(
+            {**config, "metainfo": {**metainfo, **names_as_spelt(classes, config)}}
+        )
     except Exception as error:
         if "need at least one array to concatenate" in str(error):  # what mmengine makes of an empty list of images
             error = ValueError("the dataset has no image; check its paths and filters")
@@ -207,7 +210,7 @@ def _build_dataset(source: Source, split: str) -> Any:
     if category_names and category_names != source.label_space.classes:
         raise UserError(
             f"source {source.name!r}, {where}: a {type(dataset).__name__} numbers classes in the order of the file, "
-            f"{_first_difference(category_names, source.label_space)}; give the label space the file's names and "
+            f"{first_difference(category_names, source.label_space)}; give the label space the file's names and "
             "order, or take a dataset of mmdataseg"
         )
     missing = [a for a in ("get_data_info", "pipeline", "__len__") if not hasattr(dataset, a)]
@@ -219,59 +222,6 @@ def _build_dataset(source: Source, split: str) -> Any:
     if len(dataset) == 0:
         raise UserError(f"source {source.name!r}: its {split} dataset has no image; check its paths and filters")
     return dataset
-
-
-def _as_spelt(classes: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Class names as the dataset's class spells them in its METAINFO: mmseg's ADE20K has "bed ", and no "bed"."""
-    kind = _class_of(config)
-    own = {name.strip(): name for name in (getattr(kind, "METAINFO", None) or {}).get("classes", ())}
-    names = ("classes", "thing_classes", "stuff_classes")
-    return {**classes, **{key: tuple(own.get(name, name) for name in classes[key]) for key in names}}
-
-
-def _class_of(config: Mapping[str, Any]) -> Any:
-    """What ``DATASETS.build`` would build: a name without a scope is looked for in the default one."""
-    kind = config.get("type")
-    if not isinstance(kind, str):
-        return kind
-    with DATASETS.switch_scope_and_registry(config.get("_scope_")) as registry:
-        return registry.get(kind)
-
-
-def _build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
-    """Build a dataset and read its annotations.
-
-    Returns:
-        The dataset; and for mmdet's COCO datasets, which take the order of the file's categories for that of the labels
-        whatever ``metainfo`` says, the names of the categories in the order of the labels, else nothing.
-    """
-    by_file = hasattr(_class_of(config), "COCOAPI")
-    dataset = DATASETS.build({**config, "lazy_init": True} if by_file else config)
-    names: dict[int, str] = {}
-    if by_file:
-        read = dataset.COCOAPI
-
-        def read_and_note_names(*args: Any) -> Any:
-            content = read(*args)
-            names.update({c["id"]: c["name"] for c in content.dataset["categories"]})
-            return content
-
-        # the names are gone when the dataset has been read: note them on the way, on this instance only
-        dataset.COCOAPI = read_and_note_names
-        dataset.full_init()
-        del dataset.COCOAPI
-    elif hasattr(dataset, "full_init"):
-        dataset.full_init()
-    return dataset, tuple(names[i].strip() for i in dataset.cat_ids) if names else ()
-
-
-def _first_difference(names: Sequence[str], label_space: LabelSpace) -> str:
-    missing = [c for c in label_space.classes if c not in names]
-    if missing:
-        return f"and the file has no category {missing[0]!r} of label space '{label_space.name}'"
-    pairs = zip(names, label_space.classes, strict=True)
-    label, (theirs, ours) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
-    return f"where label {label} is {theirs!r}, not {ours!r} as in label space '{label_space.name}'"
 
 
 def _named(error: Exception, source: str, where: Any) -> Exception:

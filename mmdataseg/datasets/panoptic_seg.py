@@ -5,18 +5,12 @@ from typing import Any
 
 from mmengine.dataset import BaseDataset
 
-from mmdataseg.datasets.annotation_files import (
-    UNKNOWN,
-    VOID,
-    category_labels,
-    check_files,
-    class_names,
-    load_json,
-    require_dir,
-    resolve,
-    unknown_category,
-)
+from mmdataseg.datasets.class_names import class_names
 from mmdataseg.errors import UserError
+from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
+from mmdataseg.formats.coco_panoptic import load_panoptic_json
+from mmdataseg.formats.paths import check_files, require_dir, resolve
+from mmdataseg.ops.id_map import VOID
 from mmdataseg.registry import DATASETS
 
 
@@ -37,7 +31,7 @@ class PanopticSegDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: A folder, the JSON, an image or a PNG is missing.
-        UserError: The JSON is no JSON or lacks a key; images without annotation, or the reverse; a category outside
+        UserError: The JSON is not valid or lacks a key; images without annotation, or the reverse; a category outside
             the label space.
     """
 
@@ -65,27 +59,27 @@ class PanopticSegDataset(BaseDataset):
         """Read and check the JSON.
 
         Returns:
-            One dict an image: ``img_path``, ``seg_map_path``, ``img_id``, ``height``, ``width`` and ``segments_info``,
+            One dict per image: ``img_path``, ``seg_map_path``, ``img_id``, ``height``, ``width`` and ``segments_info``,
             a list of dict(id, category (label, -1 = void), is_thing, iscrowd).
         """
         require_dir(self.img_dir, "image folder")
         require_dir(self.ann_dir, "folder of panoptic PNGs")
-        content = load_json(self.json_file, ("images", "annotations", "categories"))
+        content = load_panoptic_json(self.json_file)
         labels = category_labels(
-            content["categories"], classes=self.classes, label_map=self.label_map, path=self.json_file
+            content.categories, classes=self.classes, label_map=self.label_map, path=self.json_file
         )
-        self._categories = content["categories"]
-        images = self._by_id(content["images"], "id", "images")
-        annotations = self._by_id(content["annotations"], "image_id", "annotations")
-        self._compare(images, annotations)
+        self._categories = content.categories
+        images, annotations = content.images, content.annotations
         if not images:
-            raise UserError(f"'{self.json_file}' has no image; give a file with at least one")
+            raise UserError("the file has no image", file=self.json_file, remedy="give a file with at least one")
         is_thing = self._is_thing()
         try:
             data_list = [self._data_info(image, annotations[key], labels, is_thing) for key, image in images.items()]
         except KeyError as error:
             raise UserError(
-                f"'{self.json_file}': an image or annotation lacks the key {error}; repair the file"
+                f"an image or annotation lacks the key {error}",
+                file=self.json_file,
+                remedy="repair the file",
             ) from None
         check_files(self.img_dir, (i["file_name"] for i in images.values()), "images", self.json_file)
         check_files(self.ann_dir, (a["file_name"] for a in annotations.values()), "panoptic PNGs", self.json_file)
@@ -93,34 +87,11 @@ class PanopticSegDataset(BaseDataset):
 
     def _is_thing(self) -> list[bool]:
         """The label space's flags; without them (used outside a source) those of the JSON's categories, by name."""
-        if "is_thing" in self._metainfo:
-            return [bool(thing) for thing in self._metainfo["is_thing"]]
+        is_thing = self.metainfo.get("is_thing")
+        if is_thing is not None:
+            return [bool(thing) for thing in is_thing]
         things = {str(c["name"]).strip() for c in self._categories if c.get("isthing", 0)}
         return [name.strip() in things for name in self.classes]
-
-    def _by_id(self, entries: list[dict[str, Any]], key: str, what: str) -> dict[Any, dict[str, Any]]:
-        found: dict[Any, dict[str, Any]] = {}
-        for entry in entries:
-            if not isinstance(entry, dict) or key not in entry:
-                raise UserError(f"'{self.json_file}': an entry of {what!r} has no {key!r}; repair the file")
-            if entry[key] in found:
-                raise UserError(f"'{self.json_file}': image {entry[key]} stands twice in {what!r}; repair the file")
-            found[entry[key]] = entry
-        return found
-
-    def _compare(self, images: Mapping[Any, Any], annotations: Mapping[Any, Any]) -> None:
-        without = [key for key in images if key not in annotations]
-        if without:
-            raise UserError(
-                f"'{self.json_file}': {len(without)} images have no annotation, e.g. image {without[0]}; annotate "
-                "them, or take them out of 'images'"
-            )
-        strangers = [key for key in annotations if key not in images]
-        if strangers:
-            raise UserError(
-                f"'{self.json_file}': {len(strangers)} annotations are of images that are not listed, e.g. image "
-                f"{strangers[0]}; add them to 'images', or take the annotations out"
-            )
 
     def _data_info(
         self, image: Mapping[str, Any], annotation: Mapping[str, Any], labels: Mapping[int, int], is_thing: list[bool]
@@ -143,8 +114,9 @@ class PanopticSegDataset(BaseDataset):
             ids.add(segment["id"])
         if len(ids) != len(segments) or 0 in ids:
             raise UserError(
-                f"'{self.json_file}': the segment ids of image {image['id']} must differ and be positive; repair the "
-                "file"
+                f"the segment ids of image {image['id']} must differ and be positive",
+                file=self.json_file,
+                remedy="repair the file",
             )
         return {
             "img_path": str(self.img_dir / image["file_name"]),

@@ -7,18 +7,12 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from mmdataseg.datasets.annotation_files import (
-    UNKNOWN,
-    VOID,
-    check_targets,
-    class_names,
-    list_files,
-    require_dir,
-    require_file,
-    resolve,
-)
-from mmdataseg.datasets.transforms.annotation_maps import label_table
+from mmdataseg.datasets.class_names import class_names
 from mmdataseg.errors import UserError
+from mmdataseg.formats.categories import UNKNOWN, check_targets
+from mmdataseg.formats.id_maps import label_table
+from mmdataseg.formats.paths import list_files, require_dir, require_file, resolve
+from mmdataseg.ops.id_map import VOID
 from mmdataseg.registry import DATASETS
 
 
@@ -92,7 +86,11 @@ class SemanticSegDataset(BaseDataset):
             _refuse(set(names) - images, f"names of '{self.name_file}' have no image", self.img_dir, self.suffixes[0])
         _refuse(set(names) - labels, "images have no label PNG", self.ann_dir, self.suffixes[1])
         if not names:
-            raise UserError(f"'{origin}' names no image with the suffix {self.suffixes[0]!r}; set suffixes or img_dir")
+            raise UserError(
+                f"names no image with the suffix {self.suffixes[0]!r}",
+                file=origin,
+                remedy="set suffixes or img_dir",
+            )
         return [
             {
                 "img_path": str(self.img_dir / (name + self.suffixes[0])),
@@ -112,8 +110,9 @@ class SemanticSegDataset(BaseDataset):
 def _table_by_order(num_classes: int, zero_is_void: bool, ignore_index: int | None, ann_dir: Path) -> np.ndarray:
     if ignore_index is not None and 0 <= ignore_index - int(zero_is_void) < num_classes:
         raise UserError(
-            f"'{ann_dir}': ignore_index={ignore_index} is also the value of a class, as the label space has "
-            f"{num_classes}; set ignore_index=None, or the value the data uses"
+            f"ignore_index={ignore_index} is also the value of a class, as the label space has {num_classes}",
+            file=ann_dir,
+            remedy="set ignore_index=None, or the value the data uses",
         )
     return label_table(1 << 16, num_classes, zero_is_void=zero_is_void, ignore_index=ignore_index)
 

@@ -2,6 +2,7 @@
 
 import logging
 import random
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -60,9 +61,9 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if not hasattr(self.dataloader.batch_sampler, "set_iteration"):
             return super().run()
         self._take_data_seed()
-        if self._iter >= self._max_iters:
+        if self.iter >= self.max_iters:
             print_log(
-                f"Already at iteration {self._iter} of {self._max_iters}: nothing to train; raise train_cfg.max_iters",
+                f"Already at iteration {self.iter} of {self.max_iters}: nothing to train; raise train_cfg.max_iters",
                 logger="current",
                 level=logging.WARNING,
             )
@@ -71,12 +72,12 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self.dataloader_iterator = self._batches()
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
-        if self._iter == 0 == self.val_begin and self.runner.val_loop is not None:
+        if self.iter == 0 == self.val_begin and self.runner.val_loop is not None:
             self.runner.val_loop.run()
-        while self._iter < self._max_iters and not self.stop_training:
+        while self.iter < self.max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(next(self.dataloader_iterator))
-            self._decide_current_val_interval()
+            self._take_val_interval()
             if self._is_validation_due():
                 self.runner.val_loop.run()
         self.dataloader_iterator.close()
@@ -86,17 +87,17 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
     def run_iter(self, data_batch: Any) -> None:
         """Train on one batch, with all generators at the seed of this iteration and rank."""
-        _seed_generators(self.runner.seed, self._iter, get_rank())
+        _seed_generators(self.runner.seed, self.iter, get_rank())
         super().run_iter(data_batch)
 
     def _batches(self) -> Iterator[Any]:
         while True:  # once, unless max_iters grows on the way
-            self.dataloader.batch_sampler.set_iteration(self._iter, stop=self._max_iters)
+            self.dataloader.batch_sampler.set_iteration(self.iter, stop=self.max_iters)
             yield from self.dataloader
 
     def _take_data_seed(self) -> None:
         sampler, hub = self.dataloader.batch_sampler, self.runner.message_hub
-        if self._iter > 0:
+        if self.iter > 0:
             resumed = hub.runtime_info.get(DATA_SEED, sampler.seed)
             if resumed != sampler.seed:
                 print_log(
@@ -107,10 +108,14 @@ class ResumableTrainLoop(IterBasedTrainLoop):
                 sampler.reseed(resumed)
         hub.update_info(DATA_SEED, sampler.seed)
 
+    def _take_val_interval(self) -> None:
+        """Take the interval between validations that holds from the next iteration on."""
+        self.val_interval = self.dynamic_intervals[bisect(self.dynamic_milestones, self.iter + 1) - 1]
+
     def _is_validation_due(self) -> bool:
-        if self.runner.val_loop is None or self._iter < self.val_begin:
+        if self.runner.val_loop is None or self.iter < self.val_begin:
             return False
-        return self._iter % self.val_interval == 0 or self._iter == self._max_iters
+        return self.iter % self.val_interval == 0 or self.iter == self.max_iters
 
 
 def _seed_generators(seed: int, iteration: int, rank: int) -> None:

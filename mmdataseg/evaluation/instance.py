@@ -1,6 +1,5 @@
 """Mask average precision against a COCO annotation file."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
@@ -11,8 +10,12 @@ import numpy as np
 from mmdet.evaluation import CocoMetric
 from mmengine.logging import print_log
 from pycocotools import mask as mask_api
+from pycocotools.coco import COCO
 
+from mmdataseg.errors import UserError
 from mmdataseg.evaluation.ground_truth import classes_of, describe
+from mmdataseg.formats.mask_annotations import read_mask_annotations
+from mmdataseg.formats.paths import require_file
 from mmdataseg.registry import METRICS
 
 _NAMES = {
@@ -48,7 +51,7 @@ class InstanceMetric(CocoMetric):
 
     Raises:
         FileNotFoundError: There is no such annotation file.
-        ValueError: It is no COCO annotation file, or one without masks.
+        UserError: It is not a COCO annotation file, or one without masks.
     """
 
     default_prefix = ""
@@ -61,11 +64,11 @@ class InstanceMetric(CocoMetric):
         fill_boxes: bool = False,
         prefix: str | None = None,
     ) -> None:
-        _check_annotations(ann_file)
-        with redirect_stdout(StringIO()):  # pycocotools prints
-            super().__init__(ann_file=ann_file, metric="segm", prefix=prefix)
+        super().__init__(metric="segm", prefix=prefix)
+        what = "InstanceMetric: annotation file"
+        require_file(Path(ann_file), what, remedy="set ann_file in the metrics of the source")
         self.ann_file = ann_file
-        self._complete_annotations()
+        self._coco_api = _index(read_mask_annotations(Path(ann_file)))
         self.classes = None if classes is None else tuple(name.strip() for name in classes)
         self.fill_boxes = fill_boxes
 
@@ -74,7 +77,7 @@ class InstanceMetric(CocoMetric):
         """Of the source; the classes are compared with those of the file when it is set, before anything is tested.
 
         Raises:
-            ValueError: The file has none of the classes wanted; categories that are in use and not in the label space.
+            UserError: The file has none of the classes wanted; categories that are in use and not in the label space.
         """
         return self._dataset_meta
 
@@ -82,26 +85,6 @@ class InstanceMetric(CocoMetric):
     def dataset_meta(self, dataset_meta: dict) -> None:
         self._dataset_meta = dataset_meta
         self._labels, self._category_ids = self._categories()
-
-    def _complete_annotations(self) -> None:
-        """Add what pycocotools reads and not every tool writes."""
-        for annotation in self._coco_api.dataset.get("annotations", ()):
-            annotation.setdefault("iscrowd", 0)
-            image = self._coco_api.imgs.get(annotation["image_id"])
-            if "area" in annotation or image is None:
-                continue
-            if not {"height", "width"} <= image.keys():
-                raise ValueError(
-                    f"InstanceMetric: {self.ann_file}: annotation {annotation['id']} has no 'area', and its image no "
-                    "'height' and 'width' to find it by; add one or the other"
-                )
-            try:
-                annotation["area"] = float(mask_api.area(self._coco_api.annToRLE(annotation)))
-            except Exception as error:  # pycocotools raises what it comes upon
-                raise ValueError(
-                    f"InstanceMetric: {self.ann_file}: the mask of annotation {annotation['id']} cannot be read "
-                    f"({type(error).__name__}: {error}); repair or remove it"
-                ) from error
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         """Keep the detections of some images, masks run-length encoded.
@@ -111,17 +94,18 @@ class InstanceMetric(CocoMetric):
             data_samples: Data samples as dicts with ``pred_instances`` (labels, scores, bboxes, masks) and ``img_id``.
 
         Raises:
-            ValueError: No masks; an image that the annotation file does not know.
+            UserError: No masks; an image that the annotation file does not know.
         """
         for sample in data_samples:
             if "masks" not in sample.get("pred_instances", {}):
-                raise ValueError(
-                    f"{describe(sample)}: no masks in 'pred_instances'; mask AP needs a source whose task is 'instance'"
+                raise UserError(
+                    f"{describe(sample)}: no masks in 'pred_instances'",
+                    remedy="mask AP needs a source whose task is 'instance'",
                 )
             if sample["img_id"] not in self._coco_api.imgs:
-                raise ValueError(
-                    f"{describe(sample)}: image id {sample['img_id']!r} is not in {self.ann_file}; "
-                    "the metric and the test dataset must read the same annotations"
+                raise UserError(
+                    f"{describe(sample)}: image id {sample['img_id']!r} is not in '{self.ann_file}'",
+                    remedy="the metric and the test dataset must read the same annotations",
                 )
         super().process(data_batch, data_samples)
 
@@ -165,67 +149,50 @@ class InstanceMetric(CocoMetric):
         used = {ann["category_id"] for ann in self._coco_api.dataset.get("annotations", ())}
         strange = sorted(name for name, number in category.items() if number in used and name not in names)
         if strange:
-            raise ValueError(
-                f"{self._source()}: {self.ann_file} has annotations of class {strange[0]!r}, which is not in the label "
-                f"space ({len(strange)} such classes); use the label space of these annotations"
+            raise UserError(
+                f"has annotations of class {strange[0]!r}, which is not in the label space "
+                f"({len(strange)} such classes)",
+                source=self._source(),
+                file=self.ann_file,
+                remedy="use the label space of these annotations",
             )
         wanted = self.classes or names
         unknown = [name for name in wanted if name not in names]
         if unknown:
-            raise ValueError(
-                f"{self._source()}: InstanceMetric cannot score {unknown[0]!r}: not in the label space; correct its "
-                "classes"
+            raise UserError(
+                f"InstanceMetric cannot score {unknown[0]!r}: not in the label space",
+                source=self._source(),
+                remedy="correct its classes",
             )
         found = [name for name in wanted if name in category]
         if not found:
-            raise ValueError(
-                f"{self._source()}: {self.ann_file} has none of the {len(wanted)} classes to score "
-                f"({wanted[0]!r} ...), it has {sorted(category)[:5]} ...; use the label space of these annotations"
+            raise UserError(
+                f"has none of the {len(wanted)} classes to score ({wanted[0]!r} ...), it has "
+                f"{sorted(category)[:5]} ...",
+                source=self._source(),
+                file=self.ann_file,
+                remedy="use the label space of these annotations",
             )
         if len(found) < len(wanted):
             missing = [name for name in wanted if name not in category]
             print_log(
-                f"{self._source()}: {len(missing)} of {len(wanted)} classes are not in {self.ann_file}; "
+                f"source {self._source()!r}: {len(missing)} of {len(wanted)} classes are not in {self.ann_file}; "
                 f"their detections are not scored: {missing[:5]}",
                 logger="current",
             )
         return [names.index(name) for name in found], [category[name] for name in found]
 
     def _source(self) -> str:
-        return f"source {self.dataset_meta.get('source', '?')!r}"
+        return self.dataset_meta.get("source", "?")
 
 
-def _check_annotations(ann_file: str) -> None:
-    if not Path(ann_file).is_file():
-        raise FileNotFoundError(
-            f"InstanceMetric: annotation file {ann_file} is not there; mask AP needs COCO annotations with masks "
-            "of the test images; put it there, or set ann_file in the metrics of the source"
-        )
-    try:
-        content = json.loads(Path(ann_file).read_text())
-    except ValueError as error:
-        raise ValueError(
-            f"InstanceMetric: {ann_file} is no JSON: {error}; was it copied or downloaded completely?"
-        ) from None
-    missing = [key for key in ("images", "categories") if not isinstance(content, dict) or key not in content]
-    if missing:
-        raise ValueError(
-            f"InstanceMetric: {ann_file} is no COCO annotation file, it has no {missing[0]!r}; give the one of the "
-            "test images"
-        )
-    for annotation in content.get("annotations", ()):
-        lacks = [key for key in ("id", "image_id", "category_id") if key not in annotation]
-        if lacks:
-            raise ValueError(
-                f"InstanceMetric: {ann_file} has an annotation without {lacks[0]!r}: {str(annotation)[:200]}; repair "
-                "the file"
-            )
-    bare = [annotation for annotation in content.get("annotations", ()) if not annotation.get("segmentation")]
-    if bare:
-        raise ValueError(
-            f"InstanceMetric: {len(bare)} annotations of {ann_file} have no mask, e.g. id {bare[0].get('id')}; give "
-            "annotations with 'segmentation': mask AP cannot be scored against boxes"
-        )
+def _index(content: dict[str, Any]) -> COCO:
+    """The content of an annotation file as pycocotools holds it."""
+    coco = COCO()
+    coco.dataset = content
+    with redirect_stdout(StringIO()):  # pycocotools prints
+        coco.createIndex()
+    return coco
 
 
 def _select(pred: Mapping[str, Any], position: np.ndarray) -> dict[str, Any]:

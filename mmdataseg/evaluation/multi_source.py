@@ -8,12 +8,12 @@ from typing import Any
 
 from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric, Evaluator
-from mmengine.evaluator.metric import _to_cpu
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement
 
 from mmdataseg.errors import UserError
+from mmdataseg.evaluation.devices import to_cpu
 from mmdataseg.registry import EVALUATOR
 from mmdataseg.sources import Source, build_sources
 
@@ -65,6 +65,7 @@ class MultiSourceEvaluator(Evaluator):
         for source in self.sources:
             if not source.metrics:
                 raise UserError(f"source '{source.name}' is tested and names no metric; give it metrics=[...]")
+        self._whole_meta: dict | None = None
         super().__init__([_build(source, metric) for source in self.sources for metric in source.metrics])
         built = iter(self.metrics)
         self._metrics = {source.name: [next(built) for _ in source.metrics] for source in self.sources}
@@ -79,11 +80,11 @@ class MultiSourceEvaluator(Evaluator):
     @property
     def dataset_meta(self) -> dict | None:
         """Of the whole test set, as the loop sets it. The metrics keep those of their sources."""
-        return self._dataset_meta
+        return self._whole_meta
 
     @dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict) -> None:
-        self._dataset_meta = dataset_meta
+        self._whole_meta = dataset_meta
 
     def process(self, data_samples: Sequence[BaseDataElement | dict], data_batch: Any = None) -> None:  # noqa: ARG002
         """Send each sample to the metrics of its source.
@@ -249,7 +250,7 @@ def _meta_of(source: Source) -> dict[str, Any]:
 def _results_of(metric: BaseMetric, sample: dict) -> list[Any]:
     """What a metric keeps of one sample, taken out of its own list and, as `BaseMetric` does, off the device."""
     metric.process(None, [sample])
-    results = _to_cpu(list(metric.results))
+    results = to_cpu(list(metric.results))
     metric.results.clear()
     return results
 

@@ -3,22 +3,31 @@
 Letters: K classes of a vocabulary, D text dimension.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.models.cosine_classifier import CosineClassifier
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources, parameter_owners
-from mmdataseg.structures import LabelSpace
-from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, encoder_mismatch, load_embeddings
+from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, encoder_mismatch, load_embeddings, matrix_sha256
+from mmdataseg.text.recipe import TextRecipe, dump_json, require_same_recipe
 
 BACKGROUNDS = ("shared", "per_source")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a source's rows, and by what they are known to be these: the SHA-256 of `matrix_sha256`."""
+
+    recipe: TextRecipe
+    rows_sha256: str
 
 
 @MODELS.register_module()
@@ -26,8 +35,9 @@ class TextClassifier(CosineClassifier):
     """Frozen text embeddings of each source's classes, one learnable background for all (Gu et al., 2023).
 
     The matrices are buffers, saved with the checkpoint: a checkpoint is complete without the files, and what it holds
-    goes before them. With each go a fingerprint of the class names, so that no checkpoint is read with other labels,
-    and the encoder and the templates that made it, so that further words can be embedded alike.
+    goes before them. With them goes the recipe of each, as the module's extra state: classes, encoder, templates and
+    prompts. So no checkpoint is read with other labels, or beside a file that was made in another way, and further
+    words can be embedded alike.
 
     Args:
         sources: Sources of the run, or their configs; each names its file of embeddings.
@@ -36,37 +46,38 @@ class TextClassifier(CosineClassifier):
             source that is trained on. Then train in parallel with ``find_unused_parameters = True``.
 
     Raises:
-        ValueError: A source without embeddings, or with some that do not fit its label space or ``embed_dim``;
-            embeddings of different encoders, also when a checkpoint brings them; an unknown ``background``; and what
-            `mmdataseg.sources.parameter_owners` raises.
+        UserError: A source without embeddings, or with some that do not fit its label space or ``embed_dim``;
+            embeddings of different encoders; an unknown ``background``; and what `mmdataseg.sources.parameter_owners`
+            raises.
     """
 
     def __init__(
         self, *, sources: Sequence[Mapping[str, Any] | Source], embed_dim: int, background: str = "shared"
     ) -> None:
         if background not in BACKGROUNDS:
-            raise ValueError(f"background: expected one of {BACKGROUNDS}, got {background!r}")
+            raise UserError(f"background: expected one of {BACKGROUNDS}, got {background!r}; correct it")
         built = build_sources(sources)
         super().__init__(embed_dim=embed_dim, owners=parameter_owners(built) if background == "per_source" else None)
         self._sources = {source.name: source for source in built}
         self._absent: set[str] = set()
-        encoders: dict[str, str] = {}
+        self._of_files: dict[str, TextRecipe] = {}
+        self._provenance: dict[str, Provenance] = {}
         for source in self._sources.values():
             text = self._read(source)
             rows = torch.zeros(len(source.label_space), embed_dim) if text is None else text.matrix
             self.register_buffer(f"embeddings_{source.name}", rows)
-            self.register_buffer(f"classes_{source.name}", _fingerprint(source.label_space))
-            self.register_buffer(f"recipe_{source.name}", _pack_recipe(text))
             if text is not None:
-                encoders[source.name] = text.encoder
-        _require_one(encoders)
+                self._of_files[source.name] = text.recipe
+                self._provenance[source.name] = Provenance(text.recipe, matrix_sha256(rows))
+        self._require_one_encoder()
 
     def _read(self, source: Source) -> TextEmbeddings | None:
         """None where the file is absent and a checkpoint must bring its rows."""
         if source.embeddings is None:
-            raise ValueError(
-                f"source '{source.name}': embeddings is not set; name the file that tools/text_embeddings.py wrote for "
-                f"label space '{source.label_space.name}'"
+            raise UserError(
+                "embeddings is not set",
+                source=source.name,
+                remedy=f"name the file that tools/text_embeddings.py wrote for label space '{source.label_space.name}'",
             )
         if not Path(source.embeddings).is_file():
             self._absent.add(source.name)
@@ -75,48 +86,91 @@ class TextClassifier(CosineClassifier):
             source.embeddings, label_space=source.label_space, source=source.name, dim=self.embed_dim
         )
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        kept: dict[str, Tensor] = {}
-        for name, source in self._sources.items():
-            classes = state_dict.get(f"{prefix}classes_{name}")
-            if classes is not None and not torch.equal(classes.cpu(), _fingerprint(source.label_space)):
-                raise ValueError(
-                    f"source '{name}': the checkpoint holds text embeddings of other classes, or in another order, "
-                    f"than label space '{source.label_space.name}'; give the source another name, or the label space "
-                    "it was trained with"
-                )
-            rows, loaded = self.get_buffer(f"embeddings_{name}"), state_dict.get(f"{prefix}embeddings_{name}")
-            if loaded is None or loaded.shape != rows.shape:  # not copied: the embeddings stay as they are, or absent
-                kept[f"recipe_{name}"] = self.get_buffer(f"recipe_{name}").clone()
+    def get_extra_state(self) -> Tensor:
+        """Recipe of each source's rows, for the checkpoint.
+
+        Returns:
+            uint8, JSON in UTF-8: a tensor, as mmengine's EMA hook and strategies take all values of a state dict for
+            tensors, and as every loader reads tensors without running code.
+        """
+        known = {
+            name: {"recipe": provenance.recipe.to_json(), "rows_sha256": provenance.rows_sha256}
+            for name, provenance in self._provenance.items()
+            if self._is_of(name, provenance)
+        }
+        return torch.frombuffer(bytearray(dump_json(known).encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take over the recipes of a checkpoint; torch calls it when the checkpoint's rows are in place.
+
+        Args:
+            state: Of `get_extra_state`.
+
+        Raises:
+            UserError: The rows of a source are of other classes than its label space, or made in another way than the
+                file that the config names; rows of different encoders; or not what `get_extra_state` gave.
+        """
+        for name, brought in _read_state(state).items():
+            if name not in self._sources:
                 continue
-            self._absent.discard(name)
-            recipe, own = state_dict.get(f"{prefix}recipe_{name}"), self.get_buffer(f"recipe_{name}")
-            if recipe is not None:  # of any length
-                setattr(self, f"recipe_{name}", own.new_empty(recipe.shape))
-            elif not torch.equal(loaded.to(rows), rows):  # other rows than the file's, and nobody says whose
-                setattr(self, f"recipe_{name}", own.new_empty(0))
-        super()._load_from_state_dict(state_dict, prefix, *args)
-        for name, recipe in kept.items():  # that of the rows which are there
-            setattr(self, name, recipe)
-        recipes = {name: self._recipe(name) for name in self._sources if name not in self._absent}
-        _require_one({name: recipe[0] for name, recipe in recipes.items() if recipe is not None})
+            self._require_same_classes(name, brought.recipe.classes)
+            if name in self._of_files:
+                require_same_recipe(name, config=self._of_files[name], checkpoint=brought.recipe)
+            if self._is_of(name, brought):
+                self._provenance[name] = brought
+        self._require_one_encoder()
+
+    def _require_same_classes(self, name: str, classes: tuple[str, ...]) -> None:
+        space = self._sources[name].label_space
+        if classes == space.classes:
+            return
+        shared = min(len(classes), len(space))
+        row = next((i for i in range(shared) if classes[i] != space.classes[i]), shared)
+        theirs, ours = (repr(names[row]) if row < len(names) else "none" for names in (classes, space.classes))
+        raise UserError(
+            "the checkpoint holds text embeddings of other classes, or in another order, than label space "
+            f"'{space.name}': class {row} is {theirs} in the checkpoint and {ours} in the label space",
+            source=name,
+            remedy="give the source another name, or the label space it was trained with",
+        )
+
+    def _require_one_encoder(self) -> None:
+        known = {name: self._provenance[name] for name in self._sources if name in self._provenance}
+        mismatch = encoder_mismatch({n: p.recipe.encoder for n, p in known.items() if self._is_of(n, p)})
+        if mismatch is not None:
+            raise UserError(mismatch)
+
+    def _is_of(self, name: str, provenance: Provenance) -> bool:
+        """Whether it tells where the rows that are there come from, not those that were there before."""
+        return matrix_sha256(self.get_buffer(f"embeddings_{name}").cpu()) == provenance.rows_sha256
+
+    @property
+    def absent(self) -> list[str]:
+        """Sources whose embeddings neither a file nor a checkpoint has brought."""
+        return [name for name in self._sources if self._is_absent(name)]
 
     def check_complete(self) -> None:
         """Check that every source has its embeddings, those too that come to be used only much later.
 
         Raises:
-            FileNotFoundError: Neither its file nor a checkpoint brought the embeddings of a source.
+            MissingFileError: Neither its file nor a checkpoint brought the embeddings of a source.
         """
         for source in self._sources:
             self._check(source)
 
     def _check(self, source: str) -> None:
-        if source in self._absent:
+        if self._is_absent(source):
             path = self._sources[source].embeddings
-            raise FileNotFoundError(
-                f"source '{source}': text embeddings {path}: no such file, and no checkpoint brought them; "
-                + build_remedy(path, self._sources[source].label_space, self.embed_dim)
+            raise MissingFileError(
+                f"text embeddings {path}: no such file, and no checkpoint brought them",
+                source=source,
+                remedy=build_remedy(path, self._sources[source].label_space, self.embed_dim),
             )
+
+    def _is_absent(self, source: str) -> bool:
+        if source in self._absent and self.get_buffer(f"embeddings_{source}").any():
+            self._absent.discard(source)  # a checkpoint brought them
+        return source in self._absent
 
     def matrix(self, source: str) -> Tensor:
         """Text embeddings of a source's classes.
@@ -128,56 +182,46 @@ class TextClassifier(CosineClassifier):
             (K, D) float32 unit rows.
 
         Raises:
-            ValueError: The model was built without this source.
-            FileNotFoundError: Neither its file nor a checkpoint brought its embeddings.
+            UserError: The model was built without this source.
+            MissingFileError: Neither its file nor a checkpoint brought its embeddings.
         """
         if source not in self._sources:
-            raise ValueError(f"the model knows no source '{source}'; it was built with {list(self._sources)}")
+            raise UserError(
+                f"the model has no source '{source}'; it was built with {list(self._sources)}; name one of them"
+            )
         self._check(source)
         return self.get_buffer(f"embeddings_{source}")
 
-    def recipe(self, source: str) -> tuple[str, tuple[str, ...]]:
-        """What embeds further words as a source's classes were.
+    def recipe(self, source: str) -> TextRecipe:
+        """How a source's classes were embedded, to embed further words alike.
 
         Args:
             source: Its name.
 
-        Returns:
-            The name of the encoder, as in the file of embeddings, and the templates.
-
         Raises:
-            ValueError: As `matrix`; or the checkpoint brought the embeddings, and not what made them.
-            FileNotFoundError: As `matrix`.
+            UserError: As `matrix`; or the checkpoint brought the embeddings, and not what made them.
+            MissingFileError: As `matrix`.
         """
         self.matrix(source)
-        recipe = self._recipe(source)
-        if recipe is None:
-            raise ValueError(
-                f"source '{source}': the checkpoint does not say which encoder made its text embeddings; put the file "
-                f"they came from back: {self._sources[source].embeddings}"
+        provenance = self._provenance.get(source)
+        if provenance is None or not self._is_of(source, provenance):
+            raise UserError(
+                "the checkpoint does not say which encoder made its text embeddings",
+                source=source,
+                remedy=f"put the file they came from back: {self._sources[source].embeddings}",
             )
-        return recipe
-
-    def _recipe(self, source: str) -> tuple[str, tuple[str, ...]] | None:
-        packed = bytes(self.get_buffer(f"recipe_{source}").tolist())
-        if not packed:
-            return None
-        encoder, templates = json.loads(packed)
-        return encoder, tuple(templates)
+        return provenance.recipe
 
 
-def _require_one(encoders: Mapping[str, str]) -> None:
-    mismatch = encoder_mismatch(encoders)
-    if mismatch is not None:
-        raise ValueError(mismatch)
-
-
-def _pack_recipe(text: TextEmbeddings | None) -> Tensor:
-    """UTF-8 of what `TextClassifier.recipe` gives, in JSON; uint8, as checkpoints hold tensors alone."""
-    packed = b"" if text is None else json.dumps([text.encoder, text.templates]).encode()
-    return torch.tensor(list(packed), dtype=torch.uint8)
-
-
-def _fingerprint(label_space: LabelSpace) -> Tensor:
-    """(32,) uint8 SHA-256 of the class names in their order, by which a checkpoint's rows are known to be these."""
-    return torch.tensor(list(hashlib.sha256(json.dumps(label_space.classes).encode()).digest()), dtype=torch.uint8)
+def _read_state(state: Tensor) -> dict[str, Provenance]:
+    try:
+        entries = json.loads(state.cpu().numpy().tobytes())
+        return {
+            name: Provenance(TextRecipe.from_json(entry["recipe"]), entry["rows_sha256"])
+            for name, entry in entries.items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the checkpoint's recipes of text embeddings cannot be read ({error}); give a checkpoint that a training "
+            "with mmdataseg.TextClassifier wrote"
+        ) from error

@@ -4,13 +4,13 @@ A ``.safetensors`` file (no code runs when it is read) with the tensor ``embeddi
 length, and these metadata, all strings:
 
 ==================  =====================================================================================
-``format_version``  "1"
+``format_version``  "2"
 ``vocabulary``      name of the label space, e.g. ``ade150``
-``encoder``         model and weights, e.g. ``open_clip ViT-L-14 openai``, or ``hashing (stand-in)``
+``encoder``         JSON object: the fields of `mmdataseg.text.recipe.EncoderInfo`
 ``templates``       JSON list of prompt templates
 ``classes``         JSON list of the K class names as the label space spells them
 ``prompts``         JSON list of K pairs: phrases and descriptions embedded for each class; ``[]`` where not known
-``sha256``          of these and D, the recipe: a file that is up to date is recognised without encoding
+``sha256``          of these and D, the recipe (`TextRecipe`): tells, without encoding, that a file is up to date
 ``matrix_sha256``   of the float16 rows
 ==================  =====================================================================================
 """
@@ -18,8 +18,8 @@ length, and these metadata, all strings:
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from mmdataseg.files import write_whole
+from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.formats.whole_files import write_whole
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.hashing import warn_of_stand_in
 from mmdataseg.text.prompts import ClassPrompt
+from mmdataseg.text.recipe import EncoderInfo, TextRecipe, dump_json, read_prompts
 from mmdataseg.text.vocabularies import known_label_spaces
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 _KEYS = ("format_version", "vocabulary", "encoder", "templates", "classes", "prompts", "sha256", "matrix_sha256")
 # float16 rounds the length of a unit row by less than 1e-3.
 _NORM_TOLERANCE = 5e-3
@@ -49,40 +51,40 @@ class TextEmbeddings:
     Args:
         matrix: (K, D) float32, rows of unit length, on the CPU.
         classes: K class names, as the label space spells them.
-        encoder: Model and weights.
+        encoder: What made the rows.
         templates: Prompt templates; ``{}`` or ``{article} {}`` stand for the class.
         prompts: What was embedded for each class; empty where that is not known.
         vocabulary: Name of the label space.
 
     Raises:
-        ValueError: Not one row for each class, a value that is not finite, or a row whose length is not 1.
+        UserError: Not one row for each class, a value that is not finite, or a row whose length is not 1.
     """
 
     matrix: Tensor
     classes: tuple[str, ...]
-    encoder: str
+    encoder: EncoderInfo
     templates: tuple[str, ...] = ("{}",)
     prompts: tuple[ClassPrompt, ...] = ()
     vocabulary: str = ""
 
     def __post_init__(self) -> None:
         if self.matrix.ndim != 2 or len(self.matrix) != len(self.classes):
-            raise ValueError(
+            raise UserError(
                 f"expected one row for each of {len(self.classes)} classes, "
                 f"got embeddings of shape {tuple(self.matrix.shape)}"
             )
         if self.prompts and len(self.prompts) != len(self.classes):
-            raise ValueError(f"expected prompts for each of {len(self.classes)} classes, got {len(self.prompts)}")
+            raise UserError(f"expected prompts for each of {len(self.classes)} classes, got {len(self.prompts)}")
         rows = self.matrix.float()
         finite = rows.isfinite().all(1)
         if not finite.all():
-            raise ValueError(
+            raise UserError(
                 f"the embedding of class {self.classes[_first(~finite)]!r} has values that are NaN or infinite"
             )
         off = (rows.norm(dim=1) - 1).abs() > _NORM_TOLERANCE
         if off.any():
             row = _first(off)
-            raise ValueError(
+            raise UserError(
                 f"expected rows of unit length, got {rows[row].norm().item():.4g} for class {self.classes[row]!r} "
                 f"({int(off.sum())} of {len(rows)} rows are off)"
             )
@@ -96,12 +98,12 @@ class TextEmbeddings:
     @property
     def is_stand_in(self) -> bool:
         """Whether no language model made it (`mmdataseg.text.hashing`)."""
-        return "(stand-in)" in self.encoder
+        return self.encoder.is_stand_in
 
     @property
-    def recipe(self) -> str:
-        """SHA-256 of everything that decides what the rows are, short of the rows."""
-        return recipe_sha256(
+    def recipe(self) -> TextRecipe:
+        """Everything that decides what the rows are, short of the rows."""
+        return TextRecipe(
             vocabulary=self.vocabulary,
             encoder=self.encoder,
             templates=self.templates,
@@ -126,11 +128,11 @@ def save_embeddings(path: str | Path, embeddings: TextEmbeddings) -> Path:
     metadata = {
         "format_version": FORMAT_VERSION,
         "vocabulary": embeddings.vocabulary,
-        "encoder": embeddings.encoder,
-        "templates": _dump(embeddings.templates),
-        "classes": _dump(embeddings.classes),
-        "prompts": _dump([(p.phrases, p.descriptions) for p in embeddings.prompts]),
-        "sha256": embeddings.recipe,
+        "encoder": dump_json(asdict(embeddings.encoder)),
+        "templates": dump_json(embeddings.templates),
+        "classes": dump_json(embeddings.classes),
+        "prompts": dump_json([(p.phrases, p.descriptions) for p in embeddings.prompts]),
+        "sha256": embeddings.recipe.sha256,
         "matrix_sha256": matrix_sha256(matrix),
     }
     write_whole(path, serialize({"embeddings": matrix}, metadata=metadata))
@@ -156,95 +158,67 @@ def load_embeddings(
         The embeddings, in float32, rows of unit length.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not a file of text embeddings, was changed after it was written, holds NaN or rows that
+        MissingFileError: There is no such file.
+        UserError: It is not a file of text embeddings, was changed after it was written, holds NaN or rows that
             are not of unit length, has another dimension than ``dim``, or other classes than ``label_space`` or another
             order.
     """
     path = Path(path)
-    where = f"source '{source}': " if source else ""
-    where += f"text embeddings {path}"
-    remedy = build_remedy(path, label_space, dim)
     if not path.is_file():
-        raise FileNotFoundError(f"{where}: no such file; {remedy}")
-    remedy = build_remedy(path, label_space, dim, force=True)
+        remedy = build_remedy(path, label_space, dim)
+        raise MissingFileError(f"text embeddings {path}: no such file", source=source, remedy=remedy)
     try:
         embeddings = _read(path)
         _check_dim(embeddings, dim)
         if label_space is not None:
             _check_classes(embeddings.classes, label_space)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}; {remedy}") from error
+    except UserError as error:
+        remedy = build_remedy(path, label_space, dim, force=True)
+        raise UserError(error.message, source=source, file=path, remedy=remedy) from error
     if embeddings.is_stand_in:
         warn_of_stand_in()
     return embeddings
 
 
-def same_encoder(one: str, other: str) -> bool:
-    """Whether two files were made by one encoder, as far as their ``encoder`` tells.
-
-    Weights from a file are known by their SHA-256, whatever the file is called; that they are those of a tag, it does
-    not tell. Imported rows, whose encoder has whatever name their owner gave it, pass for anyone's.
-    """
-    return "(imported)" in one + other or _encoder_key(one) == _encoder_key(other)
-
-
-def encoder_mismatch(encoders: Mapping[str, str]) -> str | None:
+def encoder_mismatch(encoders: Mapping[str, EncoderInfo]) -> str | None:
     """What is wrong with the encoders of a model's sources.
 
     Args:
         encoders: Name of a source -> the encoder of its embeddings.
 
     Returns:
-        The first two that do not fit, and what to do; None: all are one encoder's, as far as `same_encoder` can tell.
+        The first two that do not fit, and what to do; None: all are one encoder's, as far as is known.
     """
     for (one, encoder), (other, second) in combinations(encoders.items(), 2):
-        if not same_encoder(encoder, second):
+        if not encoder.fits(second):
             return (
-                f"sources {one!r} and {other!r}: their text embeddings do not name one encoder and its weights, but "
-                f"{encoder!r} and {second!r}; directions of different encoders have nothing in common: make both with "
+                f"sources {one!r} and {other!r}: their text embeddings are of different encoders or weights, "
+                f"'{encoder}' and '{second}'; directions of different encoders have nothing in common: make both with "
                 "one, by tools/text_embeddings.py --force"
             )
     return None
-
-
-def _encoder_key(name: str) -> tuple[str, ...]:
-    start, found, weights = name.rpartition("(sha256 ")
-    return (*start.split()[:2], weights) if found else (name,)
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """The metadata of a file of text embeddings, without its matrix.
 
     Raises:
-        ValueError: It is not a safetensors file, or lacks an entry.
+        UserError: It is not a safetensors file, or lacks an entry.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"not a safetensors file, or cut short ({error})") from error
+        raise UserError(f"not a safetensors file, or cut short ({error})") from error
     missing = [key for key in _KEYS if key not in metadata]
     if missing:
-        raise ValueError(f"expected the metadata {list(_KEYS)}, {missing[0]!r} is missing")
+        raise UserError(f"expected the metadata {list(_KEYS)}, {missing[0]!r} is missing")
     if metadata["format_version"] != FORMAT_VERSION:
-        raise ValueError(f"expected format version {FORMAT_VERSION}, got {metadata['format_version']!r}")
+        raise UserError(
+            f"expected format version {FORMAT_VERSION}, got {metadata['format_version']!r}; files of another version "
+            "do not say which encoder made them in a form that is compared, and must be made again"
+        )
     return metadata
-
-
-def recipe_sha256(
-    *,
-    vocabulary: str,
-    encoder: str,
-    templates: Sequence[str],
-    classes: Sequence[str],
-    prompts: Sequence[ClassPrompt],
-    dim: int,
-) -> str:
-    """SHA-256 of everything that decides what the rows are, short of the rows."""
-    texts = [(p.phrases, p.descriptions) for p in prompts]
-    recipe = [vocabulary, encoder, list(templates), list(classes), texts, dim]
-    return hashlib.sha256(_dump(recipe).encode()).hexdigest()
 
 
 def matrix_sha256(matrix: Tensor) -> str:
@@ -257,24 +231,22 @@ def _read(path: Path) -> TextEmbeddings:
     metadata = read_metadata(path)
     with safe_open(str(path), framework="pt") as file:
         if "embeddings" not in file.keys():
-            raise ValueError(f"expected a tensor named 'embeddings', got {list(file.keys())}")
+            raise UserError(f"expected a tensor named 'embeddings', got {list(file.keys())}")
         matrix = file.get_tensor("embeddings")
     embeddings = TextEmbeddings(
         matrix=matrix,
         classes=tuple(_parse(metadata, "classes")),
-        encoder=metadata["encoder"],
+        encoder=EncoderInfo.from_json(_parse(metadata, "encoder", dict)),
         templates=tuple(_parse(metadata, "templates")),
-        prompts=tuple(
-            ClassPrompt(tuple(phrases), tuple(descriptions)) for phrases, descriptions in _parse(metadata, "prompts")
-        ),
+        prompts=read_prompts(_parse(metadata, "prompts")),
         vocabulary=metadata["vocabulary"],
     )
     for what, got, kept in (
-        ("metadata", embeddings.recipe, metadata["sha256"]),
+        ("metadata", embeddings.recipe.sha256, metadata["sha256"]),
         ("matrix", matrix_sha256(matrix), metadata["matrix_sha256"]),
     ):
         if got != kept:
-            raise ValueError(
+            raise UserError(
                 f"its {what} changed after it was written: expected SHA-256 {kept[:12]}..., got {got[:12]}..."
             )
     return embeddings
@@ -300,14 +272,16 @@ def build_remedy(
         names = label_space.classes if label_space else ()
         classes = f"--names {shlex.join(names)}" if 0 < len(names) <= _FEW else "CLASSES.txt"
         vocabulary = f"{classes} --vocabulary {shlex.quote(name)}"
-    command = f"python tools/text_embeddings.py {vocabulary} --out {shlex.quote(str(path))}" + " --force" * force
+    command = f"python tools/text_embeddings.py {vocabulary} --out {shlex.quote(str(path))}"
+    if force:
+        command += " --force"
     encoder = "" if dim is None else f" (and the encoder of the other sources, of {dim} dimensions)"
     return f"build them with: {command}{encoder}"
 
 
 def _check_dim(embeddings: TextEmbeddings, dim: int | None) -> None:
     if dim is not None and embeddings.dim != dim:
-        raise ValueError(
+        raise UserError(
             f"expected {dim} dimensions, got {embeddings.dim} (encoder: {embeddings.encoder}); "
             "all sources of a model need one encoder"
         )
@@ -321,7 +295,7 @@ def _check_classes(classes: tuple[str, ...], label_space: LabelSpace) -> None:
         return
     if sorted(classes) == sorted(expected):
         first = next(i for i, (a, b) in enumerate(zip(classes, expected, strict=True)) if a != b)
-        raise ValueError(
+        raise UserError(
             f"they hold the classes of {what} in another order: row {first} is {classes[first]!r}, "
             f"expected {expected[first]!r}"
         )
@@ -329,24 +303,21 @@ def _check_classes(classes: tuple[str, ...], label_space: LabelSpace) -> None:
     first = next((i for i in range(shared) if classes[i] != expected[i]), shared)
     got = repr(classes[first]) if first < len(classes) else "no more classes"
     wanted = repr(expected[first]) if first < len(expected) else "no more classes"
-    raise ValueError(
+    raise UserError(
         f"they have {len(classes)} classes, {what} has {len(expected)}; "
         f"the first that differs is row {first}: {got}, expected {wanted}"
     )
 
 
-def _parse(metadata: dict[str, str], key: str) -> list[Any]:
+def _parse(metadata: dict[str, str], key: str, kind: type = list) -> Any:
     try:
         value = json.loads(metadata[key])
     except json.JSONDecodeError as error:
-        raise ValueError(f"metadata {key!r} is no JSON ({error})") from error
-    if not isinstance(value, list):
-        raise ValueError(f"expected metadata {key!r} to be a JSON list, got {type(value).__name__}")
+        raise UserError(f"metadata {key!r} is not valid JSON ({error})") from error
+    if not isinstance(value, kind):
+        expected = "a JSON list" if kind is list else "a JSON object"
+        raise UserError(f"expected metadata {key!r} to be {expected}, got {type(value).__name__}")
     return value
-
-
-def _dump(value: Sequence[Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _first(flags: Tensor) -> int:

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.progress import progress_bar
-from mmdataseg.text.embeddings import TextEmbeddings, same_encoder
+from mmdataseg.text.embeddings import TextEmbeddings
 from mmdataseg.text.hashing import HashingEncoder
 from mmdataseg.text.open_clip import OpenClipEncoder
 from mmdataseg.text.prompts import ClassPrompt, default_prompts
+from mmdataseg.text.recipe import EncoderInfo
 from mmdataseg.text.templates import fill_template
 
 
@@ -21,8 +23,8 @@ class TextEncoder(Protocol):
     """What `OpenClipEncoder` and `HashingEncoder` have in common."""
 
     @property
-    def name(self) -> str:
-        """Model and weights, for the file's metadata."""
+    def info(self) -> EncoderInfo:
+        """Which one it is, for the file's metadata."""
 
     @property
     def dim(self) -> int:
@@ -33,12 +35,12 @@ class TextEncoder(Protocol):
 
 
 def find_encoder(
-    name: str, *, dim: int, pretrained: str | None = None, device: str | torch.device | None = None
+    info: EncoderInfo, *, dim: int, pretrained: str | None = None, device: str | torch.device | None = None
 ) -> TextEncoder:
-    """The encoder that a file of text embeddings names, to embed further texts alike.
+    """The encoder that made some text embeddings, to embed further texts alike.
 
     Args:
-        name: The file's ``encoder``.
+        info: Which one it is.
         dim: D of its rows.
         pretrained: A file of open_clip's weights: needed where the rows were made with weights from a file, and then
             compared with these; where they were made with a tag's, it is taken for these.
@@ -48,33 +50,28 @@ def find_encoder(
         The encoder.
 
     Raises:
-        ValueError: The rows were imported; they were made with weights from a file and ``pretrained`` is not that file;
+        UserError: The rows were imported; they were made with weights from a file and ``pretrained`` is not that file;
             or no weights are needed and some are given.
-        FileNotFoundError: No file ``pretrained``.
+        MissingFileError: No file ``pretrained``.
         ImportError: open_clip is needed and not installed.
     """
-    if name == HashingEncoder.name:
+    if info == HashingEncoder.info:
         if pretrained is not None:
-            raise ValueError(f"{pretrained}: {name!r} has no weights; leave pretrained out")
+            raise UserError(f"{pretrained}: '{info}' has no weights; leave pretrained out")
         return HashingEncoder(dim=dim)
     if pretrained is not None and not Path(pretrained).is_file():
-        raise FileNotFoundError(f"{pretrained}: no such file; expected the weights of {name!r}, in a file")
-    words = name.split()
+        raise MissingFileError(f"{pretrained}: no such file; expected the weights of '{info}', in a file")
     by_hand = "embed them with tools/text_embeddings.py and the same encoder, and give that file of embeddings"
-    if words[0] != "open_clip" or "(imported)" in words:
-        raise ValueError(f"own words cannot be embedded as by {name!r}, which is not open_clip's; {by_hand}")
-    if len(words) == 3:  # model and tag
-        encoder = OpenClipEncoder(model=words[1], pretrained=words[2], device=device)
-        if pretrained is None:
-            return encoder
-        return OpenClipEncoder(model=words[1], pretrained=pretrained, quick_gelu=encoder.quick_gelu, device=device)
+    if info.imported or info.library != OpenClipEncoder.library:
+        raise UserError(f"own words cannot be embedded as by '{info}', which is not open_clip's; {by_hand}")
+    if not info.weights_sha256 and pretrained is None:
+        return OpenClipEncoder(model=info.model, pretrained=info.weights, device=device)
     if pretrained is None:
-        raise ValueError(f"embeddings were made by {name!r}, weights from a file; give it as pretrained, or {by_hand}")
-    activation = name.endswith(", quick_gelu)")
-    encoder = OpenClipEncoder(model=words[1], pretrained=pretrained, quick_gelu=activation, device=device)
-    if not same_encoder(encoder.name, name):
-        raise ValueError(
-            f"{pretrained}: these are the weights {encoder.name!r}, the embeddings were made by {name!r}; give that "
+        raise UserError(f"embeddings were made by '{info}', weights from a file; give it as pretrained, or {by_hand}")
+    encoder = OpenClipEncoder(model=info.model, pretrained=pretrained, quick_gelu=info.quick_gelu, device=device)
+    if info.weights_sha256 and not encoder.info.fits(info):
+        raise UserError(
+            f"{pretrained}: these are the weights '{encoder.info}', the embeddings were made by '{info}'; give that "
             f"file, or {by_hand}"
         )
     return encoder
@@ -108,7 +105,7 @@ def embed_classes(
     return TextEmbeddings(
         matrix=embed_prompts(encoder, prompts, templates=templates, batch_size=batch_size, progress=progress),
         classes=tuple(classes),
-        encoder=encoder.name,
+        encoder=encoder.info,
         templates=tuple(templates),
         prompts=tuple(prompts),
         vocabulary=vocabulary,
@@ -139,10 +136,10 @@ def embed_prompts(
         (K, D) float32, rows of unit length, on the CPU.
 
     Raises:
-        ValueError: The batch size is less than 1.
+        UserError: The batch size is less than 1.
     """
     if batch_size < 1:
-        raise ValueError(f"expected a batch size of at least 1, got {batch_size}")
+        raise UserError(f"expected a batch size of at least 1, got {batch_size}")
     texts: list[str] = []
     phrase_of_text: list[int] = []
     class_of_phrase: list[int] = []
@@ -178,7 +175,7 @@ def import_matrix(
     Args:
         path: A ``.npy`` file of shape (K, D); its rows are brought to unit length.
         classes: K names, in the order of the rows.
-        encoder: What made them; " (imported)" is added.
+        encoder: Name of what made them.
         vocabulary: Name of the label space.
         templates: The templates they were made with.
         prompts: What was embedded for each class; empty where that is not known.
@@ -187,26 +184,26 @@ def import_matrix(
         The embeddings.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: Not a ``.npy`` file of numbers, not one row for each class, or a row that is zero or not finite.
+        MissingFileError: There is no such file.
+        UserError: Not a ``.npy`` file of numbers, not one row for each class, or a row that is zero or not finite.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected a .npy file of {len(classes)} rows")
+        raise MissingFileError(f"{path}: no such file; expected a .npy file of {len(classes)} rows")
     try:
         rows = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
     except (ValueError, EOFError, TypeError) as error:
-        raise ValueError(f"{path}: expected a .npy file of numbers, reading it failed: {error}") from error
+        raise UserError(f"{path}: expected a .npy file of numbers, reading it failed: {error}") from error
     if rows.ndim != 2 or len(rows) != len(classes):
-        raise ValueError(f"{path}: expected one row for each of {len(classes)} classes, got shape {tuple(rows.shape)}")
+        raise UserError(f"{path}: expected one row for each of {len(classes)} classes, got shape {tuple(rows.shape)}")
     try:
         return TextEmbeddings(
             matrix=normalize(rows, dim=1),
             classes=tuple(classes),
-            encoder=f"{encoder} (imported)",
+            encoder=EncoderInfo(library="", model=encoder, imported=True),
             templates=tuple(templates),
             prompts=tuple(prompts),
             vocabulary=vocabulary,
         )
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except UserError as error:
+        raise UserError(error.message, file=path) from error

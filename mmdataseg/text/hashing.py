@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmdataseg.errors import UserError
+from mmdataseg.text.recipe import EncoderInfo
+
 logger = logging.getLogger(__name__)
 
 _WORD = re.compile(r"[^\W_]+")
@@ -36,14 +39,14 @@ class HashingEncoder:
         dim: D, the length of an embedding.
 
     Raises:
-        ValueError: ``dim`` is less than 1.
+        UserError: ``dim`` is less than 1.
     """
 
-    name = "hashing (stand-in)"
+    info = EncoderInfo(library="hashing")
 
     def __init__(self, *, dim: int = 512) -> None:
         if dim < 1:
-            raise ValueError(f"hashing encoder: expected dim >= 1, got {dim}")
+            raise UserError(f"hashing encoder: expected dim >= 1, got {dim}")
         self.dim = dim
         self._directions: dict[str, Tensor] = {}
         warn_of_stand_in()
@@ -58,7 +61,7 @@ class HashingEncoder:
             (K, D) float32, rows of unit length, on the CPU.
 
         Raises:
-            ValueError: A text without a letter or digit.
+            UserError: A text without a letter or digit.
         """
         if not texts:
             return torch.zeros(0, self.dim)
@@ -67,7 +70,7 @@ class HashingEncoder:
     def _embed(self, text: str) -> Tensor:
         words = _WORD.findall(text.lower())
         if not words:
-            raise ValueError(f"hashing encoder: expected a text with at least one letter or digit, got {text!r}")
+            raise UserError(f"hashing encoder: expected a text with at least one letter or digit, got {text!r}")
         return torch.nn.functional.normalize(torch.stack([self._direction(word) for word in words]).mean(0), dim=0)
 
     def _direction(self, word: str) -> Tensor:

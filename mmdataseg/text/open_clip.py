@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.text.recipe import EncoderInfo
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -28,14 +31,17 @@ class OpenClipEncoder:
         pretrained: A tag of open_clip's for that architecture, or the path of a checkpoint of the whole model
             (``.safetensors``, or ``.pt``/``.bin`` with a state dict).
         quick_gelu: Whether the weights of a path were trained with the activation x * sigmoid(1.702 x), as all of
-            OpenAI's; None: whether "openai" is in the path. Of a tag open_clip knows.
+            OpenAI's. It must be given for a path, unless the architecture itself has it; of a tag, open_clip knows.
         device: Where to encode; None: a GPU if there is one.
 
     Raises:
         ImportError: open_clip is not installed.
-        ValueError: An unknown architecture, a tag that it does not have, or another activation than the tag's.
-        FileNotFoundError: ``pretrained`` looks like a path and nothing is there.
+        UserError: An unknown architecture, a tag that it does not have, another activation than the tag's, or none
+            given for a path.
+        MissingFileError: ``pretrained`` looks like a path and nothing is there.
     """
+
+    library = "open_clip"
 
     def __init__(
         self,
@@ -48,7 +54,7 @@ class OpenClipEncoder:
         library = _import_open_clip()
         config = library.get_model_config(model) if ":" not in model else None
         if config is None:
-            raise ValueError(
+            raise UserError(
                 f"unknown open_clip model {model!r}; "
                 "known ones: python -c 'import open_clip; print(open_clip.list_models())'"
             )
@@ -59,23 +65,24 @@ class OpenClipEncoder:
         self.is_file = Path(pretrained).is_file()
         if not self.is_file:
             _check_tag(library, model, pretrained)
-        self.quick_gelu = bool(config.get("quick_gelu", False)) or (
-            self._expected_quick_gelu(library) if quick_gelu is None or not self.is_file else quick_gelu
-        )
+        self.quick_gelu = bool(config.get("quick_gelu", False)) or self._activation_of_weights(library, quick_gelu)
         if not self.is_file and quick_gelu not in (None, self.quick_gelu):
-            raise ValueError(
+            raise UserError(
                 f"open_clip's {model} {pretrained} was trained {'with' if self.quick_gelu else 'without'} QuickGELU; "
                 "leave --quick-gelu out, it is for weights from a file"
             )
 
     @cached_property
-    def name(self) -> str:
-        """Model and weights; a file is named with the start of its SHA-256."""
-        if not self.is_file:
-            return f"open_clip {self.model} {self.pretrained}"
-        activation = ", quick_gelu" if self.quick_gelu else ""
+    def info(self) -> EncoderInfo:
+        """Model and weights; a file is named with its SHA-256 and without its folder."""
         file = Path(self.pretrained)
-        return f"open_clip {self.model} {file.name} (sha256 {_file_sha256(file)[:16]}{activation})"
+        return EncoderInfo(
+            library=self.library,
+            model=self.model,
+            weights=file.name if self.is_file else self.pretrained,
+            weights_sha256=_file_sha256(file) if self.is_file else "",
+            quick_gelu=self.quick_gelu,
+        )
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Embed texts, in one batch.
@@ -87,8 +94,8 @@ class OpenClipEncoder:
             (N, D) float32, rows of unit length, on the CPU.
 
         Raises:
-            ValueError: The checkpoint is no state dict of this architecture.
-            FileNotFoundError: The weights of the tag are not in the cache and cannot be fetched.
+            UserError: The checkpoint is no state dict of this architecture.
+            MissingFileError: The weights of the tag are not in the cache and cannot be fetched.
         """
         if not texts:
             return torch.zeros(0, self.dim)
@@ -98,21 +105,21 @@ class OpenClipEncoder:
             rows = self._network.encode_text(tokens, normalize=True)  # type: ignore[operator]
         return rows.float().cpu().clone()
 
-    def _expected_quick_gelu(self, library: "ModuleType") -> bool:
+    def _activation_of_weights(self, library: "ModuleType", quick_gelu: bool | None) -> bool:
         """Whether the weights were trained with QuickGELU.
 
         open_clip only warns where its "ViT-L-14" (GELU) meets OpenAI's weights (QuickGELU), and embeds something else.
         """
         if not self.is_file:
             return bool(library.pretrained.get_pretrained_cfg(self.model, self.pretrained).get("quick_gelu", False))
-        found = "openai" in str(Path(self.pretrained).absolute()).lower()
-        logger.warning(
-            "Taking %s for weights that were trained %s QuickGELU, by its path; say so otherwise (--%squick-gelu).",
-            Path(self.pretrained).name,
-            "with" if found else "without",
-            "no-" if found else "",
-        )
-        return found
+        if quick_gelu is None:
+            raise UserError(
+                "the file does not say whether its weights were trained with QuickGELU",
+                file=self.pretrained,
+                remedy="give --quick-gelu for OpenAI's weights (and for those of others trained with it), "
+                "--no-quick-gelu for all others",
+            )
+        return quick_gelu
 
     @cached_property
     def _network(self) -> nn.Module:
@@ -134,11 +141,11 @@ class OpenClipEncoder:
 
     def _explained(self, error: Exception) -> Exception:
         if self.is_file:
-            return ValueError(
+            return UserError(
                 f"{self.pretrained}: expected a checkpoint of open_clip's {self.model}, loading it failed: {error}; "
                 "give the architecture of these weights with --model"
             )
-        return FileNotFoundError(
+        return MissingFileError(
             f"the weights {self.pretrained!r} of {self.model} are not in the library's cache and could not be fetched "
             f"({error}); fetch them on a machine with a network, and give the file: --pretrained PATH"
         )
@@ -184,10 +191,10 @@ def _check_tag(library: "ModuleType", model: str, pretrained: str) -> None:
     if pretrained in tags:
         return
     if "/" in pretrained or Path(pretrained).suffix:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{pretrained}: no such file; expected a checkpoint of open_clip's {model}, or one of its tags {tags}"
         )
-    raise ValueError(f"open_clip's {model} has no weights {pretrained!r}; expected a path, or one of its tags {tags}")
+    raise UserError(f"open_clip's {model} has no weights {pretrained!r}; expected a path, or one of its tags {tags}")
 
 
 def _refuse_torchscript(path: Path) -> None:
@@ -197,7 +204,7 @@ def _refuse_torchscript(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         is_script = any(Path(name).name == "constants.pkl" for name in archive.namelist())
     if is_script:
-        raise ValueError(
+        raise UserError(
             f"{path}: is a TorchScript archive, which is code and not only weights, and is not loaded; "
             "give the same weights as a state dict, e.g. open_clip_model.safetensors of open_clip's own hub"
         )

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mmdataseg.errors import MissingFileError, UserError
+
 # Spelling, and words that mislead without their context, by the name on disk. Objects365's were compared with the list
 # in facebookresearch/Detic; "French" is called "french horn" in version 1 of the dataset.
 _CORRECTIONS = {
@@ -66,7 +68,7 @@ class ClassPrompt:
         descriptions: Whole sentences, encoded as they are.
 
     Raises:
-        ValueError: Neither phrase nor description, or an empty one.
+        UserError: Neither phrase nor description, or an empty one.
     """
 
     phrases: tuple[str, ...]
@@ -75,9 +77,9 @@ class ClassPrompt:
     def __post_init__(self) -> None:
         texts = self.phrases + self.descriptions
         if not texts:
-            raise ValueError("expected at least one phrase or description, got none")
+            raise UserError("expected at least one phrase or description, got none")
         if any(not text.strip() for text in texts):
-            raise ValueError(f"expected phrases and descriptions that are not empty, got {list(texts)}")
+            raise UserError(f"expected phrases and descriptions that are not empty, got {list(texts)}")
 
 
 def prompt_phrases(name: str) -> tuple[str, ...]:
@@ -91,13 +93,13 @@ def prompt_phrases(name: str) -> tuple[str, ...]:
         blanks for underscores, COCO's "-merged", "-other" and "-stuff" removed, known misspellings put right.
 
     Raises:
-        ValueError: Nothing is left of the name.
+        UserError: Nothing is left of the name.
     """
     name = name.strip()
     alternatives = re.split(r"[/,]", _CORRECTIONS.get(name, name))
     phrases = tuple(dict.fromkeys(phrase for phrase in map(_clean, alternatives) if phrase))
     if not phrases:
-        raise ValueError(f"class name {name!r} has no word in it")
+        raise UserError(f"class name {name!r} has no word in it")
     return phrases
 
 
@@ -117,8 +119,8 @@ def read_class_file(path: str | Path) -> tuple[tuple[str, ...], tuple[ClassPromp
         The class names, and the prompt of each.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: Neither of these formats, no class, or a name twice.
+        MissingFileError: There is no such file.
+        UserError: Neither of these formats, no class, or a name that appears twice.
     """
     path = Path(path)
     if path.suffix == ".json":
@@ -129,14 +131,14 @@ def read_class_file(path: str | Path) -> tuple[tuple[str, ...], tuple[ClassPromp
         lines = [line.strip() for line in _read_text(path).splitlines()]
         names, entries = [line for line in lines if line and not line.startswith("#")], {}
     if not all(isinstance(name, str) and name.strip() for name in names):
-        raise ValueError(
+        raise UserError(
             f"{path}: expected class names, got {next(n for n in names if not isinstance(n, str) or not n.strip())!r}"
         )
     classes = tuple(name.strip() for name in names)
     twice = sorted({name for name in classes if classes.count(name) > 1})
     if twice or not classes:
-        raise ValueError(
-            f"{path}: " + (f"class {twice[0]!r} stands twice" if twice else "expected at least one class, got none")
+        raise UserError(
+            f"{path}: " + (f"class {twice[0]!r} appears twice" if twice else "expected at least one class, got none")
         )
     return classes, add_synonyms(
         classes,
@@ -157,13 +159,13 @@ def read_synonyms(path: str | Path) -> dict[str, dict[str, tuple[str, ...]]]:
         For each class name the lists that were given.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: Not of this format.
+        MissingFileError: There is no such file.
+        UserError: Not of this format.
     """
     path = Path(path)
     value = _read_json(path)
     if not isinstance(value, Mapping):
-        raise ValueError(f"{path}: expected an object {{class name: [synonym, ...]}}, got a list")
+        raise UserError(f"{path}: expected an object {{class name: [synonym, ...]}}, got a list")
     return {name.strip(): _entry(entry, f"{path}: class {name!r}") for name, entry in value.items()}
 
 
@@ -175,11 +177,11 @@ def add_synonyms(
     """Put what `read_synonyms` read into the prompts of the classes it names.
 
     Raises:
-        ValueError: It names a class that is not there.
+        UserError: It names a class that is not there.
     """
     unknown = sorted(set(synonyms) - set(classes))
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"synonyms are given for {unknown[0]!r}, which is not among the {len(classes)} classes; "
             "spell it as the label space does"
         )
@@ -203,16 +205,16 @@ def _entry(entry: Any, where: str) -> dict[str, tuple[str, ...]]:
     known = ("phrases", "synonyms", "descriptions")
     unknown = sorted(set(lists) - set(known))
     if unknown:
-        raise ValueError(f"{where}: unknown key {unknown[0]!r}; expected some of {list(known)}")
+        raise UserError(f"{where}: unknown key {unknown[0]!r}; expected some of {list(known)}")
     for key, texts in lists.items():
         if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts):
-            raise ValueError(f"{where}: expected {key!r} to be a list of texts, got {texts!r}")
+            raise UserError(f"{where}: expected {key!r} to be a list of texts, got {texts!r}")
     return {key: tuple(text.strip() for text in texts) for key, texts in lists.items()}
 
 
 def _read_text(path: Path) -> str:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected class names, as text or JSON")
+        raise MissingFileError(f"{path}: no such file; expected class names, as text or JSON")
     return path.read_text(encoding="utf-8")
 
 
@@ -220,7 +222,7 @@ def _read_json(path: Path) -> Any:
     try:
         value = json.loads(_read_text(path))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not a JSON file ({error})") from error
+        raise UserError(f"{path}: not a JSON file ({error})") from error
     if not isinstance(value, list | dict):
-        raise ValueError(f"{path}: expected a JSON list or object, got {value!r}")
+        raise UserError(f"{path}: expected a JSON list or object, got {value!r}")
     return value

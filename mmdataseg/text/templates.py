@@ -6,6 +6,7 @@ is used to the letter.
 
 from collections.abc import Sequence
 
+from mmdataseg.errors import UserError
 from mmdataseg.text.open_clip import imagenet_templates
 
 # ViLD (Gu et al., ICLR 2022), as listed in mmseg and others.
@@ -80,18 +81,18 @@ def get_templates(names: Sequence[str]) -> tuple[str, ...]:
         All their templates, each once.
 
     Raises:
-        ValueError: Neither a known set nor a template, or nothing at all.
+        UserError: Neither a known set nor a template, or nothing at all.
         ImportError: ``imagenet80`` is asked for and open_clip is not installed.
     """
     templates: list[str] = []
     for name in names:
         if name not in _SETS and "{}" not in name:
-            raise ValueError(
+            raise UserError(
                 f"expected one of the template sets {list(_SETS)} or a template with {{}} for the class, got {name!r}"
             )
         templates.extend(_SETS[name]() if name in _SETS else (name,))
     if not templates:
-        raise ValueError("expected at least one prompt template, got none")
+        raise UserError("expected at least one prompt template, got none")
     return tuple(dict.fromkeys(templates))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 
+from mmdataseg.errors import UserError
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.pascal_context459 import PASCAL_CONTEXT_459
 
@@ -58,11 +59,11 @@ def get_label_space(name: str) -> LabelSpace:
         semantic segmentation, and all their flags are False.
 
     Raises:
-        ValueError: The name is not known.
+        UserError: The name is not known.
         ImportError: The package whose metainfo holds the class names is not installed.
     """
     if name not in _BUILDERS:
-        raise ValueError(
+        raise UserError(
             f"unknown label space {name!r}; known ones are {list(_BUILDERS)}. "
             "Give any other in full: dict(name=..., classes=[...], is_thing=[...])"
         )

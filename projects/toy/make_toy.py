@@ -92,7 +92,7 @@ def _is_current(path: Path, label_space: LabelSpace) -> bool:
     if not path.is_file():
         return False
     try:
-        return load_embeddings(path, label_space=label_space).encoder == HashingEncoder.name
+        return load_embeddings(path, label_space=label_space).encoder == HashingEncoder.info
     except ValueError:
         return False
 

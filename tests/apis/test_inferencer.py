@@ -20,6 +20,7 @@ from mmdataseg.text.embeddings import load_embeddings, save_embeddings
 from mmdataseg.text.encoding import embed_classes
 from mmdataseg.text.hashing import HashingEncoder
 from mmdataseg.text.open_clip import OpenClipEncoder
+from mmdataseg.text.recipe import EncoderInfo
 from tests.text.tiny_clip import make_tiny_clip
 
 ROOT = Path(__file__).parents[2]
@@ -109,7 +110,7 @@ def test_a_task_that_the_sources_own_classes_cannot_be_read_in(inferencer):
 
 
 def test_bad_words(inferencer):
-    with pytest.raises(ValueError, match=r"these stand twice: \['dog'\]"):
+    with pytest.raises(ValueError, match=r"these appear twice: \['dog'\]"):
         inferencer.question(things=["dog"], stuff=["dog"])
     with pytest.raises(ValueError, match="things: expected a list of words, got the string 'dog'"):
         inferencer.question(things="dog")
@@ -130,7 +131,9 @@ def test_a_checkpoint_is_all_that_own_words_need(world, monkeypatch):
 
 def test_words_of_another_encoder_are_refused(inferencer, tmp_path):
     text = embed_classes(HashingEncoder(dim=512), ["dog"])
-    path = save_embeddings(tmp_path / "x.safetensors", replace(text, encoder="open_clip ViT-B-32 openai"))
+    path = save_embeddings(
+        tmp_path / "x.safetensors", replace(text, encoder=EncoderInfo(library="open_clip", model="ViT-B-32"))
+    )
     with pytest.raises(ValueError, match=r"made by 'open_clip .*', the model was trained with 'hashing \(stand-in\)'"):
         inferencer.question(embeddings=path)
 
@@ -164,7 +167,7 @@ def test_words_of_a_language_model(world, monkeypatch, tmp_path):
     """By the encoder and the templates of the checkpoint, with the weights that the user has."""
     monkeypatch.chdir(world)
     tiny = make_tiny_clip(tmp_path, name="tiny-words", embed_dim=512)
-    encoder = OpenClipEncoder(model=tiny.model, pretrained=str(tiny.weights), device="cpu")
+    encoder = OpenClipEncoder(model=tiny.model, pretrained=str(tiny.weights), quick_gelu=False, device="cpu")
     cfg = Config.fromfile(TOY)
     templates = ("a photo of a {}.", "a drawing of a {}.")
     for source in cfg.model.sources:

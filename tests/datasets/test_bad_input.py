@@ -99,9 +99,9 @@ MISSING = {
     "no image": ("finds", without("images/part1/ü.jpg"), "part1/ü.jpg", "missing under", "complete the folder"),
 }
 WRONG = {
-    "cut panoptic JSON": ("pets", cut("panoptic.json"), "panoptic.json", "no valid JSON", "downloaded completely?"),
-    "cut box JSON": ("finds", cut("instances.json"), "instances.json", "no valid JSON", "downloaded completely?"),
-    "empty box JSON": ("finds", cut("instances.json", 0), "instances.json", "no valid JSON", "downloaded completely?"),
+    "cut panoptic JSON": ("pets", cut("panoptic.json"), "panoptic.json", "not valid JSON", "downloaded completely?"),
+    "cut box JSON": ("finds", cut("instances.json"), "instances.json", "not valid JSON", "downloaded completely?"),
+    "empty box JSON": ("finds", cut("instances.json", 0), "instances.json", "not valid JSON", "downloaded completely?"),
     "panoptic category": (
         *("pets", changed("panoptic.json", "annotations", 0, "segments_info", 0, "category_id", value=UNICORN)),
         *("panoptic.json", "segment 300 of image 42 has category 11 ('unicorn')", "map its name with label_map"),
@@ -116,7 +116,7 @@ WRONG = {
     ),
     "JSON without categories": (
         *("pets", lambda root: (root / "panoptic.json").write_text('{"images": [], "annotations": []}')),
-        *("panoptic.json", "'categories' is missing", "take the file of this task and format"),
+        *("panoptic.json", "'categories' is missing", "use the file of this task and format"),
     ),
     "box of no width": ("finds", box(2, 1, 0, 3), *BOX),
     "box of no height": ("finds", box(2, 1, 4, 0), *BOX),

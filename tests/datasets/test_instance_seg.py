@@ -3,12 +3,13 @@
 import json
 import multiprocessing
 import os
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-from mmdataseg.datasets import InstanceSegDataset, instance_table
-from mmdataseg.datasets.instance_table import InstanceTable
+from mmdataseg.datasets import InstanceSegDataset
+from mmdataseg.formats import coco_instances
+from mmdataseg.formats.instance_table import InstanceTable
 from tests.datasets.writing import METAINFO, InstanceFiles, write_json
 
 
@@ -37,7 +38,7 @@ def test_boxes_of_each_image(files):
 
 @pytest.mark.parametrize("block", [1, 2, 1 << 16])
 def test_blocks_change_nothing(files, monkeypatch, block):
-    monkeypatch.setattr(instance_table, "_BLOCK", block)
+    monkeypatch.setattr(coco_instances, "_BLOCK", block)
     files.add_masks()
     dataset = InstanceSegDataset(**files.write(), with_masks=True)
     instances = dataset.get_data_info(1)["instances"]
@@ -81,7 +82,7 @@ BAD_BOXES = [
 @pytest.mark.parametrize("box", BAD_BOXES)
 def test_box_that_is_none(files, box):
     files.annotations[2]["bbox"] = box
-    match = r"instances\.json': 1 boxes are no boxes in their image, e\.g\. annotation 3: xyxy .*drop_bad_boxes=True"
+    match = r"instances\.json': 1 boxes are not boxes in their image, e\.g\. annotation 3: xyxy .*drop_bad_boxes=True"
     with pytest.raises(ValueError, match=match):
         InstanceSegDataset(**files.write())
 
@@ -134,9 +135,9 @@ def test_annotation_of_an_unlisted_image(files):
         InstanceSegDataset(**files.write())
 
 
-def test_image_id_that_stands_twice(files):
+def test_image_id_that_appears_twice(files):
     files.content["images"].append(files.content["images"][0])
-    with pytest.raises(ValueError, match="image id 9 stands twice in 'images'"):
+    with pytest.raises(ValueError, match="image id 9 appears twice in 'images'"):
         InstanceSegDataset(**files.write())
 
 
@@ -145,14 +146,14 @@ def test_no_annotation_and_no_image(files):
     dataset = InstanceSegDataset(**files.write())
     assert [dataset.get_data_info(i)["instances"] for i in range(2)] == [[], []]
     files.content["images"] = []
-    with pytest.raises(ValueError, match=r"instances\.json' has no image"):
+    with pytest.raises(ValueError, match=r"instances\.json': the file has no image"):
         InstanceSegDataset(**files.write())
 
 
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ('{"images": [', "is no valid JSON .*copied or downloaded completely"),
+        ('{"images": [', "not valid JSON .*copied or downloaded completely"),
         ("{}", "key 'images' is missing"),
         ('{"images": [5], "annotations": [], "categories": []}', "an entry of 'images' cannot be read .*: 5; repair"),
     ],
@@ -204,10 +205,12 @@ def test_second_start_reads_the_cache(files, monkeypatch, with_masks):
     without = InstanceSegDataset(**arguments | {"cache_dir": None})
     first, second = InstanceSegDataset(**arguments), InstanceSegDataset(**arguments)
     assert len(reads) == 2  # without cache, and the first with
-    assert isinstance(second.table.boxes, np.memmap)
+    (cache,) = (files.root / "cache").iterdir()  # no lock, nothing half written
+    assert cache.suffix == ".safetensors"
+    assert str(cache) in Path("/proc/self/maps").read_text(), "memory-mapped, not copied"
+    assert not second.table.boxes.flags.writeable
     for index in range(2):
         assert without.get_data_info(index) == first.get_data_info(index) == second.get_data_info(index)
-    assert [p.suffix for p in (files.root / "cache").iterdir()] == [""]  # no lock, nothing half written
 
 
 def test_cache_is_not_used_for_other_data_or_options(files, monkeypatch):
@@ -227,7 +230,7 @@ def test_cache_is_not_used_for_other_data_or_options(files, monkeypatch):
 def test_a_file_that_is_refused_leaves_no_cache(files):
     files.annotations[0]["bbox"] = [0, 0, 0, 0]
     for _ in range(2):
-        with pytest.raises(ValueError, match="no boxes in their image"):
+        with pytest.raises(ValueError, match="not boxes in their image"):
             InstanceSegDataset(**files.write(), cache_dir="cache")
     assert list((files.root / "cache").iterdir()) == []
 
@@ -235,7 +238,7 @@ def test_a_file_that_is_refused_leaves_no_cache(files):
 def test_cache_that_cannot_be_written(files):
     arguments = files.write()
     (files.root / "cache").write_text("a file, no folder")
-    with pytest.raises(ValueError, match=r"cannot write the cache of '.*instances\.json' under .*; set cache_dir"):
+    with pytest.raises(ValueError, match=r"instances\.json': cannot write its cache under .*; set cache_dir"):
         InstanceSegDataset(**arguments, cache_dir="cache")
 
 
@@ -263,7 +266,7 @@ def test_columns_and_not_objects(tmp_path):
     }
     path = tmp_path / "a.json"
     path.write_text(json.dumps(content))
-    table = instance_table.read_instance_table(path, classes=["cat"])
+    table = coco_instances.read_instance_table(path, classes=["cat"])
     size = sum(getattr(table, name).nbytes for name in InstanceTable.columns())
     assert size <= num_images * per_image * 21 + num_images * 50
     assert [len(table.instances(i)) for i in range(num_images)] == [per_image] * num_images

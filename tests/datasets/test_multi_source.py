@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from mmdataseg.datasets import ratio_sampler
 from mmdataseg.datasets.ratio_sampler import RatioBatchSampler
 from mmdataseg.datasets.seeding import SeededIndex, seeded_generators
+from mmdataseg.errors import UserError
 from mmdataseg.structures import LabelSpace, Task
 from tests.datasets.numbered import SPACE, build, source
 
@@ -122,7 +123,7 @@ def test_augmented_global_batch_does_not_depend_on_ranks_and_workers(world_size,
 
 
 def test_two_sources_of_one_name():
-    with pytest.raises(ValueError, match="names must differ, 'a' stands 2 times"):
+    with pytest.raises(ValueError, match="names must differ, 'a' appears 2 times"):
         build(source("a"), source("b"), source("a"))
 
 
@@ -132,7 +133,7 @@ def test_unknown_task():
 
 
 def test_unknown_key_of_a_source():
-    with pytest.raises(TypeError, match="source 'a': unknown key 'ratio'"):
+    with pytest.raises(UserError, match="source 'a': unknown key 'ratio'"):
         build({**source(), "ratio": 4})
 
 

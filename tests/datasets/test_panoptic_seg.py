@@ -54,7 +54,7 @@ def test_category_that_the_file_does_not_list(files):
 @pytest.mark.parametrize(
     ("label_map", "match"),
     [
-        ({"dgo": "dog"}, r"panoptic\.json' has no category 'dgo'; correct this key of label_map"),
+        ({"dgo": "dog"}, r"panoptic\.json': the file has no category 'dgo'; correct this key of label_map"),
         ({"dog": "wolf"}, "label_map leads to 'wolf', which the label space does not have"),
     ],
 )
@@ -78,9 +78,9 @@ def test_annotation_without_image(files):
 @pytest.mark.parametrize(
     ("key", "entry", "match"),
     [
-        ("images", {"id": 42, "file_name": "c.jpg", "height": 1, "width": 1}, "image 42 stands twice in 'images'"),
+        ("images", {"id": 42, "file_name": "c.jpg", "height": 1, "width": 1}, "image 42 appears twice in 'images'"),
         ("annotations", {"file_name": "c.png"}, "an entry of 'annotations' has no 'image_id'"),
-        ("categories", {"id": 7, "name": "cloud"}, "category id 7 stands twice; repair"),
+        ("categories", {"id": 7, "name": "cloud"}, "category id 7 appears twice; repair"),
         ("categories", {"name": "cloud"}, "expected categories with 'id' and 'name', got .*; repair"),
     ],
 )
@@ -107,17 +107,17 @@ def test_segment_ids_that_are_no_ids(files, ids):
 
 def test_no_image(files):
     files.content.update(images=[], annotations=[])
-    with pytest.raises(ValueError, match=r"panoptic\.json' has no image"):
+    with pytest.raises(ValueError, match=r"panoptic\.json': the file has no image"):
         PanopticSegDataset(**files.write())
 
 
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ('{"images": [', r"panoptic\.json' is no valid JSON .*copied or downloaded completely"),
-        ("[]", r"panoptic\.json': expected a JSON object with the keys .*; take the file of this task"),
-        ("{}", r"panoptic\.json': key 'images' is missing; .*; take the file of this task"),
-        ('{"images": [], "annotations": {}, "categories": []}', "expected a list under 'annotations', got dict; take"),
+        ('{"images": [', r"panoptic\.json': not valid JSON .*copied or downloaded completely"),
+        ("[]", r"panoptic\.json': expected a JSON object with the keys .*; use the file of this task"),
+        ("{}", r"panoptic\.json': key 'images' is missing; .*; use the file of this task"),
+        ('{"images": [], "annotations": {}, "categories": []}', "expected a list under 'annotations', got dict; use"),
     ],
 )
 def test_file_that_is_no_coco_json(files, text, match):

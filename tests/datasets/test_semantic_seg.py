@@ -122,7 +122,7 @@ def test_listed_name_without_image(tmp_path):
 
 
 def test_no_image(tmp_path):
-    with pytest.raises(ValueError, match=r"img' names no image with the suffix '\.jpeg'; set suffixes or img_dir"):
+    with pytest.raises(ValueError, match=r"img': names no image with the suffix '\.jpeg'; set suffixes or img_dir"):
         SemanticSegDataset(**make(tmp_path), suffixes=(".jpeg", ".nothing"))
 
 

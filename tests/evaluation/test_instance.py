@@ -116,6 +116,14 @@ def test_it_is_mmdets_where_the_file_has_the_labels_order(annotate):
     assert 5 < got["mask_AP"] < 95
 
 
+def test_the_file_is_parsed_once(annotate, monkeypatch):
+    path = annotate(TRUTH)
+    parsed, loads = [], json.loads  # json.load calls it too
+    monkeypatch.setattr(json, "loads", lambda text, **options: (parsed.append(text), loads(text, **options))[1])
+    InstanceMetric(ann_file=path)
+    assert parsed == [Path(path).read_text()]
+
+
 def test_classes_restrict_what_is_scored(annotate):
     ann_file = annotate(TRUTH)
     # the dog is found, the cats are not
@@ -188,13 +196,13 @@ def test_a_file_with_none_of_the_classes_is_refused(annotate):
 
 
 def test_bad_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"annotation file .*nowhere\.json is not there"):
+    with pytest.raises(FileNotFoundError, match=r"annotation file .*nowhere\.json' does not exist; .*set ann_file in"):
         InstanceMetric(ann_file=str(tmp_path / "nowhere.json"))
     (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(ValueError, match=r"bad\.json is no JSON"):
+    with pytest.raises(ValueError, match=r"bad\.json': not valid JSON"):
         InstanceMetric(ann_file=str(tmp_path / "bad.json"))
     (tmp_path / "list.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"list\.json is no COCO annotation file, it has no 'images'"):
+    with pytest.raises(ValueError, match=r"list\.json': expected a JSON object with the keys \['images'"):
         InstanceMetric(ann_file=str(tmp_path / "list.json"))
 
 
@@ -223,6 +231,6 @@ def test_a_mask_that_cannot_be_read_is_named(annotate, segmentation):
     content["annotations"][1]["segmentation"] = segmentation
     Path(path).write_text(json.dumps(content))
     with pytest.raises(
-        ValueError, match=r"instances\.json: the mask of annotation 2 cannot be read .*; repair or remove"
+        ValueError, match=r"instances\.json': the mask of annotation 2 cannot be read .*; repair or remove"
     ):
         InstanceMetric(ann_file=path)

@@ -210,7 +210,7 @@ def test_bad_samples():
 
 def test_bad_sources():
     quality = dict(type="mmdataseg.PanopticQualityMetric")
-    with pytest.raises(ValueError, match="'pets' stands 2 times"):
+    with pytest.raises(ValueError, match="'pets' appears 2 times"):
         MultiSourceEvaluator(metrics=[source("pets", [quality]), source("pets", [quality])])
     with pytest.raises(ValueError, match="source 'pets' is tested and names no metric"):
         MultiSourceEvaluator(metrics=[source("pets", [])])
@@ -229,29 +229,33 @@ def test_a_pipeline_that_loads_panoptic_maps_as_for_training():
         MultiSourceEvaluator(metrics=[pets])
 
 
-EMPTY = {"images": [], "annotations": [], "categories": []}
+EMPTY = {"images": [{"id": 1, "height": 9, "width": 9}], "annotations": [], "categories": []}
 
 
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
-        (None, FileNotFoundError, "truth.json is not there; .*; put it there, or set ann_file"),
-        ("{", ValueError, "truth.json is no JSON: .*; was it copied or downloaded completely"),
-        ({"images": [], "annotations": []}, ValueError, "truth.json is no COCO .* no 'categories'; give the one of"),
+        (None, FileNotFoundError, "truth.json' does not exist; put .*, or set ann_file"),
+        ("{", ValueError, "truth.json': not valid JSON .*; was it copied or downloaded completely"),
+        (
+            {"images": [], "annotations": []},
+            ValueError,
+            "truth.json': key 'categories' is missing; .*; use the file",
+        ),
         (
             {**EMPTY, "annotations": [{"id": 7, "category_id": 1, "image_id": 1}]},
             ValueError,
-            "1 annotations of .*truth.json .* id 7; give",
+            "truth.json': 1 annotations have no mask, e.g. annotation 7; use",
         ),
         (
             {**EMPTY, "annotations": [{"id": 7, "category_id": 1, "image_id": 1, "segmentation": []}]},
             ValueError,
-            "1 annotations of .*truth.json have no mask, e.g. id 7; give",
+            "truth.json': 1 annotations have no mask, e.g. annotation 7; use",
         ),
         (
             {**EMPTY, "annotations": [{"id": 7, "category_id": 1}]},
             ValueError,
-            "truth.json has an annotation without 'image_id': .*'id': 7.*; repair the file",
+            "truth.json': an entry of 'annotations' lacks 'image_id': .*'id': 7.*; repair the file",
         ),
         (
             {
@@ -260,21 +264,21 @@ EMPTY = {"images": [], "annotations": [], "categories": []}
                 "annotations": [{"id": 7, "category_id": 1, "image_id": 1, "segmentation": [[0, 0, 9, 0, 9, 9]]}],
             },
             ValueError,
-            "truth.json: annotation 7 has no 'area', and its image no 'height' and 'width'",
+            "truth.json': annotation 7 has no 'area', and its image no 'height' and 'width'",
         ),
         (
             {**EMPTY, "categories": [{"id": 1, "name": "cow"}]},
             ValueError,
-            r"truth.json has none of the 4 classes.*; use the",
+            r"truth.json': has none of the 4 classes.*; use the",
         ),
         (
             {
-                "images": [],
+                "images": [{"id": 1, "height": 9, "width": 9}],
                 "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cow"}],
                 "annotations": [{"id": 7, "category_id": 2, "image_id": 1, "segmentation": [[0, 0, 9, 0, 9, 9]]}],
             },
             ValueError,
-            "truth.json has annotations of class 'cow', which is not in the label space .*; use the label space of",
+            "truth.json': has annotations of class 'cow', which is not in the label space .*; use the label space of",
         ),
     ],
     ids=[

@@ -122,7 +122,7 @@ def embeddings_file(tmp_path_factory: pytest.TempPathFactory) -> str:
         TextEmbeddings(
             matrix=HashingEncoder(dim=TEXT_DIM)(LABEL_SPACE.classes),
             classes=LABEL_SPACE.classes,
-            encoder=HashingEncoder.name,
+            encoder=HashingEncoder.info,
             vocabulary=LABEL_SPACE.name,
         ),
     )

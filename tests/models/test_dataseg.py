@@ -127,6 +127,7 @@ def test_training_in_bfloat16_is_close_to_float32(model, monkeypatch, source):
 def test_a_missing_embedding_file_is_found_out_at_the_first_step_of_any_source(model):
     """Not at the first validation of the source that lacks it, hours later."""
     model.classifier._absent.add("instances")
+    model.classifier.get_buffer("embeddings_instances").zero_()
     with pytest.raises(FileNotFoundError, match=r"source 'instances': text embeddings .*no such file"):
         total_loss(model, make_sample("boxes"))
 

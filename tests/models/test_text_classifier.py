@@ -1,19 +1,26 @@
 """Classification by text."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.model import ExponentialMovingAverage
+from mmengine.runner import load_checkpoint
+from mmengine.runner.checkpoint import load_state_dict
 from safetensors.torch import save_file
 
+from mmdataseg.errors import UserError
 from mmdataseg.models import TextClassifier
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.structures import LabelSpace, Task
-from mmdataseg.text.embeddings import TextEmbeddings, read_metadata, save_embeddings
+from mmdataseg.text.embeddings import TextEmbeddings, load_embeddings, read_metadata, save_embeddings
+from mmdataseg.text.recipe import EncoderInfo
 from tests.tolerances import CLASS_LOGITS
 
+TEST, OTHER = EncoderInfo(library="test"), EncoderInfo(library="other")
 AXES = LabelSpace(name="axes", classes=("right", "up", "away"), is_thing=(True, True, False))
 TWO = LabelSpace(name="two", classes=("left", "down"), is_thing=(True, True))
 MATRICES = {"axes": torch.eye(3), "two": torch.tensor([[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])}
@@ -22,7 +29,7 @@ MATRICES = {"axes": torch.eye(3), "two": torch.tensor([[-1.0, 0.0, 0.0], [0.0, -
 def write(folder: Path, space: LabelSpace, *, matrix: torch.Tensor | None = None) -> Source:
     path = folder / f"{space.name}.safetensors"
     matrix = MATRICES[space.name] if matrix is None else matrix
-    save_embeddings(path, TextEmbeddings(matrix=matrix, classes=space.classes, encoder="test", vocabulary=space.name))
+    save_embeddings(path, TextEmbeddings(matrix=matrix, classes=space.classes, encoder=TEST, vocabulary=space.name))
     return Source(name=space.name, task=Task.PANOPTIC, label_space=space, embeddings=str(path))
 
 
@@ -100,41 +107,96 @@ def test_a_checkpoint_is_complete_without_the_files(classifier, sources, tmp_pat
     for source in sources:
         Path(source.embeddings).unlink()
     rebuilt = TextClassifier(sources=sources, embed_dim=3)
+    assert rebuilt.absent == ["axes", "two"]
     rebuilt.load_state_dict(torch.load(tmp_path / "checkpoint.pth", weights_only=True))
     rebuilt.check_complete()
+    assert rebuilt.absent == []
     for name, logits in expected.items():
         assert torch.equal(rebuilt(embeds, rebuilt.matrix(name)), logits)
-        assert rebuilt.recipe(name) == ("test", ("{}",))
+        assert rebuilt.recipe(name) == classifier.recipe(name)
+        assert (rebuilt.recipe(name).encoder, rebuilt.recipe(name).templates) == (TEST, ("{}",))
 
 
-def test_the_recipe_of_the_checkpoint_goes_before_that_of_the_file(classifier, sources, tmp_path):
-    state = classifier.state_dict()
-    longer = save_embeddings(
-        tmp_path / "two.safetensors",
-        TextEmbeddings(
-            matrix=MATRICES["two"], classes=TWO.classes, encoder="test", templates=("a photo of {}",), vocabulary="two"
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"encoder": OTHER}, "different encoder: the config's file has 'other', the checkpoint 'test'"),
+        (
+            {"templates": ("a photo of {}",)},
+            r"different templates: the config's file has 'a photo of \{\}', the checkpoint '\{\}'",
         ),
+    ],
+)
+@pytest.mark.parametrize("load", ["torch", "mmengine"])
+def test_a_checkpoint_beside_a_file_of_another_recipe_is_refused(classifier, tmp_path, load, change, match):
+    """Its rows would be used, and the file ignored, without a word."""
+    path = tmp_path / "two.safetensors"
+    save_embeddings(path, replace(load_embeddings(path), **change))
+    rebuilt = TextClassifier(
+        sources=[Source(name="two", task=Task.PANOPTIC, label_space=TWO, embeddings=str(path))], embed_dim=3
     )
-    rebuilt = TextClassifier(sources=[sources[0], replace(sources[1], embeddings=str(longer))], embed_dim=3)
-    assert rebuilt.recipe("two") == ("test", ("a photo of {}",))
-    rebuilt.load_state_dict(state)
-    assert rebuilt.recipe("two") == ("test", ("{}",))
+    state = classifier.state_dict()
+    with pytest.raises(UserError, match=f"^source 'two': .*{match}"):
+        load_state_dict(rebuilt, state) if load == "mmengine" else rebuilt.load_state_dict(state, strict=False)
+
+
+def test_mmengine_loads_the_recipes_with_the_rows(classifier, sources, tmp_path):
+    torch.save({"state_dict": classifier.state_dict()}, tmp_path / "checkpoint.pth")
+    for source in sources:
+        Path(source.embeddings).unlink()
+    rebuilt = TextClassifier(sources=sources, embed_dim=3)
+    load_checkpoint(rebuilt, str(tmp_path / "checkpoint.pth"), map_location="cpu", strict=True)
+    rebuilt.check_complete()
+    for name in ("axes", "two"):
+        assert rebuilt.recipe(name) == classifier.recipe(name)
+
+
+def test_mmengines_average_of_weights_takes_the_recipes_along(classifier):
+    """Its hook copies and averages all values of a state dict, which must be tensors."""
+    average = ExponentialMovingAverage(classifier, update_buffers=True)
+    average.update_parameters(classifier)
+    average.update_parameters(classifier)
+    assert average.module.recipe("two") == classifier.recipe("two")
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}x", b'{"two": 1}', b'{"two": {"recipe": {}, "rows_sha256": ""}}'])
+def test_recipes_that_cannot_be_read_are_refused(classifier, content):
+    state = classifier.state_dict()
+    state["_extra_state"] = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    with pytest.raises(UserError, match=r"recipes of text embeddings cannot be read .*; give a checkpoint that"):
+        classifier.load_state_dict(state)
+
+
+def test_a_source_that_only_the_checkpoint_has_is_passed_over(classifier, sources):
+    rebuilt = TextClassifier(sources=sources[:1], embed_dim=3)
+    report = rebuilt.load_state_dict(classifier.state_dict(), strict=False)
+    assert report.unexpected_keys == ["embeddings_two"]
+    assert "two" not in json.loads(rebuilt.get_extra_state().numpy().tobytes())
+
+
+def test_a_checkpoint_made_without_the_recipe_passes_none_on(classifier, sources):
+    """What it brought in place of a file's rows is not saved under the file's name."""
+    state = {name: value for name, value in classifier.state_dict().items() if name != "_extra_state"}
+    state["embeddings_two"] = -state["embeddings_two"]
+    rebuilt = TextClassifier(sources=sources, embed_dim=3)
+    rebuilt.load_state_dict(state, strict=False)
+    assert list(json.loads(rebuilt.get_extra_state().numpy().tobytes())) == ["axes"]
 
 
 def test_a_checkpoint_that_does_not_know_its_encoder(classifier, sources):
-    state = {name: value for name, value in classifier.state_dict().items() if "recipe" not in name}
+    state = {name: value for name, value in classifier.state_dict().items() if name != "_extra_state"}
     Path(sources[1].embeddings).unlink()
     rebuilt = TextClassifier(sources=sources, embed_dim=3)
     rebuilt.load_state_dict(state, strict=False)
     assert rebuilt.matrix("two").shape == (2, 3)
-    with pytest.raises(ValueError, match=r"does not say which encoder .* put the file .* back: .*two\.safetensors"):
+    with pytest.raises(UserError, match=r"does not say which encoder .* put the file .* back: .*two\.safetensors"):
         rebuilt.recipe("two")
 
 
 def test_embeddings_of_different_encoders_are_refused(sources):
-    other = TextEmbeddings(matrix=MATRICES["two"], classes=TWO.classes, encoder="other", vocabulary="two")
+    other = TextEmbeddings(matrix=MATRICES["two"], classes=TWO.classes, encoder=OTHER, vocabulary="two")
     save_embeddings(sources[1].embeddings, other)
-    with pytest.raises(ValueError, match=r"sources 'axes' and 'two': .* name one encoder .* 'test' and 'other'"):
+    with pytest.raises(UserError, match=r"sources 'axes' and 'two': .* different encoders .* 'test' and 'other'"):
         TextClassifier(sources=sources, embed_dim=3)
 
 
@@ -142,24 +204,24 @@ def test_a_checkpoint_of_another_encoder_than_the_other_files_is_refused(classif
     third = replace(AXES, name="third")
     save_embeddings(
         tmp_path / "third.safetensors",
-        TextEmbeddings(matrix=torch.eye(3), classes=third.classes, encoder="other", vocabulary="third"),
+        TextEmbeddings(matrix=torch.eye(3), classes=third.classes, encoder=OTHER, vocabulary="third"),
     )
     source = Source(name="third", task=Task.PANOPTIC, label_space=third, embeddings=str(tmp_path / "third.safetensors"))
     state = classifier.state_dict()
     both = TextClassifier(
         sources=[replace(source, name="axes", label_space=AXES, embeddings="absent"), source], embed_dim=3
     )
-    with pytest.raises(ValueError, match=r"sources 'axes' and 'third': .* 'test' and 'other'"):
+    with pytest.raises(UserError, match=r"sources 'axes' and 'third': .* 'test' and 'other'"):
         both.load_state_dict(state, strict=False)
 
 
 def test_the_files_recipe_is_that_of_the_same_rows_alone(classifier, sources):
-    state = {name: value for name, value in classifier.state_dict().items() if "recipe" not in name}
+    state = {name: value for name, value in classifier.state_dict().items() if name != "_extra_state"}
     state["embeddings_two"] = -state["embeddings_two"]
     rebuilt = TextClassifier(sources=sources, embed_dim=3)
     rebuilt.load_state_dict(state, strict=False)
-    assert rebuilt.recipe("axes") == ("test", ("{}",))
-    with pytest.raises(ValueError, match="source 'two': the checkpoint does not say which encoder"):
+    assert rebuilt.recipe("axes") == classifier.recipe("axes")
+    with pytest.raises(UserError, match="source 'two': the checkpoint does not say which encoder"):
         rebuilt.recipe("two")
 
 
@@ -185,14 +247,20 @@ def test_a_checkpoint_of_another_dimension_brings_nothing(classifier, sources):
         rebuilt.matrix("two")
 
 
-def test_nor_the_recipe_of_rows_that_it_does_not_bring(classifier, sources):
+def test_rows_of_another_dimension_bring_no_recipe(classifier, sources):
     state = classifier.state_dict()
-    other = TextEmbeddings(matrix=torch.eye(5)[:2], classes=TWO.classes, encoder="abcd", vocabulary="two")
-    save_embeddings(sources[1].embeddings, other)  # a name as long as "test"
+    other = TextEmbeddings(matrix=torch.eye(5)[:2], classes=TWO.classes, encoder=TEST, vocabulary="two")
+    save_embeddings(sources[1].embeddings, other)
+    rebuilt = TextClassifier(sources=[sources[1]], embed_dim=5)
+    with pytest.raises(UserError, match="different dimension: the config's file has '5', the checkpoint '3'"):
+        rebuilt.load_state_dict(state, strict=False)
+    assert rebuilt.recipe("two") == other.recipe
+    Path(sources[1].embeddings).unlink()
     rebuilt = TextClassifier(sources=[sources[1]], embed_dim=5)
     with pytest.raises(RuntimeError, match="size mismatch for embeddings_two"):
         rebuilt.load_state_dict(state, strict=False)
-    assert rebuilt.recipe("two") == ("abcd", ("{}",))
+    with pytest.raises(FileNotFoundError, match="source 'two'"):
+        rebuilt.recipe("two")
 
 
 @pytest.mark.parametrize("classes", [("up", "right", "away"), ("right", "up", "far"), ("right", "up")])
@@ -201,7 +269,7 @@ def test_a_checkpoint_of_other_classes_is_refused(classifier, tmp_path, classes)
     space = LabelSpace(name="axes", classes=classes, is_thing=(True,) * len(classes))
     other = TextClassifier(sources=[write(tmp_path, space, matrix=torch.eye(3)[: len(classes)])], embed_dim=3)
     with pytest.raises(
-        ValueError, match=r"source 'axes': the checkpoint holds text embeddings of other classes.*'axes'"
+        UserError, match=r"source 'axes': the checkpoint holds text embeddings of other classes.*'axes'"
     ):
         other.load_state_dict(classifier.state_dict(), strict=False)
 
@@ -216,9 +284,7 @@ def test_a_checkpoint_of_other_classes_is_refused(classifier, tmp_path, classes)
 )
 def test_a_file_of_other_classes(sources, classes, message):
     space = LabelSpace(name="axes", classes=classes, is_thing=(True,) * len(classes))
-    with pytest.raises(
-        ValueError, match=rf"source 'axes': text embeddings .*axes\.safetensors: .*{message}.*; build them with: "
-    ):
+    with pytest.raises(UserError, match=rf"source 'axes': '.*axes\.safetensors': .*{message}.*; build them with: "):
         TextClassifier(sources=[replace(sources[0], label_space=space)], embed_dim=3)
 
 
@@ -234,31 +300,31 @@ def test_a_file_whose_rows_are_no_directions(sources, row, message):
     rows = torch.eye(3)
     rows[1] = torch.tensor(row)
     save_file({"embeddings": rows.half()}, path, metadata=read_metadata(path))
-    with pytest.raises(ValueError, match=message) as raised:
+    with pytest.raises(UserError, match=message) as raised:
         TextClassifier(sources=sources, embed_dim=3)
-    assert str(raised.value).startswith(f"source 'axes': text embeddings {path}: ")
+    assert str(raised.value).startswith(f"source 'axes': '{path}': ")
     assert "; build them with: python tools/text_embeddings.py " in str(raised.value)
 
 
 def test_a_file_of_another_dimension(sources):
     with pytest.raises(
-        ValueError, match=r"source 'axes': .*axes\.safetensors: expected 5 dimensions, got 3.*; build them with: "
+        UserError, match=r"source 'axes': '.*axes\.safetensors': expected 5 dimensions, got 3.*; build them with: "
     ):
         TextClassifier(sources=sources, embed_dim=5)
 
 
 def test_a_source_without_embeddings(sources):
-    with pytest.raises(ValueError, match=r"source 'axes': embeddings is not set.*tools/text_embeddings\.py.*'axes'"):
+    with pytest.raises(UserError, match=r"source 'axes': embeddings is not set.*tools/text_embeddings\.py.*'axes'"):
         TextClassifier(sources=[replace(sources[0], embeddings=None)], embed_dim=3)
 
 
 def test_an_unknown_source(classifier):
-    with pytest.raises(ValueError, match=r"knows no source 'three'; it was built with \['axes', 'two'\]"):
+    with pytest.raises(UserError, match=r"has no source 'three'; it was built with \['axes', 'two'\]"):
         classifier.matrix("three")
 
 
 def test_no_source_and_two_of_one_name(sources):
-    with pytest.raises(ValueError, match="at least one source, got none"):
+    with pytest.raises(UserError, match="at least one source, got none"):
         TextClassifier(sources=[], embed_dim=3)
-    with pytest.raises(ValueError, match="source names must differ, 'axes' stands 2 times"):
+    with pytest.raises(UserError, match="source names must differ, 'axes' appears 2 times"):
         TextClassifier(sources=[sources[0], *build_sources(sources)], embed_dim=3)

@@ -1,29 +1,32 @@
 import json
 import logging
 import shlex
+from dataclasses import asdict
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from mmdataseg.errors import UserError
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.embeddings import (
     TextEmbeddings,
     encoder_mismatch,
     load_embeddings,
     read_metadata,
-    same_encoder,
     save_embeddings,
 )
-from mmdataseg.text.hashing import warn_of_stand_in
+from mmdataseg.text.hashing import HashingEncoder, warn_of_stand_in
 from mmdataseg.text.prompts import ClassPrompt
+from mmdataseg.text.recipe import EncoderInfo
 
+TEST = EncoderInfo(library="test")
 SPACE = LabelSpace("garage", ("car", "bike", "Tool_box"), (True, True, True))
 
 
 def make(matrix=None, classes=SPACE.classes, **kwargs):
     matrix = torch.eye(3, 4) if matrix is None else matrix
-    kwargs = {"encoder": "test", "templates": ("a photo of a {}",), "vocabulary": "garage"} | kwargs
+    kwargs = {"encoder": TEST, "templates": ("a photo of a {}",), "vocabulary": "garage"} | kwargs
     return TextEmbeddings(matrix=matrix, classes=classes, **kwargs)
 
 
@@ -54,15 +57,16 @@ def test_the_file_is_float16_and_its_metadata_can_be_read_by_anyone(path):
     metadata = read_metadata(path)
     assert load_file(path)["embeddings"].dtype == torch.float16
     assert json.loads(metadata["classes"]) == list(SPACE.classes)
-    assert metadata["format_version"] == "1"
-    assert metadata["sha256"] == make().recipe
+    assert metadata["format_version"] == "2"
+    assert json.loads(metadata["encoder"]) == asdict(TEST)
+    assert metadata["sha256"] == make().recipe.sha256
     assert [p.name for p in path.parent.iterdir()] == ["garage.safetensors"]
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"encoder": "other"},
+        {"encoder": EncoderInfo(library="other")},
         {"templates": ("{}",)},
         {"classes": ("car", "bike", "box")},
         {"vocabulary": "other"},
@@ -71,13 +75,13 @@ def test_the_file_is_float16_and_its_metadata_can_be_read_by_anyone(path):
     ],
 )
 def test_the_recipe_changes_with_everything_that_decides_the_rows(change):
-    assert make(**change).recipe != make().recipe
+    assert make(**change).recipe.sha256 != make().recipe.sha256
 
 
 def test_a_phrase_and_a_description_are_two_recipes():
     as_phrase = make(prompts=(ClassPrompt(("x",)),) * 3)
     as_description = make(prompts=(ClassPrompt((), ("x",)),) * 3)
-    assert as_phrase.recipe != as_description.recipe
+    assert as_phrase.recipe.sha256 != as_description.recipe.sha256
 
 
 @pytest.mark.parametrize(
@@ -90,12 +94,12 @@ def test_a_phrase_and_a_description_are_two_recipes():
     ],
 )
 def test_a_matrix_that_is_no_classifier_is_refused(matrix, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(UserError, match=match):
         make(matrix)
 
 
 def test_prompts_must_be_one_for_each_class():
-    with pytest.raises(ValueError, match="prompts for each of 3 classes, got 1"):
+    with pytest.raises(UserError, match="prompts for each of 3 classes, got 1"):
         make(prompts=(ClassPrompt(("car",)),))
 
 
@@ -123,14 +127,14 @@ def test_a_missing_file_names_source_and_command(tmp_path):
 )
 def test_other_classes_are_refused_by_the_first_that_differs(tmp_path, classes, match):
     path = save_embeddings(tmp_path / "a.safetensors", make(torch.eye(len(classes), 4), classes))
-    with pytest.raises(ValueError, match=match) as error:
+    with pytest.raises(UserError, match=match) as error:
         load_embeddings(path, label_space=SPACE, source="mine")
-    assert str(error.value).startswith(f"source 'mine': text embeddings {path}: ")
+    assert str(error.value).startswith(f"source 'mine': '{path}': ")
     assert f"text_embeddings.py --names car bike Tool_box --vocabulary garage --out {path} --force" in str(error.value)
 
 
 def test_another_dimension_is_refused(path):
-    with pytest.raises(ValueError, match=r"expected 512 dimensions, got 4 \(encoder: test\)"):
+    with pytest.raises(UserError, match=r"expected 512 dimensions, got 4 \(encoder: test\)"):
         load_embeddings(path, dim=512)
 
 
@@ -140,16 +144,20 @@ def test_another_dimension_is_refused(path):
         ({"rows": torch.full((3, 4), float("nan"), dtype=torch.float16)}, "class 'car' has values that are NaN"),
         ({"rows": 2 * torch.eye(3, 4, dtype=torch.float16)}, "expected rows of unit length, got 2 for class 'car'"),
         ({"rows": torch.eye(3, 4, dtype=torch.float16).flip(0)}, "its matrix changed after it was written"),
-        ({"encoder": "CLIP"}, "its metadata changed after it was written"),
-        ({"format_version": "2"}, "expected format version 1, got '2'"),
-        ({"classes": "car, bike"}, "metadata 'classes' is no JSON"),
+        ({"encoder": json.dumps(asdict(EncoderInfo(library="CLIP")))}, "its metadata changed after it was written"),
+        ({"encoder": "CLIP"}, "metadata 'encoder' is not valid JSON"),
+        ({"encoder": '{"library": "test"}'}, "expected an encoder as an object with the fields"),
+        ({"prompts": "[1]"}, "expected pairs of phrases and descriptions"),
+        ({"prompts": '[[["a"], ["b"], ["c"]]]'}, "expected pairs of phrases and descriptions"),
+        ({"format_version": "1"}, "expected format version 2, got '1'; .* must be made again"),
+        ({"classes": "car, bike"}, "metadata 'classes' is not valid JSON"),
         ({"templates": '"{}"'}, "metadata 'templates' to be a JSON list, got str"),
         ({"drop": ("encoder",)}, "'encoder' is missing"),
     ],
 )
 def test_a_file_that_is_not_as_it_was_written_is_refused(path, change, match):
     rewrite(path, **change)
-    with pytest.raises(ValueError, match=match) as error:
+    with pytest.raises(UserError, match=match) as error:
         load_embeddings(path, label_space=SPACE)
     assert str(path) in str(error.value)
     assert "build them with" in str(error.value)
@@ -157,13 +165,13 @@ def test_a_file_that_is_not_as_it_was_written_is_refused(path, change, match):
 
 def test_a_file_without_metadata_is_refused(path):
     save_file({"embeddings": torch.eye(3, 4)}, path)
-    with pytest.raises(ValueError, match=r"expected the metadata .* 'format_version' is missing"):
+    with pytest.raises(UserError, match=r"expected the metadata .* 'format_version' is missing"):
         load_embeddings(path)
 
 
 def test_a_file_without_the_tensor_is_refused(path):
     save_file({"rows": torch.eye(3, 4)}, path, metadata=read_metadata(path))
-    with pytest.raises(ValueError, match=r"a tensor named 'embeddings', got \['rows'\]"):
+    with pytest.raises(UserError, match=r"a tensor named 'embeddings', got \['rows'\]"):
         load_embeddings(path)
 
 
@@ -171,19 +179,19 @@ def test_a_file_without_the_tensor_is_refused(path):
 def test_a_file_of_another_format_is_refused(tmp_path, content):
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="not a safetensors file, or cut short"):
+    with pytest.raises(UserError, match="not a safetensors file, or cut short"):
         load_embeddings(path)
 
 
 def test_a_file_cut_short_is_refused(path):
     path.write_bytes(path.read_bytes()[:-2])
-    with pytest.raises(ValueError, match="not a safetensors file, or cut short"):
+    with pytest.raises(UserError, match="not a safetensors file, or cut short"):
         load_embeddings(path)
 
 
 def test_a_stand_in_is_announced_and_a_real_encoder_is_not(tmp_path, caplog):
     real = save_embeddings(tmp_path / "real.safetensors", make())
-    stand_in = save_embeddings(tmp_path / "hashing.safetensors", make(encoder="hashing (stand-in)"))
+    stand_in = save_embeddings(tmp_path / "hashing.safetensors", make(encoder=HashingEncoder.info))
     warn_of_stand_in.cache_clear()
     with caplog.at_level(logging.WARNING):
         assert not load_embeddings(real).is_stand_in
@@ -193,29 +201,15 @@ def test_a_stand_in_is_announced_and_a_real_encoder_is_not(tmp_path, caplog):
     assert caplog.text.count("A STAND-IN") == 1, "once, not for every source"
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("open_clip ViT-L-14 openai", "open_clip ViT-L-14 openai", True),
-        ("open_clip ViT-L-14 openai", "open_clip ViT-L-14 laion2b_s32b_b82k", False),
-        ("open_clip ViT-L-14 a.pt (sha256 12ab)", "open_clip ViT-L-14 b (2).pt (sha256 12ab)", True),
-        ("open_clip ViT-L-14 a.pt (sha256 12ab)", "open_clip ViT-L-14 a.pt (sha256 12ab, quick_gelu)", False),
-        ("open_clip ViT-L-14 a.pt (sha256 12ab)", "open_clip ViT-B-32 a.pt (sha256 12ab)", False),
-        ("hashing (stand-in)", "open_clip ViT-L-14 openai", False),
-        ("CLIP ViT-L/14 (imported)", "open_clip ViT-L-14 openai", True),
-    ],
-)
-def test_encoders_are_told_apart(one, other, same):
-    assert same_encoder(one, other) is same
-    assert same_encoder(other, one) is same
-
-
 def test_one_encoder_for_all_sources():
+    openai = EncoderInfo(library="open_clip", model="ViT-L-14", weights="openai")
+    imported = EncoderInfo(library="", model="x", imported=True)
     assert encoder_mismatch({}) is None
-    assert encoder_mismatch({"a": "hashing (stand-in)", "b": "hashing (stand-in)", "c": "x (imported)"}) is None
+    assert encoder_mismatch({"a": HashingEncoder.info, "b": HashingEncoder.info, "c": imported}) is None
     # imported rows pass for anyone's: the first source alone does not tell
-    found = encoder_mismatch({"a": "x (imported)", "b": "hashing (stand-in)", "c": "open_clip ViT-L-14 openai"})
-    assert found.startswith("sources 'b' and 'c': their text embeddings do not name one encoder")
+    found = encoder_mismatch({"a": imported, "b": HashingEncoder.info, "c": openai})
+    assert found.startswith("sources 'b' and 'c': their text embeddings are of different encoders or weights")
+    assert "'hashing (stand-in)' and 'open_clip ViT-L-14 openai'" in found
     assert "tools/text_embeddings.py --force" in found
 
 

@@ -1,20 +1,27 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
 
+from mmdataseg.errors import UserError
 from mmdataseg.text.encoding import embed_classes, embed_prompts, find_encoder, import_matrix
 from mmdataseg.text.hashing import HashingEncoder
 from mmdataseg.text.open_clip import OpenClipEncoder
 from mmdataseg.text.prompts import ClassPrompt
+from mmdataseg.text.recipe import EncoderInfo
 from tests.text.tiny_clip import make_tiny_clip
 from tests.tolerances import SUMS
+
+LAION = EncoderInfo(library="open_clip", model="ViT-B-32", weights="laion2b_s34b_b79k")
+OPENAI = EncoderInfo(library="open_clip", model="ViT-L-14", weights="openai", quick_gelu=True)
 
 
 class CountingEncoder:
     """Puts each text on the axis that its first letter says, and keeps the batches it got."""
 
-    name = "letters"
+    info = EncoderInfo(library="letters")
     dim = 3
 
     def __init__(self):
@@ -60,7 +67,7 @@ def test_no_class_gives_no_row():
 
 
 def test_a_batch_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="batch size of at least 1, got 0"):
+    with pytest.raises(UserError, match="batch size of at least 1, got 0"):
         embed_prompts(CountingEncoder(), [ClassPrompt(("a",))], templates=("{}",), batch_size=0)
 
 
@@ -70,7 +77,7 @@ def test_classes_are_embedded_by_their_phrases_and_kept_by_their_names():
     torch.testing.assert_close(found.matrix, encoder(["wine glass", "floor"]))
     assert found.classes == ("Wine_Glass", "floor-other-merged")
     assert found.prompts == (ClassPrompt(("wine glass",)), ClassPrompt(("floor",)))
-    assert (found.encoder, found.templates, found.vocabulary) == ("hashing (stand-in)", ("{}",), "two")
+    assert (found.encoder, found.templates, found.vocabulary) == (HashingEncoder.info, ("{}",), "two")
 
 
 def test_imported_rows_are_brought_to_unit_length(tmp_path):
@@ -78,7 +85,7 @@ def test_imported_rows_are_brought_to_unit_length(tmp_path):
     np.save(path, np.array([[3.0, 4.0], [0.0, 0.5]], dtype=np.float16))
     found = import_matrix(path, ["a", "b"], encoder="CLIP", vocabulary="ab", templates=("a photo of a {}",))
     torch.testing.assert_close(found.matrix, torch.tensor([[0.6, 0.8], [0.0, 1.0]]))
-    assert (found.encoder, found.prompts) == ("CLIP (imported)", ())
+    assert (found.encoder, found.prompts) == (EncoderInfo(library="", model="CLIP", imported=True), ())
 
 
 @pytest.mark.parametrize(
@@ -94,7 +101,7 @@ def test_imported_rows_are_brought_to_unit_length(tmp_path):
 def test_rows_that_cannot_be_a_classifier_are_refused(tmp_path, rows, match):
     path = tmp_path / "rows.npy"
     np.save(path, rows)
-    with pytest.raises(ValueError, match=match) as error:
+    with pytest.raises(UserError, match=match) as error:
         import_matrix(path, ["a", "b"], encoder="CLIP")
     assert str(path) in str(error.value)
 
@@ -104,37 +111,40 @@ def test_rows_that_are_not_there_are_named(tmp_path):
         import_matrix(tmp_path / "no.npy", ["a"], encoder="CLIP")
 
 
-def test_the_encoder_of_a_file_is_found_again_by_its_name():
-    found = find_encoder("hashing (stand-in)", dim=8)
+def test_the_encoder_of_a_file_is_found_again():
+    found = find_encoder(HashingEncoder.info, dim=8)
     assert (type(found), found.dim) == (HashingEncoder, 8)
-    found = find_encoder("open_clip ViT-B-32 laion2b_s34b_b79k", dim=512)
+    found = find_encoder(LAION, dim=512)
     assert (found.model, found.pretrained, found.quick_gelu) == ("ViT-B-32", "laion2b_s34b_b79k", False)
-    assert find_encoder("open_clip ViT-L-14 openai", dim=768).quick_gelu
+    found = find_encoder(OPENAI, dim=768)
+    assert found.info == OPENAI
 
 
 def test_an_encoder_with_weights_from_a_file_is_found_by_their_sha256(tmp_path):
     tiny = make_tiny_clip(tmp_path, name="tiny-found")
-    name = OpenClipEncoder(model=tiny.model, pretrained=str(tiny.weights), quick_gelu=True).name
+    info = OpenClipEncoder(model=tiny.model, pretrained=str(tiny.weights), quick_gelu=True).info
     moved = tiny.weights.rename(tmp_path / "elsewhere.pt")
-    found = find_encoder(name, dim=16, pretrained=str(moved))
+    found = find_encoder(info, dim=16, pretrained=str(moved))
     assert (found.model, found.quick_gelu) == (tiny.model, True)
-    with pytest.raises(ValueError, match="weights from a file; give it as pretrained"):
-        find_encoder(name, dim=16)
-    assert find_encoder(name.replace("tiny-found.pt", "a (1).pt"), dim=16, pretrained=str(moved)).model == tiny.model
-    other = name.replace("sha256 ", "sha256 0")
-    with pytest.raises(ValueError, match=r"elsewhere\.pt: these are the weights .* were made by"):
-        find_encoder(other, dim=16, pretrained=str(moved))
+    with pytest.raises(UserError, match="weights from a file; give it as pretrained"):
+        find_encoder(info, dim=16)
+    assert find_encoder(replace(info, weights="a (1).pt"), dim=16, pretrained=str(moved)).model == tiny.model
+    with pytest.raises(UserError, match=r"elsewhere\.pt: these are the weights .* were made by"):
+        find_encoder(replace(info, weights_sha256="0" * 64), dim=16, pretrained=str(moved))
 
 
 def test_an_encoder_that_is_not_ours_cannot_be_found():
-    with pytest.raises(ValueError, match=r"'CLIP ViT-B/16 \(imported\)', which is not open_clip's; embed them with"):
-        find_encoder("CLIP ViT-B/16 (imported)", dim=512)
+    info = EncoderInfo(library="", model="CLIP ViT-B/16", imported=True)
+    with pytest.raises(UserError, match=r"'CLIP ViT-B/16 \(imported\)', which is not open_clip's; embed them with"):
+        find_encoder(info, dim=512)
+    with pytest.raises(UserError, match="'other ViT-B-32', which is not open_clip's"):
+        find_encoder(EncoderInfo(library="other", model="ViT-B-32"), dim=512)
 
 
 def test_a_file_stands_in_for_a_tag_that_cannot_be_fetched(tmp_path):
     weights = tmp_path / "model.pt"
     weights.touch()
-    found = find_encoder("open_clip ViT-L-14 openai", dim=768, pretrained=str(weights), device="cpu")
+    found = find_encoder(OPENAI, dim=768, pretrained=str(weights), device="cpu")
     assert (found.pretrained, found.quick_gelu, found.device.type) == (str(weights), True, "cpu")
 
 
@@ -142,6 +152,6 @@ def test_weights_for_an_encoder_that_has_none():
     with pytest.raises(
         FileNotFoundError, match="laion2b_e16: no such file; expected the weights of 'open_clip ViT-B-32"
     ):
-        find_encoder("open_clip ViT-B-32 laion2b_s34b_b79k", dim=512, pretrained="laion2b_e16")  # a tag
-    with pytest.raises(ValueError, match=r"x\.pt: 'hashing \(stand-in\)' has no weights; leave pretrained out"):
-        find_encoder("hashing (stand-in)", dim=8, pretrained="x.pt")
+        find_encoder(LAION, dim=512, pretrained="laion2b_e16")  # a tag
+    with pytest.raises(UserError, match=r"x\.pt: 'hashing \(stand-in\)' has no weights; leave pretrained out"):
+        find_encoder(HashingEncoder.info, dim=8, pretrained="x.pt")

@@ -3,6 +3,7 @@ import logging
 import pytest
 import torch
 
+from mmdataseg.errors import UserError
 from mmdataseg.text.hashing import HashingEncoder, warn_of_stand_in
 from tests.tolerances import SUMS
 
@@ -35,7 +36,7 @@ def test_it_says_that_it_is_a_stand_in(caplog):
     with caplog.at_level(logging.WARNING):
         encoder = HashingEncoder()
     assert "A STAND-IN" in caplog.text
-    assert encoder.name == "hashing (stand-in)"
+    assert str(encoder.info) == "hashing (stand-in)"
     assert encoder.dim == 512
 
 
@@ -44,10 +45,10 @@ def test_no_texts_give_no_rows():
 
 
 def test_a_text_without_a_word_is_refused():
-    with pytest.raises(ValueError, match="at least one letter or digit, got '_-'"):
+    with pytest.raises(UserError, match="at least one letter or digit, got '_-'"):
         HashingEncoder(dim=8)(["dog", "_-"])
 
 
 def test_no_dimension_is_refused():
-    with pytest.raises(ValueError, match="dim >= 1, got 0"):
+    with pytest.raises(UserError, match="dim >= 1, got 0"):
         HashingEncoder(dim=0)

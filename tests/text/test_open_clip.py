@@ -1,14 +1,18 @@
+import hashlib
 import logging
 import sys
+from dataclasses import replace
 
 import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from mmdataseg.errors import UserError
 from mmdataseg.text import open_clip as ours
 from mmdataseg.text.encoding import embed_classes
 from mmdataseg.text.open_clip import OpenClipEncoder
+from mmdataseg.text.recipe import EncoderInfo
 from tests.text.tiny_clip import make_tiny_clip
 from tests.tolerances import THROUGH_LAYERS
 
@@ -21,7 +25,9 @@ def tiny(tmp_path_factory):
 
 
 def encoder_of(tiny, **kwargs):
-    return OpenClipEncoder(**{"model": tiny.model, "pretrained": str(tiny.weights), "device": "cpu"} | kwargs)
+    return OpenClipEncoder(
+        **{"model": tiny.model, "pretrained": str(tiny.weights), "quick_gelu": False, "device": "cpu"} | kwargs
+    )
 
 
 def test_encodes_as_open_clip_does(tiny):
@@ -54,11 +60,15 @@ def test_safetensors_and_state_dict_are_the_same_weights(tiny, tmp_path):
 def test_a_file_is_named_with_its_hash_and_without_its_folder(tiny, tmp_path):
     other = tmp_path / tiny.weights.name
     other.write_bytes(tiny.weights.read_bytes() + b" ")
-    names = [encoder_of(tiny).name, encoder_of(tiny, pretrained=str(other)).name]
-    assert names[0].startswith("open_clip tiny-clip tiny-clip.pt (sha256 ")
-    assert str(tiny.weights.parent) not in names[0]
-    assert names[0] != names[1]
-    assert encoder_of(tiny, quick_gelu=True).name.endswith(", quick_gelu)")
+    infos = [encoder_of(tiny).info, encoder_of(tiny, pretrained=str(other)).info]
+    digest = hashlib.sha256(tiny.weights.read_bytes()).hexdigest()
+    expected = EncoderInfo(library="open_clip", model="tiny-clip", weights="tiny-clip.pt", weights_sha256=digest)
+    assert infos[0] == expected
+    assert str(infos[0]) == f"open_clip tiny-clip tiny-clip.pt (sha256 {digest[:16]})"
+    assert not infos[0].fits(infos[1])
+    quick = encoder_of(tiny, quick_gelu=True).info
+    assert quick == replace(expected, quick_gelu=True)
+    assert not quick.fits(expected)
 
 
 def test_the_activation_is_that_of_the_weights(tiny):
@@ -66,25 +76,28 @@ def test_the_activation_is_that_of_the_weights(tiny):
     assert (plain - quick).abs().max() > 1e-4
 
 
-def test_quick_gelu_is_taken_from_the_tag_or_from_the_path(tiny, tmp_path, caplog):
+def test_the_tag_says_whether_its_weights_want_quick_gelu():
     assert OpenClipEncoder(model="ViT-L-14", pretrained="openai").quick_gelu
     assert not OpenClipEncoder(model="ViT-L-14", pretrained="laion2b_s32b_b82k").quick_gelu
-    with pytest.raises(ValueError, match="ViT-L-14 openai was trained with QuickGELU; leave --quick-gelu out"):
+    with pytest.raises(UserError, match="ViT-L-14 openai was trained with QuickGELU; leave --quick-gelu out"):
         OpenClipEncoder(model="ViT-L-14", pretrained="openai", quick_gelu=False)
-    assert not encoder_of(tiny).quick_gelu
-    folder = tmp_path / "vit_large_patch14_clip_224.OpenAI"
-    folder.mkdir()
-    weights = folder / "w.pt"
+
+
+def test_the_path_of_weights_does_not_say_whether_they_want_quick_gelu(tiny, tmp_path):
+    weights = tmp_path / "openai.pt"
     weights.write_bytes(tiny.weights.read_bytes())
-    with caplog.at_level(logging.WARNING):
-        assert encoder_of(tiny, pretrained=str(weights)).quick_gelu
-    assert "w.pt for weights that were trained with QuickGELU" in caplog.text
-    assert "--no-quick-gelu" in caplog.text
+    with pytest.raises(UserError, match=r"openai\.pt': the file does not say .* --quick-gelu .* --no-quick-gelu"):
+        encoder_of(tiny, pretrained=str(weights), quick_gelu=None)
+    assert not encoder_of(tiny, pretrained=str(weights), quick_gelu=False).quick_gelu
+
+
+def test_an_architecture_with_quick_gelu_needs_no_option(tiny):
+    assert encoder_of(tiny, model="ViT-B-32-quickgelu", quick_gelu=None).quick_gelu
 
 
 def test_the_default_is_the_papers_model_and_loads_nothing_yet():
     encoder = OpenClipEncoder()
-    assert encoder.name == "open_clip ViT-L-14 openai"
+    assert str(encoder.info) == "open_clip ViT-L-14 openai (quick_gelu)"
     assert encoder.dim == 768
     assert encoder([]).shape == (0, 768)
     assert "_network" not in vars(encoder)
@@ -98,11 +111,11 @@ def test_long_texts_are_announced(tiny, caplog):
 
 
 def test_unknown_model_and_tag_are_refused():
-    with pytest.raises(ValueError, match="unknown open_clip model 'ViT-L-15'"):
+    with pytest.raises(UserError, match="unknown open_clip model 'ViT-L-15'"):
         OpenClipEncoder(model="ViT-L-15")
-    with pytest.raises(ValueError, match="unknown open_clip model 'hf-hub:some/model'"):
+    with pytest.raises(UserError, match="unknown open_clip model 'hf-hub:some/model'"):
         OpenClipEncoder(model="hf-hub:some/model")
-    with pytest.raises(ValueError, match=r"ViT-L-14 has no weights 'opnai'.*'openai'"):
+    with pytest.raises(UserError, match=r"ViT-L-14 has no weights 'opnai'.*'openai'"):
         OpenClipEncoder(pretrained="opnai")
 
 
@@ -114,7 +127,7 @@ def test_a_missing_checkpoint_is_named():
 def test_weights_of_another_architecture_are_refused(tiny, tmp_path):
     other = make_tiny_clip(tmp_path, name="tiny-wide", embed_dim=24)
     encoder = encoder_of(tiny, model=other.model)
-    with pytest.raises(ValueError, match=r"(?s)tiny-clip\.pt: expected a checkpoint of open_clip's tiny-wide.*--model"):
+    with pytest.raises(UserError, match=r"(?s)tiny-clip\.pt: expected a checkpoint of open_clip's tiny-wide.*--model"):
         encoder(["dog"])
 
 
@@ -125,7 +138,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tiny, tmp_path):
 
     path = tmp_path / "evil.pt"
     torch.save({"state_dict": {"text_projection": Touch()}}, path)
-    with pytest.raises(ValueError, match=r"evil\.pt: expected a checkpoint"):
+    with pytest.raises(UserError, match=r"evil\.pt: expected a checkpoint"):
         encoder_of(tiny, pretrained=str(path))(["dog"])
     assert not (tmp_path / "touched").exists()
 
@@ -133,7 +146,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tiny, tmp_path):
 def test_torchscript_is_refused(tiny, tmp_path):
     path = tmp_path / "script.pt"
     torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(str(path))
-    with pytest.raises(ValueError, match=r"script\.pt: is a TorchScript archive"):
+    with pytest.raises(UserError, match=r"script\.pt: is a TorchScript archive"):
         encoder_of(tiny, pretrained=str(path))(["dog"])
 
 

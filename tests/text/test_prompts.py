@@ -3,6 +3,7 @@ from collections import Counter
 
 import pytest
 
+from mmdataseg.errors import UserError
 from mmdataseg.text.prompts import (
     ClassPrompt,
     add_synonyms,
@@ -51,13 +52,13 @@ def test_no_two_classes_of_a_label_space_share_a_phrase(name):
 
 @pytest.mark.parametrize("name", ["", " / ", "-merged"])
 def test_a_name_without_a_word_is_refused(name):
-    with pytest.raises(ValueError, match="has no word in it"):
+    with pytest.raises(UserError, match="has no word in it"):
         prompt_phrases(name)
 
 
 @pytest.mark.parametrize(("phrases", "match"), [((), "at least one phrase"), (("dog", " "), "not empty")])
 def test_a_prompt_of_nothing_is_refused(phrases, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(UserError, match=match):
         ClassPrompt(phrases)
 
 
@@ -95,7 +96,7 @@ def test_json_file_may_say_what_to_embed(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "match"),
     [
-        ("a.txt", "dog\ncat\ndog\n", "class 'dog' stands twice"),
+        ("a.txt", "dog\ncat\ndog\n", "class 'dog' appears twice"),
         ("a.txt", "# nothing\n", "at least one class"),
         ("a.json", "{", "not a JSON file"),
         ("a.json", "3", "expected a JSON list or object"),
@@ -107,7 +108,7 @@ def test_json_file_may_say_what_to_embed(tmp_path):
 def test_a_bad_class_file_is_named(tmp_path, name, text, match):
     path = tmp_path / name
     path.write_text(text)
-    with pytest.raises(ValueError, match=match) as error:
+    with pytest.raises(UserError, match=match) as error:
         read_class_file(path)
     assert str(path) in str(error.value)
 
@@ -129,12 +130,12 @@ def test_synonyms_go_to_the_classes_they_name(tmp_path):
 
 
 def test_synonyms_of_a_class_that_is_not_there_are_refused():
-    with pytest.raises(ValueError, match=r"synonyms are given for 'dgo', which is not among the 1 classes"):
+    with pytest.raises(UserError, match=r"synonyms are given for 'dgo', which is not among the 1 classes"):
         add_synonyms(("dog",), default_prompts(("dog",)), {"dgo": {"synonyms": ("hound",)}})
 
 
 def test_a_list_of_synonyms_is_refused(tmp_path):
     path = tmp_path / "more.json"
     path.write_text('["television"]')
-    with pytest.raises(ValueError, match=r"expected an object \{class name"):
+    with pytest.raises(UserError, match=r"expected an object \{class name"):
         read_synonyms(path)

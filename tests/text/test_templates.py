@@ -1,5 +1,6 @@
 import pytest
 
+from mmdataseg.errors import UserError
 from mmdataseg.text.templates import fill_template, get_templates, known_template_sets
 
 
@@ -66,5 +67,5 @@ def test_sets_and_templates_of_the_user_can_be_joined():
 
 @pytest.mark.parametrize(("names", "match"), [(["vild"], r"one of the template sets .*'vild'"), ([], "at least one")])
 def test_neither_set_nor_template_is_refused(names, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(UserError, match=match):
         get_templates(names)

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from mmdataseg.errors import UserError
 from mmdataseg.text import vocabularies
 from mmdataseg.text.vocabularies import get_label_space, known_label_spaces
 
@@ -79,7 +80,7 @@ def test_the_80_objects365_classes_keep_their_spelling_on_disk():
 
 def test_unknown_name_lists_the_known_ones():
     with pytest.raises(
-        ValueError, match=r"unknown label space 'ade151'; known ones are \['ade150'.*Give any other in full"
+        UserError, match=r"unknown label space 'ade151'; known ones are \['ade150'.*Give any other in full"
     ):
         get_label_space("ade151")
 

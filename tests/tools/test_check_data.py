@@ -153,7 +153,9 @@ def test_missing_and_wrong_text_embeddings_are_problems(check_data, tmp_path):
         matrix = HashingEncoder(dim=dim)(space["classes"])
         save_embeddings(
             tmp_path / f"{name}.safetensors",
-            TextEmbeddings(matrix=matrix, classes=tuple(space["classes"]), encoder="hashing", vocabulary="pair"),
+            TextEmbeddings(
+                matrix=matrix, classes=tuple(space["classes"]), encoder=HashingEncoder.info, vocabulary="pair"
+            ),
         )
     classifier = {"type": "mmdataseg.TextClassifier", "embed_dim": 8}
     problems = list(check_data.embedding_problems(Config({"model": {"sources": sources, "classifier": classifier}})))
@@ -205,7 +207,7 @@ def test_metrics_of_both_evaluators_and_of_others(check_data):
     good = evaluator(metrics=[dict(type="mmdataseg.SemanticMetric")])
     found = check_data.metric_problems(Config(dict(val_evaluator=good, test_evaluator=evaluator(metrics=[masks]))))
     assert len(found) == 1
-    assert "source 'a': InstanceMetric: annotation file /nope.json is not there" in found[0]
+    assert "source 'a': InstanceMetric: annotation file '/nope.json' does not exist" in found[0]
     (typo,) = check_data.metric_problems(Config(dict(test_evaluator=evaluator(metrcs=[masks]))))
     assert "metrcs" in typo
     assert check_data.metric_problems(Config(dict(val_evaluator=[dict(type="CocoMetric")], test_evaluator=None))) == []

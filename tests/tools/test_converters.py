@@ -1,6 +1,5 @@
 """What all converters do: go on where they stopped, do nothing twice, say what is broken and what to do."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from mmdataseg.datasets.conversion import PanopticImage, Segmented, convert_panoptic, segments_info
 from tests import layouts
 
 # converter -> (layout it belongs to, its arguments, what it writes under data/)
@@ -74,53 +72,6 @@ def test_a_lost_png_is_made_again_and_nothing_else(world, name, capsys):
     assert kept.stat().st_mtime_ns == time
 
 
-def test_interrupted_run_goes_on(tmp_path):
-    """The journal holds what is done; a line that was cut short counts for nothing."""
-    images = [PanopticImage(image_id=i, file_name=f"{i}.jpg", png=f"{i}.png") for i in range(4)]
-    converted = []
-
-    def convert(image, stop_at=None):
-        if image.image_id == stop_at:
-            raise KeyboardInterrupt
-        converted.append(image.image_id)
-        return Segmented(ids=np.full((2, 3), image.image_id + 1, np.int32), categories={image.image_id + 1: 7})
-
-    arguments = {
-        "categories": [{"id": 7, "name": "cat", "isthing": 1}],
-        "json_file": tmp_path / "out/a.json",
-        "png_dir": tmp_path / "out/a",
-        "description": "test",
-    }
-    with pytest.raises(KeyboardInterrupt):
-        convert_panoptic(images, convert=lambda image: convert(image, stop_at=2), **arguments)
-    assert not (tmp_path / "out/a.json").exists()
-    journal = tmp_path / "out/a.json.journal"
-    assert len(journal.read_text().splitlines()) == 2
-    journal.write_text(journal.read_text() + '{"image": {"id": 2, "fi')
-    assert convert_panoptic(images, convert=convert, **arguments) == 2
-    assert converted == [0, 1, 2, 3]
-    content = json.loads((tmp_path / "out/a.json").read_text())
-    assert [image["id"] for image in content["images"]] == [0, 1, 2, 3]
-    assert content["annotations"][2] == {
-        "image_id": 2,
-        "file_name": "2.png",
-        "segments_info": [{"id": 3, "category_id": 7, "area": 6, "bbox": [0, 0, 3, 2], "iscrowd": 0}],
-    }
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "a.json"]
-    assert convert_panoptic(images, convert=convert, **arguments) == 0
-    with pytest.raises(ValueError, match=r"a\.json' is there with other categories, .*choose another output"):
-        convert_panoptic(images, convert=convert, **{**arguments, "categories": []})
-
-
-def test_segments_info_by_hand():
-    ids = np.array([[0, 300, 300, 0], [5, 5, 300, 0], [5, 70000, 0, 0]], np.int32)
-    assert segments_info(Segmented(ids=ids, categories={5: 1, 300: 2, 70000: 3}, crowds=frozenset([300]))) == [
-        {"id": 5, "category_id": 1, "area": 3, "bbox": [0, 1, 2, 2], "iscrowd": 0},
-        {"id": 300, "category_id": 2, "area": 3, "bbox": [1, 0, 2, 2], "iscrowd": 1},
-        {"id": 70000, "category_id": 3, "area": 1, "bbox": [1, 2, 1, 1], "iscrowd": 0},
-    ]
-
-
 def truncate(path):
     path.write_bytes(path.read_bytes()[:40])
 
@@ -155,7 +106,7 @@ BROKEN = [
         wrong_size,
         "has 47 x 64 pixels .* same release",
     ),
-    ("ade_panoptic", "ADEChallengeData2016/images/validation/ADE_val_00000001.jpg", truncate, "no image .* again"),
+    ("ade_panoptic", "ADEChallengeData2016/images/validation/ADE_val_00000001.jpg", truncate, "not an image .* again"),
     (
         "cityscapes_panoptic",
         "cityscapes/gtFine/val/frankfurt/frankfurt_000000_000019_gtFine_instanceIds.png",
@@ -177,7 +128,7 @@ BROKEN = [
         "labels 460 to 460, expected 0 to 459",
     ),
     ("pascal_context", "VOCdevkit/VOC2010/ImageSets/Main/val.txt", remove, "put the data there"),
-    ("objects365_instances", "objects365/annotations/o365_instance_seg_val.json", truncate, "no valid JSON"),
+    ("objects365_instances", "objects365/annotations/o365_instance_seg_val.json", truncate, "not valid JSON"),
 ]
 
 

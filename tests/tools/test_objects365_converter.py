@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_api
 
-from mmdataseg.datasets.transforms.annotation_maps import decode_mask
 from mmdataseg.evaluation import InstanceMetric
+from mmdataseg.formats.masks import decode_mask
 from mmdataseg.text.vocabularies import get_label_space
 from tests import layouts
 from tests.evaluation.samples import instances, score

@@ -10,6 +10,7 @@ import torch
 
 from mmdataseg.text.embeddings import load_embeddings, read_metadata
 from mmdataseg.text.prompts import ClassPrompt, read_class_file
+from mmdataseg.text.recipe import EncoderInfo
 from mmdataseg.text.templates import get_templates
 from mmdataseg.text.vocabularies import get_label_space, known_label_spaces
 from tests.text.tiny_clip import make_tiny_clip
@@ -148,7 +149,7 @@ def test_imported_rows(run, tmp_path, capsys):
     path = tmp_path / "cityscapes19_clip-vit-b-16.safetensors"
     found = load_embeddings(path, label_space=get_label_space("cityscapes19"))
     torch.testing.assert_close(found.matrix, torch.eye(19, 32))
-    assert found.encoder == "CLIP ViT-B/16 (imported)"
+    assert found.encoder == EncoderInfo(library="", model="CLIP ViT-B/16", imported=True)
     assert (found.templates, found.prompts) == (("a photo of a {}",), ())
     capsys.readouterr()
     run(*argv, "--templates", "single")
@@ -164,7 +165,7 @@ def test_imported_rows(run, tmp_path, capsys):
         ([], r"expected a vocabulary: one of \['ade150'"),
         (["ade151"], "unknown label space 'ade151'"),
         (["no.txt"], r"no\.txt: no such file"),
-        (["--names", "dog", "dog "], "class 'dog' stands twice"),
+        (["--names", "dog", "dog "], "class 'dog' appears twice"),
         (["coco80", "coco80"], "vocabularies of different names"),
         (["coco80", "ade150", "--out", "a.safetensors"], "is one file and there are several vocabularies"),
         (["coco80", "--pretrained", "no.pt"], r"no\.pt: no such file"),
@@ -196,7 +197,7 @@ def world(run, mini_world, tmp_path_factory):
         path = folder / f"{name}.safetensors"
         npy = mini_world / "text" / f"{listed}.npy"
         run(name, "--import-npy", npy, "--encoder-name", "CLIP ViT-B/16", "--templates", "single", "--out", path)
-        assert read_metadata(path)["encoder"] == "CLIP ViT-B/16 (imported)"
+        assert json.loads(read_metadata(path)["encoder"])["model"] == "CLIP ViT-B/16"
         found[name] = load_embeddings(path, label_space=get_label_space(name), dim=512)
     return found
 

@@ -21,17 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdataseg.datasets.annotation_files import list_files, load_json, require_dir
-from mmdataseg.datasets.conversion import (
-    PanopticImage,
-    Segmented,
-    convert_panoptic,
-    image_size,
-    panoptic_categories,
-    read_png,
-    require_size,
-)
-from mmdataseg.datasets.transforms.annotation_maps import rgb_to_id
+from mmdataseg.errors import UserError
+from mmdataseg.formats.categories import make_categories
+from mmdataseg.formats.coco_panoptic import PanopticSegments, load_panoptic_json, rgb_to_id
+from mmdataseg.formats.panoptic_conversion import PanopticImage, convert_panoptic
+from mmdataseg.formats.paths import list_files, require_dir
+from mmdataseg.formats.png import image_size, read_png, require_size
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.vocabularies import get_label_space
 
@@ -67,7 +62,7 @@ def thing_categories(space: LabelSpace) -> np.ndarray:
     return np.array([0, *(label + 1 for label, thing in enumerate(space.is_thing) if thing)], np.int32)
 
 
-def combine(labels: np.ndarray, classes: np.ndarray, instances: np.ndarray, space: LabelSpace) -> Segmented:
+def combine(labels: np.ndarray, classes: np.ndarray, instances: np.ndarray, space: LabelSpace) -> PanopticSegments:
     """Lay the instances over the stuff of the label map.
 
     Args:
@@ -97,7 +92,7 @@ def combine(labels: np.ndarray, classes: np.ndarray, instances: np.ndarray, spac
     if (counts > 1).any():
         raise ValueError(f"instance {int(numbers[counts > 1][0])} has several classes")
     categories = {int(i): int(i) if i <= len(space) else int(i) // _INSTANCES_PER_CLASS for i in present if i}
-    return Segmented(ids=ids, categories=categories)
+    return PanopticSegments(ids=ids, categories=categories)
 
 
 def from_official(root: Path, split: str, space: LabelSpace) -> tuple[list[PanopticImage], Callable]:
@@ -109,7 +104,7 @@ def from_official(root: Path, split: str, space: LabelSpace) -> tuple[list[Panop
     if not stems:
         raise FileNotFoundError(f"'{folders['images']}' holds no .jpg; unpack ADE20K's images there")
 
-    def convert(image: PanopticImage) -> Segmented:
+    def convert(image: PanopticImage) -> PanopticSegments:
         size = image_size(folders["images"] / image.file_name)
         label_path, instance_path = (folders[n] / image.png for n in ("annotations", "annotations_instance"))
         labels, coded = read_png(label_path, "label map"), read_png(instance_path, "instance annotation")
@@ -117,11 +112,13 @@ def from_official(root: Path, split: str, space: LabelSpace) -> tuple[list[Panop
         require_size(instance_path, coded.shape[:2], size, folders["images"] / image.file_name)
         if labels.ndim != 2 or coded.ndim != 3:
             wrong, channels = (label_path, "one channel") if labels.ndim != 2 else (instance_path, "RGB")
-            raise ValueError(f"'{wrong}': expected {channels}; unpack the official archive again")
+            raise UserError(f"expected {channels}", file=wrong, remedy="unpack the official archive again")
         try:
             return combine(labels, coded[..., 0], coded[..., 1], space)
         except ValueError as error:
-            raise ValueError(f"'{label_path}' with '{instance_path}': {error}; unpack both archives again") from None
+            raise UserError(
+                f"with '{instance_path}': {error}", file=label_path, remedy="unpack both archives again"
+            ) from None
 
     return [PanopticImage(image_id=s, file_name=f"{s}.jpg", png=f"{s}.png") for s in stems], convert
 
@@ -130,35 +127,36 @@ def from_mask2former(json_file: Path, space: LabelSpace) -> tuple[list[PanopticI
     """The images of Mask2Former's JSON, and how to convert one.
 
     Raises:
-        ValueError: Its categories are not ADE20K's 150 in the order of the labels, told by their thing flags.
+        UserError: Its categories are not ADE20K's 150 in the order of the labels, told by their thing flags.
     """
-    content = load_json(json_file, ("images", "annotations", "categories"))
+    content = load_panoptic_json(json_file)
     png_dir = require_dir(json_file.with_suffix(""), "folder of Mask2Former's PNGs")
-    given = {category["id"]: bool(category["isthing"]) for category in content["categories"]}
+    given = {category["id"]: bool(category["isthing"]) for category in content.categories}
     if given != dict(enumerate(space.is_thing)):
-        raise ValueError(
-            f"'{json_file}': expected the categories 0 to {len(space) - 1} with ADE20K's thing flags, as Mask2Former "
-            "writes them; convert the official annotations instead, without --from-mask2former"
+        raise UserError(
+            f"expected the categories 0 to {len(space) - 1} with ADE20K's thing flags, as Mask2Former writes them",
+            file=json_file,
+            remedy="convert the official annotations instead, without --from-mask2former",
         )
-    by_image = {annotation["image_id"]: annotation for annotation in content["annotations"]}
-    missing = [image["id"] for image in content["images"] if image["id"] not in by_image]
-    if missing:
-        raise ValueError(f"'{json_file}': image {missing[0]!r} has no annotation; prepare it anew")
 
-    def convert(image: PanopticImage) -> Segmented:
+    def convert(image: PanopticImage) -> PanopticSegments:
         path = png_dir / image.png
         ids = rgb_to_id(read_png(path, "id PNG")[..., :3])
-        known = {s["id"]: s for s in by_image[image.image_id]["segments_info"]}
+        known = {s["id"]: s for s in content.annotations[image.image_id]["segments_info"]}
         present = [int(i) for i in np.unique(ids) if i]
         strange = [i for i in present if i not in known]
         if strange:
-            raise ValueError(f"'{path}' has the segment {strange[0]}, which '{json_file}' lacks; prepare both anew")
+            raise UserError(
+                f"has the segment {strange[0]}, which '{json_file}' lacks",
+                file=path,
+                remedy="prepare both anew",
+            )
         crowds = frozenset(i for i in present if known[i].get("iscrowd", 0))
-        return Segmented(ids=ids, categories={i: known[i]["category_id"] + 1 for i in present}, crowds=crowds)
+        return PanopticSegments(ids=ids, categories={i: known[i]["category_id"] + 1 for i in present}, crowds=crowds)
 
     images = [
-        PanopticImage(image_id=i["id"], file_name=i["file_name"], png=by_image[i["id"]]["file_name"])
-        for i in content["images"]
+        PanopticImage(image_id=key, file_name=image["file_name"], png=content.annotations[key]["file_name"])
+        for key, image in content.images.items()
     ]
     return images, convert
 
@@ -176,12 +174,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         done = convert_panoptic(
             images,
             convert=convert,
-            categories=panoptic_categories(space, range(1, len(space) + 1)),
+            categories=make_categories(space, range(1, len(space) + 1)),
             json_file=json_file,
             png_dir=json_file.with_suffix(""),
             description=f"ADE20K panoptic, {args.split}",
         )
-    except (ValueError, FileNotFoundError) as error:
+    except (UserError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
     print(f"{json_file}: {f'images converted: {done}' if done else 'complete, nothing to do'}")
 

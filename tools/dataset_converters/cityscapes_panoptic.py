@@ -16,16 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdataseg.datasets.annotation_files import list_files, require_dir
-from mmdataseg.datasets.conversion import (
-    PanopticImage,
-    Segmented,
-    convert_panoptic,
-    image_size,
-    panoptic_categories,
-    read_png,
-    require_size,
-)
+from mmdataseg.errors import UserError
+from mmdataseg.formats.categories import make_categories
+from mmdataseg.formats.coco_panoptic import PanopticSegments
+from mmdataseg.formats.panoptic_conversion import PanopticImage, convert_panoptic
+from mmdataseg.formats.paths import list_files, require_dir
+from mmdataseg.formats.png import image_size, read_png, require_size
 from mmdataseg.text.vocabularies import get_label_space
 
 # cityscapesScripts, helpers/labels.py: the ids that are evaluated, in the order of the train ids 0 to 18 ...
@@ -50,7 +46,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def segments(instance_ids: np.ndarray) -> Segmented:
+def segments(instance_ids: np.ndarray) -> PanopticSegments:
     """Panoptic segments of an instance map.
 
     Args:
@@ -68,14 +64,14 @@ def segments(instance_ids: np.ndarray) -> Segmented:
     space = get_label_space("cityscapes19")
     things = {number for number, thing in zip(EVALUATED_IDS, space.is_thing, strict=True) if thing}
     categories = {int(v): int(c) for v, c in zip(values[kept], classes[kept], strict=True)}
-    return Segmented(
+    return PanopticSegments(
         ids=np.where(np.isin(instance_ids, values[kept]), instance_ids, 0).astype(np.int32),
         categories=categories,
         crowds=frozenset(v for v, c in categories.items() if v < _INSTANCES_PER_CLASS and c in things),
     )
 
 
-def find_images(root: Path, split: str) -> tuple[list[PanopticImage], Callable[[PanopticImage], Segmented]]:
+def find_images(root: Path, split: str) -> tuple[list[PanopticImage], Callable[[PanopticImage], PanopticSegments]]:
     """The images of a split, and how to convert one."""
     truth = require_dir(root / "gtFine" / split, "folder of gtFine")
     pictures = require_dir(root / "leftImg8bit" / split, "folder of leftImg8bit")
@@ -83,7 +79,7 @@ def find_images(root: Path, split: str) -> tuple[list[PanopticImage], Callable[[
     if not stems:
         raise FileNotFoundError(f"'{truth}' holds no *{_SUFFIX}; unpack gtFine_trainvaltest there")
 
-    def convert(image: PanopticImage) -> Segmented:
+    def convert(image: PanopticImage) -> PanopticSegments:
         path = truth / image.file_name.replace("_leftImg8bit.png", _SUFFIX)
         instance_ids = read_png(path, "instance map")
         picture = pictures / image.file_name
@@ -91,7 +87,7 @@ def find_images(root: Path, split: str) -> tuple[list[PanopticImage], Callable[[
         try:
             return segments(instance_ids.astype(np.int32))
         except ValueError as error:
-            raise ValueError(f"'{path}': {error}; unpack gtFine_trainvaltest again") from None
+            raise UserError(f"{error}", file=path, remedy="unpack gtFine_trainvaltest again") from None
 
     images = []
     for stem in stems:
@@ -110,12 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         done = convert_panoptic(
             images,
             convert=convert,
-            categories=panoptic_categories(get_label_space("cityscapes19"), EVALUATED_IDS),
+            categories=make_categories(get_label_space("cityscapes19"), EVALUATED_IDS),
             json_file=json_file,
             png_dir=json_file.with_suffix(""),
             description=f"Cityscapes panoptic, {args.split}",
         )
-    except (ValueError, FileNotFoundError) as error:
+    except (UserError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
     print(f"{json_file}: {f'images converted: {done}' if done else 'complete, nothing to do'}")
 

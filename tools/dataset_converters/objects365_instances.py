@@ -26,11 +26,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as mask_api
 
-from mmdataseg.datasets.annotation_files import UNKNOWN, category_labels, load_json, unknown_category
-from mmdataseg.datasets.transforms.annotation_maps import decode_mask
-from mmdataseg.files import write_whole
+from mmdataseg.errors import UserError
+from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
+from mmdataseg.formats.json_files import load_json
+from mmdataseg.formats.masks import decode_mask, describe_mask
+from mmdataseg.formats.whole_files import write_whole
 from mmdataseg.progress import progress_bar
 from mmdataseg.text.vocabularies import get_label_space
 
@@ -79,7 +80,7 @@ def convert(content: _JSON, path: Path, *, ignore_unmasked: bool = False) -> tup
         The new content, and how many annotations were kept and left out, by reason.
 
     Raises:
-        ValueError: A category outside the label space, an annotation of an unlisted image, a mask that is none.
+        UserError: A category outside the label space, an annotation of an unlisted image, a mask that cannot be read.
     """
     labels = category_labels(
         content["categories"], classes=get_label_space("objects365").classes, label_map=None, path=path
@@ -108,14 +109,16 @@ def _annotations(
         if labels.get(annotation["category_id"], UNKNOWN) < 0:
             raise unknown_category(path, where, annotation["category_id"], content["categories"])
         if annotation["image_id"] not in images:
-            raise ValueError(
-                f"'{path}': {where} is of image {annotation['image_id']}, which is not listed; fetch it again"
+            raise UserError(
+                f"{where} is of image {annotation['image_id']}, which is not listed",
+                file=path,
+                remedy="fetch it again",
             )
         image = images[annotation["image_id"]]
         try:
             what, converted = _annotation(annotation, image["height"], image["width"], ignore_unmasked)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"'{path}': {where}: {error}; fetch the file again") from None
+            raise UserError(f"{where}: {error}", file=path, remedy="fetch the file again") from None
         counts[what] += 1
         if converted is not None:
             yield converted
@@ -128,7 +131,7 @@ def _annotation(annotation: _JSON, height: int, width: int, ignore_unmasked: boo
     if annotation.get("segmentation"):
         mask = decode_mask(annotation["segmentation"], height, width)
         if mask.any():
-            box = annotation.get("bbox") or _box(mask)
+            box = annotation.get("bbox") or describe_mask(mask)["bbox"]
             return KEPT, {**annotation, "iscrowd": 0, "area": int(mask.sum()), "bbox": box}
     left_out = EMPTY_MASK if annotation.get("segmentation") else NO_MASK
     if not ignore_unmasked:
@@ -136,9 +139,9 @@ def _annotation(annotation: _JSON, height: int, width: int, ignore_unmasked: boo
     region = _region(annotation["bbox"], height, width)
     if not region.any():
         return left_out, None
-    rle = mask_api.encode(np.asfortranarray(region))
-    segmentation = {"size": [height, width], "counts": rle["counts"].decode()}
-    return IGNORED, {**annotation, "iscrowd": 1, "area": int(region.sum()), "segmentation": segmentation}
+    described = describe_mask(region)
+    del described["bbox"]  # that of the file stays
+    return IGNORED, {**annotation, "iscrowd": 1, **described}
 
 
 def _region(box: Sequence[float], height: int, width: int) -> np.ndarray:
@@ -173,12 +176,6 @@ def differing_counts(path: Path, num_images: int, counts: Mapping[str, int]) -> 
     ]
 
 
-def _box(mask: np.ndarray) -> list[int]:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    x, y = int(columns[0]), int(rows[0])
-    return [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y]
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Convert, and say what was done."""
     args = parse_args(arguments)
@@ -190,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         content = load_json(args.json, ("images", "annotations", "categories"))
         content, counts = convert(content, args.json, ignore_unmasked=args.ignore_unmasked)
-    except (ValueError, FileNotFoundError) as error:
+    except (UserError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
     except KeyError as error:
         raise SystemExit(

@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
-from mmdataseg.datasets.annotation_files import require_dir, require_file
-from mmdataseg.datasets.conversion import image_size, require_size, write_png
-from mmdataseg.files import write_whole
+from mmdataseg.errors import UserError
+from mmdataseg.formats.paths import require_dir, require_file
+from mmdataseg.formats.png import image_size, require_size, write_png
+from mmdataseg.formats.whole_files import write_whole
 from mmdataseg.progress import progress_bar
 from mmdataseg.text.vocabularies import get_label_space
 
@@ -53,21 +54,27 @@ def read_labels(path: Path) -> np.ndarray:
 
     Raises:
         FileNotFoundError: It is missing.
-        ValueError: It cannot be read, or is no label map.
+        UserError: It cannot be read, or is not a label map.
     """
     require_file(path, "annotation of Pascal Context")
     try:
         content = loadmat(path, variable_names=["LabelMap"])
     except Exception as error:  # what scipy raises depends on where the file is broken
-        raise ValueError(
-            f"'{path}' cannot be read ({type(error).__name__}: {error}); unpack trainval.tar.gz again"
+        raise UserError(
+            f"cannot be read ({type(error).__name__}: {error})",
+            file=path,
+            remedy="unpack trainval.tar.gz again",
         ) from None
     labels = content.get("LabelMap")
     if labels is None or labels.ndim != 2:
-        raise ValueError(f"'{path}' has no matrix LabelMap; is it a file of Pascal Context's trainval.tar.gz?")
+        raise UserError("has no matrix LabelMap", file=path, remedy="is it a file of Pascal Context's trainval.tar.gz?")
     largest = len(get_label_space("pascal_context459"))
     if labels.min() < 0 or labels.max() > largest:
-        raise ValueError(f"'{path}': labels {labels.min()} to {labels.max()}, expected 0 to {largest}; unpack it again")
+        raise UserError(
+            f"labels {labels.min()} to {labels.max()}, expected 0 to {largest}",
+            file=path,
+            remedy="unpack it again",
+        )
     return labels.astype(np.uint16)
 
 
@@ -110,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     try:
         done = convert(args.root, args.mats or args.root / "trainval", args.split, args.classes)
-    except (ValueError, FileNotFoundError) as error:
+    except (UserError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
     print(f"{args.root}: {f'images converted: {done}' if done else 'complete, nothing to do'}")
 

@@ -10,7 +10,6 @@ Keys they write (H, W: the annotated image; N rows):
     bool, and ``gt_masks`` `BitmapMasks`.
 """
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,18 +19,13 @@ from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine import fileio
-from PIL import Image
 
-from mmdataseg.datasets.annotation_files import VOID
-from mmdataseg.datasets.transforms.annotation_maps import (
-    Segments,
-    decode_mask,
-    label_table,
-    panoptic_segments,
-    rgb_to_id,
-    semantic_segments,
-)
-from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.errors import MissingFileError, UserError, naming
+from mmdataseg.formats.coco_panoptic import rgb_to_id
+from mmdataseg.formats.id_maps import Segments, label_table, segments_of_label_png, segments_of_panoptic_png
+from mmdataseg.formats.masks import decode_mask
+from mmdataseg.formats.png import decode_png
+from mmdataseg.ops.id_map import VOID
 from mmdataseg.registry import TRANSFORMS
 from mmdataseg.structures import Task
 
@@ -116,7 +110,7 @@ class LoadSemanticMap(BaseTransform):
         if table is None:
             table = _mmseg_table(results, image)
         try:
-            segments = semantic_segments(image, table)
+            segments = segments_of_label_png(image, table)
         except ValueError as error:
             raise UserError(
                 str(error),
@@ -157,7 +151,11 @@ class LoadPanopticMap(BaseTransform):
         path = results["seg_map_path"]
         image = _read_png(results, path)
         if image.ndim != 3 or image.shape[2] < 3:
-            raise UserError(f"expected an RGB PNG of segment ids, got the shape {image.shape}", **place(results, path))
+            raise UserError(
+                f"expected an RGB PNG of segment ids, got the shape {image.shape}",
+                **place(results, path),
+                remedy="set ann_dir to the folder of the id PNGs",
+            )
         _check_size(results, path, image.shape[:2])
         infos = results["segments_info"]
         labels = [info["category"] for info in infos]
@@ -170,7 +168,7 @@ class LoadPanopticMap(BaseTransform):
         ]
         merge = "none" if self.scoring else ("all" if task is Task.SEMANTIC else "stuff")
         try:
-            segments = panoptic_segments(
+            segments = segments_of_panoptic_png(
                 rgb_to_id(image[..., :3]),
                 ids=[info["id"] for info in infos],
                 labels=labels,
@@ -257,23 +255,19 @@ def _require_task(results: Mapping[str, Any], possible: tuple[Task, ...], transf
     """The source's task, or the first one possible where no source is stamped."""
     task = Task(results.get("task", possible[0]))
     if task not in possible:
+        tasks = " or ".join(repr(t.value) for t in possible)
         raise UserError(
-            f"source {results.get('source', '?')!r}: {type(transform).__name__} makes targets for the task "
-            f"{' or '.join(repr(t.value) for t in possible)}, the source's is {task.value!r}; change one of them"
+            f"{type(transform).__name__} makes targets for the task {tasks}, the source's is {task.value!r}",
+            source=results.get("source", "?"),
+            remedy="change one of them",
         )
     return task
 
 
 def _read_png(results: Mapping[str, Any], path: str) -> np.ndarray:
-    """(H, W) or (H, W, 3) values as stored: PIL keeps palette indices and 16 bits, where OpenCV expands palettes to
-    colours."""
-    try:
-        with Image.open(io.BytesIO(fileio.get(path))) as image:
-            return np.asarray(image)
-    except (OSError, SyntaxError) as error:  # PIL raises SyntaxError for a broken PNG chunk
-        raise UserError(
-            f"cannot decode this annotation ({error})", **place(results, path), remedy="replace the file"
-        ) from None
+    """(H, W) or (H, W, 3) values as stored."""
+    with naming(source=results.get("source")):
+        return decode_png(fileio.get(path), path=path, what="annotation", remedy="replace the file")
 
 
 def _check_size(results: Mapping[str, Any], path: str, size: tuple[int, int]) -> None:

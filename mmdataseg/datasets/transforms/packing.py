@@ -9,8 +9,8 @@ from mmcv.transforms import BaseTransform
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
-from mmdataseg.datasets.annotation_files import VOID
 from mmdataseg.datasets.transforms.boxes import large_enough
+from mmdataseg.ops.id_map import VOID
 from mmdataseg.registry import TRANSFORMS
 
 META_KEYS = (

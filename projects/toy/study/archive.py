@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdataseg.files import write_whole
+from mmdataseg.formats.whole_files import write_whole
 from projects.toy.study.run import SETTINGS, Run
 
 Archive = dict[str, dict[str, dict[str, Any]]]

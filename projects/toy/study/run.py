@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmdataseg.files import write_whole
+from mmdataseg.formats.whole_files import write_whole
 
 RESULT = "result.json"
 ASKED = "asked.json"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from mmdataseg.files import write_whole
+from mmdataseg.formats.whole_files import write_whole
 from projects.toy.study.statistics import NO_VALUE, NOT_RUN, Results, cell, markdown_table, stat
 from projects.toy.study.toy_findings import (
     ALL,

@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
+from mmdataseg.formats.coco_panoptic import PanopticSegments
+from mmdataseg.formats.masks import describe_mask
 from projects.toy.world.scenes import Scene
 from projects.toy.world.vocabulary import ToySource
 
@@ -46,33 +47,24 @@ def semantic_map(scene: Scene, source: ToySource) -> np.ndarray:
     return np.where(scene.unlabelled, np.uint8(0), values[scene.region_map])
 
 
-def panoptic_segments(scene: Scene, source: ToySource) -> tuple[np.ndarray, list[_JSON]]:
-    """Segments as in COCO panoptic: one for each thing, one for each crowd, one for each class of stuff.
-
-    Returns:
-        colours (H, W, 3) uint8, segment id = R + 256 G + 65536 B, 0 where nothing is labelled; and
-        ``segments_info``.
-    """
+def scene_segments(scene: Scene, source: ToySource) -> PanopticSegments:
+    """Segments as in COCO panoptic: one for each thing, one for each crowd, one for each class of stuff."""
     owner: dict[tuple[int, int], int] = {}  # (label, region of a thing or -1) -> segment id
-    segments: dict[int, _JSON] = {}
-    id_of_region = np.zeros(len(scene.regions), np.uint32)
+    id_of_region = np.zeros(len(scene.regions), np.int32)
+    crowds = set()
     for i, region in enumerate(scene.regions):
         label = source.label_of.get(region.kind)
         if label is None:
             continue
         key = (label, i if region.is_thing else -1)
-        segment_id = owner.setdefault(key, (len(owner) + 1) * _SEGMENT_ID_STEP)
-        id_of_region[i] = segment_id
-        category = category_id(source, label)
-        segments[segment_id] = {"id": segment_id, "category_id": category, "iscrowd": int(region.is_crowd)}
-    id_map = np.where(scene.unlabelled, np.uint32(0), id_of_region[scene.region_map])
-    kept = []
-    for segment_id, segment in segments.items():
-        mask = id_map == segment_id
-        if mask.any():
-            kept.append(segment | {"bbox": mask_to_xywh(mask), "area": int(mask.sum())})
-    colours = np.stack([id_map & 255, (id_map >> 8) & 255, id_map >> 16], axis=-1).astype(np.uint8)
-    return colours, kept
+        id_of_region[i] = owner.setdefault(key, (len(owner) + 1) * _SEGMENT_ID_STEP)
+        if region.is_crowd:
+            crowds.add(int(id_of_region[i]))
+    return PanopticSegments(
+        ids=np.where(scene.unlabelled, np.int32(0), id_of_region[scene.region_map]),
+        categories={segment_id: category_id(source, label) for (label, _), segment_id in owner.items()},
+        crowds=frozenset(crowds),
+    )
 
 
 def instance_annotations(scene: Scene, source: ToySource, *, with_masks: bool) -> list[_JSON]:
@@ -93,11 +85,8 @@ def instance_annotations(scene: Scene, source: ToySource, *, with_masks: bool) -
         bbox = mask_to_xywh(mask)
         annotation: _JSON = {"category_id": category_id(source, label), "iscrowd": int(region.is_crowd), "bbox": bbox}
         if with_masks:
-            rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-            annotation |= {
-                "area": int(mask.sum()),
-                "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()},
-            }
+            described = describe_mask(mask)
+            annotation |= {"area": described["area"], "segmentation": described["segmentation"]}
         else:
             annotation["area"] = bbox[2] * bbox[3]
         annotations.append(annotation)

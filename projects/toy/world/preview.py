@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from projects.toy.world.formats import instance_annotations, panoptic_segments, semantic_map
+from projects.toy.world.formats import instance_annotations, scene_segments, semantic_map
 from projects.toy.world.scenes import Scene, draw_scene
 from projects.toy.world.vocabulary import TOY_BOXES, TOY_OPEN, TOY_PANOPTIC, TOY_SEMANTIC, ToySource
 
@@ -73,8 +73,7 @@ def _id_map(scene: Scene, source: ToySource, form: str) -> tuple[np.ndarray, dic
         ids = semantic_map(scene, source).astype(int)
         return ids, {i: source.classes[i - 1] for i in np.unique(ids).tolist() if i}
     if form == "panoptic":
-        colours, _ = panoptic_segments(scene, source)
-        ids = np.where(colours.any(-1), scene.region_map + 1, 0)
+        ids = np.where(scene_segments(scene, source).ids > 0, scene.region_map + 1, 0)
     else:
         is_thing = np.array([region.is_thing for region in scene.regions])
         ids = np.where(is_thing[scene.region_map], scene.region_map + 1, 0)

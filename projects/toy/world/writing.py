@@ -23,8 +23,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmdataseg.files import write_whole
-from projects.toy.world.formats import categories, instance_annotations, panoptic_segments, semantic_map
+from mmdataseg.formats.coco_panoptic import write_panoptic_png
+from mmdataseg.formats.journal import Journal
+from mmdataseg.formats.json_files import write_coco_json
+from mmdataseg.formats.whole_files import write_whole
+from projects.toy.world.formats import categories, instance_annotations, scene_segments, semantic_map
 from projects.toy.world.scenes import Scene, draw_scene
 from projects.toy.world.vocabulary import TOY_BOXES, TOY_OPEN, TOY_PANOPTIC, TOY_SEMANTIC, TOY_SOURCES, ToySource
 
@@ -208,33 +211,18 @@ def _write_set(root: Path, toy_set: ToySet, *, seed: int, size: int) -> Iterator
     for folder in (toy_set.img_dir, toy_set.semantic_dir, toy_set.panoptic):
         if folder:
             (root / folder).mkdir(parents=True, exist_ok=True)
-    journal_file = root / f"{toy_set.split}.journal"
-    records = _read_journal(journal_file)[: toy_set.count]
-    write_whole(journal_file, "".join(json.dumps(r) + "\n" for r in records))
+    journal = Journal(root / f"{toy_set.split}.journal")
+    records = journal.read()
     for _ in records:
         yield False
-    with journal_file.open("a") as journal:
+    with journal:
         for index in range(len(records), toy_set.count):
             scene = draw_scene(toy_set.source, toy_set.split, index, seed=seed, size=size)
             records.append(_write_image(root, toy_set, scene, index))
-            journal.write(json.dumps(records[-1]) + "\n")
-            journal.flush()
+            journal.append(records[-1])
             yield True
     _write_jsons(root, toy_set, records, size)
-    journal_file.unlink()
-
-
-def _read_journal(path: Path) -> list[_JSON]:
-    """The whole lines of a journal, none when there is none."""
-    if not path.is_file():
-        return []
-    records = []
-    for line in path.read_text(errors="replace").splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break  # the line that the interruption cut
-    return records
+    journal.remove()
 
 
 def _write_image(root: Path, toy_set: ToySet, scene: Scene, index: int) -> _JSON:
@@ -245,8 +233,8 @@ def _write_image(root: Path, toy_set: ToySet, scene: Scene, index: int) -> _JSON
     if toy_set.semantic_dir:
         _write_picture(root / toy_set.semantic_dir / f"{stem}.png", semantic_map(scene, toy_set.source))
     if toy_set.panoptic:
-        colours, record["panoptic"] = panoptic_segments(scene, toy_set.source)
-        _write_picture(root / toy_set.panoptic / f"{stem}.png", colours)
+        segments = scene_segments(scene, toy_set.source)
+        record["panoptic"] = write_panoptic_png(root / toy_set.panoptic / f"{stem}.png", segments)
     if toy_set.boxes:
         record["boxes"] = instance_annotations(scene, toy_set.source, with_masks=False)
     if toy_set.masks:
@@ -259,19 +247,19 @@ def _write_jsons(root: Path, toy_set: ToySet, records: list[_JSON], size: int) -
     images = [
         {"id": i + 1, "file_name": f"{r['stem']}.jpg", "height": size, "width": size} for i, r in enumerate(records)
     ]
-    content: _JSON = {"images": images, "categories": categories(toy_set.source)}
+    common = {"images": images, "categories": categories(toy_set.source)}
     if toy_set.panoptic:
         annotations = [
             {"image_id": i + 1, "file_name": f"{r['stem']}.png", "segments_info": r["panoptic"]}
             for i, r in enumerate(records)
         ]
-        write_whole(root / f"{toy_set.panoptic}.json", json.dumps(content | {"annotations": annotations}))
+        write_coco_json(root / f"{toy_set.panoptic}.json", annotations=annotations, **common)
     for key, path in (("boxes", toy_set.boxes), ("masks", toy_set.masks)):
         if not path:
             continue
         flat = [{"image_id": i + 1} | a for i, r in enumerate(records) for a in r[key]]
         numbered = [{"id": n + 1} | a for n, a in enumerate(flat)]
-        write_whole(root / path, json.dumps(content | {"annotations": numbered}))
+        write_coco_json(root / path, annotations=numbered, **common)
 
 
 def _write_picture(path: Path, picture: np.ndarray) -> None:

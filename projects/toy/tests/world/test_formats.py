@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from mmdataseg.formats.coco_panoptic import id_to_rgb, segments_info
 from projects.toy.world import vocabulary as v
-from projects.toy.world.formats import categories, instance_annotations, panoptic_segments, semantic_map
+from projects.toy.world.formats import categories, instance_annotations, scene_segments, semantic_map
 from projects.toy.world.scenes import Region, Scene
 from tests.datasets.writing import rgb_to_id
 
@@ -50,8 +51,13 @@ def test_semantic_map_merges_things_and_leaves_0_unlabelled(handmade):
     assert labels.tolist() == expected
 
 
-def test_panoptic_segments_keep_things_apart(handmade):
-    colours, segments = panoptic_segments(handmade, v.TOY_PANOPTIC)
+def written(scene):
+    segments = scene_segments(scene, v.TOY_PANOPTIC)
+    return id_to_rgb(segments.ids), segments_info(segments)
+
+
+def test_scene_segments_keep_things_apart(handmade):
+    colours, segments = written(handmade)
     category = {c["name"]: c["id"] for c in categories(v.TOY_PANOPTIC)}
     sand, disc, crowd = (s["id"] for s in segments)
     expected = [
@@ -69,14 +75,14 @@ def test_panoptic_segments_keep_things_apart(handmade):
 
 def test_stuff_of_one_class_is_one_segment(handmade):
     regions = (*handmade.regions[:3], Region(("striped", "sand"), is_thing=False))
-    colours, segments = panoptic_segments(replace(handmade, regions=regions), v.TOY_PANOPTIC)
+    colours, segments = written(replace(handmade, regions=regions))
     assert len(segments) == 3
     assert rgb_to_id(colours)[2, 4] == rgb_to_id(colours)[3, 0]
     assert segments[0]["area"] == 15
 
 
 def test_a_segment_that_is_all_unlabelled_is_left_out(handmade):
-    colours, segments = panoptic_segments(replace(handmade, unlabelled=handmade.region_map == 0), v.TOY_PANOPTIC)
+    colours, segments = written(replace(handmade, unlabelled=handmade.region_map == 0))
     assert {s["id"] for s in segments} == set(np.unique(rgb_to_id(colours)).tolist()) - {0}
     assert len(segments) == 2
 

@@ -1,5 +1,8 @@
-"""Read a JSON object of long lists element by element: COCO-style files of gigabytes in bounded memory, with the
-standard library."""
+"""Read a JSON object of long lists element by element: COCO-style files of gigabytes in bounded memory.
+
+It uses the standard library alone. ijson needs one pass per list that is wanted, which takes longer than the one pass
+here, and refuses NaN, which a bad box may hold and ``drop_bad_boxes`` leaves out.
+"""
 
 import json
 import re
@@ -7,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from mmdataseg.formats.json_files import invalid_json
+
 CHUNK = 1 << 22
 LARGEST_VALUE = 1 << 26
-_BLANK = re.compile(r"[ \t\r\n]*")
+_NOT_BLANK = re.compile(r"[^ \t\r\n]")
 _LONGEST_TAIL = len("e+1")  # the most that must be seen behind a number to know that it ends there
 _TRIES = 3  # a window
 _DECODER = json.JSONDecoder()
@@ -27,20 +32,16 @@ def stream_json(path: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, Any]]:
         before its elements.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: It is no JSON object; or one element is longer than 64 Mi characters, which no annotation is.
+        FileNotFoundError: There is no such file.
+        UserError: It is not a JSON object; or one element is longer than 64 Mi characters, which no annotation is.
     """
     try:
         with path.open(encoding="utf-8") as file:
             yield from _Window(file, chunk).top_level()
     except UnicodeDecodeError as error:
-        raise _broken(path, str(error)) from None
+        raise invalid_json(path, str(error)) from None
     except _SyntaxFault as fault:
-        raise _broken(path, str(fault)) from None
-
-
-def _broken(path: Path, why: str) -> ValueError:
-    return ValueError(f"'{path}' is no valid JSON ({why}); was it copied or downloaded completely?")
+        raise invalid_json(path, str(fault)) from None
 
 
 class _SyntaxFault(Exception):
@@ -114,9 +115,10 @@ class _Window:
     def peek(self) -> str:
         """The next character that is not blank, '' at the end of the file."""
         while True:
-            self.position = _BLANK.match(self.text, self.position).end()
-            if self.position < len(self.text):
-                return self.text[self.position]
+            found = _NOT_BLANK.search(self.text, self.position)
+            self.position = found.start() if found else len(self.text)
+            if found:
+                return found[0]
             if not self.read_on():
                 return ""
 

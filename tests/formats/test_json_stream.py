@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from mmdataseg.datasets import json_stream
-from mmdataseg.datasets.json_stream import stream_json
+from mmdataseg.formats import json_stream
+from mmdataseg.formats.json_stream import stream_json
 from tests.datasets.writing import write_json
 
 CONTENT = {
@@ -56,13 +56,13 @@ def test_empty_object(tmp_path):
 @pytest.mark.parametrize("chunk", [1, 1 << 20])
 def test_broken_text_names_file_and_place(tmp_path, text, why, chunk):
     path = write_json(tmp_path / "broken.json", text)
-    with pytest.raises(ValueError, match=rf"broken\.json' is no valid JSON \({why}.*copied or downloaded completely"):
+    with pytest.raises(ValueError, match=rf"broken\.json': not valid JSON \({why}.*copied or downloaded completely"):
         list(stream_json(path, chunk=chunk))
 
 
 def test_other_encoding_is_named(tmp_path):
     (tmp_path / "latin.json").write_bytes(b'{"a": "\xe9"}')
-    with pytest.raises(ValueError, match=r"latin\.json' is no valid JSON \('utf-8' codec"):
+    with pytest.raises(ValueError, match=r"latin\.json': not valid JSON \('utf-8' codec"):
         list(stream_json(tmp_path / "latin.json"))
 
 
@@ -72,6 +72,6 @@ def test_memory_stays_bounded_on_a_value_without_end(tmp_path, monkeypatch):
     read = []
     original = json_stream._Window.read_on
     monkeypatch.setattr(json_stream._Window, "read_on", lambda self: (read.append(len(self.text)), original(self))[1])
-    with pytest.raises(ValueError, match="is no valid JSON"):
+    with pytest.raises(ValueError, match="not valid JSON"):
         list(stream_json(path, chunk=100))
     assert max(read) < 5000

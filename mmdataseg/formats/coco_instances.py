@@ -1,122 +1,26 @@
-"""The annotations of an instance data set as columns: 2 million images and 30 million boxes in about a gigabyte, not in
-tens.
-
-Python objects cost ten to fifty times the numbers they hold, and each data-loader worker would copy them. Columns are
-plain arrays, sorted by image; from a cache they are memory-mapped, so that a start takes seconds and workers share the
-pages.
-"""
+"""COCO instances, read element by element into columns."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmdataseg.datasets.annotation_files import (
-    UNKNOWN,
-    VOID,
-    category_labels,
-    check_keys,
-    require_file,
-    unknown_category,
-)
-from mmdataseg.datasets.json_stream import stream_json
+from mmdataseg.errors import UserError
+from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
+from mmdataseg.formats.instance_table import InstanceTable
+from mmdataseg.formats.json_files import COCO_KEYS, check_keys
+from mmdataseg.formats.json_stream import stream_json
+from mmdataseg.formats.paths import require_file
+from mmdataseg.ops.id_map import VOID
 
 _BLOCK = 1 << 16
 _Block = dict[str, np.ndarray]
-# Files of corners: so many boxes at least, about half of them outside as xywh, and nearly all in the image as xyxy.
-_MANY, _OUTSIDE, _CORNERS = 5, 0.2, 0.95
-_REQUIRED = ("images", "annotations", "categories")
-
-
-@dataclass(frozen=True)
-class InstanceTable:
-    """I images and N boxes, those of image i at ``box_offsets[i]`` to ``box_offsets[i + 1]``.
-
-    Args:
-        image_ids: (I,) int64.
-        sizes: (I, 2) int32, height and width in pixels.
-        names: UTF-8 file names, end to end, uint8.
-        name_offsets: (I + 1,) int64.
-        box_offsets: (I + 1,) int64.
-        boxes: (N, 4) float32, xyxy pixels, clipped to the image.
-        labels: (N,) int32.
-        is_crowd: (N,) bool.
-        masks: JSON of each ``segmentation``, end to end, uint8; empty if not asked for.
-        mask_offsets: (N + 1,) int64; empty if not asked for.
-        rows: (J,) int32, the images that are used: all but those left out on demand.
-        counts: (7,) int64: boxes left out as their category is void, boxes clipped to their image, boxes dropped as
-            bad, crowd regions, images without box; boxes that stick out of their image by more than a pixel, and boxes
-            whose four numbers are a box in their image as xyxy.
-    """
-
-    image_ids: np.ndarray
-    sizes: np.ndarray
-    names: np.ndarray
-    name_offsets: np.ndarray
-    box_offsets: np.ndarray
-    boxes: np.ndarray
-    labels: np.ndarray
-    is_crowd: np.ndarray
-    masks: np.ndarray
-    mask_offsets: np.ndarray
-    rows: np.ndarray
-    counts: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.image_ids)
-
-    def name(self, image: int) -> str:
-        """File name of an image, as in the JSON or, on demand, its last parts."""
-        return self.names[self.name_offsets[image] : self.name_offsets[image + 1]].tobytes().decode()
-
-    def instances(self, image: int) -> list[dict[str, Any]]:
-        """The image's instances under mmdet's keys: ``bbox``, ``bbox_label``, ``ignore_flag`` and, if there,
-        ``mask``."""
-        start, stop = int(self.box_offsets[image]), int(self.box_offsets[image + 1])
-        found: list[dict[str, Any]] = [
-            {"bbox": box, "bbox_label": label, "ignore_flag": int(crowd)}
-            for box, label, crowd in zip(
-                self.boxes[start:stop].tolist(),
-                self.labels[start:stop].tolist(),
-                self.is_crowd[start:stop].tolist(),
-                strict=True,
-            )
-        ]
-        if len(self.mask_offsets):
-            for row, instance in enumerate(found, start):
-                text = self.masks[self.mask_offsets[row] : self.mask_offsets[row + 1]].tobytes()
-                instance["mask"] = json.loads(text)
-        return found
-
-    def summary(self) -> str:
-        """One line of figures for the log."""
-        void, clipped, dropped, crowd, empty = self.counts[:5].tolist()
-        return (
-            f"{len(self)} images ({empty} without box, {len(self) - len(self.rows)} left out by leave_out), "
-            f"{len(self.boxes)} boxes ({crowd} crowd, {clipped} clipped to their image; left out: {void} void by "
-            f"label_map, {dropped} bad)"
-        )
-
-    @property
-    def suspicion(self) -> str | None:
-        """What seems to be wrong with the boxes as a whole, though each of them can be read; None: nothing."""
-        void, _, dropped, _, _, outside, corners = self.counts.tolist()
-        total = len(self.boxes) + void + dropped
-        if total >= _MANY and outside >= _OUTSIDE * total and corners >= _CORNERS * total:
-            return (
-                f"{outside} of {total} boxes stick out of their image as x, y, width, height, COCO's order, and "
-                f"{corners} lie in it as x1, y1, x2, y2; if that is what they are, write x2 - x1 and y2 - y1 instead"
-            )
-        return None
-
-    @classmethod
-    def columns(cls) -> list[str]:
-        return [f.name for f in fields(cls)]
+_REPAIR = "repair the file"
+_BOXES_ALONE = ", or train from boxes alone (with_masks=False)"
 
 
 def read_instance_table(
@@ -136,21 +40,21 @@ def read_instance_table(
         classes: Names of the label space; a label is a position in it.
         label_map: Category name in the file -> class name, or None for void.
         with_masks: Keep ``segmentation``; every annotation must have one.
-        drop_bad_boxes: Leave out boxes that are no boxes, and count them, instead of raising.
+        drop_bad_boxes: Leave out bad boxes, and count them, instead of raising.
         path_parts: Keep only so many last parts of each file name; None: all.
         leave_out: File names, after that, of images that are not used.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: No JSON or no COCO file; an annotation of an unlisted image or outside the label space; a box that
-            is not finite, has no extent or lies outside its image; an annotation without segmentation where one is
-            needed.
+        FileNotFoundError: There is no such file.
+        UserError: It is not valid JSON, or not a COCO file; an annotation is of an unlisted image or outside the label
+            space; a box is not finite, has no extent or lies outside its image; an annotation lacks the segmentation
+            that is needed.
     """
     require_file(path, "annotation file")
     reader = _Reader(path, with_masks, path_parts, leave_out)
     for key, element in stream_json(path):
         reader.take(key, element)
-    check_keys(reader.keys, _REQUIRED, path)
+    check_keys(reader.keys, COCO_KEYS, path)
     labels = category_labels(reader.categories, classes=classes, label_map=label_map, path=path)
     return reader.table(labels, drop_bad_boxes)
 
@@ -204,7 +108,7 @@ class _Reader:
         }
 
     def annotation_columns(self, block: list[dict[str, Any]]) -> _Block:
-        columns = {
+        columns: _Block = {
             "annotation_ids": np.array([a["id"] for a in block], np.int64),
             "image_of": np.array([a["image_id"] for a in block], np.int64),
             "categories": np.array([a["category_id"] for a in block], np.int64),
@@ -217,7 +121,7 @@ class _Reader:
             columns["mask_lengths"] = np.array([len(mask) for mask in masks], np.int64)
         return columns
 
-    def first_fault(self, key: str, block: list[dict[str, Any]], error: Exception) -> ValueError:
+    def first_fault(self, key: str, block: list[dict[str, Any]], error: Exception) -> UserError:
         """Name the first element of the block that cannot be read."""
         read = self.image_columns if key == "images" else self.annotation_columns
         for element in block:
@@ -230,11 +134,9 @@ class _Reader:
             else:
                 continue
             name = f"id {element['id']}" if isinstance(element, dict) and "id" in element else repr(element)[:80]
-            return ValueError(f"'{self.path}': {what}: {name}; repair the file" + self.mask_remedy(what))
-        return ValueError(f"'{self.path}': {key!r} cannot be read ({error}); repair the file")
-
-    def mask_remedy(self, what: str) -> str:
-        return ", or train from boxes alone (with_masks=False)" if "segmentation" in what else ""
+            remedy = _REPAIR + (_BOXES_ALONE if "segmentation" in what else "")
+            return UserError(f"{what}: {name}", file=self.path, remedy=remedy)
+        return UserError(f"{key!r} cannot be read ({error})", file=self.path, remedy=_REPAIR)
 
     def table(self, label_of: Mapping[int, int], drop_bad_boxes: bool) -> InstanceTable:
         """Match and check the annotations block by block, then sort them by image."""
@@ -243,7 +145,7 @@ class _Reader:
         image_ids = _column(self.blocks["images"], "image_ids", np.int64)
         sizes = _column(self.blocks["images"], "sizes", np.int32, 2)
         if not len(image_ids):
-            raise ValueError(f"'{self.path}' has no image; give a file with at least one")
+            raise UserError("the file has no image", file=self.path, remedy="give a file with at least one")
         row_of_image = self.sorted_image_ids(image_ids)
         blocks = self.blocks["annotations"]
         for block in blocks:
@@ -251,7 +153,7 @@ class _Reader:
             block["labels"] = self.match_labels(block, label_of)
             block["corners"] = _are_corners(block["boxes"], sizes[block["images"]])
             block["boxes"][:, 2:] += block["boxes"][:, :2]
-            block["outside"] = (block["boxes"][:, 2:] > sizes[block["images"], ::-1] + 1).any(axis=1)
+            block["outside"] = np.any(block["boxes"][:, 2:] > sizes[block["images"], ::-1] + 1, axis=1)
             block["bad"], block["clipped"] = _check_boxes(block["boxes"], sizes[block["images"]])
         num_bad = sum(int(block["bad"].sum()) for block in blocks)
         if num_bad and not drop_bad_boxes:
@@ -287,7 +189,7 @@ class _Reader:
         known = image_ids[order]
         twice = known[1:][known[1:] == known[:-1]]
         if len(twice):
-            raise ValueError(f"'{self.path}': image id {twice[0]} stands twice in 'images'; repair the file")
+            raise UserError(f"image id {twice[0]} appears twice in 'images'", file=self.path, remedy=_REPAIR)
         return known, order
 
     def match_images(self, block: _Block, known: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -296,10 +198,8 @@ class _Reader:
         position = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
         strange = np.flatnonzero(known[position] != wanted)
         if len(strange):
-            raise ValueError(
-                f"'{self.path}': annotation {block['annotation_ids'][strange[0]]} is of image {wanted[strange[0]]}, "
-                "which is not listed; add it to 'images', or take its annotations out"
-            )
+            row = strange[0]
+            raise unlisted_image(self.path, int(block["annotation_ids"][row]), int(wanted[row]))
         return order[position]
 
     def match_labels(self, block: _Block, label_of: Mapping[int, int]) -> np.ndarray:
@@ -321,16 +221,32 @@ class _Reader:
         joined = b"".join(blob[offsets[row] : offsets[row + 1]] for row in kept)
         return np.frombuffer(joined, np.uint8), _offsets(np.diff(offsets)[kept])
 
-    def bad_box(self, num_bad: int, sizes: np.ndarray) -> ValueError:
+    def bad_box(self, num_bad: int, sizes: np.ndarray) -> UserError:
         block = next(block for block in self.blocks["annotations"] if block["bad"].any())
         row = int(np.flatnonzero(block["bad"])[0])
         height, width = sizes[block["images"][row]]
-        return ValueError(
-            f"'{self.path}': {num_bad} boxes are no boxes in their image, e.g. annotation "
+        return UserError(
+            f"{num_bad} boxes are not boxes in their image, e.g. annotation "
             f"{block['annotation_ids'][row]}: xyxy {block['boxes'][row].tolist()} in {height} x {width} pixels (height "
-            "x width); expected finite numbers, positive width and height, and a part inside the image; repair them, "
-            "or leave them out with drop_bad_boxes=True"
+            "x width); expected finite numbers, positive width and height, and a part inside the image",
+            file=self.path,
+            remedy="repair them, or leave them out with drop_bad_boxes=True",
         )
+
+
+def unlisted_image(path: Path, annotation_id: Any, image_id: Any) -> UserError:
+    """The error for an annotation of an image that the file does not list.
+
+    Args:
+        path: The file.
+        annotation_id: Of the annotation.
+        image_id: Of the image that is missing.
+    """
+    return UserError(
+        f"annotation {annotation_id} is of image {image_id!r}, which is not listed",
+        file=path,
+        remedy="add it to 'images', or take its annotations out",
+    )
 
 
 def _segmentation(annotation: Mapping[str, Any]) -> Any:
@@ -341,8 +257,8 @@ def _segmentation(annotation: Mapping[str, Any]) -> Any:
 
 def _are_corners(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """(N,) bool: the four numbers, read as xyxy, are a box in its image; sizes are (N, 2) height and width."""
-    is_box = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    return is_box & (boxes >= 0).all(axis=1) & (boxes[:, 2:] <= sizes[:, ::-1]).all(axis=1)
+    is_box = (boxes[:, 2:] > boxes[:, :2]) & (boxes[:, :2] >= 0) & (boxes[:, 2:] <= sizes[:, ::-1])
+    return np.all(is_box, axis=1)
 
 
 def _check_boxes(boxes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -362,7 +278,7 @@ def _check_boxes(boxes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.n
 def _column(blocks: list[_Block], name: str, dtype: type, width: int = 0) -> np.ndarray:
     """Join a column, and free its parts on the way."""
     lengths = [len(block[name]) for block in blocks]
-    joined = np.empty((sum(lengths), width) if width else sum(lengths), dtype)
+    joined: np.ndarray = np.empty((sum(lengths), width) if width else sum(lengths), dtype)
     start = 0
     for block, length in zip(blocks, lengths, strict=True):
         joined[start : start + length] = block.pop(name)

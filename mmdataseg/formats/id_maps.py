@@ -6,13 +6,12 @@ ends here.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
-from mmdataseg.datasets.annotation_files import UNKNOWN, VOID
 from mmdataseg.errors import UserError
+from mmdataseg.formats.categories import UNKNOWN
+from mmdataseg.ops.id_map import VOID
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def label_table(
     return table
 
 
-def semantic_segments(label_png: np.ndarray, table: np.ndarray) -> Segments:
+def segments_of_label_png(label_png: np.ndarray, table: np.ndarray) -> Segments:
     """One row for each class of a label PNG, in the order of the labels.
 
     Args:
@@ -93,21 +92,7 @@ def semantic_segments(label_png: np.ndarray, table: np.ndarray) -> Segments:
     return Segments(row_of_value[label_png], labels.astype(np.int64), np.zeros(len(labels), bool))
 
 
-def rgb_to_id(rgb: np.ndarray) -> np.ndarray:
-    """COCO's segment ids, R + 256 G + 256^2 B.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-
-    Returns:
-        (H, W) int32.
-    """
-    padded = np.zeros((*rgb.shape[:2], 4), np.uint8)
-    padded[..., :3] = rgb
-    return padded.view("<i4")[..., 0]
-
-
-def panoptic_segments(
+def segments_of_panoptic_png(
     id_png: np.ndarray,
     *,
     ids: Sequence[int],
@@ -124,11 +109,11 @@ def panoptic_segments(
         labels: Their classes; -1: void by the label map.
         is_thing: Whether their class is countable.
         is_crowd: Whether they are crowd regions.
-        merge: ``none``: rows as annotated, crowds too. ``stuff``: one row a thing segment, one a stuff class. ``all``:
-            one row a class. With the last two, crowd is void.
+        merge: ``none``: rows as annotated, crowds too. ``stuff``: one row per thing segment, one per stuff class.
+            ``all``: one row per class. With the last two, crowd is void.
 
     Raises:
-        UserError: Ids that stand twice, are in the PNG but not in the JSON, or the reverse.
+        UserError: An id appears twice, is in the PNG but not in the JSON, or the reverse.
     """
     order = np.argsort(np.asarray(ids, np.int64), kind="stable")
     known = np.concatenate([[0], np.asarray(ids, np.int64)[order]])
@@ -171,37 +156,3 @@ def _rows(
                 row_of_class[label] = row
         rows[index] = row
     return rows, np.asarray(row_labels, np.int64), np.asarray(row_is_crowd, bool)
-
-
-def decode_mask(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """Bitmap of a COCO ``segmentation``.
-
-    Args:
-        segmentation: Polygons (lists of x1, y1, x2, y2, ... pixels), an uncompressed or a compressed RLE.
-        height: Of the image.
-        width: Of the image.
-
-    Returns:
-        (height, width) uint8, 0 or 1.
-
-    Raises:
-        UserError: None of the three forms, a polygon of fewer than three points, or an RLE of another size.
-    """
-    if isinstance(segmentation, Mapping):
-        if "size" not in segmentation or "counts" not in segmentation:
-            raise UserError("its RLE lacks 'size' or 'counts'")
-        size = [int(s) for s in segmentation["size"]]
-        if size != [height, width]:
-            raise UserError(f"its RLE is {size[0]} x {size[1]} (height x width), the image {height} x {width}")
-        rle = dict(segmentation)
-        if isinstance(rle["counts"], list):
-            if sum(rle["counts"]) != height * width:
-                raise UserError(f"its RLE counts {sum(rle['counts'])} pixels, the image has {height * width}")
-            rle = coco_mask.frPyObjects(rle, height, width)
-        return coco_mask.decode(rle)
-    if not isinstance(segmentation, Sequence) or isinstance(segmentation, str) or not segmentation:
-        raise UserError("expected polygons or RLE as its segmentation")
-    for polygon in segmentation:
-        if len(polygon) < 6 or len(polygon) % 2 or not np.isfinite(polygon).all():
-            raise UserError(f"a polygon needs three or more finite points x, y; one has {len(polygon)} numbers")
-    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(list(segmentation), height, width)))

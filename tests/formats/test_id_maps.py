@@ -2,15 +2,8 @@
 
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
 
-from mmdataseg.datasets.transforms.annotation_maps import (
-    decode_mask,
-    label_table,
-    panoptic_segments,
-    rgb_to_id,
-    semantic_segments,
-)
+from mmdataseg.formats.id_maps import label_table, segments_of_label_png, segments_of_panoptic_png
 
 
 def test_label_table_of_ade():
@@ -29,9 +22,9 @@ def test_label_map_comes_last_and_may_lead_to_void():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
-def test_semantic_segments(dtype):
+def test_segments_of_label_png(dtype):
     table = label_table(256, 4, zero_is_void=True, ignore_index=255)
-    segments = semantic_segments(np.array([[4, 4, 0], [2, 255, 4]], dtype), table)
+    segments = segments_of_label_png(np.array([[4, 4, 0], [2, 255, 4]], dtype), table)
     assert segments.id_map.tolist() == [[1, 1, -1], [0, -1, 1]]
     assert segments.id_map.dtype == np.int32
     assert segments.labels.tolist() == [1, 3]
@@ -39,18 +32,20 @@ def test_semantic_segments(dtype):
     assert segments.is_crowd.tolist() == [False, False]
 
 
-def test_semantic_segments_all_void():
-    segments = semantic_segments(np.zeros((2, 2), np.uint8), label_table(256, 4, zero_is_void=True, ignore_index=255))
+def test_segments_of_label_png_all_void():
+    segments = segments_of_label_png(
+        np.zeros((2, 2), np.uint8), label_table(256, 4, zero_is_void=True, ignore_index=255)
+    )
     assert (segments.id_map == -1).all()
     assert len(segments.labels) == 0
-    only_void = semantic_segments(np.zeros((2, 2), np.uint8), np.full(256, -1, np.int32))
+    only_void = segments_of_label_png(np.zeros((2, 2), np.uint8), np.full(256, -1, np.int32))
     assert (only_void.id_map == -1).all()
 
 
-def test_semantic_segments_equal_class_by_class_comparison():
+def test_segments_of_label_png_equal_class_by_class_comparison():
     generator = np.random.default_rng(0)
     png = generator.integers(0, 151, (40, 50)).astype(np.uint8)
-    segments = semantic_segments(png, label_table(256, 150, zero_is_void=True, ignore_index=255))
+    segments = segments_of_label_png(png, label_table(256, 150, zero_is_void=True, ignore_index=255))
     for row, label in enumerate(segments.labels):
         assert ((segments.id_map == row) == (png == label + 1)).all()
     assert ((segments.id_map == -1) == (png == 0)).all()
@@ -59,13 +54,7 @@ def test_semantic_segments_equal_class_by_class_comparison():
 @pytest.mark.parametrize(("value", "dtype"), [(5, np.uint8), (300, np.uint16)])
 def test_value_without_class(value, dtype):
     with pytest.raises(ValueError, match=rf"values \[{value}\] stand for no class"):
-        semantic_segments(np.full((1, 2), value, dtype), label_table(256, 4, zero_is_void=True, ignore_index=255))
-
-
-def test_rgb_to_id():
-    assert rgb_to_id(np.array([[[1, 2, 3], [255, 255, 255]]], np.uint8)).tolist() == [
-        [1 + 2 * 256 + 3 * 65536, 2**24 - 1]
-    ]
+        segments_of_label_png(np.full((1, 2), value, dtype), label_table(256, 4, zero_is_void=True, ignore_index=255))
 
 
 IDS = np.array([[9, 9, 70000, 0], [300, 300, 70001, 4]])
@@ -85,8 +74,8 @@ SEGMENTS = {
         ("none", [[1, 1, 0, -1], [2, 2, 4, 3]], [2, 0, 0, 0, 2], [False, False, False, True, False]),
     ],
 )
-def test_panoptic_segments(merge, id_map, labels, is_crowd):
-    segments = panoptic_segments(IDS, **SEGMENTS, merge=merge)
+def test_segments_of_panoptic_png(merge, id_map, labels, is_crowd):
+    segments = segments_of_panoptic_png(IDS, **SEGMENTS, merge=merge)
     assert segments.id_map.tolist() == id_map
     assert segments.id_map.dtype == np.int32
     assert segments.labels.tolist() == labels
@@ -94,12 +83,14 @@ def test_panoptic_segments(merge, id_map, labels, is_crowd):
 
 
 def test_segments_of_void_categories_are_void():
-    segments = panoptic_segments(IDS, **SEGMENTS | {"labels": [2, -1, 0, 0, 2]}, merge="stuff")
+    segments = segments_of_panoptic_png(IDS, **SEGMENTS | {"labels": [2, -1, 0, 0, 2]}, merge="stuff")
     assert segments.id_map.tolist() == [[-1, -1, 0, -1], [1, 1, 0, -1]]
 
 
 def test_no_segment():
-    segments = panoptic_segments(np.zeros((2, 3), int), ids=[], labels=[], is_thing=[], is_crowd=[], merge="stuff")
+    segments = segments_of_panoptic_png(
+        np.zeros((2, 3), int), ids=[], labels=[], is_thing=[], is_crowd=[], merge="stuff"
+    )
     assert segments.id_map.tolist() == [[-1] * 3] * 2
     assert len(segments.labels) == 0
 
@@ -117,46 +108,9 @@ def test_png_and_json_disagree(change, match):
     for old, new in change.items():
         ids[ids == old] = new
     with pytest.raises(ValueError, match=match):
-        panoptic_segments(ids, **SEGMENTS, merge="stuff")
+        segments_of_panoptic_png(ids, **SEGMENTS, merge="stuff")
 
 
 def test_segment_ids_that_stand_twice():
     with pytest.raises(ValueError, match="the JSON has 9 twice"):
-        panoptic_segments(IDS, **SEGMENTS | {"ids": [70000, 9, 9, 4, 70001]}, merge="stuff")
-
-
-SQUARE = np.zeros((4, 6), np.uint8)
-SQUARE[1:3, 2:5] = 1
-
-
-@pytest.mark.parametrize(
-    "segmentation",
-    [
-        [[2, 1, 5, 1, 5, 3, 2, 3]],
-        [[2, 1, 4, 1, 4, 3, 2, 3], [3, 1, 5, 1, 5, 3, 3, 3]],
-        {"size": [4, 6], "counts": [9, 2, 2, 2, 2, 2, 5]},
-        coco_mask.encode(np.asfortranarray(SQUARE)),
-    ],
-    ids=["polygon", "overlapping polygons", "uncompressed", "compressed"],
-)
-def test_decode_mask(segmentation):
-    assert decode_mask(segmentation, 4, 6).tolist() == SQUARE.tolist()
-
-
-@pytest.mark.parametrize(
-    ("segmentation", "match"),
-    [
-        ([], "expected polygons or RLE"),
-        ("abc", "expected polygons or RLE"),
-        (None, "expected polygons or RLE"),
-        ([[1, 2, 3, 4]], "three or more finite points x, y; one has 4 numbers"),
-        ([[1, 2, 3, 4, 5, 6, 7]], "one has 7 numbers"),
-        ([[1, 2, 3, 4, 5, float("nan")]], "finite points"),
-        ({"size": [6, 4], "counts": [24]}, "its RLE is 6 x 4 .*, the image 4 x 6"),
-        ({"size": [4, 6], "counts": [9, 2]}, "its RLE counts 11 pixels, the image has 24"),
-        ({"size": [4, 6]}, "lacks 'size' or 'counts'"),
-    ],
-)
-def test_mask_that_is_none(segmentation, match):
-    with pytest.raises(ValueError, match=match):
-        decode_mask(segmentation, 4, 6)
+        segments_of_panoptic_png(IDS, **SEGMENTS | {"ids": [70000, 9, 9, 4, 70001]}, merge="stuff")

@@ -1,0 +1,80 @@
+"""What the datasets of mmdet and mmseg need to serve as a source's dataset."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmdataseg.registry import DATASETS
+from mmdataseg.structures import LabelSpace
+
+
+def names_as_spelt(classes: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Class names as the dataset's class spells them in its METAINFO: mmseg's ADE20K has "bed ", and no "bed".
+
+    Args:
+        classes: Metainfo of a label space: ``classes``, ``thing_classes``, ``stuff_classes`` and other keys.
+        config: Of the dataset.
+
+    Returns:
+        The same metainfo, with each name as the dataset spells it.
+    """
+    kind = _class_of(config)
+    own = {name.strip(): name for name in (getattr(kind, "METAINFO", None) or {}).get("classes", ())}
+    names = ("classes", "thing_classes", "stuff_classes")
+    return {**classes, **{key: tuple(own.get(name, name) for name in classes[key]) for key in names}}
+
+
+def _class_of(config: Mapping[str, Any]) -> Any:
+    """What ``DATASETS.build`` would build: a name without a scope is looked for in the default one."""
+    kind = config.get("type")
+    if not isinstance(kind, str):
+        return kind
+    with DATASETS.switch_scope_and_registry(config.get("_scope_")) as registry:
+        return registry.get(kind)
+
+
+def build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """Build a dataset and read its annotations.
+
+    Args:
+        config: Of the dataset, for ``DATASETS.build``.
+
+    Returns:
+        The dataset; and for mmdet's COCO datasets, which take the order of the file's categories for that of the labels
+        whatever ``metainfo`` says, the names of the categories in the order of the labels, else nothing.
+    """
+    by_file = hasattr(_class_of(config), "COCOAPI")
+    dataset = DATASETS.build({**config, "lazy_init": True} if by_file else config)
+    names: dict[int, str] = {}
+    if by_file:
+        read = dataset.COCOAPI  # the class attribute by which mmdet lets a dataset choose its reader
+
+        def read_and_note_names(*args: Any) -> Any:
+            content = read(*args)
+            names.update({c["id"]: c["name"] for c in content.dataset["categories"]})
+            return content
+
+        # the names are gone when the dataset has been read: note them on the way, on this instance only
+        dataset.COCOAPI = read_and_note_names
+        dataset.full_init()
+        del dataset.COCOAPI
+    elif hasattr(dataset, "full_init"):
+        dataset.full_init()
+    return dataset, tuple(names[i].strip() for i in dataset.cat_ids) if names else ()
+
+
+def first_difference(names: Sequence[str], label_space: LabelSpace) -> str:
+    """Say where the categories of a file are not the classes of a label space.
+
+    Args:
+        names: Of the categories, in the order of the labels; not those of the label space.
+        label_space: Of the source.
+
+    Returns:
+        A clause for a message.
+    """
+    missing = [c for c in label_space.classes if c not in names]
+    if missing:
+        return f"and the file has no category {missing[0]!r} of label space '{label_space.name}'"
+    pairs = zip(names, label_space.classes, strict=True)
+    label, (theirs, ours) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+    return f"where label {label} is {theirs!r}, not {ours!r} as in label space '{label_space.name}'"

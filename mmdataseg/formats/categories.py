@@ -1,0 +1,130 @@
+"""Categories of COCO-style files, matched to a label space by name."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmdataseg.errors import UserError
+from mmdataseg.ops.id_map import VOID
+from mmdataseg.structures import LabelSpace
+
+UNKNOWN = -2
+"""Label of a category or value on disk that the label space lacks; an error where a pixel or a box has it."""
+
+
+def make_categories(space: LabelSpace, ids: Iterable[int]) -> list[dict[str, Any]]:
+    """Make the ``categories`` of a COCO JSON: the label space's names and thing flags.
+
+    Args:
+        space: The label space.
+        ids: Category id of each of its K classes.
+    """
+    return [
+        {"id": number, "name": name, "isthing": int(thing)}
+        for number, name, thing in zip(ids, space.classes, space.is_thing, strict=True)
+    ]
+
+
+def check_categories(categories: Sequence[Any], path: Path) -> dict[int, str]:
+    """Check the ``categories`` of a COCO-style file.
+
+    Args:
+        categories: As in the file.
+        path: The file.
+
+    Returns:
+        Category id -> name without blanks around it.
+
+    Raises:
+        UserError: A category has no id or no name, or an id appears twice.
+    """
+    names: dict[int, str] = {}
+    for category in categories:
+        if not isinstance(category, Mapping) or "id" not in category or "name" not in category:
+            raise UserError(
+                f"expected categories with 'id' and 'name', got {category!r}",
+                file=path,
+                remedy="repair the file",
+            )
+        if category["id"] in names:
+            raise UserError(f"category id {category['id']} appears twice", file=path, remedy="repair the file")
+        names[category["id"]] = str(category["name"]).strip()
+    return names
+
+
+def category_labels(
+    categories: Sequence[Mapping[str, Any]],
+    *,
+    classes: Sequence[str],
+    label_map: Mapping[str, str | None] | None,
+    path: Path,
+) -> dict[int, int]:
+    """Match the categories of a COCO-style file to a label space, by name and never by order.
+
+    Args:
+        categories: Its ``categories``, with ``id`` and ``name``.
+        classes: The label space's names; a label is a position in it.
+        label_map: Name in the file -> name in the label space, or None for void; names it does not list are taken as
+            they are.
+        path: The file.
+
+    Returns:
+        Category id -> label. `VOID` where the label map says None. `UNKNOWN` where the label space lacks the name: an
+        error only if an annotation uses it.
+
+    Raises:
+        UserError: A category has no id or no name, an id appears twice, or the label map has a name that is in neither
+            the file nor the label space.
+    """
+    names = check_categories(categories, path)
+    label_of = {name.strip(): label for label, name in enumerate(classes)}
+    renamed = {name.strip(): target for name, target in (label_map or {}).items()}
+    labels: dict[int, int] = {}
+    for number, name in names.items():
+        target = renamed.get(name, name)
+        labels[number] = VOID if target is None else label_of.get(target.strip(), UNKNOWN)
+    check_targets(renamed.values(), classes)
+    unused = sorted(set(renamed) - set(names.values()))
+    if unused:
+        raise UserError(f"the file has no category {unused[0]!r}", file=path, remedy="correct this key of label_map")
+    return labels
+
+
+def check_targets(targets: Iterable[str | None], classes: Sequence[str]) -> None:
+    """Check the values of a label map.
+
+    Args:
+        targets: Its values.
+        classes: Names of the label space.
+
+    Raises:
+        UserError: One is neither a name of the label space nor None.
+    """
+    known = {name.strip() for name in classes}
+    wrong = sorted(t for t in targets if t is not None and t.strip() not in known)
+    if wrong:
+        raise UserError(
+            f"label_map leads to {wrong[0]!r}, which the label space does not have",
+            remedy="use one of its names, or None",
+        )
+
+
+def unknown_category(
+    path: Path, annotation: str, category_id: Any, categories: Sequence[Mapping[str, Any]]
+) -> UserError:
+    """The error for an annotation whose category the label space lacks.
+
+    Args:
+        path: The file.
+        annotation: Which annotation, for the message.
+        category_id: Its category.
+        categories: All of the file.
+    """
+    names = [str(c["name"]) for c in categories if c["id"] == category_id]
+    what = f"category {category_id} ({names[0]!r})" if names else f"category {category_id}"
+    remedy = (
+        "map its name with label_map, to a name of the label space or to None for void"
+        if names
+        else "the file's own 'categories' do not list it: repair the file"
+    )
+    return UserError(f"{annotation} has {what}, which is outside the label space", file=path, remedy=remedy)

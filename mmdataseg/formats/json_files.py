@@ -1,0 +1,90 @@
+"""JSON files read whole and checked, and COCO's JSON written."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmdataseg.errors import UserError
+from mmdataseg.formats.paths import require_file
+from mmdataseg.formats.whole_files import write_whole
+
+COCO_KEYS = ("images", "annotations", "categories")
+_OTHER_FILE = "use the file of this task and format, or repair it"
+
+
+def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        path: The file.
+        required: Keys it must have, each with a list.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UserError: It is not valid JSON, not an object, or lacks a key.
+    """
+    require_file(path, "annotation file")
+    try:
+        with path.open(encoding="utf-8") as file:
+            content = json.load(file)
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
+        raise invalid_json(path, str(error)) from None
+    check_keys(content.keys() if isinstance(content, dict) else None, required, path)
+    wrong = [key for key in required if not isinstance(content[key], list)]
+    if wrong:
+        kind = type(content[wrong[0]]).__name__
+        raise UserError(f"expected a list under {wrong[0]!r}, got {kind}", file=path, remedy=_OTHER_FILE)
+    return content
+
+
+def invalid_json(path: Path, why: str) -> UserError:
+    """The error for a file that is not valid JSON.
+
+    Args:
+        path: The file.
+        why: What the parser said.
+    """
+    return UserError(f"not valid JSON ({why})", file=path, remedy="was it copied or downloaded completely?")
+
+
+def check_keys(keys: Iterable[str] | None, required: Sequence[str], path: Path) -> None:
+    """Check the top level of a JSON file.
+
+    Args:
+        keys: The keys found; None: the file is not a JSON object.
+        required: The keys expected.
+        path: The file.
+
+    Raises:
+        UserError: A key is missing.
+    """
+    if keys is None:
+        raise UserError(f"expected a JSON object with the keys {list(required)}", file=path, remedy=_OTHER_FILE)
+    found = sorted(keys)
+    missing = [key for key in required if key not in found]
+    if missing:
+        raise UserError(
+            f"key {missing[0]!r} is missing; expected {list(required)}, got {found}",
+            file=path,
+            remedy=_OTHER_FILE,
+        )
+
+
+def write_coco_json(
+    path: Path,
+    *,
+    images: Sequence[dict[str, Any]],
+    annotations: Sequence[dict[str, Any]] | None,
+    categories: Sequence[dict[str, Any]],
+) -> None:
+    """Write a COCO JSON, of instances or panoptic, whole or not at all.
+
+    Args:
+        path: Where to write.
+        images: Its ``images``.
+        annotations: Its ``annotations``; None: it has none, as beside label maps.
+        categories: Its ``categories``.
+    """
+    content = {"images": list(images), "annotations": annotations, "categories": list(categories)}
+    write_whole(path, json.dumps({key: value for key, value in content.items() if value is not None}))

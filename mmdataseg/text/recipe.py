@@ -1,0 +1,182 @@
+"""What decides the rows of a vocabulary: the encoder, and what it read. Values that are compared field by field."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from mmdataseg.errors import UserError
+from mmdataseg.text.prompts import ClassPrompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderInfo:
+    """The identity of a text encoder.
+
+    Args:
+        library: What runs it: ``open_clip``, ``hashing``; empty where it is not known.
+        model: The library's name of the architecture; of imported rows, the name that their owner gave the encoder.
+        weights: Tag of the weights, or the name of their file.
+        weights_sha256: Of the file of weights, 64 hexadecimal digits; empty for a tag.
+        quick_gelu: Whether it runs with the activation x * sigmoid(1.702 x).
+        imported: Whether another program made the rows. Then the name is all that is known of the encoder.
+    """
+
+    library: str
+    model: str = ""
+    weights: str = ""
+    weights_sha256: str = ""
+    quick_gelu: bool = False
+    imported: bool = False
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether it is no language model (`mmdataseg.text.hashing`)."""
+        return self.library == "hashing"
+
+    def fits(self, other: "EncoderInfo") -> bool:
+        """Whether rows of both may be used together.
+
+        Weights from a file are known by their SHA-256, whatever the file is called. Whether they are those of a tag is
+        not known. Imported rows fit any encoder.
+        """
+        return self.imported or other.imported or self.identity == other.identity
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """The fields that tell encoders apart; the name of a file of weights does not."""
+        name = "" if self.weights_sha256 else self.weights
+        return self.library, self.model, name, self.weights_sha256, self.quick_gelu
+
+    def __str__(self) -> str:
+        notes = [f"sha256 {self.weights_sha256[:16]}"] if self.weights_sha256 else []
+        flags = {"quick_gelu": self.quick_gelu, "imported": self.imported, "stand-in": self.is_stand_in}
+        notes += [name for name, is_set in flags.items() if is_set]
+        name = " ".join(word for word in (self.library, self.model, self.weights) if word)
+        return f"{name} ({', '.join(notes)})" if notes else name
+
+    @classmethod
+    def from_json(cls, value: Any) -> "EncoderInfo":
+        """Read what ``dataclasses.asdict`` made of one.
+
+        Raises:
+            UserError: Not an object with these fields, or a value of another type.
+        """
+        expected = {field.name: field.type for field in fields(cls)}
+        if not isinstance(value, Mapping) or set(value) != set(expected):
+            raise UserError(f"expected an encoder as an object with the fields {list(expected)}, got {value!r}")
+        wrong = [name for name, kind in expected.items() if type(value[name]) is not kind]
+        if wrong:
+            raise UserError(f"expected the encoder's {wrong[0]!r} to be another type than {value[wrong[0]]!r}")
+        return cls(**value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRecipe:
+    """Everything that decides what the rows of a vocabulary are, short of the rows.
+
+    Args:
+        vocabulary: Name of the label space.
+        encoder: What embedded the texts.
+        templates: Prompt templates; ``{}`` or ``{article} {}`` stand for the class.
+        classes: K class names, as the label space spells them.
+        prompts: What was embedded for each class; empty where that is not known.
+        dim: D.
+    """
+
+    vocabulary: str
+    encoder: EncoderInfo
+    templates: tuple[str, ...]
+    classes: tuple[str, ...]
+    prompts: tuple[ClassPrompt, ...]
+    dim: int
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of all fields."""
+        return hashlib.sha256(dump_json(self.to_json()).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as values that JSON has."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> "TextRecipe":
+        """Read what `to_json` gave.
+
+        Raises:
+            UserError: Not of that form.
+        """
+        try:
+            return cls(
+                vocabulary=value["vocabulary"],
+                encoder=EncoderInfo.from_json(value["encoder"]),
+                templates=tuple(value["templates"]),
+                classes=tuple(value["classes"]),
+                prompts=read_prompts([(entry["phrases"], entry["descriptions"]) for entry in value["prompts"]]),
+                dim=value["dim"],
+            )
+        except (KeyError, TypeError) as error:
+            raise UserError(f"expected the recipe of text embeddings, got {value!r:.200}") from error
+
+
+def require_same_recipe(source: str, *, config: TextRecipe, checkpoint: TextRecipe) -> None:
+    """Refuse a checkpoint whose text embeddings were made in another way than those that the config names.
+
+    The rows of the checkpoint would be used, and the file of the config ignored. What either side does not know (the
+    encoder of imported rows, prompts that were not stated) is not compared.
+
+    Args:
+        source: Name of the source.
+        config: Of the file that the config names.
+        checkpoint: Of the rows in the checkpoint.
+
+    Raises:
+        UserError: They differ; it names both.
+    """
+    if not config.encoder.fits(checkpoint.encoder):
+        what, wanted, got = "encoder", str(config.encoder), str(checkpoint.encoder)
+    elif config.templates != checkpoint.templates:
+        what, wanted, got = "templates", _brief(config.templates), _brief(checkpoint.templates)
+    elif config.dim != checkpoint.dim:
+        what, wanted, got = "dimension", str(config.dim), str(checkpoint.dim)
+    elif config.prompts and checkpoint.prompts and config.prompts != checkpoint.prompts:
+        pairs = zip(config.classes, config.prompts, checkpoint.prompts, strict=True)
+        name, ours, theirs = next(entry for entry in pairs if entry[1] != entry[2])
+        what, wanted, got = f"prompts of class {name!r}", str(ours), str(theirs)
+    else:
+        return
+    raise UserError(
+        f"the config's text embeddings and the checkpoint's were made with different {what}: the config's file has "
+        f"{wanted!r}, the checkpoint {got!r}",
+        source=source,
+        remedy="give the file that the checkpoint was trained with; or move the config's file away, then the "
+        "checkpoint's embeddings are used; or, to train on with new ones, give the source another name",
+    )
+
+
+def read_prompts(value: Any) -> tuple[ClassPrompt, ...]:
+    """Prompts from pairs of phrases and descriptions.
+
+    Raises:
+        UserError: Not such pairs.
+    """
+    try:
+        return tuple(ClassPrompt(tuple(phrases), tuple(descriptions)) for phrases, descriptions in value)
+    except (TypeError, AttributeError) as error:
+        raise UserError(f"expected pairs of phrases and descriptions, got {value!r:.200}") from error
+    except UserError:
+        raise
+    except ValueError as error:  # not two of them
+        raise UserError(f"expected pairs of phrases and descriptions, got {value!r:.200}") from error
+
+
+def dump_json(value: Any) -> str:
+    """JSON without blanks; one value, one text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _brief(templates: tuple[str, ...]) -> str:
+    more = len(templates) - 1
+    return templates[0] + (f" and {more} more" if more else "")

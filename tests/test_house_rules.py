@@ -1,0 +1,124 @@
+"""Nobody else's private names: read off the source, and compared with the classes that ours inherit from."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import mmdataseg
+
+PACKAGE = Path(mmdataseg.__file__).parent
+TOOLS = PACKAGE.parent / "tools"
+FILES = sorted([*PACKAGE.rglob("*.py"), *TOOLS.rglob("*.py")])
+
+# Class -> private names of the classes it inherits from that it uses: where the library offers nothing else.
+INHERITED = {
+    "DaTaSeg": {"_forward"},  # abstract in mmdet's BaseDetector: each detector must define it
+    "InstanceMetric": {"_coco_api", "_dataset_meta"},  # mmdet's CocoMetric has no other way to its annotations
+    "InstanceSegDataset": {"_fully_initialized"},  # mmengine documents that a ``full_init`` sets it
+}
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+def is_own(node: ast.expr) -> bool:
+    """Whether an attribute of this expression is one of the class that the code is in."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id in ("super", "type")
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def foreign_private_names(tree: ast.AST) -> set[str]:
+    """Private names that a file reaches into something else for: attributes, imports, names in strings."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and not is_own(node.value):
+            found.add(ast.unparse(node))
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            base = (getattr(node, "module", None) or "").split(".")
+            names = [*base, *(part for alias in node.names for part in alias.name.split("."))]
+            found |= {name for name in names if is_private(name)}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("attr"):
+            constants = [arg.value for arg in node.args[1:2] if isinstance(arg, ast.Constant)]
+            found |= {name for name in constants if is_private(name)}
+    return found
+
+
+def read(file: Path) -> set[str]:
+    return foreign_private_names(ast.parse(file.read_text(encoding="utf-8")))
+
+
+def private_names_of(kind: type) -> set[str]:
+    """Private names that a class defines, reads or writes on itself."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    except (OSError, TypeError):  # a built-in
+        return {name for name in vars(kind) if is_private(name)}
+    found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    found |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_own(node.value)}
+    return {name for name in found if is_private(name)}
+
+
+def own_classes() -> list[type]:
+    modules = [m.name for m in pkgutil.walk_packages([str(PACKAGE)], "mmdataseg.") if not m.name.endswith("__main__")]
+    found = {}
+    for name in modules:
+        for kind in vars(importlib.import_module(name)).values():
+            if inspect.isclass(kind) and kind.__module__ == name:
+                found[f"{name}.{kind.__qualname__}"] = kind
+    return list(found.values())
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("dataset._metainfo", {"dataset._metainfo"}),
+        ("self.head._layers", {"self.head._layers"}),
+        ("from mmengine.evaluator.metric import _to_cpu", {"_to_cpu"}),
+        ("import mmengine._strategy", {"_strategy"}),
+        ("getattr(loop, '_iter')", {"_iter"}),
+        ("self._own + cls._own + super()._own() + type(self)._own + a.__class__ + a.public", set()),
+    ],
+)
+def test_the_rule_sees_what_reaches_into_others(code, expected):
+    assert foreign_private_names(ast.parse(code)) == expected
+
+
+def test_no_private_name_of_others():
+    assert len(FILES) > 80
+    strays = {f"{file.relative_to(PACKAGE.parent)}: {name}" for file in FILES for name in read(file)}
+    assert strays == set()
+
+
+def test_no_private_name_that_is_inherited():
+    """A name that the parent class uses, too, may be gone or mean something else in its next version."""
+    classes = own_classes()
+    assert len(classes) > 60
+    used = {}
+    for kind in classes:
+        parents = [base for base in kind.__mro__ if not base.__module__.startswith("mmdataseg")]
+        shared = private_names_of(kind) & {name for base in parents for name in private_names_of(base)}
+        if shared:
+            used[kind.__name__] = shared
+    assert used == INHERITED
+
+
+def test_no_constructor_changes_the_process():
+    """Warning filters and the default scope belong to whoever runs a command."""
+    strays = set()
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                calls = {ast.unparse(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
+                strays |= {
+                    f"{file.relative_to(PACKAGE)}: {call}"
+                    for call in calls
+                    if call.split(".")[-1] in ("filterwarnings", "simplefilter", "init_default_scope")
+                }
+    assert strays == set()
