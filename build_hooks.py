@@ -1,8 +1,9 @@
 """What the build adds to setuptools: `.mim` in the wheel, and no `build/` in the source tree.
 
 OpenMMLab's tools look for configs and scripts in ``<package>/.mim``. A wheel gets a copy of them there. An editable
-install gets links: mim searches the whole repository by file name and refuses a config that it finds twice, but it does
-not follow links. For the same reason the build takes place outside the tree.
+install gets links to the base configs alone, for mmengine's ``mmdataseg::_base_/...``: mim searches the whole
+repository by file name, follows links, and refuses a leaf that it finds twice. For the same reason the build takes place
+outside the tree.
 """
 
 import atexit
@@ -16,6 +17,8 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 MIM_CONTENT = ("configs", "tools", "model-index.yml")
+# mmengine reads the index and the file that it names before it looks for a base config
+MIM_LINKS = ("configs/_base_", "configs/metafile.yml", "model-index.yml")
 # onedl-mim takes the first entry of an installed wheel's (sorted) file list for the package's folder, and
 # `mmdataseg-<version>.dist-info` sorts before `mmdataseg`. A second copy under a name that sorts first is what it
 # finds. Everything else (openmim, mmengine, this package) reads `mmdataseg/.mim`.
@@ -23,20 +26,17 @@ MIM_FOLDERS = ("mmdataseg/.mim", "_mmdataseg_mim/.mim")
 
 
 def link_mim(root: Path) -> None:
-    """Make ``mmdataseg/.mim`` in a source tree: links to configs, tools and the model index, relative to it.
+    """Make ``mmdataseg/.mim`` anew in a source tree, of relative links.
 
     Args:
         root: The source tree.
     """
     folder = root / MIM_FOLDERS[0]
-    folder.mkdir(exist_ok=True)
-    for name in MIM_CONTENT:
-        link = folder / name
-        if link.is_symlink() or link.is_file():
-            link.unlink()
-        elif link.is_dir():  # a copy that some other tool left
-            shutil.rmtree(link)
-        link.symlink_to(os.path.relpath(root / name, folder), target_is_directory=(root / name).is_dir())
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in MIM_LINKS:
+        target, link = root / name, folder / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(os.path.relpath(target, link.parent), target_is_directory=target.is_dir())
 
 
 class BuildOutsideTree(build):
@@ -49,7 +49,7 @@ class BuildOutsideTree(build):
 
 
 class BuildPyWithMim(build_py):
-    """``build_py`` that puts configs, tools and the model index beside the modules: copies, or links if editable."""
+    """``build_py`` that puts configs, tools and model index beside the modules; links to base configs if editable."""
 
     def run(self) -> None:
         super().run()

@@ -100,10 +100,11 @@ def test_the_wheel_holds_every_module_and_no_tests(wheel, repo_root):
     assert not [n for n in names if n.endswith(".pyc")]
 
 
-def test_the_source_tree_holds_links_for_mim_and_no_copies(repo_root):
-    """mim follows no links; of a copy it would find every config twice."""
+def test_the_source_tree_holds_no_leaf_twice(repo_root):
+    """mim follows links and refuses a leaf that it finds twice; of the base configs there may be links."""
     kept = repo_root / "mmdataseg" / ".mim"
-    assert [path.name for path in kept.glob("*") if not path.is_symlink()] == []
+    files = {path.name for path in kept.rglob("*") if path.suffix == ".py"}
+    assert files.isdisjoint(leaf.name for leaf in leaf_configs())
     assert not (repo_root / "build").exists()
     ignored = subprocess.run(["git", "check-ignore", "mmdataseg/.mim/configs"], cwd=repo_root, capture_output=True)
     assert ignored.returncode in (0, 128), "not ignored by git (128: not a git repository)"
@@ -112,13 +113,18 @@ def test_the_source_tree_holds_links_for_mim_and_no_copies(repo_root):
 def test_links_for_mim_are_made_again_over_what_is_there(tmp_path):
     for name in ("mmdataseg", "configs", "tools"):
         (tmp_path / name).mkdir()
-    (tmp_path / "model-index.yml").touch()
-    (tmp_path / "mmdataseg/.mim/configs").mkdir(parents=True)  # a copy
+    (tmp_path / "configs/_base_").mkdir()
+    for name in ("configs/metafile.yml", "configs/leaf.py", "model-index.yml"):
+        (tmp_path / name).touch()
+    (tmp_path / "mmdataseg/.mim/tools").mkdir(parents=True)  # left by another tool
     for _ in range(2):
         build_hooks.link_mim(tmp_path)
-        links = {path.name: path for path in (tmp_path / "mmdataseg/.mim").iterdir()}
-        assert sorted(links) == sorted(build_hooks.MIM_CONTENT)
-        assert all(path.is_symlink() and path.samefile(tmp_path / name) for name, path in links.items())
+        mim = tmp_path / "mmdataseg/.mim"
+        assert sorted(path.name for path in mim.iterdir()) == ["configs", "model-index.yml"]
+        assert sorted(path.name for path in (mim / "configs").iterdir()) == ["_base_", "metafile.yml"]
+        for name in build_hooks.MIM_LINKS:
+            assert (mim / name).is_symlink()
+            assert (mim / name).samefile(tmp_path / name)
 
 
 def test_an_installed_wheel_finds_its_configs_without_mim(site, tmp_path):

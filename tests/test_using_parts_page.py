@@ -48,7 +48,9 @@ def page(repo_root: Path) -> str:
 
 def test_every_part_of_the_table_is_registered(page: str) -> None:
     register_all_modules()
-    named = {name for line in page.splitlines() if line.startswith("| `") for name in re.findall(r"`mmdataseg\.(\w+)`", line)}
+    named = {
+        name for line in page.splitlines() if line.startswith("| `") for name in re.findall(r"`mmdataseg\.(\w+)`", line)
+    }
     assert len(named) >= 14
     assert named <= set(components())
 

@@ -1,6 +1,6 @@
 """Stack pictures that a test of the toy leaf drew into the one that the README shows.
 
-    python -m projects.toy.demo_picture work_dirs/dataseg_toy_3ds/pictures docs/images/demo.webp
+python -m projects.toy.demo_picture work_dirs/dataseg_toy_3ds/pictures docs/images/demo.webp
 """
 
 import argparse

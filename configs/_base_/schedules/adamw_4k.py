@@ -1,6 +1,6 @@
-"""A short training from a pretrained model on one GPU: 4,000 iterations of 4 images, half of Mask2Former's learning rate.
+"""A short training from a pretrained model on one GPU: 4,000 iterations of 4 images, half Mask2Former's learning rate.
 
-Ours, not tuned. Steps down lie where Mask2Former has them, at 8/9 and 26/27 of the way.
+Ours, not tuned. The steps down are where Mask2Former has them, at 8/9 and 26/27 of the way.
 """
 
 _base_ = ["./adamw_368k.py"]

@@ -66,14 +66,14 @@ def write_page(
         "# The toy study",
         "The paper's study of training sources, on coloured shapes: the same method, losses and sampling, on a world "
         "that a laptop can train on. It says which of the paper's findings come out at this scale and which do not. "
-        "It says nothing about scores on real images. Text embeddings come from a hashing encoder, a stand-in for CLIP: "
-        "only shared words make two names alike.",
+        "It says nothing about scores on real images. Text embeddings come from a hashing encoder, a stand-in for "
+        "CLIP: only shared words make two names alike.",
         "## Scale",
         _scale(results, setting),
         f"```shell\n{setting.command}\n```",
-        "A run whose result is in the JSON file beside this page is not repeated; `--page work_dirs/mine.md` starts from "
-        "nothing. Device, threads and seconds are those of the recorded runs; `--device`, `--threads` and `--jobs` set "
-        "them.",
+        "A run whose result is in the JSON file beside this page is not repeated; `--page work_dirs/mine.md` starts "
+        "from nothing. Device, threads and seconds are those of the recorded runs; `--device`, `--threads` and `--jobs` "
+        "set them.",
         *([f"Stopped with an error: {', '.join(failed)}."] if failed else []),
         "## Training sources",
         "S: label maps, few images. P: panoptic segments. B: boxes. Mean and standard deviation over seeds, in "
