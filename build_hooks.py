@@ -2,8 +2,8 @@
 
 OpenMMLab's tools look for configs and scripts in ``<package>/.mim``. A wheel gets a copy of them there. An editable
 install gets links to the base configs alone, for mmengine's ``mmdataseg::_base_/...``: mim searches the whole
-repository by file name, follows links, and refuses a leaf that it finds twice. For the same reason the build takes place
-outside the tree.
+repository by file name, follows links, and refuses a leaf that it finds twice. For the same reason the build takes
+place outside the tree.
 """
 
 import atexit

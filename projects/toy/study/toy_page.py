@@ -72,8 +72,8 @@ def write_page(
         _scale(results, setting),
         f"```shell\n{setting.command}\n```",
         "A run whose result is in the JSON file beside this page is not repeated; `--page work_dirs/mine.md` starts "
-        "from nothing. Device, threads and seconds are those of the recorded runs; `--device`, `--threads` and `--jobs` "
-        "set them.",
+        "from nothing. Device, threads and seconds are those of the recorded runs; `--device`, `--threads` and "
+        "`--jobs` set them.",
         *([f"Stopped with an error: {', '.join(failed)}."] if failed else []),
         "## Training sources",
         "S: label maps, few images. P: panoptic segments. B: boxes. Mean and standard deviation over seeds, in "
