@@ -46,13 +46,39 @@ class MissingFileError(UserError, FileNotFoundError):
     """A file or folder that the user has to put in place, or whose path is wrong. Arguments as of `UserError`."""
 
 
+def named(error: Exception, *, source: str | None = None, file: str | PathLike[str] | None = None) -> Exception:
+    """An error raised on the user's data, with the source and the file it is about.
+
+    Args:
+        error: As it was raised.
+        source: Added where the error has none.
+        file: Added where the error has none.
+
+    Returns:
+        A `UserError` keeps its type. A FileNotFoundError becomes a `MissingFileError`. What libraries raise on wrong
+        input (ValueError, TypeError, OSError, LookupError, AssertionError) becomes a `UserError`, anything else a
+        RuntimeError; their messages begin with the type's name, except a ValueError's.
+    """
+    if isinstance(error, UserError):
+        if (error.source is not None or source is None) and (error.file is not None or file is None):
+            return error
+        parts = dict(source=error.source or source, file=error.file or file, remedy=error.remedy)
+        return type(error)(error.message, **parts)
+    if isinstance(error, FileNotFoundError):
+        return MissingFileError(str(error), source=source, file=file)
+    message = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    user = UserError(message, source=source, file=file)
+    known = isinstance(error, ValueError | TypeError | OSError | LookupError | AssertionError)
+    return user if known else RuntimeError(str(user))
+
+
 @contextmanager
 def naming(*, source: str | None = None, file: str | PathLike[str] | None = None) -> Iterator[None]:
-    """Add the source and the file to a `UserError` that passes through and does not have them."""
+    """Raise a `UserError` anew with the source and the file, where it does not have them (see `named`)."""
     try:
         yield
     except UserError as error:
-        if (error.source is None and source is not None) or (error.file is None and file is not None):
-            parts = dict(source=error.source or source, file=error.file or file, remedy=error.remedy)
-            raise type(error)(error.message, **parts) from error
-        raise
+        with_places = named(error, source=source, file=file)
+        if with_places is error:
+            raise
+        raise with_places from error

@@ -5,7 +5,7 @@ import pickle
 import pytest
 from torch._utils import ExceptionWrapper
 
-from mmdataseg.errors import MissingFileError, UserError, naming
+from mmdataseg.errors import MissingFileError, UserError, named, naming
 
 
 def test_message_with_everything_it_is_about():
@@ -54,3 +54,20 @@ def test_a_missing_file_is_both_kinds():
     assert isinstance(error, FileNotFoundError)
     assert str(error) == "'a.json': not there"
     assert type(MissingFileError("one string")) is MissingFileError
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (ValueError("bad"), UserError, "source 'a': 'x.png': bad"),
+        (KeyError("id"), UserError, "source 'a': 'x.png': KeyError: 'id'"),
+        (PermissionError("no"), UserError, "source 'a': 'x.png': PermissionError: no"),
+        (FileNotFoundError("gone"), MissingFileError, "source 'a': 'x.png': gone"),
+        (MissingFileError("gone", file="y.png"), MissingFileError, "source 'a': 'y.png': gone"),
+        (MemoryError("full"), RuntimeError, "source 'a': 'x.png': MemoryError: full"),
+    ],
+)
+def test_what_libraries_raise_on_the_users_data(error, kind, message):
+    found = named(error, source="a", file="x.png")
+    assert type(found) is kind
+    assert str(found) == message

@@ -1,8 +1,12 @@
 """What the datasets of mmdet and mmseg need to serve as a source's dataset."""
 
 from collections.abc import Mapping, Sequence
+from inspect import Parameter, signature
 from typing import Any
 
+from mmengine.dataset import BaseDataset
+
+from mmdataseg.errors import UserError
 from mmdataseg.registry import DATASETS
 from mmdataseg.structures import LabelSpace
 
@@ -38,12 +42,16 @@ def build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
     Args:
         config: Of the dataset, for ``DATASETS.build``.
 
+    Raises:
+        UserError: It has no image.
+
     Returns:
         The dataset; and for mmdet's COCO datasets, which take the order of the file's categories for that of the labels
         whatever ``metainfo`` says, the names of the categories in the order of the labels, else nothing.
     """
-    by_file = hasattr(_class_of(config), "COCOAPI")
-    dataset = DATASETS.build({**config, "lazy_init": True} if by_file else config)
+    kind = _class_of(config)
+    by_file = hasattr(kind, "COCOAPI")
+    dataset = DATASETS.build({**config, "lazy_init": True} if _may_be_lazy(kind) else config)
     names: dict[int, str] = {}
     if by_file:
         read = dataset.COCOAPI  # the class attribute by which mmdet lets a dataset choose its reader
@@ -55,11 +63,33 @@ def build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
 
         # the names are gone when the dataset has been read: note them on the way, on this instance only
         dataset.COCOAPI = read_and_note_names
-        dataset.full_init()
+        _init(dataset)
         del dataset.COCOAPI
     elif hasattr(dataset, "full_init"):
-        dataset.full_init()
+        _init(dataset)
     return dataset, tuple(names[i].strip() for i in dataset.cat_ids) if names else ()
+
+
+def _may_be_lazy(kind: Any) -> bool:
+    """Whether a class takes mmengine's ``lazy_init``, by name or among its other keywords."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseDataset)):
+        return False
+    parameters = signature(kind).parameters
+    return "lazy_init" in parameters or any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
+
+
+def _init(dataset: Any) -> None:
+    """Read the annotations; a list of images that is empty is an error of its own, on which mmengine stumbles."""
+    try:
+        dataset.full_init()
+    except UserError:
+        raise
+    except ValueError:
+        if isinstance(dataset, BaseDataset):
+            dataset.data_list = dataset.load_data_list()
+            if not dataset.filter_data():
+                raise UserError("the dataset has no image", remedy="check its paths and filters") from None
+        raise
 
 
 def first_difference(names: Sequence[str], label_space: LabelSpace) -> str:

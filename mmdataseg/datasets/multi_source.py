@@ -4,16 +4,18 @@ import bisect
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from mmdataseg.datasets.foreign import build_and_read, first_difference, names_as_spelt
 from mmdataseg.datasets.seeding import ATTEMPT, derive_seed, seeded_generators
-from mmdataseg.errors import UserError
+from mmdataseg.errors import UserError, named
 from mmdataseg.registry import DATASETS
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.structures import LabelSpace
@@ -48,8 +50,7 @@ class MultiSourceDataset(Dataset):
 
     Raises:
         UserError: An unknown split; a source without this split or without images; two sources of one name; a
-            dataset that cannot be built or used (FileNotFoundError, TypeError where it raised one), with the source's
-            name.
+            dataset that cannot be built or used, with the source's name; a `MissingFileError` where a file is missing.
     """
 
     def __init__(self, *, sources: Sequence[Mapping[str, Any] | Source], split: str, max_refetch: int = 10) -> None:
@@ -148,14 +149,16 @@ class MultiSourceDataset(Dataset):
             info = self.get_data_info(idx)
             path = info.get("img_path")
             sample = dataset.pipeline(info)
-        except Exception as error:
-            named = _named(error, source.name, path or f"sample {idx}")
-            if self.split == "train" and _is_unreadable(error):
-                return None, named
-            raise named from (error if named is not error else error.__cause__)
+        except Exception as raised:
+            # OpenCV has a type of its own for what it cannot decode
+            error = OSError(f"OpenCV: {raised}") if isinstance(raised, cv2.error) else raised
+            problem = named(error, source=source.name, file=path or f"sample {idx}")
+            if self.split == "train" and _is_unreadable(error, path):
+                return None, problem
+            raise problem from (raised if problem is not raised else raised.__cause__)
         if sample is not None:
             return sample, None
-        problem = ValueError(f"source {source.name!r}, {path or f'sample {idx}'}: its pipeline returned no sample")
+        problem = UserError("the pipeline returned no sample", source=source.name, file=path or f"sample {idx}")
         if self.split == "test":
             raise problem
         return None, problem
@@ -203,10 +206,8 @@ def _build_dataset(source: Source, split: str) -> Any:
             {**config, "metainfo": {**metainfo, **names_as_spelt(classes, config)}}
         )
     except Exception as error:
-        if "need at least one array to concatenate" in str(error):  # what mmengine makes of an empty list of images
-            error = ValueError("the dataset has no image; check its paths and filters")
-        named = _named(error, source.name, where)
-        raise named from (error if named is not error else error.__cause__)
+        problem = named(error, source=source.name, file=where)
+        raise problem from (error if problem is not error else error.__cause__)
     if category_names and category_names != source.label_space.classes:
         raise UserError(
             f"source {source.name!r}, {where}: a {type(dataset).__name__} numbers classes in the order of the file, "
@@ -224,28 +225,8 @@ def _build_dataset(source: Source, split: str) -> Any:
     return dataset
 
 
-def _named(error: Exception, source: str, where: Any) -> Exception:
-    """The error with the source's name and the place in its message, unless they are there already.
-
-    A KeyError, an assertion and the like, raised on the user's data by the libraries below, become a ValueError.
-    """
-    if f"source {source!r}" in str(error) and str(where) in str(error):
-        return error
-    message = str(error) if isinstance(error, ValueError | TypeError | OSError) else f"{type(error).__name__}: {error}"
-    place = "" if str(where) in message else f"{where}: "
-    if f"source {source!r}" not in message:
-        message = f"source {source!r}, {place}{message}" if place else f"source {source!r}: {message}"
-    elif place:
-        message = f"{place}{message}"
-    kinds = (FileNotFoundError, TypeError, ValueError, OSError)
-    kind = next((k for k in kinds if isinstance(error, k)), None)
-    if kind is None:
-        kind = ValueError if isinstance(error, LookupError | AssertionError | cv2.error) else RuntimeError
-    return kind(message)
-
-
-def _is_unreadable(error: Exception) -> bool:
+def _is_unreadable(error: Exception, path: str | None) -> bool:
     """Whether the sample's file could not be read or decoded, rather than that something is wrong with the set-up."""
-    if isinstance(error, AssertionError):
-        return "failed to load image" in str(error)  # how mmcv.LoadImageFromFile says that nothing was decoded
-    return isinstance(error, OSError | cv2.error) and not isinstance(error, _NOT_THE_SAMPLE)
+    if isinstance(error, AssertionError):  # mmcv's LoadImageFromFile raises one when nothing was decoded
+        return path is not None and Path(path).is_file() and mmcv.imread(path) is None
+    return isinstance(error, OSError) and not isinstance(error, _NOT_THE_SAMPLE)

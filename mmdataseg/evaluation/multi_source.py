@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement
 
-from mmdataseg.errors import UserError
+from mmdataseg.errors import UserError, named
 from mmdataseg.evaluation.devices import to_cpu
 from mmdataseg.registry import EVALUATOR
 from mmdataseg.sources import Source, build_sources
@@ -232,8 +232,7 @@ def _build(source: Source, metric: Mapping[str, Any]) -> BaseMetric:
     try:
         return METRICS.build(dict(metric))
     except (FileNotFoundError, TypeError, ValueError) as error:
-        kind = next(k for k in (FileNotFoundError, TypeError, ValueError) if isinstance(error, k))
-        raise kind(f"source '{source.name}': {error}") from error
+        raise named(error, source=source.name) from error
 
 
 def _meta_of(source: Source) -> dict[str, Any]:

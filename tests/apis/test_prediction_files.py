@@ -11,6 +11,7 @@ from PIL import Image
 
 from mmdataseg.apis.prediction_files import PredictionFiles, find_images, make_empty
 from mmdataseg.datasets import InstanceSegDataset, PanopticSegDataset, SemanticSegDataset
+from mmdataseg.errors import UserError
 from mmdataseg.sources import Source
 from mmdataseg.structures import LabelSpace, Task
 
@@ -140,7 +141,7 @@ def test_nothing_is_overwritten(tmp_path):
     make_empty(tmp_path / "new/folder")
     make_empty(tmp_path / "new/folder")
     (tmp_path / "new/folder/panoptic.json").touch()
-    with pytest.raises(FileExistsError, match="is there already and not empty; give another --out"):
+    with pytest.raises(UserError, match="is there already and not empty; give another --out"):
         make_empty(tmp_path / "new/folder")
     with pytest.raises(NotADirectoryError):
         make_empty(tmp_path / "new/folder/panoptic.json/below")

@@ -42,10 +42,10 @@ class FailOn:
 class Numbers(BaseDataset):
     """Samples that are a number and a path."""
 
-    def __init__(self, *, size, prefix="img", metainfo=None, pipeline=()):
+    def __init__(self, *, size, prefix="img", metainfo=None, pipeline=(), lazy_init=False):
         self.size = size
         self.prefix = prefix
-        super().__init__(metainfo=metainfo, pipeline=list(pipeline))
+        super().__init__(metainfo=metainfo, pipeline=list(pipeline), lazy_init=lazy_init)
 
     def load_data_list(self):
         return [{"number": i, "img_path": f"{self.prefix}/{i}.jpg"} for i in range(self.size)]

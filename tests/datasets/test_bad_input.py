@@ -129,11 +129,11 @@ WRONG = {
 AT_THE_SAMPLE = {
     "id that the JSON lacks": (
         *("pets", png("pngs/a.png", id_to_rgb(ID_OF_NO_SEGMENT)), "pngs/a.png"),
-        *("segment ids [77] that the JSON lacks", "are ann_file and ann_dir of the same version"),
+        *("segment ids [77] that the JSON lacks", "take ann_file and ann_dir of the same version"),
     ),
     "id that the PNG lacks": (
         *("pets", png("pngs/a.png", id_to_rgb(NO_CAT)), "pngs/a.png"),
-        *("segment ids [5] that the PNG lacks", "are ann_file and ann_dir of the same version"),
+        *("segment ids [5] that the PNG lacks", "take ann_file and ann_dir of the same version"),
     ),
     "label over the classes": (
         *("scenes", png("labels/a.png", np.full((2, 3), 5, np.uint8)), "labels/a.png"),

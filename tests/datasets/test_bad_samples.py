@@ -4,6 +4,7 @@ import pytest
 
 from mmdataseg.datasets import multi_source
 from mmdataseg.datasets.seeding import SeededIndex
+from mmdataseg.errors import UserError
 from tests.datasets.numbered import build, source, write_images
 
 
@@ -25,14 +26,14 @@ def test_a_sample_without_result_is_replaced_by_another_of_its_source(log):
     assert all(s["sample_idx"] == s["number"] + 3 for s in replaced)
     assert dataset.num_replaced["a"] == 0
     assert dataset.num_replaced["b"] >= 40
-    assert "source 'b', img/2.jpg: its pipeline returned no sample" in log[0]
+    assert "source 'b': 'img/2.jpg': the pipeline returned no sample" in log[0]
     assert len(log) == 10  # then every hundredth
 
 
 @pytest.mark.parametrize("idx", [SeededIndex(1, 9), 1])
 def test_too_many_bad_samples_in_a_row_are_an_error(log, idx):
     dataset = build(source(pipeline=[{"type": "mmdataseg.FailOn"}]), max_refetch=3)
-    with pytest.raises(ValueError, match=r"source 'a', img/\d.jpg: .*no sample\. 4 samples .* in a row"):
+    with pytest.raises(ValueError, match=r"source 'a': 'img/\d.jpg': .*no sample\. 4 samples .* in a row"):
         dataset[idx]
     assert len(log) == dataset.num_replaced["a"] == 4
 
@@ -40,7 +41,7 @@ def test_too_many_bad_samples_in_a_row_are_an_error(log, idx):
 def test_in_testing_a_sample_without_result_is_an_error_at_once(log):
     dataset = build(source(split="test", pipeline=[{"type": "mmdataseg.FailOn", "numbers": [2]}]), split="test")
     assert dataset[1]["number"] == 1
-    with pytest.raises(ValueError, match=r"source 'a', img/2.jpg: its pipeline returned no sample"):
+    with pytest.raises(ValueError, match=r"source 'a': 'img/2.jpg': the pipeline returned no sample"):
         dataset[2]
     assert not log
 
@@ -76,14 +77,14 @@ def test_a_missing_image_is_an_error_at_once(tmp_path, split, log):
 @pytest.mark.parametrize(
     ("raised", "expected", "match"),
     [
-        (ValueError("box has no width"), ValueError, r"^source 'a', img/2.jpg: box has no width$"),
-        (ValueError("source 'a', img/2.jpg: said"), ValueError, r"^source 'a', img/2.jpg: said$"),
-        (ValueError("img/2.jpg: said"), ValueError, r"^source 'a': img/2.jpg: said$"),
-        (ValueError("source 'a': said"), ValueError, r"^img/2.jpg: source 'a': said$"),
-        (KeyError("bbox"), ValueError, r"^source 'a', img/2.jpg: KeyError: 'bbox'$"),
-        (AssertionError("shapes"), ValueError, r"img/2.jpg: AssertionError: shapes"),
-        (TypeError("a list"), TypeError, r"source 'a', img/2.jpg: a list"),
-        (RuntimeError("boom"), RuntimeError, r"source 'a', img/2.jpg: RuntimeError: boom"),
+        (ValueError("box has no width"), UserError, r"^source 'a': 'img/2.jpg': box has no width$"),
+        (UserError("said", source="a", file="x.json"), UserError, r"^source 'a': 'x.json': said$"),
+        (UserError("said", source="a"), UserError, r"^source 'a': 'img/2.jpg': said$"),
+        (UserError("said", file="x.json"), UserError, r"^source 'a': 'x.json': said$"),
+        (KeyError("bbox"), UserError, r"^source 'a': 'img/2.jpg': KeyError: 'bbox'$"),
+        (AssertionError("shapes"), UserError, r"'img/2.jpg': AssertionError: shapes"),
+        (TypeError("a list"), UserError, r"source 'a': 'img/2.jpg': TypeError: a list"),
+        (RuntimeError("boom"), RuntimeError, r"source 'a': 'img/2.jpg': RuntimeError: boom"),
     ],
 )
 def test_a_mistake_in_the_annotation_is_not_hidden_by_a_replacement(raised, expected, match, log):

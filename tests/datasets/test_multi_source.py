@@ -138,7 +138,7 @@ def test_unknown_key_of_a_source():
 
 
 def test_unknown_key_of_a_dataset():
-    with pytest.raises(TypeError, match=r"source 'a'.*'colour'"):
+    with pytest.raises(UserError, match=r"source 'a'.*'colour'"):
         build(source(colour="red"))
 
 

@@ -9,6 +9,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import EVALUATOR, METRICS
 from torch import distributed
 
+from mmdataseg.errors import UserError
 from mmdataseg.evaluation.multi_source import MultiSourceEvaluator, Score, format_table
 
 from .samples import CLASSES, LABEL_SPACE, panoptic, semantic
@@ -216,7 +217,7 @@ def test_bad_sources():
         MultiSourceEvaluator(metrics=[source("pets", [])])
     with pytest.raises(ValueError, match="source 'pets': two PanopticQualityMetric would report under the same names"):
         MultiSourceEvaluator(metrics=[source("pets", [quality, quality])])
-    with pytest.raises(TypeError, match=r"source 'pets': .*unexpected keyword argument 'chanse'"):
+    with pytest.raises(UserError, match=r"source 'pets': .*unexpected keyword argument 'chanse'"):
         MultiSourceEvaluator(metrics=[source("pets", [quality | dict(chanse=1)])])
 
 

@@ -67,7 +67,7 @@ class TestImage:
     def test_missing(self, semantic):
         root, results = semantic
         (root / "img/a.jpg").unlink()
-        with pytest.raises(FileNotFoundError, match=r"img/a\.jpg': this image does not exist; complete the data set"):
+        with pytest.raises(FileNotFoundError, match=r"img/a\.jpg': this image does not exist; complete the dataset"):
             LoadImage()(results)
 
 
@@ -168,7 +168,7 @@ class TestPanopticMap:
         ids = np.where(files.IDS == 0, 123456, files.IDS)
         write_png(files.root / "pngs/a.png", id_to_rgb(ids))
         match = (
-            r"source 'coco': '.*pngs/a\.png': the PNG has segment ids \[123456\] that the JSON lacks; are ann_file and"
+            r"source 'coco': '.*pngs/a\.png': the PNG has segment ids \[123456\] that the JSON lacks; take ann_file and"
         )
         with pytest.raises(ValueError, match=match):
             LoadPanopticMap()(results | {"source": "coco"})
@@ -176,7 +176,7 @@ class TestPanopticMap:
     def test_json_with_an_id_that_the_png_lacks(self, panoptic):
         files, results = panoptic
         write_png(files.root / "pngs/a.png", id_to_rgb(np.where(files.IDS == files.CAT, 0, files.IDS)))
-        with pytest.raises(ValueError, match=r"pngs/a\.png': the JSON has segment ids \[5\] that the PNG lacks; are"):
+        with pytest.raises(ValueError, match=r"pngs/a\.png': the JSON has segment ids \[5\] that the PNG lacks; take"):
             LoadPanopticMap()(results)
 
     def test_other_size_than_the_image(self, panoptic):
