@@ -61,7 +61,7 @@ def write_layout(name: str, root: Path) -> None:
 def write_embeddings(root: Path) -> None:
     """Write embeddings of a hashing encoder, a stand-in for CLIP, where the sources look for ViT-L/14's."""
     encoder = HashingEncoder(dim=EMBED_DIM)
-    vocabularies = ["ade150", "coco133", "objects365", "cityscapes19", "pascal_context59", "pascal_context459"]
+    vocabularies = ["ade150", "coco133", "coco80", "objects365", "cityscapes19", "pascal_context59", "pascal_context459"]
     for space in [*map(get_label_space, vocabularies), GARDEN]:
         embeddings = embed_classes(encoder, space.classes, vocabulary=space.name)
         save_embeddings(root / f"data/embeddings/{space.name}_vit-l-14_openai.safetensors", embeddings)
@@ -156,12 +156,13 @@ def write_ade(data: Path, rng: np.random.Generator) -> None:
 
 
 def write_coco(data: Path, rng: np.random.Generator) -> None:
-    """COCO panoptic; one thing an image is a crowd."""
+    """COCO panoptic; one thing an image is a crowd. And the things of the validation images as instances."""
     root, space = data / "coco", get_label_space("coco133")
     categories = [
         {"id": 3 * i + 1, "name": name, "isthing": int(thing), "supercategory": "any"}
         for i, (name, thing) in enumerate(zip(space.classes, space.is_thing, strict=True))
     ]
+    instances: list[dict[str, Any]] = []
     for split, count in (("train2017", TRAIN_IMAGES), ("val2017", VAL_IMAGES)):
         images, annotations = [], []
         for index in range(count):
@@ -181,8 +182,17 @@ def write_coco(data: Path, rng: np.random.Generator) -> None:
             ]
             images.append({"id": image_id, "file_name": f"{stem}.jpg", "height": HEIGHT, "width": WIDTH})
             annotations.append({"image_id": image_id, "file_name": f"{stem}.png", "segments_info": segments})
+            if split == "val2017":
+                for thing in scene.things:
+                    rle = coco_mask.encode(np.asfortranarray(scene.mask(thing).astype(np.uint8)))
+                    (segment,) = (s for s in segments if s["id"] == 70_000 * thing)
+                    entry = {**segment, "id": len(instances) + 1, "image_id": image_id}
+                    instances.append({**entry, "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()}})
         content = {"images": images, "annotations": annotations, "categories": categories}
         save_json(content, root / f"annotations/panoptic_{split}.json")
+    things = [category for category in categories if category["isthing"]]
+    content = {"images": images, "annotations": instances, "categories": things}
+    save_json(content, root / "annotations/instances_val2017.json")
 
 
 def write_objects365(data: Path, rng: np.random.Generator) -> None:

@@ -5,6 +5,7 @@ from mmdataseg.models.color_similarity import ColorSimilarityPreprocessor
 from mmdataseg.models.criterion import DaTaSegCriterion
 from mmdataseg.models.dataseg import DaTaSeg
 from mmdataseg.models.feature_pyramid import SimpleFeaturePyramid
+from mmdataseg.models.fusion_postprocessor import FusionPanopticPostProcessor
 from mmdataseg.models.head import DaTaSegHead, Proposals
 from mmdataseg.models.learned_classifier import LearnedClassifier
 from mmdataseg.models.losses import BoxProjectionCost, BoxProjectionLoss
@@ -24,6 +25,7 @@ __all__ = [
     "DaTaSeg",
     "DaTaSegCriterion",
     "DaTaSegHead",
+    "FusionPanopticPostProcessor",
     "InstancePostProcessor",
     "LearnedClassifier",
     "MMDetPanopticPreprocessor",
