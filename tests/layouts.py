@@ -61,7 +61,15 @@ def write_layout(name: str, root: Path) -> None:
 def write_embeddings(root: Path) -> None:
     """Write embeddings of a hashing encoder, a stand-in for CLIP, where the sources look for ViT-L/14's."""
     encoder = HashingEncoder(dim=EMBED_DIM)
-    vocabularies = ["ade150", "coco133", "coco80", "objects365", "cityscapes19", "pascal_context59", "pascal_context459"]
+    vocabularies = [
+        "ade150",
+        "coco133",
+        "coco80",
+        "objects365",
+        "cityscapes19",
+        "pascal_context59",
+        "pascal_context459",
+    ]
     for space in [*map(get_label_space, vocabularies), GARDEN]:
         embeddings = embed_classes(encoder, space.classes, vocabulary=space.name)
         save_embeddings(root / f"data/embeddings/{space.name}_vit-l-14_openai.safetensors", embeddings)
