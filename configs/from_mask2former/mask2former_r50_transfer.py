@@ -10,8 +10,7 @@ _base_ = [
     "../_base_/sources/ade_semantic.py",
     "../_base_/sources/ade_panoptic.py",
     "../_base_/sources/cityscapes_panoptic.py",
-    "../_base_/sources/pascal_context59.py",
-    "../_base_/sources/pascal_context459.py",
+    "../_base_/sources/pascal_context459.py",  # has pascal_context59, too: it is made of it
     "../_base_/sources/objects365_instances.py",
 ]
 
