@@ -1,7 +1,9 @@
-"""A yardstick: mmdet's own Mask2Former on one panoptic source, with its own classifier, losses and fusion of segments.
+"""For comparison: mmdet's own Mask2Former on one panoptic source, with its own classifier, losses and fusion of
+segments.
 
-Data, schedule, metric, backbone, neck, sizes and loss weights are those of mask2former_toy_panoptic: the two differ by
-model and criterion alone; docs/method.md says in what. At toy scale. Data: python -m projects.toy.make_toy data/toy
+Data, schedule, metric, backbone, neck, sizes and loss weights are those of mask2former_toy_panoptic: the two differ
+only in model and criterion; docs/method.md has the differences. At toy scale. Data: python -m projects.toy.make_toy
+data/toy
 Command: mim train mmdataseg projects/toy/configs/others/mmdet-mask2former_toy_panoptic.py
 """
 
