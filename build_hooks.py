@@ -1,9 +1,9 @@
-"""What the build adds to setuptools: `.mim` in the wheel, and no `build/` in the source tree.
+"""Changes to setuptools' build: `.mim` is in the wheel, and no `build/` is in the source tree.
 
 OpenMMLab's tools look for configs and scripts in ``<package>/.mim``. A wheel gets a copy of them there. An editable
-install gets links to the base configs alone, for mmengine's ``mmdataseg::_base_/...``: mim searches the whole
-repository by file name, follows links, and refuses a leaf that it finds twice. For the same reason the build takes
-place outside the tree.
+install gets only links to the base configs, for mmengine's ``mmdataseg::_base_/...``: mim searches the whole repository
+by file name, follows links, and refuses a leaf config that it finds twice. For the same reason the build takes place
+outside the tree.
 """
 
 import atexit
@@ -17,16 +17,16 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 MIM_CONTENT = ("configs", "tools", "model-index.yml")
-# mmengine reads the index and the file that it names before it looks for a base config
+# before it looks for a base config, mmengine reads this index and the file named in it
 MIM_LINKS = ("configs/_base_", "configs/metafile.yml", "model-index.yml")
 # onedl-mim takes the first entry of an installed wheel's (sorted) file list for the package's folder, and
-# `mmdataseg-<version>.dist-info` sorts before `mmdataseg`. A second copy under a name that sorts first is what it
-# finds. Everything else (openmim, mmengine, this package) reads `mmdataseg/.mim`.
+# `mmdataseg-<version>.dist-info` sorts before `mmdataseg`. So it finds a second copy, under a name that sorts first.
+# Everything else (openmim, mmengine, this package) reads `mmdataseg/.mim`.
 MIM_FOLDERS = ("mmdataseg/.mim", "_mmdataseg_mim/.mim")
 
 
 def link_mim(root: Path) -> None:
-    """Make ``mmdataseg/.mim`` anew in a source tree, of relative links.
+    """Make ``mmdataseg/.mim`` in a source tree again, with relative links.
 
     Args:
         root: The source tree.
@@ -40,7 +40,7 @@ def link_mim(root: Path) -> None:
 
 
 class BuildOutsideTree(build):
-    """``build`` in a temporary folder, unless the caller names one."""
+    """``build`` in a temporary folder, unless the caller gives one."""
 
     def initialize_options(self) -> None:
         super().initialize_options()

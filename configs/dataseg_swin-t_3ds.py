@@ -1,7 +1,7 @@
-"""DaTaSeg, Swin-T of mmdet: how any other backbone fits. Not a row of the paper. Ours: not run.
+"""DaTaSeg, Swin-T of mmdet: an example of another backbone. Not a row of the paper. Ours: not run.
 
-A backbone needs maps of strides 4 to 32, whose channels are the head's in_channels. One of mmpretrain's fits the same
-way, where mmpretrain is installed: type="mmpretrain.ConvNeXt".
+A backbone must give maps of strides 4 to 32, whose channels are the head's in_channels. If mmpretrain is installed, its
+backbones fit in the same way: type="mmpretrain.ConvNeXt".
 Weights: swin_tiny_patch4_window7_224.pth of the Swin authors (Liu et al., 2021), put into checkpoints/.
 Hardware, memory and hours: not measured.
 Command: mim train mmdataseg configs/dataseg_swin-t_3ds.py --launcher pytorch --gpus 8
@@ -17,7 +17,7 @@ _slow = ["relative_position_bias_table", *[f"backbone.{norm}" for norm in _norms
 model = dict(
     backbone=dict(
         _delete_=True,
-        type="SwinTransformer",  # whose defaults are Swin-T
+        type="SwinTransformer",  # its defaults are those of Swin-T
         drop_path_rate=0.3,
         convert_weights=True,
         init_cfg=dict(type="Pretrained", checkpoint="checkpoints/swin_tiny_patch4_window7_224.pth"),

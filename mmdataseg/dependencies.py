@@ -1,10 +1,10 @@
-"""Are the OpenMMLab packages there, of one family, and of a supported version? Answered without importing them."""
+"""Check, without importing them, that the OpenMMLab packages are installed, of one family and of supported versions."""
 
 import re
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-# family -> module -> (distribution, lowest version, first version that is too new). The lowest is the one we test with.
+# family -> module -> (distribution, lowest supported version, first unsupported version). We test with the lowest.
 FAMILIES: dict[str, dict[str, tuple[str, str, str]]] = {
     "onedl": {
         "mmengine": ("onedl-mmengine", "0.10.12", "1.0"),
@@ -25,7 +25,7 @@ MODULES = tuple(FAMILIES["onedl"])
 def check_dependencies() -> None:
     """Check that mmengine, mmcv, mmdet and mmseg can be imported and are supported.
 
-    A module that is on the path without a distribution (a source checkout) has no version to check and is let through.
+    A module that is on the path without a distribution (a source checkout) has no version to check and is accepted.
 
     Raises:
         ImportError: A module is missing, too old or too new, or the two families are mixed; says what to install.
@@ -57,7 +57,7 @@ def _installed(family: str) -> dict[str, str]:
 
 
 def _release(text: str) -> tuple[int, ...]:
-    """Numbers of a version: '2.3.6rc1+cpu' -> (2, 3, 6)."""
+    """The numbers in a version: '2.3.6rc1+cpu' -> (2, 3, 6)."""
     match = re.match(r"\d+(\.\d+)*", text)
     return tuple(int(n) for n in match.group().split(".")) if match else ()
 

@@ -6,18 +6,18 @@ from os import PathLike
 
 
 class UserError(ValueError):
-    """What the user can mend: a config, a file, a source's sample.
+    """A mistake that the user can fix, in a config, in a file or in a sample.
 
     The command line prints it without a traceback. Every other error keeps its traceback. As a string it reads
     ``source 'NAME': 'FILE': MESSAGE; REMEDY``, with the parts that are given.
 
-    torch's DataLoader raises a worker's error anew from one string, the worker's traceback. The type survives that; of
-    the string, only the last entry is kept.
+    torch's DataLoader re-raises a worker's error from one string, the worker's traceback. The type survives; of the
+    traceback, only its last entry becomes the message.
 
     Args:
         message: What was expected and what came instead.
-        source: Name of the source it is about.
-        file: Path of the file it is about.
+        source: Name of the source that has the mistake.
+        file: Path of the file that has the mistake.
         remedy: What to do.
 
     Attributes:
@@ -37,20 +37,21 @@ class UserError(ValueError):
     ) -> None:
         self.message = message.rpartition(f"{type(self).__module__}.{type(self).__qualname__}: ")[2].rstrip("\n")
         self.source, self.file, self.remedy = source, None if file is None else str(file), remedy
-        places = [f"source {source!r}"] * (source is not None) + [f"'{self.file}'"] * (file is not None)
-        text = ": ".join([*places, self.message])
+        parts = [None if source is None else f"source {source!r}", None if file is None else f"'{file}'", self.message]
+        text = ": ".join(part for part in parts if part is not None)
         super().__init__(text if remedy is None else f"{text}; {remedy}")
 
 
 class MissingFileError(UserError, FileNotFoundError):
-    """A file or folder that the user has to put in place, or whose path is wrong. Arguments as of `UserError`."""
+    """A file or folder that the user has to put in place, or whose path is wrong. It takes the arguments of
+    `UserError`."""
 
 
 def named(error: Exception, *, source: str | None = None, file: str | PathLike[str] | None = None) -> Exception:
-    """An error raised on the user's data, with the source and the file it is about.
+    """Add the source and the file to an error that was raised on the user's data.
 
     Args:
-        error: As it was raised.
+        error: The error as it was raised.
         source: Added where the error has none.
         file: Added where the error has none.
 
@@ -74,7 +75,7 @@ def named(error: Exception, *, source: str | None = None, file: str | PathLike[s
 
 @contextmanager
 def naming(*, source: str | None = None, file: str | PathLike[str] | None = None) -> Iterator[None]:
-    """Raise a `UserError` anew with the source and the file, where it does not have them (see `named`)."""
+    """Re-raise a `UserError` with the source and the file, unless it has them already (see `named`)."""
     try:
         yield
     except UserError as error:

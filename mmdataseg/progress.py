@@ -9,12 +9,13 @@ _SECONDS = 60.0
 
 
 def progress_bar(*args: Any, unit: str = "", **options: Any) -> tqdm:
-    """tqdm's bar on a terminal; elsewhere, where each of its states stays, at most one a minute.
+    """tqdm's bar; where the output is not a terminal, and every update remains as a line, at most one update per
+    minute.
 
     Args:
-        args: As for tqdm: what to walk over.
-        unit: Of what is counted, in the plural.
-        options: As for tqdm.
+        args: tqdm's positional arguments, such as the iterable.
+        unit: What is counted, in the plural.
+        options: tqdm's keyword arguments.
     """
     if not sys.stderr.isatty():
         options = {"mininterval": _SECONDS, "maxinterval": _SECONDS, "ascii": True, **options}

@@ -1,8 +1,7 @@
 """Registries of mmdataseg: children of mmengine's, scope ``mmdataseg``.
 
 Name a component from any OpenMMLab config by its prefix, ``type='mmdataseg.DaTaSeg'``: mmengine then imports this
-module, and the registry imports the modules in its ``locations``. No
-``custom_imports`` is needed.
+module, and the registry imports the modules in its ``locations``. No ``custom_imports`` is needed.
 """
 
 from mmengine import registry as mmengine_registry
@@ -12,7 +11,7 @@ SCOPE = "mmdataseg"
 
 
 class MMDetAwareRegistry(Registry):
-    """A registry in which a name without prefix that is neither here nor in mmengine is mmdet's.
+    """A registry that takes a name without prefix from mmdet, if neither this registry nor mmengine has it.
 
     Our configs are written for ``default_scope = "mmdet"``. Inherited as ``mmdataseg::_base_/...``, they are built in
     the scope ``mmdataseg``, where ``ResNet`` has to mean the same.
@@ -25,7 +24,7 @@ class MMDetAwareRegistry(Registry):
 
 
 def _child_of(name: str, room: str = "registry") -> Registry:
-    """A registry of this scope below mmengine's of that name; importing the room fills it."""
+    """A registry of this scope, child of mmengine's registry of that name; importing the package ``room`` fills it."""
     parent = getattr(mmengine_registry, name)
     return MMDetAwareRegistry(parent.name, parent=parent, scope=SCOPE, locations=[f"{SCOPE}.{room}"])
 
@@ -41,15 +40,24 @@ HOOKS = _child_of("HOOKS", "engine")
 LOOPS = _child_of("LOOPS", "engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child_of("OPTIM_WRAPPER_CONSTRUCTORS", "engine")
 OPTIM_WRAPPERS = _child_of("OPTIM_WRAPPERS", "engine")
-# they hold nothing of ours: a config that is inherited by scope names components of mmdet's and mmengine's
+# These hold no class of ours. A config that is inherited by scope finds classes of mmdet and mmengine through them.
 for _name in ("VISUALIZERS", "VISBACKENDS", "LOG_PROCESSORS", "OPTIMIZERS", "PARAM_SCHEDULERS", "WEIGHT_INITIALIZERS"):
     _child_of(_name)
 
 
 def components() -> dict[str, type]:
-    """Name -> class of everything that is registered here by now."""
+    """Name -> class of everything that has been registered so far."""
     registries = (
-        *(MODELS, TASK_UTILS, DATASETS, DATA_SAMPLERS, TRANSFORMS, METRICS, EVALUATOR, HOOKS, LOOPS),
-        *(OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS),
+        MODELS,
+        TASK_UTILS,
+        DATASETS,
+        DATA_SAMPLERS,
+        TRANSFORMS,
+        METRICS,
+        EVALUATOR,
+        HOOKS,
+        LOOPS,
+        OPTIM_WRAPPER_CONSTRUCTORS,
+        OPTIM_WRAPPERS,
     )
     return {name: component for registry in registries for name, component in registry.module_dict.items()}

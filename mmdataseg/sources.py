@@ -1,4 +1,4 @@
-"""A source: a dataset as the method sees it, written once and read by every component that needs to know of it."""
+"""A source: a dataset as the method sees it, described once for every component that reads it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,15 +19,15 @@ class Source:
             its samples as metainfo ``source``, and part of the names of losses, metrics and buffers.
         task: What its images are trained for and tested on.
         label_space: Its classes.
-        supervision: How its training images are annotated: ``masks``, ``boxes`` (alone, instance task only), or another
-            kind that the model's criterion has targets for.
-        embeddings: Path of its text embeddings, a ``.safetensors`` file of `tools/text_embeddings.py`; None for a run
-            without text.
+        supervision: How its training images are annotated: ``masks``, ``boxes`` (no masks; instance task only), or
+            another kind that the model's criterion has targets for.
+        embeddings: Path of its text embeddings, a ``.safetensors`` file that `tools/text_embeddings.py` wrote; None for
+            a run without text.
         train: Config of the training dataset with its pipeline; None: not trained on.
         test: Config of the test dataset with its pipeline; None: not tested on.
         metrics: Configs of the metrics of ``test``.
-        parameters_of: Of a source that is not trained on: the one whose own parameters it takes, in a model that has
-            such (`parameter_owners`); None: one with the same classes.
+        parameters_of: For a source that is not trained on, in a model with parameters per source (`parameter_owners`):
+            the training source whose parameters it uses. None: the first one with the same classes.
     """
 
     name: str
@@ -49,8 +49,8 @@ class Source:
                 (`mmdataseg.text.vocabularies`) or as a dict with ``name``, ``classes`` and ``is_thing``.
 
         Raises:
-            UserError: A key that is not a field, or one that is missing; a name with other characters, an unknown task
-                or label space, or a supervision that is not a word.
+            UserError: A key is unknown or missing; the name has other characters; the task or the label space is
+                unknown; or the supervision is not a word.
         """
         if isinstance(config, Source):
             return config
@@ -66,7 +66,7 @@ class Source:
         if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
             raise UserError(f"source {name!r}: expected a name of letters, digits, '_' and '-'; rename it")
         if "loss" in name:
-            raise UserError(f"source {name!r}: mmengine adds up whatever is named with 'loss'; rename it")
+            raise UserError(f"source {name!r}: mmengine sums all values with 'loss' in their name; rename it")
         values["task"] = _task(values["task"], name)
         if not isinstance(values.get("supervision", ""), str):
             raise UserError(
@@ -81,7 +81,7 @@ def build_sources(configs: Sequence["Mapping[str, Any] | Source"]) -> tuple[Sour
     """Read the sources of a run.
 
     Raises:
-        UserError: No source, or two of one name; and what `Source.from_config` raises.
+        UserError: There is no source, or two have the same name; also what `Source.from_config` raises.
     """
     sources = tuple(Source.from_config(c) for c in configs)
     if not sources:
@@ -94,19 +94,19 @@ def build_sources(configs: Sequence["Mapping[str, Any] | Source"]) -> tuple[Sour
 
 
 def parameter_owners(sources: Sequence[Source]) -> dict[str, str]:
-    """Whose parameters each source takes, in a model that has queries or backgrounds for each training source.
+    """Find whose parameters each source uses, in a model with queries or backgrounds per training source.
 
-    The paper's model has none, everything is shared; the ablations that it argues against do.
+    In the paper's model all sources share all parameters. Only its ablations have parameters per source.
 
     Args:
-        sources: Of a run.
+        sources: The sources of a run.
 
     Returns:
         Source name -> name of a source with ``train``: itself, ``parameters_of``, or the first with the same classes.
 
     Raises:
-        UserError: ``parameters_of`` of a source that is trained on, or that names none that is; or a source that is
-            not trained on, whose classes are no training source's, and that does not say whose to take.
+        UserError: ``parameters_of`` is set for a training source, or does not name one; or a source that is not trained
+            on leaves it out, and no training source has its classes.
     """
     trained = [source for source in sources if source.train is not None]
     names = [source.name for source in trained]
@@ -115,15 +115,15 @@ def parameter_owners(sources: Sequence[Source]) -> dict[str, str]:
         if source.parameters_of is not None and (source.name in names or source.parameters_of not in names):
             raise UserError(
                 f"source {source.name!r}: parameters_of={source.parameters_of!r}: expected a test-only source to name "
-                f"one of the training sources {names}; correct it, or take it out"
+                f"one of the training sources {names}; correct or remove it"
             )
         alike = [t.name for t in trained if t.label_space.classes == source.label_space.classes]
         owner = source.name if source.name in names else source.parameters_of or next(iter(alike), None)
         if owner is None:
             raise UserError(
                 f"source {source.name!r} is not trained on, and no training source has its classes: cannot tell "
-                f"whose queries or background to use; set its parameters_of to one of {names}, or take it out of the "
-                "model"
+                f"which source's queries or background to use; set its parameters_of to one of {names}, or remove it "
+                "from the model"
             )
         owners[source.name] = owner
     return owners
@@ -148,9 +148,9 @@ def _label_space(value: Any, source: str) -> LabelSpace:
         )
     if isinstance(value, Mapping):
         known = [f.name for f in fields(LabelSpace)]
-        other = [*(f"unknown key {key!r}" for key in value if key not in known)]
-        other += [f"key {key!r} is missing" for key in known if key not in value]
-        if other:
-            raise UserError(f"label_space: {other[0]}; it has {known}", source=source)
+        wrong = [f"unknown key {key!r}" for key in value if key not in known]
+        wrong += [f"key {key!r} is missing" for key in known if key not in value]
+        if wrong:
+            raise UserError(f"label_space: {wrong[0]}; a label space has {known}", source=source)
     with naming(source=source):
         return get_label_space(value) if isinstance(value, str) else LabelSpace(**value)

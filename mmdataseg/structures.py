@@ -1,4 +1,4 @@
-"""What a source is made of: its task and its label space."""
+"""The task and the label space of a source."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from mmdataseg.errors import UserError
 
 
 class Task(str, Enum):
-    """What is read off the proposals (Gu et al., 2023, tasks)."""
+    """The kind of segmentation that is computed from the proposals (Gu et al., 2023, tasks)."""
 
     PANOPTIC = "panoptic"
     SEMANTIC = "semantic"
@@ -20,14 +20,14 @@ class LabelSpace:
     """The classes of a source, in the order of its labels.
 
     Args:
-        name: What to call it in messages and files, e.g. ``ade150``.
-        classes: K names as the annotations spell them, without surrounding blanks; `mmdataseg.text.prompts` makes of
-            them what an encoder reads.
-        is_thing: K flags: countable (one segment an object) or stuff (one segment a class).
+        name: Its name in messages and files, e.g. ``ade150``.
+        classes: K names as the annotations spell them, without surrounding blanks; `mmdataseg.text.prompts` turns them
+            into phrases for a text encoder.
+        is_thing: K flags: True for a thing (one segment per object), False for stuff (one segment per class).
 
     Raises:
-        UserError: No class, a name that is empty or appears twice, not one flag for each class, or a string where
-            names are expected.
+        UserError: There is no class; a name is empty or appears twice; there is not one flag for each class; or the
+            classes are a string.
     """
 
     name: str
@@ -74,7 +74,7 @@ class LabelSpace:
         """Which classes are one region per image (Gu et al., 2023, MERGE).
 
         Args:
-            task: What is read off the proposals.
+            task: The kind of segmentation.
 
         Returns:
             K flags: all classes for semantic, stuff for panoptic, none for instance.

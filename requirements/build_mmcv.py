@@ -1,7 +1,7 @@
 """Compile mmcv without GPU operators for the torch of this Python, and install it; ``setup_env.py`` calls this.
 
-mmcv's own build reads torch's headers for each of its 78 files anew, which takes most of the time. Here a few new files
-include all the others, so that the headers are read once per group.
+mmcv's own build reads torch's headers again for each of its 78 files, which takes most of the time. Here a few new
+files include all the others, so that the headers are read once per group.
 """
 
 import argparse
@@ -20,16 +20,16 @@ from pathlib import Path
 # the folders whose *.cpp mmcv's setup.py compiles
 FOLDERS = ("mmcv/ops/csrc/pytorch", "mmcv/ops/csrc/pytorch/cpu")
 FILES_PER_GROUP = 15
-# names of functions, classes and constants outside of any block: twice in one group, they are an error
+# names of functions, classes and constants outside of any block: the same name twice in one group is an error
 NAMES = re.compile(r"^(?:struct|class) (\w+)|^\w[\w:<>&*, ]* [&*]*(\w+)(?:\(| =)", re.MULTILINE)
-# what changes the meaning of all files included after this one
+# lines that change the meaning of all files included after this one
 LEAKS = re.compile(r"^[ \t]*#[ \t]*define\b|^using namespace\b", re.MULTILINE)
 
 
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("requirement", help="for example onedl-mmcv==2.3.6")
+    parser.add_argument("requirement", help="requirement to build, for example onedl-mmcv==2.3.6")
     requirement = parser.parse_args().requirement
     with tempfile.TemporaryDirectory() as folder:
         with step("download"):
@@ -37,7 +37,7 @@ def main() -> None:
         with step("compile"):
             num_files = sum(group_sources(source / name) for name in FOLDERS)
             print(f"mmcv: compiling {num_files} files, {build_environment()['MAX_JOBS']} at a time", flush=True)
-            # kept in no cache: pip would not know for which torch it was built
+            # not cached: pip would not know for which torch it was built
             pip("wheel", "--no-cache-dir", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, str(source))
         with step("install"):
             (wheel,) = Path(folder).glob("*.whl")
@@ -55,7 +55,7 @@ def download(requirement: str, folder: Path) -> Path:
 
 
 def group_sources(folder: Path) -> int:
-    """Replace the C++ files of a folder by a few that include them; return how many.
+    """Replace the C++ files of a folder by a few that include them; return their number.
 
     The files stay where they are, so that what they include is still found. Their new suffix hides them from setup.py.
     """
@@ -66,7 +66,7 @@ def group_sources(folder: Path) -> int:
     for path in texts:
         path.rename(hidden(path))
     for number, paths in enumerate(groups):
-        # the underscore sorts these before the files of subfolders: the compiler takes the longest, pybind's, early
+        # the underscore sorts these before the files of subfolders: the slowest to compile, pybind's, starts early
         group = folder / f"_group_{number}.cpp"
         group.write_text("".join(f'#include "{hidden(path).name}"\n' for path in paths))
     return len(groups)
@@ -75,7 +75,7 @@ def group_sources(folder: Path) -> int:
 def grouped(texts: dict[Path, str]) -> list[list[Path]]:
     """Divide files into groups that compile as one file each, of about equal size.
 
-    No two files of a group share a name, and one that affects what follows it is the last of its group.
+    No two files of a group share a name, and a file that affects what follows it is the last of its group.
     """
     groups: list[list[Path]] = [[] for _ in range(math.ceil(len(texts) / FILES_PER_GROUP))]
     taken: list[set[str]] = [set() for _ in groups]
@@ -107,13 +107,13 @@ def build_environment() -> dict[str, str]:
         # torch's headers have so many templates that -O3 -g takes several times as long
         "CFLAGS": f"{os.environ.get('CFLAGS', '')} -g0 -O1 -DNDEBUG".strip(),
         "MAX_JOBS": os.environ.get("MAX_JOBS", str(os.cpu_count())),
-        # with a GPU in sight mmcv's setup.py wants to build for it, and stops where there is no nvcc
+        # if mmcv's setup.py sees a GPU, it builds for it, and fails without nvcc
         "CUDA_VISIBLE_DEVICES": "",
     }
 
 
 def pip(command: str, *args: str) -> None:
-    """Run a command of this Python's pip; exit if it fails, it says itself why."""
+    """Run a command of this Python's pip; exit if it fails (pip prints the reason)."""
     line = [sys.executable, "-m", "pip", command, "--quiet", "--disable-pip-version-check", *args]
     if subprocess.run(line, env=build_environment()).returncode:
         sys.exit(f"mmcv: pip {command} failed")

@@ -1,6 +1,6 @@
-"""Check that mmcv's compiled operators give what torchvision's do; ``setup_env.py`` runs this.
+"""Check that mmcv's compiled operators give the results of torchvision's; ``setup_env.py`` runs this.
 
-Compiled for another torch, they import and then fail when called.
+Operators compiled for another torch can be imported, but fail when called.
 """
 
 import sys
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def agree(ours: Tensor, theirs: Tensor) -> bool:
-    """Whether two vectors differ by no more than rounding explains: a ten-thousandth of the largest value."""
+    """Whether two vectors differ only by rounding: at most by a ten-thousandth of the largest value."""
     return ours.shape == theirs.shape and bool((ours - theirs).abs().max() <= 1e-4 * theirs.abs().max())
 
 
@@ -37,7 +37,7 @@ def random_boxes(number: int) -> Tensor:
 
 
 def nms() -> tuple[Tensor, Tensor]:
-    """Which of many overlapping boxes are kept."""
+    """The boxes that are kept among many overlapping ones."""
     boxes, scores = random_boxes(200), torch.rand(200)
     _, kept = ops.nms(boxes, scores, 0.5)
     return kept, reference.nms(boxes, scores, 0.5)
@@ -54,7 +54,7 @@ def roi_align() -> tuple[Tensor, Tensor]:
 
 
 def deform_conv2d(*, masked: bool) -> tuple[Tensor, Tensor]:
-    """A deformable convolution of two groups of offsets, and the gradients of all that goes in."""
+    """A deformable convolution with two groups of offsets, and the gradients of all its inputs."""
     features, weight = torch.rand(2, 4, 9, 8), torch.rand(6, 4, 3, 3)
     offset, mask = torch.randn(2, 2 * 2 * 9, 9, 8), torch.rand(2, 2 * 9, 9, 8) if masked else None
     inputs = [tensor.requires_grad_() for tensor in (features, offset, mask, weight) if tensor is not None]

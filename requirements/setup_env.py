@@ -1,8 +1,8 @@
 """Set up what ``make demo`` and ``make test`` need; ``--which`` prints the Python they use.
 
-An active environment in which torch, torchvision and mmcv import and work is respected: only what it lacks is
-installed, and nothing in it changes its version. Otherwise ``.venv`` is made, with the pinned versions of the files
-beside this one. Both are done once; a stamp in the environment says for which pins.
+An active environment in which torch, torchvision and mmcv work is kept: only missing packages are installed, and no
+installed version changes. Otherwise ``.venv`` is made, with the pinned versions in the files beside this one. Either is
+done once; a stamp in the environment records the pins.
 """
 
 import argparse
@@ -24,12 +24,12 @@ VENV = ROOT / ".venv"
 STAMP = "mmdataseg-setup.json"
 PYTHONS = ((3, 10), (3, 11), (3, 12))
 
-# compiled for another torch, mmcv and torchvision import and then fail when called
+# mmcv and torchvision that were compiled for another torch can be imported, but fail when called
 WORKS = (HERE / "check_mmcv.py").read_text()
 PRESENT = (
     "from importlib.util import find_spec as f; raise SystemExit(not all(map(f, ('torch', 'torchvision', 'mmcv'))))"
 )
-# mmcv's setup.py compiles GPU operators where torch sees a GPU, which takes nvcc, or where a user asks for them
+# mmcv's setup.py compiles GPU operators, which needs nvcc, if torch sees a GPU or if the user asks for them
 FOR_GPU = """
 import os, torch
 from torch.utils.cpp_extension import CUDA_HOME
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def active_python() -> Path | None:
-    """The Python of an active environment that is fit for use; None: there is none but perhaps our own ``.venv``."""
+    """The Python of an active environment that can be used; None if there is none other than our own ``.venv``."""
     found = shutil.which("python") or shutil.which("python3")
     if found is None:
         return None
@@ -72,7 +72,8 @@ def active_python() -> Path | None:
 
 
 def set_up(python: Path, *, own: bool) -> None:
-    """Install what the environment of ``python`` lacks and this package, editable; nothing where that was done."""
+    """Install missing packages and, editable, this package into the environment of ``python``, unless that was done
+    before."""
     home = prefix(python)
     if stamped(home):
         return
@@ -83,7 +84,7 @@ def set_up(python: Path, *, own: bool) -> None:
         install_missing(python)
     pip(python, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     if own and not succeeds(python, WORKS, show=True):
-        say("mmcv does not work with this torch; compiling it anew, the plain way")
+        say("mmcv does not work with this torch; compiling it again, without grouping files")
         build_plainly(python, *pins("onedl")["onedl-mmcv"], "--force-reinstall", "--no-cache-dir")
         subprocess.run([python, "-c", WORKS], check=True)
     (home / STAMP).write_text(json.dumps(stamp_content()))
@@ -93,7 +94,7 @@ def set_up(python: Path, *, own: bool) -> None:
 
 
 def install_pins(python: Path) -> None:
-    """Bring our own environment to the pinned versions; pip leaves alone what has them already."""
+    """Install the pinned versions in our own environment; pip keeps packages that have them already."""
     before, (mmcv,) = installed(python), pins("onedl")["onedl-mmcv"]
     pip(python, *constraint_args("torch", "runtime"), "--requirement", str(HERE / "torch.txt"))
     have = installed(python)
@@ -107,39 +108,39 @@ def install_pins(python: Path) -> None:
 
 
 def build_mmcv(python: Path, mmcv: str) -> None:
-    """Compile mmcv for the torch that is there: in few files where there is no GPU to compile for, else as it comes."""
+    """Compile mmcv for the installed torch: in grouped files without GPU operators, otherwise by mmcv's own build."""
     if not succeeds(python, FOR_GPU):
         say("compiling mmcv for this torch, without GPU operators: about 3 minutes on 2 cores")
         if subprocess.run([python, str(HERE / "build_mmcv.py"), mmcv]).returncode == 0:
             return
-        say("the fast build of mmcv failed, see above; building it the plain way")
+        say("the fast build of mmcv failed, see above; building it without grouping files")
     build_plainly(python, mmcv)
 
 
 def build_plainly(python: Path, mmcv: str, *args: str) -> None:
-    """Compile mmcv as its source comes; unless told otherwise, pip takes a wheel that it kept, for whatever torch."""
-    say("compiling mmcv: 20 minutes or more on 2 cores, and pip is silent meanwhile")
-    # a GPU without nvcc is hidden: mmcv's setup.py would stop
+    """Compile mmcv by its own build, without pip's cache, which may hold a wheel for another torch."""
+    say("compiling mmcv: 20 minutes or more on 2 cores, during which pip prints nothing")
+    # hide a GPU if there is no nvcc: mmcv's setup.py would fail
     variables = {} if succeeds(python, FOR_GPU) else {"CUDA_VISIBLE_DEVICES": ""}
     pip(python, "--no-deps", "--no-build-isolation", *args, mmcv, **variables)
 
 
 def install_missing(python: Path) -> None:
-    """Install what an active environment lacks, with everything that it has held at its version."""
+    """Install the missing packages into an active environment, without changing the version of any package in it."""
     have = installed(python)
     family = "openmmlab" if "mmcv" in have else "onedl"
-    lacking = missing(have, family)
-    if not lacking:
+    not_installed = missing(have, family)
+    if not not_installed:
         return
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as frozen:
         frozen.writelines(f"{name}==={version}\n" for name, version in have.items())
         frozen.flush()
         try:
-            pip(python, "--constraint", frozen.name, *lacking)
+            pip(python, "--constraint", frozen.name, *not_installed)
         except subprocess.CalledProcessError:
             sys.exit(
-                f"setup: cannot add {' '.join(lacking)} to {prefix(python)} without changing what it has. "
-                "Deactivate it, and make builds a .venv of its own; or install these by hand"
+                f"setup: cannot add {' '.join(not_installed)} to {prefix(python)} without changing installed versions. "
+                "Deactivate it, and make creates its own .venv; or install these by hand"
             )
 
 
@@ -151,7 +152,7 @@ def missing(have: dict[str, str], family: str) -> list[str]:
 
 
 def pins(name: str) -> dict[str, list[str]]:
-    """Normalised distribution name -> its lines in a file here; several where the version depends on Python's."""
+    """Normalised distribution name -> its lines in a file here; several if its version depends on Python's."""
     found: dict[str, list[str]] = {}
     for line in (HERE / f"{name}.txt").read_text().splitlines():
         text = line.partition("#")[0].strip()
@@ -162,7 +163,7 @@ def pins(name: str) -> dict[str, list[str]]:
 
 
 def normalised(name: str) -> str:
-    """'open_clip_torch' and 'open-clip-torch' are one distribution."""
+    """Normalise a name: 'open_clip_torch' and 'open-clip-torch' are the same distribution."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -173,7 +174,7 @@ def installed(python: Path) -> dict[str, str]:
 
 
 def constraint_args(*names: str) -> list[str]:
-    """The files of pins as pip's arguments for versions to keep to."""
+    """pip's arguments that restrict versions to those in the files of pins."""
     return [a for name in names for a in ("--constraint", str(HERE / f"{name}.txt"))]
 
 
@@ -214,12 +215,12 @@ def stamped(home: Path) -> bool:
 
 
 def succeeds(python: Path, code: str, *, show: bool = False) -> bool:
-    """Whether the code runs to its end; ``show`` lets it print why not."""
+    """Whether the code runs without an error; with ``show`` its output is printed."""
     return subprocess.run([python, "-c", code], capture_output=not show).returncode == 0
 
 
 def pip(python: Path, *args: str, **variables: str) -> None:
-    """Run pip install, passing on what it says less the long list of what is there already."""
+    """Run pip install and print its output, without the long list of installed requirements."""
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *args]
     # torch looks for ninja on the PATH; without it, it compiles one file at a time
     path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
@@ -233,7 +234,7 @@ def pip(python: Path, *args: str, **variables: str) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the user, before pip's own output."""
+    """Print a message for the user, before pip's own output."""
     print(f"setup: {text}", flush=True)
 
 

@@ -1,4 +1,5 @@
-"""For the tests of the configs: generated data where every leaf looks for it, and smaller versions of the leaves."""
+"""For the tests of the configs: generated data in the places that the configs name, and smaller versions of the
+configs."""
 
 import ast
 import json
@@ -27,7 +28,7 @@ LEAVES = leaf_configs()
 
 
 def _name(leaf: Path) -> str:
-    """Path of a leaf without its suffix, below configs, or below the root where it is of a project."""
+    """Path of a leaf without its suffix, relative to configs, or to the root for a leaf of a project."""
     root = config_root()
     return leaf.relative_to(root if leaf.is_relative_to(root) else root.parent).with_suffix("").as_posix()
 
@@ -35,7 +36,7 @@ def _name(leaf: Path) -> str:
 NAMES = [_name(leaf) for leaf in LEAVES]
 WITH_TOY = any("toy" in leaf.parts for leaf in LEAVES)  # projects/toy can be deleted
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
-MINI_EMBED_DIM = 512  # of ViT-B/16, which configs/_base_/models/dataseg_mini.py expects
+MINI_EMBED_DIM = 512  # that of ViT-B/16, which configs/_base_/models/dataseg_mini.py expects
 SMALL = 64  # pixels
 
 
@@ -50,7 +51,7 @@ def write_world(root: Path) -> None:
 
 
 def write_mini(root: Path) -> None:
-    """The mini layout: official layouts of a few images, instances of a part of Objects365's classes."""
+    """Write the mini layout: official layouts of a few images, and instances of some of Objects365's classes."""
     mini = root / "data/mini_world"
     mini.mkdir()
     (mini / "ade").symlink_to(root / "data/ADEChallengeData2016")
@@ -93,9 +94,9 @@ def commands(leaf: Path) -> list[tuple[str, Namespace]]:
     """(train or test, its arguments) of the commands that a leaf's docstring gives.
 
     Raises:
-        SystemExit: The program does not understand one.
+        SystemExit: The program does not accept one.
     """
-    joined = re.sub(r"\\\n\s*", "", docstring(leaf))  # lines that go on behind a backslash
+    joined = re.sub(r"\\\n\s*", "", docstring(leaf))  # join lines that end with a backslash
     found = re.findall(r"^Command: mim (train|test) mmdataseg (.+)$", joined, flags=re.MULTILINE)
     parsers = {"train": cli.build_train_parser(), "test": cli.build_test_parser()}
     # --gpus is mim's own
@@ -103,7 +104,7 @@ def commands(leaf: Path) -> list[tuple[str, Namespace]]:
 
 
 def load(leaf: Path) -> Config:
-    """A copy of its own for each test: reading takes longer."""
+    """Load a leaf; each test gets its own copy, which is faster than reading again."""
     return deepcopy(_read(leaf))
 
 
@@ -127,18 +128,18 @@ def smaller(leaf: Path, work_dir: Path) -> Config:
             for size in {"scale", "size"} & set(transform):
                 transform[size] = (SMALL, SMALL)
     _forget_pretrained(cfg.model)
-    cfg.load_from = None  # nothing is converted here
+    cfg.load_from = None  # no checkpoint is converted here
     if cfg.model.backbone.get("arch") == "large":
         cfg.model.backbone.arch = dict(embed_dim=1024, depth=4, num_heads=16)
     cfg.default_hooks.checkpoint.update(save_optimizer=False, save_param_scheduler=False)
     cfg.default_hooks.logger.update(interval=1)
     if cfg.get("train_cfg") is not None:
-        cfg.train_cfg.update(max_iters=2, val_begin=3)  # the test shows that it can be scored
+        cfg.train_cfg.update(max_iters=2, val_begin=3)  # the test afterwards shows that it can be scored
     return cfg
 
 
 def rename(cfg: Config, name: str) -> None:
-    """Give a run a name of its own: mmengine keeps loggers and visualizers of a process by their names."""
+    """Give a run its own name: mmengine keeps the loggers and visualizers of a process by name."""
     cfg.experiment_name = name
     cfg.visualizer.name = name
 

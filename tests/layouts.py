@@ -2,7 +2,7 @@
 
     monkeypatch.chdir(root); write_all(root)     # then the configs' paths, all under data/, exist
 
-What is downloaded is written as downloaded, and what a converter makes is made by our converter. The pictures are
+Downloaded files are written as in the download, and converted files are made by our converters. The pictures are
 rectangles in noise; labels are drawn from each data set's own label space.
 """
 
@@ -29,7 +29,7 @@ from mmdataseg.text.vocabularies import get_label_space
 ROOT = Path(__file__).resolve().parents[1]
 HEIGHT, WIDTH = 48, 64
 TRAIN_IMAGES, VAL_IMAGES = 3, 2
-EMBED_DIM = 768  # of ViT-L/14, which configs/_base_/models expect
+EMBED_DIM = 768  # that of ViT-L/14, which configs/_base_/models expect
 CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 GARDEN = LabelSpace(  # of configs/own_data
     name="garden", classes=("lawn", "tree", "gravel path", "shed"), is_thing=(False, True, False, True)
@@ -49,17 +49,17 @@ def write_all(root: Path) -> None:
 
 
 def write_layout(name: str, root: Path) -> None:
-    """Write the data of one data set, that of all sources that read it.
+    """Write the data of one data set, for all sources that read it.
 
     Args:
         name: A key of `LAYOUTS`.
-        root: Where ``data`` is to lie.
+        root: The folder for ``data``.
     """
     LAYOUTS[name](root / "data", np.random.default_rng(list(LAYOUTS).index(name)))
 
 
 def write_embeddings(root: Path) -> None:
-    """Write embeddings of a hashing encoder, a stand-in for CLIP, where the sources look for ViT-L/14's."""
+    """Write embeddings of a hashing encoder, a stand-in for CLIP, in the places of ViT-L/14's files."""
     encoder = HashingEncoder(dim=EMBED_DIM)
     vocabularies = [
         "ade150",
@@ -164,7 +164,7 @@ def write_ade(data: Path, rng: np.random.Generator) -> None:
 
 
 def write_coco(data: Path, rng: np.random.Generator) -> None:
-    """COCO panoptic; one thing an image is a crowd. And the things of the validation images as instances."""
+    """COCO panoptic, with one thing per image as a crowd; and the things of the validation images as instances."""
     root, space = data / "coco", get_label_space("coco133")
     categories = [
         {"id": 3 * i + 1, "name": name, "isthing": int(thing), "supercategory": "any"}
@@ -206,10 +206,10 @@ def write_coco(data: Path, rng: np.random.Generator) -> None:
 def write_objects365(data: Path, rng: np.random.Generator) -> None:
     """Objects365 v2 with its patch folders and its unpublished images; masks as the public 1,000-image set has them.
 
-    Among the masks one is of a crowd, without segmentation, and one was passed over.
+    One annotation is a crowd without segmentation, and one has no mask.
     """
     root, space = data / "objects365", get_label_space("objects365")
-    categories = [{"id": i, "name": name + " " * (i % 50 == 0)} for i, name in enumerate(space.classes, 1)]
+    categories = [{"id": i, "name": name if i % 50 else f"{name} "} for i, name in enumerate(space.classes, 1)]
     for split, count, with_masks in (("train", TRAIN_IMAGES, False), ("val", VAL_IMAGES, True)):
         images, annotations = [], []
         names = [f"v1/patch{index}/objects365_v1_{index:08}" for index in range(count)]

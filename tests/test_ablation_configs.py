@@ -15,7 +15,7 @@ from tests.config_world import LEAVES, NAMES, WITH_TOY, key_of
 
 SCALES = ["r50", *(["toy"] if WITH_TOY else [])]
 ABLATIONS = sorted(leaf.stem for leaf in LEAVES if leaf.parent.name == "ablations")
-SETTINGS = {  # what an ablation changes of the model, apart from its sources
+SETTINGS = {  # the setting of the model that an ablation changes, apart from its sources
     "no-text": {"classifier.type": "mmdataseg.LearnedClassifier"},
     "per-source-queries": {"queries": "per_source"},
     "per-source-background": {"classifier.background": "per_source"},
@@ -38,7 +38,7 @@ def load(name: str) -> Config:
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("what", SETTINGS)
-def test_an_ablation_differs_from_the_whole_in_one_thing(scale: str, what: str) -> None:
+def test_an_ablation_differs_from_the_full_method_in_one_setting(scale: str, what: str) -> None:
     whole, ablated = load(f"dataseg_{scale}_3ds"), load(f"dataseg_{scale}_3ds_{what}")
     config = Config({"model": whole.model})
     config.merge_from_dict({f"model.{key}": value for key, value in SETTINGS[what].items()})
@@ -53,18 +53,18 @@ def test_an_ablation_differs_from_the_whole_in_one_thing(scale: str, what: str) 
         assert key_of(Config({key: ablated[key]})) == key_of(Config({key: whole[key]}))
 
 
-def test_the_list_above_is_all_of_them() -> None:
+def test_all_ablations_are_listed_here() -> None:
     assert sorted(f"dataseg_{scale}_3ds_{what}" for scale in SCALES for what in SETTINGS) == ABLATIONS
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=NAMES)
-def test_parameters_that_only_some_batches_train_are_announced(leaf: Any) -> None:
-    """Else DistributedDataParallel stops at the second iteration."""
+def test_find_unused_parameters_is_set_if_some_batches_do_not_train_all(leaf: Any) -> None:
+    """Otherwise DistributedDataParallel stops at the second iteration."""
     cfg = Config.fromfile(leaf)
     if cfg.get("train_cfg") is None:
         return
     spaces = {key_of(Config({"space": source["label_space"]})) for source in cfg.train_dataloader.dataset.sources}
-    classifier = cfg.model.get("classifier", {})  # none in mmdet's models
+    classifier = cfg.model.get("classifier", {})  # mmdet's models have none
     learned = classifier.get("type") == "mmdataseg.LearnedClassifier" and len(spaces) > 1
     own = "per_source" in (cfg.model.get("queries"), classifier.get("background"))
     assert cfg.get("find_unused_parameters", False) == (learned or own)
@@ -84,7 +84,7 @@ def test_norms_and_position_tables_of_a_transformer_backbone_are_not_decayed() -
         assert bool(group["weight_decay"]) == (not ("norm" in name or "bias_table" in name)), name
 
 
-def test_on_one_gpu_as_many_images_and_steps_at_the_same_rates() -> None:
+def test_the_one_gpu_config_has_the_same_images_steps_and_learning_rates() -> None:
     for scale, gpus in (("r50", 8), ("toy", 1))[: len(SCALES)]:
         many, one = load(f"dataseg_{scale}_3ds"), load(f"dataseg_{scale}_3ds_1gpu")
         accumulated = one.optim_wrapper.accumulative_counts
@@ -107,7 +107,7 @@ class TestMergedTaxonomy:
     def source(name: str) -> Any:
         return Config.fromfile(config_root() / f"_base_/sources/{name}.py")[name]
 
-    def test_ade_values_are_of_the_classes_they_are_called(self) -> None:
+    def test_ade_values_have_the_names_of_their_classes(self) -> None:
         ade, source = get_label_space("ade150"), self.source("merged_ade")
         label_map = source.train.label_map
         assert set(label_map) == set(range(151))
@@ -120,7 +120,7 @@ class TestMergedTaxonomy:
         assert label_map[21] == label_map[103] == "car"  # van
         assert label_map[27] == label_map[61] == label_map[129] == "water"  # sea, river, lake
 
-    def test_coco_categories_are_named_all_and_every_class_has_one(self) -> None:
+    def test_all_coco_categories_are_mapped_and_every_class_has_one(self) -> None:
         coco, source = get_label_space("coco133"), self.source("merged_coco")
         classes, label_map = list(source.label_space.classes), source.train.label_map
         assert set(label_map) <= set(coco.classes)

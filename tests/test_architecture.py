@@ -1,4 +1,4 @@
-"""Who may import whom: read off the source, so that an import inside a function counts too."""
+"""Which package may import which: read from the source, so that an import inside a function counts too."""
 
 import ast
 import importlib
@@ -39,7 +39,7 @@ EDGES = {
     "text": {"errors", "formats", "progress", "structures"},
     "visualization": {"ops", "sources", "structures"},
 }
-# What else of the world: for rooms that others take without OpenMMLab.
+# Other packages that rooms may import which are used without OpenMMLab.
 THIRD_PARTY = {
     "ops": {"torch", "scipy"},
     "structures": {"torch"},
@@ -123,7 +123,7 @@ def test_hardly_a_function_is_long():
 
 
 @pytest.mark.parametrize("room", sorted(THIRD_PARTY))
-def test_a_room_that_stands_alone_needs_little_of_the_world(room):
+def test_independent_rooms_import_few_other_packages(room):
     known = {*sys.stdlib_module_names, "mmdataseg", *THIRD_PARTY[room]}
     strays = {
         f"{file.relative_to(PACKAGE)}: {name}"
@@ -136,13 +136,13 @@ def test_a_room_that_stands_alone_needs_little_of_the_world(room):
 
 
 @pytest.mark.parametrize("module", ["tools", "tests", "configs", "projects"])
-def test_nothing_imports_what_is_not_installed(module):
+def test_the_package_imports_no_tools_projects_or_tests(module):
     strays = [file for file in MODULES for name in imports_of(file) if is_of(name, module)]
     assert strays == []
 
 
 @pytest.mark.parametrize("module", sorted(ONLY_IN))
-def test_heavy_packages_have_one_door(module):
+def test_heavy_packages_are_imported_in_one_place_only(module):
     users = {
         file.relative_to(PACKAGE).as_posix() for file in MODULES for name in imports_of(file) if is_of(name, module)
     }
@@ -151,7 +151,7 @@ def test_heavy_packages_have_one_door(module):
 
 
 def test_text_imports_mmengine_only_inside_functions():
-    """Text embeddings are made without OpenMMLab; logging joins its log where it is there."""
+    """Text embeddings can be made without OpenMMLab; messages go to its log if it is installed."""
     for file in (PACKAGE / "text").glob("*.py"):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

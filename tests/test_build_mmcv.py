@@ -1,4 +1,4 @@
-"""How mmcv's source is made ready for a fast build; nothing is compiled here."""
+"""How mmcv's source is prepared for a fast build; nothing is compiled here."""
 
 import importlib.util
 import re
@@ -12,7 +12,7 @@ FOLDERS = ("mmcv/ops/csrc/pytorch", "mmcv/ops/csrc/pytorch/cpu")
 
 @pytest.fixture
 def build(repo_root):
-    """The script, as a module of its own."""
+    """The script as a module."""
     spec = importlib.util.spec_from_file_location("build_mmcv", repo_root / "requirements" / "build_mmcv.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -20,12 +20,12 @@ def build(repo_root):
 
 
 def included(folder: Path) -> list[list[str]]:
-    """What each of the files that setup.py finds includes."""
+    """The files that are included by each file that setup.py finds."""
     return [re.findall('#include "(.+)"', path.read_text()) for path in sorted(folder.glob("*.cpp"))]
 
 
 @pytest.mark.parametrize(("num_files", "num_groups"), [(1, 1), (15, 1), (16, 2), (58, 4)])
-def test_every_file_is_included_once_in_as_few_groups_as_its_number_asks_for(build, tmp_path, num_files, num_groups):
+def test_every_file_is_included_once_in_few_groups(build, tmp_path, num_files, num_groups):
     names = [f"op{i}" for i in range(num_files)]
     for name in names:
         (tmp_path / f"{name}.cpp").write_text(f'#include "helper.h"\nvoid {name}() {{}}\n')
@@ -37,7 +37,7 @@ def test_every_file_is_included_once_in_as_few_groups_as_its_number_asks_for(bui
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_what_the_sources_include_is_still_found_and_their_text_is_the_same(build, tmp_path):
+def test_includes_of_the_sources_are_still_found_and_their_text_is_unchanged(build, tmp_path):
     (tmp_path / "sub").mkdir()
     for name in ("beside.h", "sub/below.h", "../above.h"):
         (tmp_path / name).write_text("")
@@ -66,14 +66,14 @@ def test_files_that_share_a_name_are_in_different_groups(build, text):
     assert build.grouped(texts) == [[path] for path in texts]
 
 
-def test_names_within_blocks_and_calls_of_macros_may_be_shared(build):
+def test_names_within_blocks_and_in_macro_calls_may_be_shared(build):
     text = "REGISTER_DEVICE_IMPL(nms_impl, CPU, nms_cpu);\nint f{}() {{\n  helper();\n  auto x = other(1);\n}}\n"
     texts = {Path(f"{i}.cpp"): text.replace("{}", str(i)) for i in range(3)}
     assert build.grouped(texts) == [list(texts)]
 
 
 @pytest.mark.parametrize("leak", ["#ifndef min\n#define min(a, b) a\n#endif", "using namespace std;", "  # define X"])
-def test_what_affects_later_files_is_the_last_of_its_group(build, leak):
+def test_a_file_that_affects_later_files_is_the_last_of_its_group(build, leak):
     texts = {Path(f"{i}.cpp"): leak if i < 2 else f"int f{i}();" for i in range(5)}
     groups = build.grouped(texts)
     assert [[path.stem for path in group] for group in groups] == [["2", "3", "4", "0"], ["1"]]

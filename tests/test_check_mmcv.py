@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def check(repo_root):
-    """The script, as a module of its own."""
+    """The script as a module."""
     spec = importlib.util.spec_from_file_location("check_mmcv", repo_root / "requirements" / "check_mmcv.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

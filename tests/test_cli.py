@@ -113,15 +113,15 @@ def test_a_training_is_run_resumed_and_tested(tmp_path):
     (tmp_path / "tiny.py").write_text(TINY_CONFIG)
     done = subprocess.run([sys.executable, "-c", DRIVER], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    said = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     names = {p.name for p in (tmp_path / "run").iterdir()}
     assert {"iter_1.pth", "iter_2.pth", "iter_3.pth", "iter_4.pth", "tiny_resolved.py"} <= names
     assert "tiny.py" not in names, "mim would find the config's name twice"
-    assert "resumed epoch: 0, iter: 2" in said
-    assert re.findall(r"training: (\d) iterations on \w+, into \S*run", said) == ["2", "4", "4"]
-    assert said.count("holds an earlier run, which ended at") == 1, "not where it is resumed"
-    assert f"pictures: True {tmp_path / 'seen'}" in said
-    assert "seen: 3" in said
+    assert "resumed epoch: 0, iter: 2" in output
+    assert re.findall(r"training: (\d) iterations on \w+, into \S*run", output) == ["2", "4", "4"]
+    assert output.count("holds an earlier run, which ended at") == 1, "not printed for a resumed run"
+    assert f"pictures: True {tmp_path / 'seen'}" in output
+    assert "seen: 3" in output
     samples = pickle.loads((tmp_path / "out.pkl").read_bytes())
     assert [s["img_id"] for s in samples] == [0, 1, 2]
     assert set(samples[0]) == {"img_id", "pred_instances"}, "ground truth is left out"
@@ -165,18 +165,18 @@ def test_cfg_options_and_launcher_reach_the_config(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wish", "resume", "load_from"),
+    ("option", "resume", "load_from"),
     [(False, False, "weights.pth"), (True, True, None), ("old.pth", True, "old.pth")],
 )
-def test_resume_is_off_automatic_or_a_path(wish, resume, load_from):
+def test_resume_is_off_automatic_or_a_path(option, resume, load_from):
     cfg = tiny_config(load_from="weights.pth", resume=False)
-    runs.set_training(cfg, resume=wish)
+    runs.set_training(cfg, resume=option)
     assert (cfg.resume, cfg.load_from) == (resume, load_from)
 
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """As if there were one."""
+    """Pretend that there is a GPU."""
     monkeypatch.setattr(runs, "get_device", lambda: "cuda")
 
 
@@ -197,7 +197,7 @@ def test_amp_replaces_the_optimizer_wrapper_and_keeps_a_loss_scale_that_is_set()
 
 
 @pytest.mark.usefixtures("gpu")
-def test_amp_refuses_a_wrapper_it_would_lose():
+def test_amp_refuses_a_wrapper_that_it_would_replace():
     cfg = tiny_config()
     cfg.optim_wrapper.type = "ApexOptimWrapper"
     with pytest.raises(ValueError, match=r"--amp needs .*, config has 'ApexOptimWrapper'"):
@@ -231,7 +231,7 @@ def test_the_folder_of_the_pictures_reaches_either_kind_of_hook(tmp_path, monkey
 
 
 @pytest.mark.parametrize("spelling", ["--local-rank=3", "--local_rank=3"])
-def test_both_spellings_of_the_launchers_rank_are_taken(spelling):
+def test_both_spellings_of_the_launchers_rank_are_accepted(spelling):
     assert train_args(spelling).local_rank == 3
 
 
@@ -255,7 +255,7 @@ def test_mistakes_end_with_a_message_and_no_traceback(argv, message, capsys):
     assert message in captured.out + captured.err
 
 
-def test_arguments_that_the_config_has_no_place_for_are_mistakes_too(tmp_path, capsys):
+def test_arguments_that_do_not_fit_the_config_end_with_a_message_too(tmp_path, capsys):
     config, checkpoint = tmp_path / "some.py", tmp_path / "some.pth"
     config.write_text("optim_wrapper = dict()\ntrain_cfg = dict(max_iters=1)\n")
     checkpoint.touch()
@@ -275,7 +275,7 @@ def test_an_unknown_command_is_refused(capsys):
     assert "unknown command 'evaluate'; expected one of train, test, predict" in capsys.readouterr().err
 
 
-def test_mim_is_not_told_of_an_argument_gpus():
+def test_the_help_does_not_mention_gpus():
     """mim adds --gpus to the command of a script whose help has that word."""
     assert "--gpus" not in cli.build_train_parser().format_help()
 
@@ -303,13 +303,13 @@ def test_the_scripts_that_mim_runs_have_the_same_arguments(repo_root):
         ("source 'a': no Config: here", True, True),
     ],
 )
-def test_the_console_is_spared_what_the_log_file_or_the_table_has(text, brief, with_table):
+def test_the_console_omits_what_the_log_file_or_the_table_has(text, brief, with_table):
     record = logging.LogRecord("mmengine", logging.INFO, "", 0, text, None, None)
     assert runner._is_brief(record) is brief
     assert runner._is_not_scores(record) is with_table
 
 
-def test_an_option_that_nobody_reads_is_refused(tmp_path, capsys):
+def test_an_option_without_effect_is_refused(tmp_path, capsys):
     (tmp_path / "c.py").write_text(TINY_CONFIG.partition("\n")[2].partition("\n")[2])
     with pytest.raises(SystemExit):
         cli.main(["train", str(tmp_path / "c.py"), "--cfg-options", "train_confg.max_iters=3"])
@@ -320,18 +320,18 @@ def test_an_option_that_nobody_reads_is_refused(tmp_path, capsys):
     assert cfg.randomness.seed == 3
 
 
-def test_names_that_bases_keep_to_themselves_are_not_offered(tmp_path):
+def test_private_names_of_base_configs_are_not_suggested(tmp_path):
     (tmp_path / "c.py").write_text("_secret = 1\nmodel = dict()\n")
     with pytest.raises(ValueError, match=r"has no 'zzz'; it has \['model'\]"):
         runs.read_config(tmp_path / "c.py", {"zzz": 3})
 
 
 @pytest.mark.parametrize("name", runs._MORE_SETTINGS)
-def test_what_mmengine_reads_beside_its_parameters_may_be_set(tmp_path, name):
+def test_keys_that_mmengine_reads_outside_its_parameters_may_be_set(tmp_path, name):
     (tmp_path / "c.py").write_text("model = dict()\n")
     assert runs.read_config(tmp_path / "c.py", {name: "x"}).get(name) == "x"
     read = inspect.getsource(mmengine.runner.runner) + inspect.getsource(runner)
-    assert re.search(rf"cfg\.get\(\s*[\"']{name}[\"']|[\"']{name}[\"'] (not )?in (self\.)?cfg", read), "nobody reads it"
+    assert re.search(rf"cfg\.get\(\s*[\"']{name}[\"']|[\"']{name}[\"'] (not )?in (self\.)?cfg", read), name
 
 
 def test_a_config_that_only_tests_is_not_trained(capsys):
@@ -340,7 +340,7 @@ def test_a_config_that_only_tests_is_not_trained(capsys):
     assert "dataseg_toy_3ds_probability-merge.py only tests, it has no train_cfg; use test" in capsys.readouterr().err
 
 
-def test_a_path_that_is_wrong_is_not_taken_for_a_name(tmp_path, monkeypatch):
+def test_a_wrong_path_is_not_treated_as_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"did you mean: .*mini/dataseg_mini_3ds\.py"):
         find_config("configs/dataseg_mini_3ds.py")

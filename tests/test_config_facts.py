@@ -1,4 +1,4 @@
-"""What the configs say of themselves is what they set: ratios, iterations, and one definition for each source."""
+"""Docstrings of configs state what the configs set (ratios, iterations), and each source is defined once."""
 
 import ast
 import re
@@ -21,7 +21,7 @@ def stated(text: str) -> list[list[int]]:
 
 
 def ratios_of(leaf: Path) -> list[int] | None:
-    """Those that a config draws its sources by; None: it only tests."""
+    """The ratios by which a config draws its sources; None if it only tests."""
     cfg = load(leaf)
     return list(cfg.train_dataloader.batch_sampler.ratios) if cfg.get("train_dataloader") else None
 
@@ -46,7 +46,8 @@ def test_the_summary_of_many_configs_states_ratios() -> None:
 
 @pytest.mark.parametrize("leaf", STATED, ids=lambda leaf: leaf.stem)
 def test_a_docstring_states_the_ratios_that_the_config_sets(leaf: Path) -> None:
-    """In its summary; below it, those of a config that it is derived from or compared with."""
+    """The summary states its own ratios; the text below may state those of a config that it is derived from or compared
+    with."""
     summary, _, rest = docstring(leaf).partition("\n\n")
     assert stated(summary) in ([], [ratios_of(leaf)])
     others = [ratios_of(other) for other in (leaf, *bases(leaf), find_config(PAPER))]
@@ -54,7 +55,7 @@ def test_a_docstring_states_the_ratios_that_the_config_sets(leaf: Path) -> None:
         assert ratios in others
 
 
-def test_the_test_above_sees_a_wrong_ratio() -> None:
+def test_ratios_are_recognised_in_a_text() -> None:
     assert stated("boxes, 1 : 4: a row") == [[1, 4]]
     assert stated("drawn 1:3:2. At 1024 : not one") == [[1, 3, 2]]
     assert stated("8 GPUs x 2; iter_2000.pth, 1 of 9") == []
@@ -71,13 +72,13 @@ def test_a_source_is_defined_once() -> None:
     assert sorted(names) == sorted(set(names))
 
 
-def test_a_name_is_one_source() -> None:
+def test_sources_with_the_same_name_are_equal() -> None:
     """Wherever a source is used, its data, task, classes and metrics are the same."""
     found: dict[str, set[str]] = {}
     for leaf in LEAVES:
         cfg = load(leaf)
         for source in sources_of(cfg):
-            # whose parameters a source takes is a matter of the model
+            # parameters_of depends on the model
             settings = {key: value for key, value in source.items() if key != "parameters_of"}
             found.setdefault(source["name"], set()).add(key_of(settings))
     assert {"ade_semantic", "coco_semantic", "mini_boxes"} <= set(found)

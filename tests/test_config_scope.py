@@ -47,7 +47,7 @@ print(cfg.model.type, cfg.model.backbone.depth, cfg.model.panoptic_head.num_quer
 
 @pytest.fixture(scope="module")
 def editable(tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Path:
-    """A source tree as an editable install leaves it."""
+    """A source tree after an editable install."""
     tree = tmp_path_factory.mktemp("tree")
     for name in ("mmdataseg", "configs", "tools"):
         shutil.copytree(repo_root / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", ".mim"))
@@ -77,7 +77,7 @@ def test_a_config_elsewhere_trains_and_is_scored(editable: Path, tmp_path: Path)
     assert "modules will not be registered" not in done.stdout + done.stderr
 
 
-def test_a_name_without_prefix_is_mmdets_where_we_have_none() -> None:
+def test_a_name_without_prefix_is_mmdets_if_we_do_not_have_it() -> None:
     assert MODELS.get("ResNet") is ROOT_MODELS.get("mmdet.ResNet")
     assert MODELS.get("DaTaSeg").__module__ == "mmdataseg.models.dataseg"
     assert TRANSFORMS.get("RandomCrop").__module__.startswith("mmdataseg.")  # mmdet has one of that name, too

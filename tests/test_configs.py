@@ -1,4 +1,4 @@
-"""Every config that can be run: its form, its parts on generated data, and (slow) two steps and a test of it."""
+"""Every config that can be run: its form, its parts on generated data, and (slow) two training steps and a test."""
 
 import json
 import re
@@ -39,7 +39,7 @@ each_leaf = pytest.mark.parametrize("leaf", LEAVES, ids=NAMES)
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generated data where every config looks for it."""
+    """Generated data in the places that the configs name."""
     root = tmp_path_factory.mktemp("world")
     write_world(root)
     return root
@@ -47,10 +47,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def in_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a training started beside that data."""
+    """Run in the folder of that data."""
     monkeypatch.chdir(world)
     monkeypatch.delenv("MMDATASEG_MINI_WORLD", raising=False)
-    # mmengine has the garbage collected for each dataset: with the objects of so many configs, a second each
+    # mmengine collects garbage for each dataset, which takes a second each with the objects of so many configs
     monkeypatch.setattr("mmengine.dataset.base_dataset.gc", SimpleNamespace(collect=lambda: None))
     register_all_modules()
     init_default_scope("mmdet")
@@ -58,7 +58,7 @@ def in_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def built() -> dict[str, Any]:
-    """What was built or read already: many leaves share a model and a source."""
+    """Parts that were built already: many leaves share a model and a source."""
     return {}
 
 
@@ -83,7 +83,7 @@ def test_names_are_unique() -> None:
 
 
 @each_leaf
-def test_form(leaf: Path) -> None:
+def test_a_leaf_has_the_form_of_a_config(leaf: Path) -> None:
     assert len(leaf.read_text().splitlines()) <= 45
     first, *_ = docstring(leaf).splitlines()
     assert first.endswith(".")
@@ -101,9 +101,9 @@ def test_form(leaf: Path) -> None:
 
 @each_leaf
 def test_what_is_trained_and_tested_agrees_with_the_docstring(leaf: Path) -> None:
-    """And the model knows every source, the evaluator what is tested."""
+    """The model also has every source, and the evaluator every tested source."""
     cfg = load(leaf)
-    # mmdet's models leave the sources to the preprocessor
+    # in mmdet's models the preprocessor has the sources
     known = {source["name"] for source in cfg.model.get("sources") or cfg.model.data_preprocessor.sources}
     assert (cfg.get("train_cfg") is not None) == (commands(leaf)[0][0] == "train")
     for key in LOADERS:
@@ -121,9 +121,9 @@ def test_what_is_trained_and_tested_agrees_with_the_docstring(leaf: Path) -> Non
 @pytest.mark.usefixtures("in_world")
 @each_leaf
 def test_the_model_and_its_optimizer_build(leaf: Path, built: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Full-size models on the meta device, which has shapes and no numbers: 300 million would take seconds.
+    """Full-size models are built on the meta device, which has shapes but no numbers: 300 million would take seconds.
 
-    mmdet's Swin reads numbers while it is built: there, weights are left as they are found.
+    mmdet's Swin reads numbers while it is built: there, weights are not initialised.
     """
     cfg = load(leaf)
     monkeypatch.setattr("torch.nn.init.kaiming_uniform_", lambda tensor, **_: tensor)
@@ -176,7 +176,7 @@ BUILDERS = {
     "default_hooks": lambda config: [HOOKS.build(hook) for hook in config.values()],
     "optim_wrapper": lambda config: build_optim_wrapper(torch.nn.Linear(1, 1), config),
 }
-# A source is handed to model, data and evaluator alike; each builds its own part of it.
+# A source is given to model, data and evaluator; each builds its own part of it.
 BUILT = {
     "model": r"(?!.*\bsources\b)",
     "train_dataloader": r"(?!.*\bsources\.\d+\.(test|metrics))",
@@ -212,7 +212,7 @@ def test_an_unknown_key_is_an_error_that_names_it() -> None:
                 seen[kind] = f"{leaf.stem}: {root}.{path}"
                 with pytest.raises((TypeError, UserError)) as raised:
                     build(with_typo(cfg[root], path))
-                # where there is nothing to set, Python says no more than that
+                # for a class without arguments, Python's message is only that
                 assert re.search("nun_points|takes no arguments", str(raised.value)), seen[kind]
     assert {"mmdataseg.DaTaSeg", "mmdataseg.DaTaSegCriterion", "mmdataseg.RatioBatchSampler"} <= set(seen)
     assert {"mmdataseg.LoadImage", "mmdataseg.SemanticMetric", "mmdataseg.ResumableTrainLoop"} <= set(seen)
@@ -231,7 +231,7 @@ def test_an_unknown_key_is_an_error_that_names_it() -> None:
         ("test_evaluator", "metrics.2", UserError),
     ],
 )
-def test_so_it_is_in_a_source_and_in_the_parts_of_others(root: str, path: str, error: type[Exception]) -> None:
+def test_an_unknown_key_in_a_source_or_a_foreign_part_is_an_error(root: str, path: str, error: type[Exception]) -> None:
     cfg = load(find_config("dataseg_mini_3ds.py"))
     with pytest.raises(error, match="nun_points"):
         BUILDERS[root](with_typo(cfg[root], path))
@@ -241,7 +241,7 @@ def test_so_it_is_in_a_source_and_in_the_parts_of_others(root: str, path: str, e
 
 
 def untrained_checkpoint(leaf: Path, folder: Path) -> Path:
-    """The checkpoint of a leaf that only tests: that of the leaf its command names, untrained."""
+    """An untrained checkpoint for a leaf that only tests, made with the leaf that its command names."""
     _, args = commands(leaf)[0]
     trained = smaller(find_config(f"{Path(args.checkpoint_option).parent.name}.py"), folder / "trained")
     file = folder / "untrained.pth"
@@ -252,7 +252,7 @@ def untrained_checkpoint(leaf: Path, folder: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_world")
 @each_leaf
-def test_two_steps_and_a_test(leaf: Path, tmp_path: Path) -> None:
+def test_a_leaf_trains_two_steps_and_is_tested(leaf: Path, tmp_path: Path) -> None:
     cfg = smaller(leaf, tmp_path / leaf.stem)
     if cfg.get("train_cfg") is None:
         checkpoint = untrained_checkpoint(leaf, tmp_path)

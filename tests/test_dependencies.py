@@ -1,4 +1,4 @@
-"""What mmdataseg says when the OpenMMLab packages below it are missing, wrong or mixed."""
+"""The messages of mmdataseg if OpenMMLab packages are missing, unsupported or mixed."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ ORIGINAL = {d: low for d, low, _ in FAMILIES["openmmlab"].values()}
 
 @pytest.fixture
 def environment(monkeypatch):
-    """Pretend that these distributions, name -> version, and these modules are all there is."""
+    """Pretend that only these distributions, name -> version, and these modules are installed."""
 
     def pretend(versions: dict[str, str], modules: tuple[str, ...] = dependencies.MODULES) -> None:
         def version(name: str) -> str:
@@ -41,7 +41,7 @@ def test_nothing_installed_names_the_default_family(environment):
         check_dependencies()
 
 
-def test_a_missing_package_is_asked_for_in_the_family_that_is_there(environment):
+def test_a_missing_package_is_named_in_the_installed_family(environment):
     environment({d: v for d, v in ORIGINAL.items() if d != "mmsegmentation"}, modules=("mmengine", "mmcv", "mmdet"))
     with pytest.raises(ImportError, match=r"needs mmseg, .*mmsegmentation==1\.2\.2.*mmdataseg\[openmmlab\]"):
         check_dependencies()

@@ -18,7 +18,7 @@ LEAF = ROOT / "projects/toy/configs/dataseg_toy_3ds.py"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data/toy in it, as the configs expect."""
+    """A folder that contains data/toy, as the configs expect."""
     folder = tmp_path_factory.mktemp("world")
     make_toy([str(folder / "data/toy"), "--train-images", "4", "6", "6", "--val-images", "2"])
     return folder
@@ -27,7 +27,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(work_dir: Path, **options: Any) -> Config:
     cfg = Config.fromfile(LEAF)
     cfg.work_dir = str(work_dir)
-    # scope of the runner's default visualizer and logger: one for each run of this process
+    # names the runner's default visualizer and logger: each run of this process needs its own
     cfg.experiment_name = work_dir.name
     cfg.merge_from_dict(
         {
@@ -52,7 +52,7 @@ def config(work_dir: Path, **options: Any) -> Config:
 
 @pytest.fixture(scope="module")
 def trained(world: Path) -> Path:
-    """The work_dir of four iterations."""
+    """The work_dir of a training of four iterations."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(world)
         build_runner(config(world / "work")).train()

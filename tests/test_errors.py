@@ -8,13 +8,13 @@ from torch._utils import ExceptionWrapper
 from mmdataseg.errors import MissingFileError, UserError, named, naming
 
 
-def test_message_with_everything_it_is_about():
+def test_the_message_has_source_file_and_remedy():
     error = UserError("3 classes, expected 4", source="ade", file="a.json", remedy="rebuild it")
     assert str(error) == "source 'ade': 'a.json': 3 classes, expected 4; rebuild it"
     assert (error.source, error.file, error.remedy) == ("ade", "a.json", "rebuild it")
 
 
-def test_is_a_value_error_that_one_string_makes():
+def test_it_is_a_value_error_and_can_be_built_from_one_string():
     assert isinstance(UserError("text"), ValueError)
     assert str(UserError("text")) == "text"
     assert str(pickle.loads(pickle.dumps(UserError("text", source="a")))) == "source 'a': text"
@@ -38,18 +38,18 @@ def test_naming_adds_what_is_missing(parts):
     assert (caught.value.source, caught.value.file) == ("ade", "a.json")
 
 
-def test_naming_leaves_what_is_named():
+def test_naming_keeps_source_and_file_of_the_error():
     with pytest.raises(UserError) as caught, naming(source="outer", file="outer.json"):
         raise UserError("empty", source="inner", file="inner.json")
     assert str(caught.value) == "source 'inner': 'inner.json': empty"
 
 
-def test_naming_leaves_other_errors_alone():
+def test_naming_does_not_change_other_errors():
     with pytest.raises(ValueError, match=r"^plain$"), naming(source="ade"):
         raise ValueError("plain")
 
 
-def test_a_missing_file_is_both_kinds():
+def test_a_missing_file_is_a_user_error_and_a_file_not_found_error():
     error = MissingFileError("not there", file="a.json")
     assert isinstance(error, FileNotFoundError)
     assert str(error) == "'a.json': not there"
@@ -67,7 +67,7 @@ def test_a_missing_file_is_both_kinds():
         (MemoryError("full"), RuntimeError, "source 'a': 'x.png': MemoryError: full"),
     ],
 )
-def test_what_libraries_raise_on_the_users_data(error, kind, message):
+def test_errors_that_libraries_raise_on_the_users_data_are_converted(error, kind, message):
     found = named(error, source="a", file="x.png")
     assert type(found) is kind
     assert str(found) == message

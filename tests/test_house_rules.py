@@ -1,4 +1,4 @@
-"""Nobody else's private names: read off the source, and compared with the classes that ours inherit from."""
+"""No private names of other packages: read from the source, and compared with the classes that ours inherit from."""
 
 import ast
 import importlib
@@ -16,7 +16,7 @@ PACKAGE = Path(mmdataseg.__file__).parent
 TOOLS = PACKAGE.parent / "tools"
 FILES = sorted([*PACKAGE.rglob("*.py"), *TOOLS.rglob("*.py")])
 
-# Class -> private names of the classes it inherits from that it uses: where the library offers nothing else.
+# Class -> private names of its base classes that it uses because the library offers nothing else.
 INHERITED = {
     "DaTaSeg": {"_forward"},  # abstract in mmdet's BaseDetector: each detector must define it
     "InstanceMetric": {"_coco_api", "_dataset_meta"},  # mmdet's CocoMetric has no other way to its annotations
@@ -29,14 +29,14 @@ def is_private(name: str) -> bool:
 
 
 def is_own(node: ast.expr) -> bool:
-    """Whether an attribute of this expression is one of the class that the code is in."""
+    """Whether an attribute of this expression belongs to the class that the code is in."""
     if isinstance(node, ast.Call):
         return isinstance(node.func, ast.Name) and node.func.id in ("super", "type")
     return isinstance(node, ast.Name) and node.id in ("self", "cls")
 
 
 def foreign_private_names(tree: ast.AST) -> set[str]:
-    """Private names that a file reaches into something else for: attributes, imports, names in strings."""
+    """Private names of other code that a file uses: attributes, imports, names in strings."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_private(node.attr) and not is_own(node.value):
@@ -87,18 +87,18 @@ def own_classes() -> list[type]:
         ("self._own + cls._own + super()._own() + type(self)._own + a.__class__ + a.public", set()),
     ],
 )
-def test_the_rule_sees_what_reaches_into_others(code, expected):
+def test_foreign_private_names_are_found(code, expected):
     assert foreign_private_names(ast.parse(code)) == expected
 
 
-def test_no_private_name_of_others():
+def test_no_private_name_of_other_packages_is_used():
     assert len(FILES) > 80
     strays = {f"{file.relative_to(PACKAGE.parent)}: {name}" for file in FILES for name in read(file)}
     assert strays == set()
 
 
-def test_no_private_name_that_is_inherited():
-    """A name that the parent class uses, too, may be gone or mean something else in its next version."""
+def test_no_inherited_private_name_is_used():
+    """A private name of the parent class may be removed or change its meaning in the next version."""
     classes = own_classes()
     assert len(classes) > 60
     used = {}
@@ -111,7 +111,7 @@ def test_no_private_name_that_is_inherited():
 
 
 def test_no_constructor_changes_the_process():
-    """Warning filters and the default scope belong to whoever runs a command."""
+    """Only a command may set warning filters and the default scope."""
     strays = set()
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

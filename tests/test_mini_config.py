@@ -1,4 +1,4 @@
-"""The config of real images, on the real images: what it reads and what it classifies by."""
+"""The config of real images, on the real images: its samples and its text embeddings."""
 
 import importlib.util
 import os

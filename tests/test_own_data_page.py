@@ -1,4 +1,4 @@
-"""docs/own_data.md: its example is configs/own_data, and what it says of it holds."""
+"""docs/own_data.md: its example is configs/own_data, and its statements about it are true."""
 
 import json
 import re
@@ -49,15 +49,17 @@ def test_two_sources_share_one_vocabulary(repo_root: Path) -> None:
     assert garden.embeddings == boxes.embeddings
 
 
-def test_naming_both_files_is_what_the_page_says(repo_root: Path, tmp_path: Path) -> None:
+def test_naming_both_files_raises_the_error_of_the_page(repo_root: Path, tmp_path: Path) -> None:
     folder = repo_root / "configs/own_data/_base_"
     (tmp_path / "both.py").write_text(f"_base_ = ['{folder}/garden.py', '{folder}/garden_boxes.py']\n")
     with pytest.raises(KeyError, match="Duplicate key is not allowed among bases"):
         Config.fromfile(tmp_path / "both.py")
 
 
-def test_coco_joins(page: str, repo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As printed, on generated images; and the batch sizes that the page names."""
+def test_the_example_with_coco_runs(
+    page: str, repo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The config as printed, on generated images, with the batch sizes that the page names."""
     (joined,) = [block for block in blocks(page) if "ratios=[1, 1, 3]" in block]
     path = "mmdataseg_joined.py"
     joined = joined.replace('"./', f'"{repo_root}/configs/own_data/').replace('"../', f'"{repo_root}/configs/')
@@ -79,8 +81,8 @@ def test_coco_joins(page: str, repo_root: Path, tmp_path: Path, monkeypatch: pyt
     assert {sampler.global_batch(t)[0]: len(sampler.batch(t)) for t in range(5)} == {0: 4, 1: 4, 2: 2}
 
 
-def test_the_test_of_instances_builds(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As printed, on an annotation with nothing but what the page says is needed."""
+def test_the_example_with_instances_builds(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The config as printed, on an annotation that has only what the page says is needed."""
     *_, scored = blocks(page)
     monkeypatch.chdir(tmp_path)
     layouts.save_array(np.zeros((48, 64, 3), np.uint8), tmp_path / "data/garage/images/val/a.jpg")

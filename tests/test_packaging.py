@@ -1,4 +1,4 @@
-"""The wheel, the pins, the names of the configs, and what mim finds of them."""
+"""The wheel, the pins, the names of the configs, and how mim finds them."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ import mmdataseg
 from mmdataseg.apis.config_files import config_root, find_config, leaf_configs
 from mmdataseg.dependencies import FAMILIES
 
-# the package's folder as mim sees it, and what mim would run for a config, without running it
+# print the package's folder as mim sees it, and the commands that mim would run for a config
 MIM_COMMANDS = """
 import json, sys
 import mim.commands.test, mim.commands.train
@@ -43,19 +43,19 @@ def wheel(tmp_path_factory, repo_root) -> Path:
     for name in ("mmdataseg", "configs", "tools", "requirements"):
         if (repo_root / name).is_dir():
             shutil.copytree(repo_root / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".mim"))
-    build_hooks.link_mim(source)  # as an editable install leaves it
+    build_hooks.link_mim(source)  # as after an editable install
     for path in repo_root.iterdir():
         if path.is_file():
             shutil.copy2(path, source)
     pip("wheel", str(source), "--no-deps", "--no-build-isolation", "--wheel-dir", str(out))
-    assert not (source / "build").exists(), "a left-over build/ would give mim every config twice"
+    assert not (source / "build").exists(), "with build/ left over, mim would find every config twice"
     (found,) = out.glob("*.whl")
     return found
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, wheel) -> Path:
-    """A folder of installed packages that holds the wheel alone."""
+    """A folder of installed packages that holds only the wheel."""
     folder = tmp_path_factory.mktemp("site")
     pip("install", "--no-deps", "--target", str(folder), str(wheel))
     return folder
@@ -75,7 +75,8 @@ def run_python(*args: str, cwd: Path, site: Path | None = None) -> subprocess.Co
 
 
 def mim_commands(config: str, *, cwd: Path, site: Path | None = None) -> tuple[Path, list[str], list[str]]:
-    """The package's folder, and script, config and arguments that mim would start Python with to train and to test."""
+    """The package's folder, and the arguments (script, config, options) with which mim would start Python to train and
+    to test."""
     done = run_python("-c", MIM_COMMANDS, config, cwd=cwd, site=site)
     assert done.returncode == 0, done.stderr
     folder, train, test = json.loads(done.stdout.splitlines()[-1])
@@ -110,7 +111,7 @@ def test_the_source_tree_holds_no_leaf_twice(repo_root):
     assert ignored.returncode in (0, 128), "not ignored by git (128: not a git repository)"
 
 
-def test_links_for_mim_are_made_again_over_what_is_there(tmp_path):
+def test_links_for_mim_replace_existing_files(tmp_path):
     for name in ("mmdataseg", "configs", "tools"):
         (tmp_path / name).mkdir()
     (tmp_path / "configs/_base_").mkdir()
@@ -177,8 +178,8 @@ def test_mim_finds_scripts_and_config_of_an_editable_install(repo_root, tmp_path
     assert test == [str(repo_root / "tools" / "test.py"), config, "weights.pth", "--launcher", "none"]
 
 
-def test_leaf_names_are_unique_also_among_the_packages_that_may_lie_in_the_tree():
-    """mim searches the whole tree by file name, a .venv in it included, and refuses two hits."""
+def test_leaf_names_differ_from_config_names_of_installed_packages():
+    """mim searches the whole tree, with a .venv in it, by file name, and refuses a name that it finds twice."""
     leaves = leaf_configs()
     assert leaves
     assert [n for n, count in Counter(p.name for p in leaves).items() if count > 1] == []
@@ -201,7 +202,7 @@ def test_a_config_is_found_by_name_from_any_folder(form, tmp_path, monkeypatch):
     assert find_config(typed[form]) == leaf
 
 
-def test_a_file_that_is_there_goes_before_the_packages_own(tmp_path, monkeypatch):
+def test_an_existing_file_takes_precedence_over_the_packages_config(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     leaf = leaf_configs()[0]
     (tmp_path / leaf.name).write_text("a = 1\n")
@@ -226,7 +227,7 @@ def test_the_extras_and_the_import_check_name_the_same_versions(repo_root):
             assert pins[distribution] == lowest
 
 
-def test_make_clean_works_where_there_is_little_to_clean(repo_root, tmp_path):
+def test_make_clean_works_if_there_is_little_to_clean(repo_root, tmp_path):
     """As in a fresh clone, or in a source distribution, which has no tests."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")

@@ -13,8 +13,8 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("stream", "states"), [(io.StringIO(), 2), (Terminal(), 4)])
-def test_a_log_file_is_not_filled(monkeypatch, stream, states):
-    """In a log file start and end alone; on a terminal, more than that within half a second."""
+def test_a_log_file_gets_few_lines(monkeypatch, stream, states):
+    """A log file gets only start and end; a terminal gets more than that within half a second."""
     monkeypatch.setattr(sys, "stderr", stream)
     for _ in progress_bar(range(5), unit="images"):
         time.sleep(0.11)
@@ -22,7 +22,7 @@ def test_a_log_file_is_not_filled(monkeypatch, stream, states):
     assert stream.getvalue().rstrip().split("\r")[-1].startswith("100%")
 
 
-def test_no_other_thread_writes_in_between(monkeypatch):
+def test_no_monitor_thread_writes_to_the_log(monkeypatch):
     """tqdm's monitor redraws a bar after its maxinterval."""
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with progress_bar(total=1) as bar:

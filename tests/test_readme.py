@@ -1,4 +1,4 @@
-"""Every command that README and docs show is one that the programs understand."""
+"""Every command in README and docs is accepted by the programs."""
 
 import importlib
 import re
@@ -36,13 +36,13 @@ def test_the_readme_is_short() -> None:
     assert [line for line in lines if len(line) > 120] == []
 
 
-def test_the_readme_says_that_no_weights_exist_before_it_asks_for_some() -> None:
+def test_the_readme_says_that_no_weights_exist_before_a_command_needs_some() -> None:
     text = (ROOT / "README.md").read_text()
     assert 0 < text.index("No trained weights exist yet") < text.index(".pth")
 
 
 @pytest.mark.parametrize(("command", "page"), ALL)
-def test_the_command_is_understood(command: str, page: Path) -> None:
+def test_the_command_is_accepted(command: str, page: Path) -> None:
     words = shlex.split(re.sub(r"^(\w+=\S+ )+", "", command), comments=True)
     if words[0] == "make":
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
@@ -66,12 +66,12 @@ def test_the_command_is_understood(command: str, page: Path) -> None:
         assert set(words[2:]) <= set((ROOT / "requirements/openmmlab.txt").read_text().splitlines())
     else:
         assert words[0] in ("cd", ".", "export", "git", "mkdir", "ln", "tar", "unzip", "nvidia-smi", "cat"), (
-            f"nobody checks {words[0]!r}"
+            f"no test checks {words[0]!r}"
         )
 
 
 def parse_run(verb: str, arguments: list[str], page: Path) -> None:
-    """A training, test or prediction: its arguments parse, and its config exists or the page has it written."""
+    """A training, test or prediction: its arguments parse, and its config exists or is written on the page."""
     parsers = {
         "train": cli.build_train_parser,
         "test": cli.build_test_parser,
@@ -91,6 +91,6 @@ def parse_tool(module: str, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_and_pictures_are_there(page: Path) -> None:
+def test_links_and_pictures_exist(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []

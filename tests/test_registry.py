@@ -20,7 +20,7 @@ COMPONENTS = components()
 IDS = [name for _, name in COMPONENTS]
 
 
-def test_what_is_registered():
+def test_the_documented_parts_are_registered():
     assert len(REGISTRIES) >= 10
     assert {
         "DaTaSeg", "DaTaSegHead", "TextClassifier", "DaTaSegCriterion", "BoxProjectionLoss", "BoxProjectionCost",
@@ -30,13 +30,13 @@ def test_what_is_registered():
 
 
 @pytest.mark.parametrize(("where", "name"), COMPONENTS, ids=IDS)
-def test_found_by_prefix_from_mmengines_registry(where, name):
+def test_a_component_is_found_by_its_prefix_from_mmengines_registry(where, name):
     assert where.parent.get(f"mmdataseg.{name}") is where.get(name)
 
 
 @pytest.mark.parametrize(("where", "name"), COMPONENTS, ids=IDS)
 def test_an_unknown_key_is_a_type_error(where, name):
-    """Given alone: nothing else of the config may be looked at before."""
+    """The key is given alone: it must be refused before any other argument is used."""
     kind = where.get(name)
     required = {
         parameter.name: None
@@ -49,5 +49,5 @@ def test_an_unknown_key_is_a_type_error(where, name):
 
 
 @pytest.mark.parametrize(("where", "name"), COMPONENTS, ids=IDS)
-def test_every_component_says_what_it_is(where, name):
+def test_every_component_has_a_docstring(where, name):
     assert (where.get(name).__doc__ or "").strip()

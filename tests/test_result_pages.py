@@ -27,7 +27,7 @@ def rows(page: str) -> list[tuple[str, list[str]]]:
 RESULTS = rows("docs/results.md")
 
 
-def test_all_rows_of_the_paper_are_there() -> None:
+def test_the_page_has_all_rows_of_the_paper() -> None:
     names = [name for name, _ in RESULTS]
     for sources in ("ade", "coco", "o365", "ade-o365", "coco-o365", "ade-coco", "3ds"):
         assert f"dataseg_r50_{sources}" in names
@@ -36,7 +36,7 @@ def test_all_rows_of_the_paper_are_there() -> None:
 
 
 @pytest.mark.parametrize(("name", "cells"), RESULTS, ids=[name for name, _ in RESULTS])
-def test_the_paper_s_numbers_are_those_of_the_docstring(name: str, cells: list[str]) -> None:
+def test_the_numbers_of_the_paper_are_those_of_the_docstring(name: str, cells: list[str]) -> None:
     numbers = [cell for cell in cells if re.fullmatch(r"\d+\.\d", cell)]
     assert len(numbers) == (0 if name.endswith("_equal-epochs") else 4)
     text = " ".join(docstring(find_config(f"{name}.py")).split())
@@ -58,7 +58,7 @@ def test_iterations_of_equal_epochs() -> None:
 
 @pytest.fixture(scope="module")
 def values() -> Mapping[str, str]:
-    """Choice -> value in the table of what a run depends on."""
+    """Choice -> value, from the table in "What a run depends on"."""
     section = (ROOT / "docs/method.md").read_text().partition("## What a run depends on")[2].partition("\n## ")[0]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "|" in line]
     assert all(len(row) == 4 for row in cells)
@@ -75,7 +75,9 @@ def transform(source: Config, split: str, kind: str) -> Config:
     return found
 
 
-def test_the_training_is_the_configs(values: Mapping[str, str], configs: Mapping[str, Config]) -> None:
+def test_the_page_has_the_training_settings_of_the_configs(
+    values: Mapping[str, str], configs: Mapping[str, Config]
+) -> None:
     cfg = configs["r50"]
     assert values["ratios"] == " : ".join(map(str, cfg.train_dataloader.batch_sampler.ratios))
     assert values["batch"].startswith(f"{cfg.auto_scale_lr.base_batch_size} images")
@@ -89,7 +91,9 @@ def test_the_training_is_the_configs(values: Mapping[str, str], configs: Mapping
     assert [float(n) for n in re.findall(r"0\.\d+", values["learning rate of the backbone"])] == rates
 
 
-def test_the_network_is_the_configs(values: Mapping[str, str], configs: Mapping[str, Config]) -> None:
+def test_the_page_has_the_network_settings_of_the_configs(
+    values: Mapping[str, str], configs: Mapping[str, Config]
+) -> None:
     cfg = configs["r50"]
     head = cfg.model.panoptic_head
     assert values["queries"].startswith(f"{head.num_queries},")
@@ -107,7 +111,9 @@ def test_the_network_is_the_configs(values: Mapping[str, str], configs: Mapping[
     assert values["instances per image"] == str(cfg.model.postprocessors.instance.max_instances)
 
 
-def test_crops_and_sizes_are_the_configs(values: Mapping[str, str], configs: Mapping[str, Config]) -> None:
+def test_the_page_has_the_crops_and_sizes_of_the_configs(
+    values: Mapping[str, str], configs: Mapping[str, Config]
+) -> None:
     ade, coco, objects365 = configs["r50"].train_dataloader.dataset.sources
     for name, source in (("ADE20K", ade), ("COCO", coco)):
         crop = transform(source, "train", "mmdataseg.RandomCrop")

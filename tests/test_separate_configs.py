@@ -1,4 +1,4 @@
-"""How long separate models train: by default as long as the joint one, or for as many epochs as it gives the source."""
+"""Separate models train as long as the joint one by default, or for the same number of epochs of their source."""
 
 import pytest
 from mmengine.config import Config
@@ -39,7 +39,7 @@ def test_equal_epochs_are_those_of_the_source_in_the_joint_training(source: str)
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_it_differs_in_nothing_else(source: str) -> None:
+def test_equal_epochs_configs_differ_only_in_the_schedule(source: str) -> None:
     long, short = load(f"dataseg_r50_{source}.py"), load(f"dataseg_r50_{source}_equal-epochs.py")
     for key in ("share", "max_iters", "param_scheduler"):
         long.pop(key, None)

@@ -1,4 +1,4 @@
-"""What ``make setup`` decides to install, and when it decides that nothing is to be done."""
+"""What ``make setup`` installs, and when it does nothing."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ from mmdataseg.apis.config_files import find_config
 
 @pytest.fixture
 def setup_env(repo_root):
-    """The set-up script, as a module of its own."""
+    """The set-up script as a module."""
     spec = importlib.util.spec_from_file_location("setup_env", repo_root / "requirements" / "setup_env.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -23,7 +23,7 @@ def setup_env(repo_root):
 
 @pytest.fixture
 def pinned(setup_env, monkeypatch, tmp_path):
-    """The script over two small files of pins instead of ours."""
+    """The script with two small files of pins in place of ours."""
     files = {
         "build": "setuptools<81  # for mmcv\nwheel\n",
         "onedl": "# a comment\nonedl-mmcv==2.3.6\n",
@@ -44,7 +44,7 @@ def test_pins_are_read_by_normalised_name(pinned):
     assert len(pinned.pins("runtime")["scipy"]) == 2
 
 
-def test_an_active_environment_gets_only_what_it_has_no_version_of(pinned):
+def test_an_active_environment_gets_only_missing_packages(pinned):
     have = {"setuptools": "90", "wheel": "1", "onedl-mmcv": "2.9", "scipy": "0.1"}
     assert pinned.missing(have, "onedl") == ["open_clip_torch==3.3.0"]
     assert pinned.missing({**have, "open-clip-torch": "1"}, "onedl") == []
@@ -62,7 +62,7 @@ def test_a_stamp_holds_until_a_pin_changes(pinned, tmp_path):
     assert not pinned.stamped(home)
 
 
-def test_an_environment_set_up_for_another_tree_is_not_taken_for_ours(pinned, tmp_path):
+def test_the_stamp_of_another_tree_does_not_count(pinned, tmp_path):
     (tmp_path / pinned.STAMP).write_text(json.dumps(pinned.stamp_content() | {"root": "/elsewhere"}))
     assert not pinned.stamped(tmp_path)
 
@@ -73,12 +73,12 @@ def test_an_active_environment_counts_only_if_its_torch_and_mmcv_work(pinned, tm
     monkeypatch.setattr(pinned, "prefix", lambda python: python.parent)
     monkeypatch.setattr(pinned, "succeeds", lambda _, code: works[code])
     assert pinned.active_python() == home / "python"
-    works[pinned.WORKS] = False  # they import, and their operators do not run
+    works[pinned.WORKS] = False  # they can be imported, but their operators fail
     assert pinned.active_python() is None
     works.update({pinned.WORKS: True, pinned.PRESENT: False})
     assert pinned.active_python() is None
     works[pinned.PRESENT] = True
-    monkeypatch.setattr(pinned, "VENV", home)  # our own .venv is not somebody else's
+    monkeypatch.setattr(pinned, "VENV", home)  # our own .venv does not count as an active environment
     assert pinned.active_python() is None
     monkeypatch.setattr(pinned.shutil, "which", lambda _: None)
     assert pinned.active_python() is None
@@ -86,7 +86,7 @@ def test_an_active_environment_counts_only_if_its_torch_and_mmcv_work(pinned, tm
 
 @pytest.mark.parametrize("own", [True, False])
 def test_set_up_is_done_once(pinned, tmp_path, monkeypatch, own):
-    """An active environment gets what it lacks, with all that it has held at its version."""
+    """An active environment gets missing packages, and no installed version changes."""
     called, frozen = [], []
 
     def pip(_, *args):
@@ -113,7 +113,8 @@ def test_set_up_is_done_once(pinned, tmp_path, monkeypatch, own):
 
 @pytest.fixture
 def building(pinned, tmp_path, monkeypatch):
-    """A script of which only the choices run; returns what it ran, and what each of them answers."""
+    """The script with its commands replaced; returns the commands that it ran and their results, which tests may
+    change."""
     ran, answers = [], {pinned.FOR_GPU: False, pinned.WORKS: True, "build_mmcv.py": True}
 
     def run(command, *, check=False):
@@ -143,7 +144,7 @@ def test_without_a_gpu_mmcv_is_built_in_groups(pinned, building, tmp_path):
     assert not any("onedl-mmcv==2.3.6" in args for args, _ in (call for call in ran if isinstance(call, tuple)))
 
 
-def test_where_the_fast_build_fails_mmcv_is_built_the_plain_way(pinned, building, tmp_path, capsys):
+def test_if_the_fast_build_fails_mmcv_is_built_without_grouping(pinned, building, tmp_path, capsys):
     ran, answers = building
     answers["build_mmcv.py"] = False
     pinned.build_mmcv(tmp_path / "python", "onedl-mmcv==2.3.6")
@@ -151,17 +152,17 @@ def test_where_the_fast_build_fails_mmcv_is_built_the_plain_way(pinned, building
     assert "the fast build of mmcv failed" in capsys.readouterr().out
 
 
-def test_gpu_operators_are_built_the_plain_way(pinned, building, tmp_path):
+def test_gpu_operators_are_built_without_grouping(pinned, building, tmp_path):
     ran, answers = building
     answers[pinned.FOR_GPU] = True
     pinned.build_mmcv(tmp_path / "python", "onedl-mmcv==2.3.6")
     assert ran == [(PLAIN, {})]
 
 
-def test_operators_that_disagree_lead_to_a_plain_build_without_pips_cache(pinned, building, tmp_path):
+def test_wrong_operators_lead_to_a_build_without_grouping_and_without_pips_cache(pinned, building, tmp_path):
     ran, answers = building
     answers[pinned.WORKS] = False
-    with pytest.raises(subprocess.CalledProcessError):  # the stub never works
+    with pytest.raises(subprocess.CalledProcessError):  # in this test the operators never work
         pinned.set_up(tmp_path / "python", own=True)
     (args, _), last = ran[-2:]
     assert {"--force-reinstall", "--no-cache-dir", "onedl-mmcv==2.3.6"} <= set(args)
@@ -194,7 +195,7 @@ def test_torch_is_pinned_to_exactly_one_build(setup_env):
     assert setup_env.pins("torch") == {"torch": ["torch===2.13.0"], "torchvision": ["torchvision===0.28.0"]}
 
 
-def test_what_make_demo_calls_exists(repo_root):
+def test_the_scripts_of_make_demo_exist(repo_root):
     text = (repo_root / "Makefile").read_text()
     (demo,) = re.findall(r"^DEMO := (\S+)$", text, flags=re.MULTILINE)
     assert find_config(demo).stem == demo

@@ -13,7 +13,7 @@ SPACE = {"name": "two", "classes": ["cat", "sky"], "is_thing": [True, False]}
 CONFIG = {"name": "pets", "task": "panoptic", "label_space": SPACE}
 
 
-def test_a_config_is_read():
+def test_a_source_is_built_from_its_config():
     source = Source.from_config({**CONFIG, "train": {"type": "X"}, "metrics": [{"type": "Y"}], "embeddings": "a.b"})
     assert source.task is Task.PANOPTIC
     assert source.supervision == "masks"
@@ -24,7 +24,7 @@ def test_a_config_is_read():
     assert source.embeddings == "a.b"
 
 
-def test_a_source_and_its_config_are_the_same_and_the_config_stays_as_it_was():
+def test_a_source_equals_its_config_and_the_config_is_not_changed():
     config = {**CONFIG, "metrics": []}
     source = Source.from_config(config)
     assert Source.from_config(source) is source
@@ -32,13 +32,13 @@ def test_a_source_and_its_config_are_the_same_and_the_config_stays_as_it_was():
     assert Source.from_config(config) == source
 
 
-def test_a_known_label_space_by_name_and_one_that_is_built():
+def test_a_label_space_can_be_a_known_name_or_an_object():
     assert Source.from_config({**CONFIG, "label_space": "coco80"}).label_space is get_label_space("coco80")
     space = get_label_space("cityscapes19")
     assert Source.from_config({**CONFIG, "label_space": space}).label_space is space
 
 
-def test_the_supervision_is_a_word_that_the_model_must_know():
+def test_the_supervision_may_be_any_word():
     source = Source.from_config({**CONFIG, "task": "instance", "supervision": "boxes"})
     assert source.supervision == "boxes"
 
@@ -65,24 +65,24 @@ def test_bad_input_names_the_source(change, error, message):
         Source.from_config({**CONFIG, **change})
 
 
-def test_a_name_that_mmengine_would_take_for_a_loss():
-    with pytest.raises(UserError, match="source 'glossy': mmengine adds up whatever is named with 'loss'; rename it"):
+def test_a_name_that_contains_loss_is_refused():
+    with pytest.raises(UserError, match="'glossy': mmengine sums all values with 'loss' in their name; rename it"):
         Source.from_config({**CONFIG, "name": "glossy"})
 
 
 @pytest.mark.parametrize("key", ["name", "task", "label_space"])
-def test_a_key_that_is_missing(key):
+def test_a_missing_key_is_named(key):
     with pytest.raises(UserError, match=f"key '{key}' is missing"):
         Source.from_config({k: v for k, v in CONFIG.items() if k != key})
 
 
 @pytest.mark.parametrize("name", ["", "a.b", "a/b", "two words", None])
-def test_a_name_that_cannot_be_part_of_names(name):
+def test_a_name_with_other_characters_is_refused(name):
     with pytest.raises(UserError, match="expected a name of letters, digits, '_' and '-'; rename it"):
         Source.from_config({**CONFIG, "name": name})
 
 
-def test_several():
+def test_no_source_and_two_sources_with_the_same_name_are_refused():
     names = [source.name for source in build_sources([CONFIG, {**CONFIG, "name": "pets-2"}])]
     assert names == ["pets", "pets-2"]
     with pytest.raises(UserError, match="at least one source, got none"):
@@ -97,7 +97,7 @@ def test_a_source_does_not_change():
 
 
 def owners(**changes):
-    """Of pets (trained), their cousins of the same classes (trained), and two sources that are only tested."""
+    """The owners for pets (trained), cousins with the same classes (trained), and two sources that are only tested."""
     configs = {
         "pets": {**CONFIG, "train": {}},
         "cousins": {**CONFIG, "train": {}},
@@ -107,12 +107,12 @@ def owners(**changes):
     return parameter_owners(build_sources([{**c, "name": n, **changes.get(n, {})} for n, c in configs.items()]))
 
 
-def test_whose_parameters_a_source_takes():
+def test_a_source_uses_its_own_parameters_or_those_of_a_named_or_equal_source():
     assert owners() == {"pets": "pets", "cousins": "cousins", "same": "pets", "other": "cousins"}
     assert owners(same={"parameters_of": "cousins"})["same"] == "cousins"
 
 
-def test_no_telling_whose_parameters():
+def test_a_source_without_an_owner_of_parameters_is_refused():
     with pytest.raises(UserError, match=r"source 'other' is not trained on.*set its parameters_of to one of \['pets'"):
         owners(other={"parameters_of": None})
     for name, value in (("pets", "cousins"), ("other", "same"), ("other", "birds")):

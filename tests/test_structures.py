@@ -10,7 +10,7 @@ from mmdataseg.structures import LabelSpace, Task
 SPACE = LabelSpace(name="four", classes=("cat", " dog ", "sky", "sea"), is_thing=(1, True, 0, False))
 
 
-def test_blanks_go_and_flags_are_bools():
+def test_surrounding_blanks_are_removed_and_flags_are_bools():
     assert SPACE.classes == ("cat", "dog", "sky", "sea")
     assert SPACE.is_thing == (True, True, False, False)
     assert len(SPACE) == 4
@@ -18,7 +18,7 @@ def test_blanks_go_and_flags_are_bools():
     assert SPACE.stuff_classes == ("sky", "sea")
 
 
-def test_lists_of_a_config_give_the_same_value():
+def test_lists_give_the_same_label_space_as_tuples():
     same = LabelSpace(name="four", classes=["cat", "dog", "sky", "sea"], is_thing=[True, True, False, False])
     assert same == SPACE
     assert hash(same) == hash(SPACE)
@@ -27,7 +27,7 @@ def test_lists_of_a_config_give_the_same_value():
 
 
 @pytest.mark.parametrize("kind", [Task, str])
-def test_what_is_merged(kind):
+def test_which_classes_are_mergeable_depends_on_the_task(kind):
     def merged(task):
         return SPACE.mergeable(task if kind is Task else task.value)
 
@@ -36,7 +36,7 @@ def test_what_is_merged(kind):
     assert merged(Task.INSTANCE) == (False, False, False, False)
 
 
-def test_labels_of_names():
+def test_labels_are_found_by_class_names():
     assert SPACE.index(["sea", " cat"]) == [3, 0]
     assert SPACE.index([]) == []
     with pytest.raises(UserError, match="label space 'four' has no class 'cow'"):
@@ -53,11 +53,11 @@ def test_labels_of_names():
         ("cat", (True,) * 3, "expected a list of class names, got the string 'cat'"),
     ],
 )
-def test_bad_input(classes, is_thing, message):
+def test_bad_input_is_refused(classes, is_thing, message):
     with pytest.raises(UserError, match=f"label space 'bad': .*{message}"):
         LabelSpace(name="bad", classes=classes, is_thing=is_thing)
 
 
-def test_unknown_task():
+def test_an_unknown_task_is_refused():
     with pytest.raises(ValueError, match="'depth' is not a valid Task"):
         SPACE.mergeable("depth")

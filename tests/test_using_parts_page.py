@@ -1,4 +1,4 @@
-"""docs/using_parts.md: what it names is registered, and its configs run in mmdet's own."""
+"""docs/using_parts.md: all parts that it names are registered, and its configs run with configs of mmdet."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.registry import components
 from tests import layouts
 
-# as printed, cut down for a CPU and random weights
+# the printed config, made smaller for a CPU and random weights
 SMALLER = """
 model = dict(
     backbone=dict(depth=18, init_cfg=None),
@@ -55,8 +55,8 @@ def test_every_part_of_the_table_is_registered(page: str) -> None:
     assert named <= set(components())
 
 
-def test_panoptic_quality_is_counted_in_a_config_of_mmdets_own(page: str, tmp_path: Path, repo_root: Path) -> None:
-    """The config as printed, read by mmengine from elsewhere, tested by mmengine's Runner."""
+def test_panoptic_quality_works_in_a_config_of_mmdet(page: str, tmp_path: Path, repo_root: Path) -> None:
+    """The config as printed is read by mmengine from another folder and tested by mmengine's Runner."""
     for name in ("mmdataseg", "configs", "tools"):
         ignore = shutil.ignore_patterns("__pycache__", ".mim")
         shutil.copytree(repo_root / name, tmp_path / "tree" / name, ignore=ignore)

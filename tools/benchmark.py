@@ -1,15 +1,15 @@
-"""Measure ours against the best there is: ratios of time and of peak memory, on the same inputs, in one process.
+"""Measure our code against the best alternatives: ratios of time and peak memory, on the same inputs, in one process.
 
     python tools/benchmark.py all                             # sizes for two cores
     python tools/benchmark.py train-step --preset paper --device cuda --memory
     python tools/benchmark.py postprocess --rounds 9 --json work_dirs/benchmark/post.json --plot post.png
-    python tools/benchmark.py inference --trace trace.json     # for chrome://tracing; ours alone, one call a row
+    python tools/benchmark.py inference --trace trace.json     # for chrome://tracing; ours only, one call per row
     python tools/benchmark.py annotations --images 2000 --boxes 30000 --repeats 1
 
-Both sides run by turns, ours first in even rounds and theirs first in odd ones. A ratio below 1 is ours faster, or
-smaller. On a CPU the time is that of the processors (all threads together), which other work on the machine disturbs
-less than the clock does; on a GPU it is the clock's, synchronised. Yardsticks that are not installed are skipped, with
-the reason.
+Both sides run alternately, ours first in even rounds and theirs first in odd ones. A ratio below 1 means that ours is
+faster, or smaller. On a CPU, the time is processor time (of all threads together), which other work on the machine
+disturbs less than wall-clock time; on a GPU, it is wall-clock time, synchronised. Alternatives that are not installed
+are skipped, with the reason.
 """
 
 import argparse
@@ -60,30 +60,30 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, help="side of a training image in pixels, instead of the preset's")
     parser.add_argument("--batch", type=int, help="images of a training batch, instead of the preset's")
     parser.add_argument("--rounds", type=int, help="runs of each side, instead of the preset's")
-    parser.add_argument("--threads", type=int, help="of torch (default: its own choice)")
-    parser.add_argument("--only", default="", help="rows whose name has this in it")
+    parser.add_argument("--threads", type=int, help="torch's number of threads (default: its own choice)")
+    parser.add_argument("--only", default="", help="rows whose name contains this")
     parser.add_argument("--memory", action="store_true", help="peak memory too, each side in a fresh process")
-    parser.add_argument("--json", type=Path, help="write everything there")
-    parser.add_argument("--plot", type=Path, help="draw the ratios there")
-    parser.add_argument("--trace", type=Path, help="write a trace of ours by torch.profiler there, and no times")
+    parser.add_argument("--json", type=Path, help="file for all measurements")
+    parser.add_argument("--plot", type=Path, help="file for a plot of the ratios")
+    parser.add_argument("--trace", type=Path, help="file for a trace of ours by torch.profiler; no times are measured")
     parser.add_argument("--memory-of", nargs=2, metavar=("NAME", "SIDE"), help=argparse.SUPPRESS)
 
 
 def setting_of(args: argparse.Namespace) -> Setting:
-    """The preset with what the command line changes."""
+    """The preset, with the changes of the command line."""
     changes = {name: getattr(args, name) for name in ("size", "batch", "rounds") if getattr(args, name) is not None}
     return replace(PRESETS[args.preset], device=args.device, **changes)
 
 
 def comparisons_of(args: argparse.Namespace, setting: Setting) -> list[tuple[str, Comparison]]:
-    """(subcommand, row) of what was asked for."""
+    """(subcommand, row) of the requested comparisons."""
     names = SUBCOMMANDS if args.subcommand == "all" else [args.subcommand]
     rows = [(name, row) for name in names for row in SUBCOMMANDS[name](setting)]
     return [(name, row) for name, row in rows if args.only in f"{row.name} / {row.yardstick}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print the table, write what was asked for."""
+    """Measure, print the table, write the requested files."""
     args = parse_args(arguments)
     if args.subcommand == "annotations":
         annotations.run(args, Path(__file__))
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _sizes(args: argparse.Namespace) -> list[str]:
-    """The options that choose the inputs, for a process that makes them again."""
+    """The options that determine the inputs, for another process that makes the same ones."""
     words = ["--preset", args.preset, "--device", args.device]
     for name in ("size", "batch", "threads"):
         if getattr(args, name) is not None:
@@ -126,7 +126,7 @@ def _sizes(args: argparse.Namespace) -> list[str]:
 
 
 def _trace(rows: Sequence[Comparison], path: Path) -> None:
-    """One call of ours for each row, after one that is not recorded."""
+    """Record one call of ours for each row, after one that is not recorded."""
     calls = []
     for row in rows:
         try:

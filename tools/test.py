@@ -1,4 +1,4 @@
-"""Test a model: what ``mim test mmdataseg`` runs. The same as ``python -m mmdataseg test``."""
+"""Test a model; ``mim test mmdataseg`` runs this script. The same as ``python -m mmdataseg test``."""
 
 from mmdataseg.apis.cli import run_test
 

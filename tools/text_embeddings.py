@@ -6,7 +6,7 @@
     python tools/text_embeddings.py my_classes.json --templates single
     python tools/text_embeddings.py ade150 --import-npy rows.npy --encoder-name "CLIP ViT-B/16" --templates single
 
-What goes into a file of classes, and how weights get to a machine without a network: docs/text_embeddings.md.
+docs/text_embeddings.md describes the files of classes, and how to bring weights to a machine without a network.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from mmdataseg.text.recipe import TextRecipe
 from mmdataseg.text.templates import get_templates, known_template_sets
 from mmdataseg.text.vocabularies import get_label_space, known_label_spaces
 
-# The paper says that prompts are ensembled, not which: ViLD's, by one of the same authors. Our choice.
+# The paper says that prompts are ensembled, but not which. Our choice: ViLD's, which shares an author with it.
 DEFAULT_TEMPLATES = "vild63"
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Classes to embed; ``is_stated``: the user said what to embed for them."""
+    """Classes to embed; ``is_stated``: the user gave their phrases or descriptions."""
 
     name: str
     classes: tuple[str, ...]
@@ -41,13 +41,13 @@ class Vocabulary:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the files that are asked for, and say so.
+    """Write the requested files, and report them.
 
     Args:
         argv: Command line; None: the process's.
 
     Raises:
-        SystemExit: The user's mistake, said on stderr.
+        SystemExit: A user's mistake; the message goes to stderr.
     """
     args = parse_args(argv)
     try:
@@ -102,13 +102,11 @@ def write_encoded(args: argparse.Namespace, vocabularies: Sequence[Vocabulary]) 
 
 
 def write_imported(args: argparse.Namespace, vocabularies: Sequence[Vocabulary]) -> None:
-    """Take over a matrix that another program made."""
+    """Import a matrix that another program made."""
     if len(vocabularies) != 1:
         raise UserError(f"--import-npy takes one vocabulary, got {len(vocabularies)}: {[v.name for v in vocabularies]}")
     if not args.encoder_name or not args.templates:
-        raise UserError(
-            "--import-npy needs --encoder-name and --templates: what made the rows, and from which sentences"
-        )
+        raise UserError("--import-npy needs --encoder-name and --templates: the encoder of the rows, and its sentences")
     (vocabulary,) = vocabularies
     embeddings = import_matrix(
         args.import_npy,
@@ -126,7 +124,7 @@ def write_imported(args: argparse.Namespace, vocabularies: Sequence[Vocabulary])
 
 
 def read_vocabularies(args: argparse.Namespace) -> list[Vocabulary]:
-    """The vocabularies of the command line: known ones, files, and one of its own words."""
+    """The vocabularies of the command line: known ones, files, and one of the names given there."""
     vocabularies = []
     for name in args.vocabularies:
         if Path(name).suffix in (".txt", ".json"):
@@ -152,7 +150,7 @@ def read_vocabularies(args: argparse.Namespace) -> list[Vocabulary]:
 
 
 def with_synonyms(path: Path, vocabularies: Sequence[Vocabulary]) -> list[Vocabulary]:
-    """Add the synonyms of a file to the vocabularies; each of its classes must be in one of them at least."""
+    """Add the synonyms of a file to the vocabularies; each of its classes must be in at least one of them."""
     synonyms = read_synonyms(path)
     known = {name for v in vocabularies for name in v.classes}
     unknown = sorted(set(synonyms) - known)
@@ -169,16 +167,16 @@ def with_synonyms(path: Path, vocabularies: Sequence[Vocabulary]) -> list[Vocabu
 
 
 def out_path(args: argparse.Namespace, vocabulary: str, tag: str) -> Path:
-    """Where a vocabulary's file goes: where the user says, else a name of vocabulary and encoder."""
+    """The path of a vocabulary's file: the one that the user gave, otherwise one made of vocabulary and encoder."""
     if args.out.suffix == ".safetensors":
         if len(args.vocabularies) + bool(args.names) > 1:
-            raise UserError(f"--out {args.out} is one file and there are several vocabularies; give a folder")
+            raise UserError(f"--out {args.out} is one file, but there are several vocabularies; give a folder")
         return args.out
     return args.out / (re.sub(r"[^a-z0-9_-]+", "-", f"{vocabulary}_{tag}".lower()) + ".safetensors")
 
 
 def is_up_to_date(path: Path, recipe: str, matrix: str | None = None) -> bool:
-    """Whether the file holds what would be written; says so if it does."""
+    """Whether the file already holds what would be written; if so, print that."""
     if not path.is_file():
         return False
     try:
@@ -192,26 +190,26 @@ def is_up_to_date(path: Path, recipe: str, matrix: str | None = None) -> bool:
 
 
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:
-    """A file of another recipe may be in use by a running training."""
+    """Refuse to replace a file of another recipe, as a running training may use it."""
     if path.exists() and not force:
         raise UserError(f"{path} exists and was made from something else; give --force to replace it, or another --out")
 
 
 def warn_of_twins(vocabulary: Vocabulary) -> None:
-    """Two classes that are embedded alike cannot be told apart."""
+    """Warn of two classes with the same embedding, which a model cannot distinguish."""
     first: dict[ClassPrompt, str] = {}
     for name, prompt in zip(vocabulary.classes, vocabulary.prompts, strict=True):
         if prompt in first:
             print(
                 f"warning: {vocabulary.name}: classes {first[prompt]!r} and {name!r} are both embedded as "
-                f"{list(prompt.phrases)}; tell them apart with --synonyms",
+                f"{list(prompt.phrases)}; distinguish them with --synonyms",
                 file=sys.stderr,
             )
         first.setdefault(prompt, name)
 
 
 def write(path: Path, embeddings: TextEmbeddings) -> None:
-    """Write the file and say what is in it."""
+    """Write the file and print what is in it."""
     save_embeddings(path, embeddings)
     print(f"{path}: {len(embeddings.classes)} classes x {embeddings.dim}, {embeddings.encoder}")
 
@@ -226,13 +224,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "vocabularies", nargs="*", metavar="VOCABULARY", help=f".txt or .json, or of {', '.join(known_label_spaces())}"
     )
     what.add_argument("--names", nargs="+", metavar="NAME", help="class names")
-    what.add_argument("--vocabulary", help="what to call the label space of --names or of a file (default: its name)")
+    what.add_argument("--vocabulary", help="name of the label space of --names or of a file (default: its name)")
     what.add_argument("--synonyms", type=Path, metavar="JSON", help="further phrases and descriptions of some classes")
     what.add_argument(
         "--templates",
         nargs="+",
         metavar="SET",
-        help=f"of {', '.join(known_template_sets())}, or templates with {{}} in them (default: {DEFAULT_TEMPLATES}; "
+        help=f"of {', '.join(known_template_sets())}, or templates that contain {{}} (default: {DEFAULT_TEMPLATES}; "
         "hashing: name)",
     )
     how = parser.add_argument_group("how")
@@ -242,14 +240,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     how.add_argument(
         "--quick-gelu",
         action=argparse.BooleanOptionalAction,
-        help="the weights of a PATH were trained with QuickGELU, as OpenAI's; must be given for a PATH",
+        help="whether the weights of a PATH were trained with QuickGELU, as OpenAI's; must be given for a PATH",
     )
     how.add_argument("--device", help="default: a GPU if there is one")
-    how.add_argument("--batch-size", type=int, default=256, help="texts at a time (default: %(default)s)")
-    how.add_argument("--dim", type=int, default=512, help="of --encoder hashing (default: %(default)s)")
-    how.add_argument("--import-npy", type=Path, metavar="NPY", help="take over these rows, encode nothing")
-    how.add_argument("--encoder-name", help="what made the rows of --import-npy, e.g. 'CLIP ViT-B/16'")
-    where = parser.add_argument_group("where to")
+    how.add_argument("--batch-size", type=int, default=256, help="texts per batch (default: %(default)s)")
+    how.add_argument("--dim", type=int, default=512, help="dimension of --encoder hashing (default: %(default)s)")
+    how.add_argument("--import-npy", type=Path, metavar="NPY", help="import these rows, encode nothing")
+    how.add_argument("--encoder-name", help="the encoder of --import-npy, e.g. 'CLIP ViT-B/16'")
+    where = parser.add_argument_group("where to write")
     where.add_argument(
         "--out", type=Path, default=Path("data/embeddings"), help=".safetensors file, or folder (default: %(default)s)"
     )

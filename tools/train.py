@@ -1,4 +1,4 @@
-"""Train a model: what ``mim train mmdataseg`` runs. The same as ``python -m mmdataseg train``."""
+"""Train a model; ``mim train mmdataseg`` runs this script. The same as ``python -m mmdataseg train``."""
 
 from mmdataseg.apis.cli import run_train
 

@@ -1,15 +1,15 @@
-r"""How a converted class layer answers to words it was not trained on: real CLIP rows, class layers drawn at random.
+r"""Measure how a converted class layer handles words it was not trained on: real CLIP rows, random class layers.
 
     python tools/words_without_training.py $MMDATASEG_MINI_WORLD/text
 
-Known are COCO's 133 classes; asked for is another vocabulary whole. For each word whose synonym is known (couch and
-sofa, tv and television receiver; equal names left out), queries of the known class are drawn, and counted is how often
-the word wins among all words of the other vocabulary, of the queries whose known class wins among the known ones.
-
-Two kinds of class layers: random rows; and rows that are alike where the texts are (text rows, centred, of rank 32,
-turned at random), as a trained layer's may be. A query of a class is the class's row and noise of equal length,
-normalised as by a LayerNorm. The known vocabulary itself comes first: what a ridge costs there. As a baseline, each
-word takes the logits of its nearest known class.
+The class layer knows COCO's 133 classes; the queries are classified by another vocabulary as a whole. For each word
+with a known synonym (couch and sofa, tv and television receiver; equal names are left out), queries of the known class
+are drawn. Only queries whose known class wins among the known ones are kept; the score is how often the word wins among
+all words of the other vocabulary. There are two kinds of class layers: random rows, and rows that are similar where the
+texts are (text rows, centred, of rank 32, rotated at random), as a trained layer's may be. A query of a class is the
+class's row plus noise of equal length, normalised as by a LayerNorm. The first rows of the table are the known
+vocabulary itself, to show what a ridge costs there. As a baseline, each word takes the logits of its nearest known
+class.
 """
 
 import argparse
@@ -43,31 +43,48 @@ _COMMON = {
     "wall": "wall-other-merged",
     "water": "water-other",
 }
-# vocabulary -> word -> its synonym among the known
+# vocabulary -> word -> its synonym among the known words
 SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "ade150": {
         **_COMMON,
-        **{"sofa": "couch", "television receiver": "tv", "windowpane": "window-other", "cabinet": "cabinet-merged"},
-        **{"table": "table-merged", "earth": "dirt-merged", "rug": "rug-merged", "mirror": "mirror-stuff"},
-        **{"blind": "window-blind", "plant": "potted plant", "minibike": "motorcycle", "bag": "handbag"},
+        "sofa": "couch",
+        "television receiver": "tv",
+        "windowpane": "window-other",
+        "cabinet": "cabinet-merged",
+        "table": "table-merged",
+        "earth": "dirt-merged",
+        "rug": "rug-merged",
+        "mirror": "mirror-stuff",
+        "blind": "window-blind",
+        "plant": "potted plant",
+        "minibike": "motorcycle",
+        "bag": "handbag",
     },
     "cityscapes19": {
         **{name: _COMMON[name] for name in ("building", "fence", "sidewalk", "sky", "wall")},
-        **{"vegetation": "tree-merged", "terrain": "dirt-merged", "traffic sign": "stop sign"},
+        "vegetation": "tree-merged",
+        "terrain": "dirt-merged",
+        "traffic sign": "stop sign",
     },
     "pascal_context59": {
         **_COMMON,
-        **{"aeroplane": "airplane", "motorbike": "motorcycle", "sofa": "couch", "table": "dining table"},
-        **{"tvmonitor": "tv", "pottedplant": "potted plant", "cabinet": "cabinet-merged", "computer": "laptop"},
+        "aeroplane": "airplane",
+        "motorbike": "motorcycle",
+        "sofa": "couch",
+        "table": "dining table",
+        "tvmonitor": "tv",
+        "pottedplant": "potted plant",
+        "cabinet": "cabinet-merged",
+        "computer": "laptop",
     },
 }
 
 
 def read_rows(folder: Path, vocabulary: str) -> tuple[tuple[str, ...], Tensor]:
-    """Names and (K, D) unit rows of a vocabulary in the layout of the mini world.
+    """Names and (K, D) unit rows of a vocabulary, read from a folder laid out as the mini world.
 
     Raises:
-        FileNotFoundError: It is not there.
+        FileNotFoundError: There is no such file.
     """
     names = tuple(entry["name"] for entry in json.loads((folder / "vocabularies.json").read_text())[vocabulary])
     rows = torch.from_numpy(np.load(folder / f"{vocabulary}.npy", allow_pickle=False).astype(np.float64))
@@ -87,7 +104,7 @@ def draw_layer(kind: str, text_KD: Tensor, generator: torch.Generator) -> Tensor
 
 
 def draw_queries(weight_JC: Tensor, label: int, generator: torch.Generator) -> Tensor:
-    """(N, C) queries of a class, of those drawn the ones whose class wins."""
+    """(N, C) queries of a class: those of the drawn ones whose class wins."""
     noise_NC = torch.randn(QUERIES, CHANNELS, dtype=torch.float64, generator=generator)
     row_C = weight_JC[label] / weight_JC[label].norm() * CHANNELS**0.5
     query_NC = layer_norm(row_C + noise_NC, (CHANNELS,))
@@ -97,16 +114,16 @@ def draw_queries(weight_JC: Tensor, label: int, generator: torch.Generator) -> T
 def hits(
     known: tuple[Sequence[str], Tensor], asked: tuple[Sequence[str], Tensor], pairs: Mapping[str, str], kind: str
 ) -> dict[str, float]:
-    """Share of the queries of known classes whose synonym wins among the words that are asked for.
+    """Share of the queries of known classes for which the synonym wins among the other vocabulary's words.
 
     Args:
         known: Names and rows that the class layer was trained on.
         asked: Names and rows of the other vocabulary.
         pairs: Word -> known class.
-        kind: As `draw_layer`.
+        kind: As in `draw_layer`.
 
     Returns:
-        Ridge, or ``nearest`` -> share, the mean over the pairs.
+        Ridge or ``nearest`` -> share, as the mean over the pairs.
     """
     generator = torch.Generator().manual_seed(0)
     (known_names, known_KD), (names, text_VD) = known, asked
@@ -122,7 +139,7 @@ def hits(
         query_NC = draw_queries(weight_JC, known_names.index(synonym), generator)
         for name, answer_VC in answers.items():
             logits_NV = query_NC @ answer_VC.T
-            # words that take one class's logits tie: they share the win
+            # words that take the logits of the same class tie: they share the win
             best_NV = logits_NV == logits_NV.max(1, keepdim=True).values
             share_N = best_NV[:, names.index(word)] / best_NV.sum(1)
             shares[name].append(float(share_N.mean()))
@@ -146,7 +163,7 @@ def table(folder: Path) -> str:
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="with vocabularies.json and a .npy file of rows for each vocabulary")
+    parser.add_argument("folder", type=Path, help="with vocabularies.json and the rows of each vocabulary as .npy")
     return parser.parse_args(arguments)
 
 

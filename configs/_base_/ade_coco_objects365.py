@@ -1,6 +1,6 @@
 """The main experiment without its model: ADE20K semantic, COCO panoptic and Objects365 boxes, 1 : 4 : 4.
 
-A leaf adds a model and tells it the sources, as dataseg_r50_3ds does.
+A leaf config adds a model and gives it the sources, as dataseg_r50_3ds does.
 """
 
 _base_ = [

@@ -1,5 +1,5 @@
-"""Data loaders, loops and evaluators of a co-training. The leaf sets the sources of ``dataset`` and ``metrics``, and
-the ratios."""
+"""Data loaders, loops and evaluators of a co-training. The leaf config sets the sources of ``dataset`` and ``metrics``,
+and the ratios."""
 
 train_dataloader = dict(
     batch_size=2,

@@ -7,4 +7,4 @@ Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_per-source-backgr
 _base_ = ["../dataseg_r50_3ds.py"]
 
 model = dict(classifier=dict(background="per_source"))
-find_unused_parameters = True  # a batch trains only its own source's
+find_unused_parameters = True  # a batch trains only the parameters of its own source

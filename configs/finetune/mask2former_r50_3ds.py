@@ -1,9 +1,9 @@
 """Co-training from a converted Mask2Former, not from ImageNet: ADE20K, COCO panoptic, Objects365 boxes, 1 : 4 : 4.
 
-A tenth of the schedule of dataseg_r50_3ds and half its learning rate (ours, not tuned). Rows of the classifier go by
-their text: what was learned of COCO's words stays, other words start from what their text gives.
+A tenth of the schedule of dataseg_r50_3ds and half its learning rate (ours, not tuned). The classifier is computed from
+text: what was learned for COCO's words is kept, and other words start from their text embeddings.
 First: python -m mmdataseg convert of a published R50, see configs/from_mask2former/mask2former_r50_coco-panoptic.py
-Ours: not run. Hardware, memory and hours: not measured. 16 images an iteration: 8 GPUs x 2.
+Ours: not run. Hardware, memory and hours: not measured. 16 images per iteration: 8 GPUs x 2.
 Command: mim train mmdataseg configs/finetune/mask2former_r50_3ds.py --launcher pytorch --gpus 8
 """
 

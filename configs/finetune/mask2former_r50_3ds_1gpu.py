@@ -1,6 +1,7 @@
-"""mask2former_r50_3ds on one GPU: 8 iterations of 2 images a step, in bfloat16, with gradient checkpointing.
+"""mask2former_r50_3ds on one GPU: 8 iterations of 2 images per step, in bfloat16, with gradient checkpointing.
 
-As many images and steps, and the same learning rate, as on 8 GPUs; the batches of a step may be of several sources.
+The same number of images and steps and the same learning rate as on 8 GPUs; the batches of a step may be of several
+sources.
 Ours: not run. Hardware, memory and hours: not measured.
 Command: mim train mmdataseg configs/finetune/mask2former_r50_3ds_1gpu.py
 """

@@ -1,7 +1,7 @@
 """A small set of masks and a large set of boxes on one GPU, from a converted Mask2Former: 4,000 iterations of 4 images.
 
-Put your own sources in the place of the two: the masks as coco_panoptic, here 1,000 of its images, the boxes as
-objects365_boxes; of equal shares, 1 : 1. Their words need not be those of the checkpoint.
+Replace the two sources by your own: one with masks like coco_panoptic, of which 1,000 images are used here, and one
+with boxes like objects365_boxes; in equal shares, 1 : 1. Their class names need not be those of the checkpoint.
 First: python -m mmdataseg convert of a published R50, see configs/from_mask2former/mask2former_r50_coco-panoptic.py
 Ours: not run at this size (projects/toy/configs/from_mask2former ran). Hardware, memory and hours: not measured.
 Command: mim train mmdataseg configs/finetune/mask2former_r50_masks-boxes.py

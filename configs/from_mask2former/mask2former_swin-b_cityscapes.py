@@ -1,4 +1,4 @@
-r"""Mask2Former, Swin-B, Cityscapes: what published checkpoints of it convert to. Test only.
+r"""Mask2Former, Swin-B, Cityscapes: published checkpoints, converted. Test only.
 
 Published by others, with the scores they give; ours: not run. The addresses were not tried.
 mmseg, ImageNet-22k, mIoU 83.52:

@@ -1,4 +1,4 @@
-r"""Mask2Former, Swin-L, COCO instances: what published checkpoints of it convert to. Test only.
+r"""Mask2Former, Swin-L, COCO instances: published checkpoints, converted. Test only.
 
 Published by others, with the scores they give; ours: not run. The addresses were not tried.
 Hugging Face, mask AP 50.1*:

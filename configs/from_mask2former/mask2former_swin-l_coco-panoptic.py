@@ -1,4 +1,4 @@
-r"""Mask2Former, Swin-L, COCO panoptic: what published checkpoints of it convert to. Test only.
+r"""Mask2Former, Swin-L, COCO panoptic: published checkpoints, converted. Test only.
 
 Published by others, with the scores they give; ours: not run. The addresses were not tried.
 mmdet, ImageNet-21k, PQ 57.6:

@@ -1,4 +1,4 @@
-r"""Direct transfer of a Mask2Former, Swin-L, trained on COCO panoptic: other words, nothing trained. Test only.
+r"""Direct transfer of a Mask2Former, Swin-L, trained on COCO panoptic: other vocabularies, no training. Test only.
 
 Ours: not run. What to expect of words it was not trained on: docs/start_from_mask2former.md.
 Command: mim test mmdataseg configs/from_mask2former/mask2former_swin-l_transfer.py --checkpoint \

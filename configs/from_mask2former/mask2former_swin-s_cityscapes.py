@@ -1,4 +1,4 @@
-r"""Mask2Former, Swin-S, Cityscapes: what published checkpoints of it convert to. Test only.
+r"""Mask2Former, Swin-S, Cityscapes: published checkpoints, converted. Test only.
 
 Published by others, with the scores they give; ours: not run. The addresses were not tried.
 mmseg, mIoU 82.57:

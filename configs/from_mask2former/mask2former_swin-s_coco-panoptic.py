@@ -1,4 +1,4 @@
-r"""Mask2Former, Swin-S, COCO panoptic: what published checkpoints of it convert to. Test only.
+r"""Mask2Former, Swin-S, COCO panoptic: published checkpoints, converted. Test only.
 
 Published by others, with the scores they give; ours: not run. The addresses were not tried.
 mmdet, PQ 54.5:

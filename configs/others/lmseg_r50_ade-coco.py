@@ -1,7 +1,7 @@
 """In the manner of LMSeg (Zhou et al., ICLR 2023): several semantic sources, text as the classifier.
 
-Ours: not run. Only what co-training and text make of it: its prompts for each category and its augmentation for
-each dataset are not here.
+Ours: not run. This has its co-training and its text classifier, but not its prompts for each category and its
+augmentation for each dataset.
 Command: mim train mmdataseg configs/others/lmseg_r50_ade-coco.py --launcher pytorch --gpus 8
 """
 

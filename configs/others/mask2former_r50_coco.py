@@ -2,7 +2,8 @@
 
 No text, no MERGE in training; binary cross-entropy and dice.
 PQ of mmdet's training of it (its metafile: ResNet-50, 50 epochs): 52.0. Ours: not run.
-Its class logits are linear, here they are cosines; see docs/method.md for void, padding and the division of losses.
+Mask2Former's class logits are linear, ours are cosines; see docs/method.md for void, padding and the division of
+losses.
 Command: mim train mmdataseg configs/others/mask2former_r50_coco.py --launcher pytorch --gpus 8
 """
 

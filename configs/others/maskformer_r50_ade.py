@@ -1,7 +1,7 @@
 """In the manner of MaskFormer (Cheng et al., NeurIPS 2021): one semantic source, a learned classifier.
 
 Semantic segmentation as mask classification; no text, no MERGE in training; focal and dice on all cells.
-Ours: not run. The network is Mask2Former's. Like mask2former_r50_coco but for the source and the losses.
+Ours: not run. The network is Mask2Former's. Like mask2former_r50_coco, except for the source and the losses.
 Command: mim train mmdataseg configs/others/maskformer_r50_ade.py --launcher pytorch --gpus 8
 """
 

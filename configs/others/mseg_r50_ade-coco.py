@@ -1,7 +1,7 @@
 """In the manner of MSeg (Lambert et al., CVPR 2020): semantic sources under one taxonomy made by hand.
 
-Ours: not run. One learned classifier. The taxonomy is a label map in the source files, and ours; MSeg also
-relabelled images.
+Ours: not run. One learned classifier. The taxonomy is our own, a label map in the source files; MSeg also relabelled
+images.
 Command: mim train mmdataseg configs/others/mseg_r50_ade-coco.py --launcher pytorch --gpus 8
 """
 

@@ -6,7 +6,7 @@ Command: mim train mmdataseg configs/own_data/garden_with_boxes.py
 """
 
 _base_ = [
-    "./_base_/garden_boxes.py",  # has garden, too: it takes its words from it
+    "./_base_/garden_boxes.py",  # also defines garden, whose vocabulary it uses
     "../_base_/models/dataseg_r50.py",
     "../_base_/schedules/adamw_4k.py",
 ]

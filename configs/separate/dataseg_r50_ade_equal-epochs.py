@@ -1,13 +1,13 @@
 """dataseg_r50_ade for as many iterations as ADE20K has in dataseg_r50_3ds: 1 of 9, 32 epochs instead of 292.
 
-Not a row of the paper, which does not tell how long its separate models train; dataseg_r50_ade, the default, has all
+Not a row of the paper, which does not say how long its separate models train; dataseg_r50_ade, the default, has all
 368,750 iterations (docs/method.md). Ours: not run.
 Command: mim train mmdataseg configs/separate/dataseg_r50_ade_equal-epochs.py --launcher pytorch --gpus 8
 """
 
 _base_ = ["./dataseg_r50_ade.py"]
 
-share = 1 / 9  # of the source in the ratios of dataseg_r50_3ds
+share = 1 / 9  # share of the source in the ratios of dataseg_r50_3ds
 max_iters = round(share * _base_.max_iters)
 param_scheduler = dict(end=max_iters, milestones=[round(share * step) for step in _base_.param_scheduler.milestones])
 train_cfg = dict(max_iters=max_iters)

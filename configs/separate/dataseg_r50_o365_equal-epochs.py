@@ -1,13 +1,13 @@
 """dataseg_r50_o365 for as many iterations as Objects365 has in dataseg_r50_3ds: 4 of 9, 1.5 epochs instead of 3.4.
 
-Not a row of the paper, which does not tell how long its separate models train; dataseg_r50_o365, the default, has all
+Not a row of the paper, which does not say how long its separate models train; dataseg_r50_o365, the default, has all
 368,750 iterations (docs/method.md). Ours: not run.
 Command: mim train mmdataseg configs/separate/dataseg_r50_o365_equal-epochs.py --launcher pytorch --gpus 8
 """
 
 _base_ = ["./dataseg_r50_o365.py"]
 
-share = 4 / 9  # of the source in the ratios of dataseg_r50_3ds
+share = 4 / 9  # share of the source in the ratios of dataseg_r50_3ds
 max_iters = round(share * _base_.max_iters)
 param_scheduler = dict(end=max_iters, milestones=[round(share * step) for step in _base_.param_scheduler.milestones])
 train_cfg = dict(max_iters=max_iters)

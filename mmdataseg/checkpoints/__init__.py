@@ -1,1 +1,1 @@
-"""Checkpoints of others: reading them without running their code, recognising them, bringing them into our names."""
+"""Checkpoints of other projects: reading them without running code, recognising them, and renaming their parameters."""

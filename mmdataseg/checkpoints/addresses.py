@@ -14,12 +14,12 @@ _HASH = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")  # as torch hub's: model-0123a
 
 
 def is_address(name: str) -> bool:
-    """Whether a checkpoint is named by an address."""
+    """Whether a checkpoint is given by an address."""
     return "://" in name
 
 
 def download(address: str, *, progress: bool = True) -> Path:
-    """Bring a file into torch hub's cache, unless it is there.
+    """Download a file into torch hub's cache, unless it is there.
 
     Args:
         address: ``https://...``, ``http://...`` or ``file://...``.
@@ -29,14 +29,15 @@ def download(address: str, *, progress: bool = True) -> Path:
         Path of the file.
 
     Raises:
-        UserError: The address is of another kind, answers with an error, or gives another file than its name says.
+        UserError: The address is of another kind, answers with an error, or gives a file without the checksum in its
+            name.
     """
     parsed = urlparse(address)
     name = Path(parsed.path).name
     if parsed.scheme not in ("http", "https", "file") or not name:
         raise UserError(f"{address}: expected the address of a file, https://...; download it and give its path")
     found = _HASH.search(name)
-    if found is None:  # not a name of its own: model.safetensors
+    if found is None:  # many files may have this name, such as model.safetensors
         name = f"{hashlib.sha256(address.encode()).hexdigest()[:8]}_{name}"
     path = Path(torch.hub.get_dir(), "checkpoints", name)
     if path.is_file():
@@ -52,8 +53,8 @@ def download(address: str, *, progress: bool = True) -> Path:
         raise UserError(
             f"{address}: cannot be reached ({error})", remedy="download it elsewhere and give its path"
         ) from error
-    except RuntimeError as error:  # torch's word for a hash that differs
+    except RuntimeError as error:  # torch raises it if the hash differs
         raise UserError(
-            f"{address}: another file than its name says ({error})", remedy="the download is damaged; try again"
+            f"{address}: not the file that its name promises ({error})", remedy="the download is damaged; try again"
         ) from error
     return path

@@ -1,4 +1,4 @@
-"""What a Mask2Former is made of, read off the shapes of its parameters."""
+"""The architecture of a Mask2Former, read from the shapes of its parameters."""
 
 import math
 import re
@@ -23,12 +23,13 @@ class Architecture:
     """The sizes that tell published models apart.
 
     Args:
-        backbone: ``r50``, ``r101``, ``swin-t`` and so on; of other sizes a description in words.
+        backbone: ``r50``, ``r101``, ``swin-t`` and so on; for other sizes, a description in words.
         known: Whether ``backbone`` is a name.
-        window_size: Of a Swin: cells along a side of its windows, 7 for images of 224 pixels and 12 for 384; else None.
+        window_size: For a Swin, cells along a side of its windows, 7 for images of 224 pixels and 12 for 384; otherwise
+            None.
         num_queries: Q.
-        num_layers: Of the transformer decoder.
-        channels: Of the queries.
+        num_layers: Number of layers of the transformer decoder.
+        channels: Number of channels of the queries.
     """
 
     backbone: str
@@ -48,10 +49,10 @@ class Architecture:
 
 
 def architecture_of(state: Mapping[str, Tensor]) -> Architecture:
-    """Read the sizes off a state dict.
+    """Read the sizes from a state dict.
 
     Args:
-        state: Under mmdet's names.
+        state: Parameters under mmdet's names.
 
     Returns:
         The sizes.
@@ -91,5 +92,5 @@ def _backbone(state: Mapping[str, Tensor]) -> tuple[str, bool, int | None]:
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
-    """How many different numbers stand where the pattern has its group."""
+    """Count the different values of the pattern's group."""
     return len({found[1] for name in state if (found := re.match(pattern, name))})

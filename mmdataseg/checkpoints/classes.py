@@ -10,19 +10,19 @@ from mmdataseg.errors import UserError
 from mmdataseg.text.embeddings import TextEmbeddings
 from mmdataseg.text.vocabularies import get_label_space
 
-# Published class layers by their number of classes, where the file does not name them.
+# Label spaces of published class layers, by number of classes, for files that do not name them.
 BY_NUMBER = {133: "coco133", 80: "coco80", 150: "ade150", 19: "cityscapes19"}
 
 
 def named_classes(meta: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> tuple[str, ...] | None:
-    """Class names that a checkpoint brings.
+    """The class names in a checkpoint.
 
     Args:
         meta: The checkpoint's, as mmdet and mmseg save it.
-        config: Content of the ``config.json`` beside one of Hugging Face.
+        config: Content of the ``config.json`` beside a checkpoint of Hugging Face.
 
     Returns:
-        The names in the order of the class layer; None where it brings none.
+        The names in the order of the class layer; None if it has none.
     """
     dataset = meta.get("dataset_meta")
     for holder in (dataset if isinstance(dataset, Mapping) else {}, meta):
@@ -42,20 +42,20 @@ def named_classes(meta: Mapping[str, Any], config: Mapping[str, Any] | None = No
 def classes_of(
     num_classes: int, meta: Mapping[str, Any], config: Mapping[str, Any] | None = None, *, file: str
 ) -> tuple[str, ...]:
-    """The classes of a class layer, from what the checkpoint brings, else from their number.
+    """The classes of a class layer: those that the checkpoint names, otherwise those known by their number.
 
     Args:
         num_classes: K of the class layer.
-        meta: As `named_classes`.
-        config: As `named_classes`.
+        meta: As in `named_classes`.
+        config: As in `named_classes`.
         file: For the message.
 
     Returns:
         K names.
 
     Raises:
-        UserError: It names another number of classes than its class layer has; or it names none, and there is no
-            published model of so many.
+        UserError: The checkpoint names another number of classes than its class layer has; or it names none, and no
+            published model has that number.
     """
     names = named_classes(meta, config)
     if names is None:
@@ -79,21 +79,22 @@ def classes_of(
 def rows_of(classes: Sequence[str], text: TextEmbeddings) -> Tensor | str:
     """The rows of classes, found by their names.
 
-    "road, route" is found as "road", "Window " as "window"; a name in full goes before its first word.
+    "road, route" is found as "road", "Window " as "window"; the whole name is tried before its first part.
 
     Args:
         classes: K names of a checkpoint.
         text: Embeddings of these and perhaps others.
 
     Returns:
-        (K, D) rows in the order of ``classes``; or the first name that there is no row for, or that takes another's.
+        (K, D) rows in the order of ``classes``; or the first name that has no row of its own.
     """
     numbers = numbers_of(classes, text.classes)
     return numbers if isinstance(numbers, str) else text.matrix[torch.tensor(numbers)]
 
 
 def numbers_of(classes: Sequence[str], known: Sequence[str]) -> list[int] | str:
-    """Where each of some names is among others; or the first that is nowhere, or where another is already."""
+    """The index of each class among the known names; or the first class that is not there, or has the index of an
+    earlier one."""
     exact = {name: number for number, name in enumerate(known)}
     full = {_key(name): number for number, name in enumerate(known)}
     first = {_key(name.split(",")[0]): number for number, name in reversed(list(enumerate(known)))}

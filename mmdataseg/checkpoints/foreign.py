@@ -1,4 +1,4 @@
-"""A Mask2Former of others as a whole: its file, its names, its classes, its sizes."""
+"""A Mask2Former of another project: its file, its parameter names, its classes and its sizes."""
 
 import json
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ from mmdataseg.text.embeddings import load_embeddings
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Foreign:
-    """A Mask2Former of others, under our names.
+    """A Mask2Former of another project, under our parameter names.
 
     Args:
         checkpoint: As it was read.
-        layout: Whose.
+        layout: How its project names parameters.
         state: Parameters, with the class layer.
         classes: Names of its K classes, in their order.
         architecture: Its sizes.
@@ -43,15 +43,15 @@ def read_foreign(
     """Read and recognise a Mask2Former.
 
     Args:
-        checkpoint: As `convert`.
-        embeddings: As `convert`; names the classes where the checkpoint does not.
-        progress: As `convert`.
+        checkpoint: As in `convert`.
+        embeddings: As in `convert`; names the classes where the checkpoint does not.
+        progress: As in `convert`.
 
     Returns:
-        It, under our names.
+        The model, under our parameter names.
 
     Raises:
-        UserError: As `read_checkpoint`, `recognise` and `classes_of`.
+        UserError: As in `read_checkpoint`, `recognise` and `classes_of`.
     """
     origin, described = _file_and_config(str(checkpoint))
     read = read_checkpoint(origin, progress=progress)

@@ -16,7 +16,7 @@ _QUERIES = r"^model\.transformer_module\."
 _BLOCK = r"^(backbone\.stages\.\d+\.blocks\.\d+)\."
 _LAYER = r"^model\.transformer_module\.decoder\.(layers\.\d+)\."
 _OUR_LAYER = r"panoptic_head.transformer_decoder.\1."
-# Applied in this order, each to what the ones before made of a name.
+# Applied in this order; each rule gets the name that the earlier ones made.
 _RULES = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -70,11 +70,11 @@ _RULES = tuple(
     )
 )  # fmt: skip
 _OUT_NORM = re.compile(r"^backbone\.hidden_states_norms\.(?:stage(\d+)|(\d+))\.")
-# The weights of the loss, Swin's last norm of classification, and a table that every Swin computes for itself.
+# Not needed: loss weights, the last norm of Swin's classifier, and a table that every Swin computes for itself.
 _NOT_NEEDED = re.compile(r"^criterion\.|^backbone\.layernorm\.|relative_position_index$")
 _PART = re.compile(r"^(.*\.qkv)\.[012]\.(weight|bias)$|^(.*\.in_proj_)(weight|bias)\.[qkv]$")
-# Joining 2 x 2 cells, they take (row, column) = (0, 0), (1, 0), (0, 1), (1, 1), channels inside; mmdet unfolds, with
-# the channels outside and the cells row by row.
+# When it joins 2 x 2 cells, Hugging Face's Swin takes (row, column) = (0, 0), (1, 0), (0, 1), (1, 1), channels inside;
+# mmdet unfolds, with the channels outside and the cells row by row.
 _THEIR_CELL = (0, 2, 1, 3)
 
 
@@ -82,7 +82,7 @@ def from_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename, stack the projections, reorder the joined cells.
 
     Args:
-        state: Of a ``Mask2FormerForUniversalSegmentation`` on Swin, as its file has it.
+        state: Parameters of a ``Mask2FormerForUniversalSegmentation`` on Swin, named as in its file.
 
     Returns:
         The same function under mmdet's names, with the class layer as ``panoptic_head.cls_embed``.
@@ -108,7 +108,7 @@ def from_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def rename(name: str) -> str:
-    """mmdet's name of a parameter; a part of a stacked one keeps a mark of which."""
+    """mmdet's name of a parameter; a part of a stacked one is marked with the part."""
     for pattern, replacement in _RULES:
         name = pattern.sub(replacement, name)
     found = _OUT_NORM.match(name)

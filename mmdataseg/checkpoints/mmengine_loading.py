@@ -1,4 +1,4 @@
-"""mmengine opens every checkpoint with `read_checkpoint`: no file runs code unless the user trusts it."""
+"""Make mmengine open every checkpoint with `read_checkpoint`: no file runs code unless the user trusts it."""
 
 import logging
 from pathlib import Path
@@ -17,9 +17,9 @@ REFUSED = ("open-mmlab://", "openmmlab://", "mmcls://", "pavi://", "petrel://", 
 
 
 def use_safe_reader(*, trust: bool = False) -> None:
-    """Read whatever mmengine loads from now on in this process by `read_checkpoint`.
+    """From now on, mmengine loads every checkpoint in this process with `read_checkpoint`.
 
-    That is ``load_from``, ``--resume``, the checkpoint of a test, and ``init_cfg=dict(type='Pretrained')``.
+    This covers ``load_from``, ``--resume``, the checkpoint of a test, and ``init_cfg=dict(type='Pretrained')``.
 
     Args:
         trust: Build every object that a file names, which runs whatever code it holds.

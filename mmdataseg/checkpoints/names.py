@@ -1,7 +1,7 @@
-"""Whose Mask2Former a state dict is, and its parameters under our names, which are mmdet's.
+"""Recognise which project's Mask2Former a state dict is, and give its parameters our names, which are mmdet's.
 
-What a layout has and we have no place for is dropped by name; anything else that is left over is an error of the reader
-to be seen, not to be hidden.
+Parameters that we have no use for are dropped by name. Any other parameter that is left over shows a mistake in the
+renaming and must not be hidden.
 """
 
 import re
@@ -23,14 +23,14 @@ _OLDER = (
     (re.compile(r"(\.transformer_decoder\.layers\.\d+)\.attentions\.1\."), r"\1.self_attn."),
     (re.compile(r"(\.layers\.\d+)\.ffns\.0\."), r"\1.ffn."),
 )
-# Of mmdet's and mmseg's models: weights of the losses, means of pixels, heads that only training has.
+# Not needed of mmdet's and mmseg's models: loss weights, pixel means, heads that only training uses.
 _NOT_NEEDED = re.compile(
     r"\.loss_cls\.class_weight$|^(panoptic_fusion_head|data_preprocessor|decode_head\.conv_seg|auxiliary_head)\."
 )
 
 
 def from_mmdet(state: State) -> dict[str, Tensor]:
-    """Rename what is older; the rest has our names."""
+    """Rename parameters of older versions; the others already have our names."""
     renamed = {}
     for name, value in state.items():
         for pattern, replacement in _OLDER:
@@ -52,7 +52,7 @@ class Layout:
 
     Args:
         name: Of the project.
-        keys: Of a state dict; all must be there.
+        keys: Keys of a state dict, all of which it must have.
         rename: Gives our names.
     """
 
@@ -72,7 +72,7 @@ LAYOUTS = (
         from_hugging_face,
     ),
 )
-# What else is found in files of that name: beginning or part of a key -> what it is, and what to do.
+# Other files that users may give: pattern of a key -> what the file is, and what to do.
 _ONLY = "only Mask2Former can be converted"
 _OTHERS = (
     (r"^panoptic_head\.class_embed\.", "a checkpoint of mmdataseg already", "use it as it is"),
@@ -89,14 +89,14 @@ _OTHERS = (
 
 
 def recognise(state: State, *, file: str) -> Layout:
-    """Whose Mask2Former it is.
+    """Recognise which project's Mask2Former it is.
 
     Args:
         state: As in the file.
         file: For the message.
 
     Raises:
-        UserError: It is none; says what it is, where that is known.
+        UserError: It is not a Mask2Former; the message says what it is, if that is known.
     """
     for layout in LAYOUTS:
         if all(key in state for key in layout.keys):

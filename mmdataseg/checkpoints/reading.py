@@ -25,13 +25,13 @@ _HARMLESS = ("mmengine.config.", "mmengine.logging.", "mmengine.dist.", "argpars
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Checkpoint:
-    """What a file holds.
+    """The content of a checkpoint.
 
     Args:
         origin: Path or address, as it was given.
         path: The file on disk.
-        content: What was saved: tensors, numbers, strings and containers of them; what was of another type is a dict of
-            its items, or None.
+        content: What was saved: tensors, numbers, strings and containers of them; an object of another type becomes a
+            dict of its items, or None.
         skipped: Names of the types that were not built, sorted.
     """
 
@@ -45,7 +45,7 @@ class Checkpoint:
         """Name -> tensor, of a state dict at the top or under ``state_dict`` or ``model``.
 
         Raises:
-            UserError: There is none.
+            UserError: There is no such state dict.
         """
         content = self.content
         for key in STATE_KEYS:
@@ -84,16 +84,16 @@ def read_checkpoint(origin: str | PathLike[str], *, trust: bool = False, progres
 
     Args:
         origin: Path of a ``.safetensors`` or ``torch.save`` file, or an address: then torch hub's cache holds the file.
-        trust: Build every object that the file names, which runs whatever code it holds: for files of one's own.
+        trust: Build every object that the file names, which runs whatever code it holds: only for your own files.
         progress: Show a bar while downloading.
 
     Returns:
-        What it holds.
+        The content.
 
     Raises:
-        MissingFileError: No such file.
-        UserError: An address that cannot be read; a file cut short or of another format; one whose pickle calls code,
-            whose name is then given.
+        MissingFileError: There is no such file.
+        UserError: The address cannot be read; the file is cut short or has another format; or its pickle calls code,
+            which the message names.
     """
     name = str(origin)
     path = download(name, progress=progress) if is_address(name) else Path(name)
@@ -147,18 +147,18 @@ def _read_pickle(path: Path, name: str, *, trust: bool) -> tuple[Any, set[str]]:
         raise UserError(
             f"its pickle calls {error}, which is code; nothing of it was run",
             file=name,
-            remedy="get the weights from whom you trust, as safetensors or as a state dict",
+            remedy="get the weights from a source that you trust, as safetensors or as a state dict",
         ) from None
     except MemoryError:
         raise
-    except Exception as error:  # a file that is torn or of another format raises whatever its reader trips over
+    except Exception as error:  # a damaged file, or one of another format, can raise any error in its reader
         raise _unreadable(name, error, skipped) from error
     restore_histories(histories)
     return (content if trust else plain(content)), skipped
 
 
 def _unreadable(name: str, error: Exception, skipped: set[str] | None = None) -> UserError:
-    said = next(iter(str(error).splitlines()), "")[:160]
+    first_line = next(iter(str(error).splitlines()), "")[:160]
     if skipped:
         found = ", ".join(sorted(skipped)[:5])
         return UserError(
@@ -167,12 +167,12 @@ def _unreadable(name: str, error: Exception, skipped: set[str] | None = None) ->
             remedy="save its state dict alone to a new file, or, if you made the file yourself, read it with trust",
         )
     return UserError(
-        f"is not a checkpoint, or was cut short ({type(error).__name__}: {said})",
+        f"is not a checkpoint, or was cut short ({type(error).__name__}: {first_line})",
         file=name,
         remedy="give a .safetensors file or what torch.save wrote; download it again if it was downloaded",
     )
 
 
 def surprising(skipped: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the types that were not built, those that trainings of OpenMMLab do not write."""
+    """The types that were not built, without those that OpenMMLab's trainings write."""
     return tuple(name for name in skipped if not name.startswith(_HARMLESS))

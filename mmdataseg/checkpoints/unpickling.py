@@ -1,7 +1,7 @@
 """An unpickler that builds tensors and plain values, and inert stand-ins for everything else.
 
-A pickle is a program: it names functions and calls them. Here the names of a short list mean what they say; every other
-name gives a class whose instances keep what a plain dict or list would, and do nothing.
+A pickle is a program: it names functions and calls them. Here only the names of a short list are resolved; every other
+name gives a class whose instances keep the items of a dict, and do nothing.
 """
 
 import pickle
@@ -30,7 +30,7 @@ STORAGES = frozenset(
     f"{kind}Storage"
     for kind in ("BFloat16", "Bool", "Byte", "Char", "ComplexDouble", "ComplexFloat", "Double", "Float", "Half", "Int")
 ) | {"LongStorage", "ShortStorage", "UntypedStorage"}
-# Where what a pickle can do harm with comes from. A file that names one of these is refused, not read around.
+# Modules with which a pickle can do harm. A file that names one of them is refused, not read in part.
 CODE = frozenset(
     {"os", "posix", "nt", "sys", "subprocess", "pty", "runpy", "importlib", "shutil", "socket", "ctypes", "code"}
     | {
@@ -61,25 +61,25 @@ class CodeInPickleError(pickle.UnpicklingError):
 
 
 class Ignored(dict):
-    """Stands in for an object of a type that is not built; keeps the items of a dict, and nothing else."""
+    """A placeholder for an object of a type that is not built; keeps the items of a dict, and nothing else."""
 
     def __init__(self, *args: Any, **_: Any) -> None:
         super().__init__(args[0] if args and isinstance(args[0], dict) else {})
 
     def __setstate__(self, state: Any) -> None:
-        """Drop it."""
+        """Ignore the state."""
 
     def append(self, item: Any) -> None:
-        """Drop it."""
+        """Ignore the item."""
 
     def extend(self, items: Any) -> None:
-        """Drop them."""
+        """Ignore the items."""
 
     add = append
 
 
 class _Callable:
-    """A function of `PLAIN` that a pickle can call and not change."""
+    """A function of `PLAIN` that a pickle can call but not change."""
 
     __slots__ = ("_function",)
 
@@ -97,7 +97,7 @@ class PlainUnpickler(pickle.Unpickler):
         file: To read from.
         skipped: Gets the names of the types that were not built.
         histories: Gets mmengine's logs of scalars, still to be given their class (`restore_histories`).
-        **kwargs: pickle's.
+        **kwargs: Arguments of pickle's unpickler.
     """
 
     def __init__(self, file: BinaryIO, *, skipped: set[str], histories: list[Any], **kwargs: Any) -> None:
@@ -106,17 +106,17 @@ class PlainUnpickler(pickle.Unpickler):
         self._ignored: dict[str, type] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a name in the pickle stands for."""
+        """Resolve a name in the pickle."""
         module = {"__builtin__": "builtins", "torch.storage": "torch"}.get(module, module)
         if module in CODE or module.split(".")[0] in CODE or (module == "builtins" and name in CODE_BUILTINS):
             raise CodeInPickleError(f"{module}.{name}")
-        if (module, name) == ("torch._tensor", "_rebuild_from_type_v2"):  # a tensor with attributes: without them
+        if (module, name) == ("torch._tensor", "_rebuild_from_type_v2"):  # its attributes are dropped
             return _Callable(lambda function, _type, args, _state: function(*args))
         if (module, name) == ("torch._utils", "_rebuild_parameter_with_state"):
             return _Callable(lambda data, *_: data)
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
-        if (module, name) == ("builtins", "getattr"):  # in mmengine's logs of scalars: their own methods
+        if (module, name) == ("builtins", "getattr"):  # mmengine's logs of scalars look up their own methods
             return _Callable(lambda *_: None)
         if (module, name) == HISTORY:
             return self._history_class()
@@ -134,7 +134,7 @@ class PlainUnpickler(pickle.Unpickler):
         found = self._histories
 
         class History:
-            """A class of this one file: what a pickle does to it does not last."""
+            """A class for this file only: what a pickle does to it does not last."""
 
             def __new__(cls, *_: Any) -> "History":
                 made = super().__new__(cls)
@@ -152,7 +152,7 @@ def _plain_name(module: str, name: str) -> Any:
 
 
 def restore_histories(histories: list[Any]) -> None:
-    """Make mmengine's ``HistoryBuffer`` of what was read for one; training needs them to resume.
+    """Turn what was read for mmengine's logs of scalars into its ``HistoryBuffer``; a resumed training needs them.
 
     Args:
         histories: What `PlainUnpickler` collected; changed in place.
@@ -184,11 +184,11 @@ def plain(value: Any) -> Any:
 
 
 def pickle_module(skipped: set[str], histories: list[Any]) -> Any:
-    """What ``torch.load`` takes for the module ``pickle``.
+    """A replacement for the module ``pickle``, for ``torch.load``.
 
     Args:
-        skipped: As `PlainUnpickler`.
-        histories: As `PlainUnpickler`.
+        skipped: As in `PlainUnpickler`.
+        histories: As in `PlainUnpickler`.
     """
 
     class Unpickler(PlainUnpickler):

@@ -66,7 +66,7 @@ class BoxTargets(Targets):
         """Boxes train the instance task only: nothing outside them is known.
 
         Raises:
-            UserError: A source of another task.
+            UserError: The source has another task.
         """
         if source.task is not Task.INSTANCE:
             raise UserError(
@@ -76,14 +76,14 @@ class BoxTargets(Targets):
 
     @property
     def loss_names(self) -> tuple[str, ...]:
-        """``loss_projection``, and ``loss_affinity`` where it has a weight."""
-        return ("loss_projection", *(("loss_affinity",) if self.affinity_weight else ()))
+        """``loss_projection``, and ``loss_affinity`` if its weight is above 0."""
+        return ("loss_projection", "loss_affinity") if self.affinity_weight else ("loss_projection",)
 
     def read(self, sample: DetDataSample, source: Source) -> BoxAnnotation:
         """The boxes that `PackInputs` wrote.
 
         Raises:
-            UserError: The sample has none; or no colour similarity, where it has a weight.
+            UserError: The sample has no boxes; or the affinity has a weight, and the sample has no colour similarity.
         """
         common = common_annotation(sample, source)
         if "bboxes" not in sample.gt_instances:
@@ -134,11 +134,11 @@ class BoxTargets(Targets):
 
 
 def _affinity(mask_logits_RHW: Tensor, boxes_R4: Tensor, similarity_EHW: Tensor, stride: int) -> Tensor:
-    """(), sum over the rows: colour affinity among the cells that a box covers by half or more each way."""
+    """(), sum over the rows: colour affinity among the cells of which a box covers at least half in both directions."""
     with torch.no_grad():
         rows_RH, columns_RW = box_profiles(boxes_R4, tuple(mask_logits_RHW.shape[-2:]), stride)
         inside_RHW = (rows_RH >= 0.5)[:, :, None] & (columns_RW >= 0.5)[:, None]
     loss = partial(color_affinity_loss, dilation=AFFINITY_DILATION, threshold=AFFINITY_THRESHOLD)
     chunks = zip(mask_logits_RHW.split(AFFINITY_CHUNK), inside_RHW.split(AFFINITY_CHUNK), strict=True)
-    # computed again in the backward pass: kept, the neighbour maps of all outputs and boxes would fill a GPU
+    # recomputed in the backward pass: the neighbour maps of all outputs and boxes would fill a GPU if they were kept
     return sum(checkpoint(loss, m, similarity_EHW, inside, use_reentrant=False).sum() for m, inside in chunks)

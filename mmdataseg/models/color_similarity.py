@@ -1,4 +1,4 @@
-"""How alike neighbouring cells of an image look, made where its pixels still are: in the data preprocessor.
+"""How alike neighbouring cells of an image look, computed in the data preprocessor, which still has the pixels.
 
 Letters: E = 8 neighbours of a cell, (H, W) the grid of the mask logits.
 """
@@ -16,15 +16,16 @@ from mmdataseg.ops.colors import srgb_to_lab
 from mmdataseg.registry import MODELS
 
 AFFINITY_DILATION = 2  # BoxInst's (Tian et al., 2021)
-MASK_STRIDE = 4  # pixels a cell of the mask features
+MASK_STRIDE = 4  # pixels per cell of the mask features
 
 
 @MODELS.register_module()
 class ColorSimilarityPreprocessor(DetDataPreprocessor):
-    """mmdet's ``DetDataPreprocessor``; to each training sample it adds ``gt_color_similarity``, for `BoxTargets`.
+    """mmdet's ``DetDataPreprocessor``, which here adds ``gt_color_similarity`` to each training sample, for
+    `BoxTargets`.
 
-    The seam is that of mmdet's ``BoxInstDataPreprocessor``. Here the colours are those of the image as the pipeline
-    loaded it, BGR (mmcv's default), before it is normalised and padded.
+    mmdet's ``BoxInstDataPreprocessor`` does this in the same place. Here the colours are those of the image as the
+    pipeline loaded it, BGR (mmcv's default), before it is normalised and padded.
 
     Samples without boxes stay as they are.
     """

@@ -21,16 +21,16 @@ LARGEST_LOG_SCALE = math.log(100.0)
 class CosineClassifier(BaseModule):
     """logits[k] = s cos(e, v_k) and logits[K] = s cos(e, background).
 
-    s is learnable, starts at 1 / 0.07 and is at most 100, as in CLIP (ours; the paper gives none). Where the class
-    vectors come from is what subclasses add.
+    s is learnable, starts at 1 / 0.07 and is at most 100, as in CLIP (ours; the paper gives none). Subclasses provide
+    the class vectors.
 
     Args:
         embed_dim: D.
-        owners: None: one learnable background for all sources (Gu et al., 2023). Else, for each source,
-            the source whose own background it takes.
-        normalize: Whether logits are of cosines. False: s <e, v / |v|>, so that a proposal says by the length of its
-            class embedding how sure it is; s then starts at 1. A linear class layer is one of these exactly
-            (`mmdataseg.ops.class_layer`).
+        owners: None: one learnable background for all sources (Gu et al., 2023). Otherwise, for each source, the source
+            whose background it uses.
+        normalize: Whether the logits are cosines times s. False: they are s <e, v / |v|>, so that the length of a class
+            embedding expresses how sure the proposal is; s then starts at 1. Every linear class layer has an exact
+            equivalent of this form (`mmdataseg.ops.class_layer`).
     """
 
     def __init__(self, *, embed_dim: int, owners: Mapping[str, str] | None = None, normalize: bool = True) -> None:
@@ -44,24 +44,24 @@ class CosineClassifier(BaseModule):
         self.log_scale = nn.Parameter(torch.tensor(math.log(INITIAL_SCALE) if normalize else 0.0))
 
     def check_complete(self) -> None:
-        """Check that nothing is missing that only comes to be used much later."""
+        """Check early that nothing is missing that would be used much later."""
 
     @abstractmethod
     def matrix(self, source: str) -> Tensor:
-        """(K, D) vectors of a source's classes, of any length: what the classifiers differ in."""
+        """(K, D) vectors of a source's classes, of any length; each classifier has its own."""
 
     def background_of(self, source: str | None) -> Tensor:
-        """(D,) the background of a source; of none in particular: the one that all share.
+        """(D,) the background of a source; None: the one that all share.
 
         Raises:
-            UserError: Each source has its own, and this is none of them.
+            UserError: Each source has its own background, and ``source`` is not one of them.
         """
         if self._owners is None:
             return self.background
         if source not in self._owners:
             raise UserError(
                 f"each source has its own background: expected one of {list(self._owners)}, got {source!r}; name the "
-                "source whose background to take"
+                "source whose background to use"
             )
         return self.get_parameter(f"background_{self._owners[source]}")
 
@@ -70,23 +70,23 @@ class CosineClassifier(BaseModule):
 
         Args:
             class_embeds: (..., D), any length.
-            text_KD: (K, D), any length: text embeddings of the classes, or what stands in for them.
-            source: Whose background; needed where each source has its own.
+            text_KD: (K, D), any length: text embeddings of the classes, or other vectors for them.
+            source: The source whose background is used; needed if each source has its own.
 
         Returns:
             (..., K + 1) float32, background last.
 
         Raises:
-            UserError: As `background_of`.
+            UserError: As in `background_of`.
         """
         background_D = self.background_of(source)
-        with torch.autocast(class_embeds.device.type, enabled=False):  # cosines times 100 want float32
+        with torch.autocast(class_embeds.device.type, enabled=False):  # cosines times 100 need float32
             classes = F.normalize(torch.cat([text_KD.float(), background_D.float()[None]]), dim=-1)
             embeds = F.normalize(class_embeds.float(), dim=-1) if self.normalize else class_embeds.float()
             return self._scale() * embeds @ classes.T
 
     def _scale(self) -> Tensor:
-        """(), s; the parameter itself is held at the cap, as in CLIP: beyond it no gradient would bring it back."""
+        """(), s; the parameter itself is clamped, as in CLIP: above the cap it would get no gradient."""
         if self.training:
             self.log_scale.data.clamp_(max=LARGEST_LOG_SCALE)
         return self.log_scale.float().clamp(max=LARGEST_LOG_SCALE).exp()

@@ -30,7 +30,7 @@ class _Matched(NamedTuple):
     targets_LM: Tensor
     labels_LM: Tensor
     groups_LQ: Tensor  # the matched row that each proposal belongs to, or -1
-    shares_LQ: Tensor  # of each proposal in the class loss of its row
+    shares_LQ: Tensor  # each proposal's share in the class loss of its row
 
 
 @MODELS.register_module()
@@ -38,9 +38,10 @@ class DaTaSegCriterion(nn.Module):
     """Proposals -> MERGE -> matching -> losses, with deep supervision (Gu et al., 2023, figure of the architecture).
 
     Rows are matched with targets one to one, by a cost of the same terms and weights as the loss. The class loss of a
-    row is the mean over its members; a row that is not matched is background. What masks cost and lose is the
-    supervision's: see `mmdataseg.models.targets`. Each loss is the sum over the L outputs. Mask terms are divided by
-    the number of matched targets over all ranks (at least 1), the class loss by the sum of its weights over all ranks.
+    row is the mean over its members; a row that is not matched is background. The cost and the loss of masks depend on
+    the kind of supervision: see `mmdataseg.models.targets`. Each loss is the sum over the L outputs. Mask terms are
+    divided by the number of matched targets over all ranks (at least 1), the class loss by the sum of its weights over
+    all ranks.
 
     Args:
         targets: For each kind of supervision the config of its `Targets`.
@@ -51,7 +52,7 @@ class DaTaSegCriterion(nn.Module):
             ablation). ``none``: nothing is merged, as in Mask2Former.
 
     Raises:
-        UserError: An unknown ``merge``.
+        UserError: ``merge`` is unknown.
     """
 
     def __init__(
@@ -83,16 +84,16 @@ class DaTaSegCriterion(nn.Module):
         """Losses of a batch.
 
         Args:
-            proposals: Of the head.
+            proposals: The output of the head.
             class_logits_LBQJ: (L, B, Q, K + 1), background last.
             annotations: Of the B images, as read by the supervision's `Targets`.
-            supervision: Which of ``targets``.
+            supervision: A key of ``targets``.
             mergeable: For each class whether MERGE joins its proposals (`LabelSpace.mergeable`).
             padded_size: (height, width) of the batch in pixels.
 
         Returns:
-            Scalars ``loss_class`` and those of the supervision. Where rows were merged, three more that are logged and
-            not trained: ``merged_share``, the share of proposals that another one leads; ``rows_per_target``; and
+            Scalars ``loss_class`` and those of the supervision. If rows were merged, three more that are only logged:
+            ``merged_share``, the share of proposals that are led by another one; ``rows_per_target``; and
             ``split_share``, the share of targets for which a member had to leave its row.
 
         Raises:
@@ -118,7 +119,7 @@ class DaTaSegCriterion(nn.Module):
         sums = proposals.mask_embeds_LBQC.new_zeros(len(targets.loss_names), dtype=torch.float32)
         for image in zip(matched, masks, annotations, strict=True):
             sums = sums + _mask_loss(*image, targets)
-        if not num_pairs:  # nothing to learn from, but on every rank the same parameters take part in the gradient
+        if not num_pairs:  # no target here: still, each rank must give the same parameters a gradient
             sums = sums + 0 * (proposals.mask_embeds_LBQC.float().sum() + proposals.mask_features_BCHW.float().sum())
         return {
             "loss_class": self.class_weight * (class_loss_BLQ.sum((0, 2)) / class_norm_L).sum(),
@@ -128,7 +129,7 @@ class DaTaSegCriterion(nn.Module):
 
     @torch.no_grad()
     def _rows(self, class_logits_BLQJ: Tensor, mergeable: Sequence[bool]) -> Tensor | None:
-        """(B, L, Q) rows to be matched; None: each proposal is one, and no work is spent on merging."""
+        """(B, L, Q) rows to be matched; None: each proposal is a row of its own."""
         if self.merge != "before_matching" or not any(mergeable):
             return None
         return merging.merge_rows(class_logits_BLQJ.flatten(0, 1), mergeable).view(class_logits_BLQJ.shape[:3])
@@ -153,7 +154,7 @@ class DaTaSegCriterion(nn.Module):
         labels_N: Tensor,
         mergeable: Sequence[bool],
     ) -> _Matched:
-        """Who belongs to which matched row of one image."""
+        """The matched row that each proposal of one image belongs to."""
         labels_LM = labels_N[targets_LM]
         if self.merge == "after_matching":
             members = merging.groups_by_absorption(class_logits_LQJ, queries_LM, labels_LM, mergeable)
@@ -165,7 +166,8 @@ class DaTaSegCriterion(nn.Module):
 
     @torch.no_grad()
     def _class_targets(self, matched: Sequence[_Matched], background: int) -> tuple[Tensor, Tensor]:
-        """(B, L, Q) labels and weights: a matched row's class and 1, else background and its weight, by shares."""
+        """(B, L, Q) labels and weights: class and share in a matched row; otherwise background and its weight times the
+        share."""
         groups_BLQ = torch.stack([m.groups_LQ for m in matched])
         shares_BLQ = torch.stack([m.shares_LQ for m in matched])
         labels = []
@@ -187,7 +189,7 @@ def _mask_loss(matched: _Matched, masks: ImageMasks, annotation: Annotation, tar
 
 @torch.no_grad()
 def _merge_statistics(rows_BLQ: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """How much was merged, and whether training was starved by it: means over images and outputs."""
+    """How much was merged, and whether enough rows were left for the targets: means over images and outputs."""
     follows_BLQ = merging.followers(rows_BLQ)
     num_targets = sum(queries_LM.numel() for queries_LM, _ in pairs)
     num_split = sum(f_LQ.gather(1, queries_LM).sum() for f_LQ, (queries_LM, _) in zip(follows_BLQ, pairs, strict=True))
@@ -200,9 +202,10 @@ def _merge_statistics(rows_BLQ: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) 
 
 
 def _normalisers(num_pairs: int, weights_BLQ: Tensor) -> tuple[Tensor, Tensor]:
-    """What a rank divides by so that the mean of the ranks' gradients is that of the whole batch; one collective."""
+    """Divisors of a rank's sums, with which the mean of the ranks' gradients is that of the whole batch; one
+    collective."""
     sums = torch.cat([weights_BLQ.new_tensor([num_pairs, 1]), weights_BLQ.sum((0, 2))])
     all_reduce(sums, "sum")
     num_targets, num_ranks, class_norm_L = sums[0], sums[1], sums[2:]
-    # all weights are 0 where nothing is annotated and the background counts nothing
+    # all weights are 0 if nothing is annotated and the background's weight is 0
     return num_targets.clamp(min=1) / num_ranks, class_norm_L.clamp(min=torch.finfo(sums.dtype).tiny) / num_ranks

@@ -44,9 +44,9 @@ class DaTaSeg(BaseDetector):
         init_cfg: mmengine's.
 
     Raises:
-        UserError: Two sources of one name, an unknown task, a task without a post-processor, a supervision without
-            targets or one that cannot train the task, an unknown ``queries``; and what
-            `mmdataseg.sources.parameter_owners` raises.
+        UserError: Two sources have the same name; a task is unknown or has no post-processor; a supervision has no
+            targets or cannot train the task; or ``queries`` is unknown. Also what `mmdataseg.sources.parameter_owners`
+            raises.
     """
 
     def __init__(
@@ -92,10 +92,10 @@ class DaTaSeg(BaseDetector):
                 )
 
     def source_of(self, sample: DetDataSample) -> Source:
-        """The source a sample says it is from.
+        """The source of a sample, by its metainfo.
 
         Raises:
-            UserError: It says none, or one the model was built without.
+            UserError: The metainfo has no source, or one that the model was built without.
         """
         name = sample.get("source")
         if name not in self.sources:
@@ -106,7 +106,7 @@ class DaTaSeg(BaseDetector):
         return self.sources[name]
 
     def targets_of(self, source: Source) -> Targets:
-        """What a source's supervision is to the criterion.
+        """The criterion's targets for a source's supervision.
 
         Raises:
             UserError: The criterion has no targets for it, or they cannot train the source's task.
@@ -126,14 +126,14 @@ class DaTaSeg(BaseDetector):
         return self.neck(features) if self.with_neck else features
 
     def propose(self, batch_inputs: Tensor, batch_data_samples: Sequence[DetDataSample]) -> Proposals:
-        """Proposals of (B, 3, height, width) images; of the samples only the source counts, for its queries."""
+        """Proposals of (B, 3, height, width) images; the samples only say which source's queries to use."""
         query_set_per_image = None
         if self._query_set_of is not None:
             query_set_per_image = [self._query_set_of[self.source_of(sample).name] for sample in batch_data_samples]
         return self.panoptic_head(self.extract_feat(batch_inputs), query_set_per_image)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict[str, Tensor]:
-        """Losses of a batch that is all of one source.
+        """Losses of a batch, which must be of one source.
 
         Args:
             batch_inputs: (B, 3, height, width), normalised and padded.
@@ -143,8 +143,8 @@ class DaTaSeg(BaseDetector):
             Scalars named ``<source>/loss_...``.
 
         Raises:
-            UserError: Samples of several sources.
-            FileNotFoundError: A source has no text embeddings; checked for all, before hours of training.
+            UserError: The samples are of several sources.
+            FileNotFoundError: A source has no text embeddings; all are checked at once, before hours of training.
         """
         self.classifier.check_complete()
         names = {self.source_of(sample).name for sample in batch_data_samples}
@@ -171,12 +171,12 @@ class DaTaSeg(BaseDetector):
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True
     ) -> list[DetDataSample]:
-        """Answers of a batch, each image by its own source's task and vocabulary.
+        """Answers of a batch: each image in the task and the vocabulary of its own source.
 
         Args:
             batch_inputs: (B, 3, height, width), normalised and padded.
             batch_data_samples: With metainfo ``source``, ``img_shape`` and ``ori_shape``.
-            rescale: At the size of the image on disk, else at that of the image as it was resized.
+            rescale: True: answers have the size of the image on disk; False: the size of the resized image.
 
         Returns:
             The samples with ``pred_panoptic_seg``, ``pred_sem_seg`` or ``pred_instances``.
@@ -208,21 +208,21 @@ class DaTaSeg(BaseDetector):
         padded: tuple[int, int],
         rescale: bool = True,
     ) -> None:
-        """Read one task in one vocabulary off one image's proposals.
+        """Compute the answer of one task in one vocabulary from one image's proposals.
 
         Args:
-            proposals: Of a batch.
-            index: Of the image in it.
-            sample: Of the image, with metainfo ``source``, ``img_shape`` and ``ori_shape``; gets the fields of the
-                task's post-processor. The source tells the background, where each has its own.
-            text_KD: (K, D), the text embeddings of the classes, or what stands in for them.
-            label_space: Of the K classes.
-            task: Which of the post-processors.
+            proposals: The proposals of a batch.
+            index: Index of the image in the batch.
+            sample: The sample of the image, with metainfo ``source``, ``img_shape`` and ``ori_shape``; gets the fields
+                of the task's post-processor. Its source selects the background, if each has its own.
+            text_KD: (K, D), the text embeddings of the classes, or other vectors for them.
+            label_space: The label space of the K classes.
+            task: Selects the post-processor.
             padded: (H, W) of the batch's images, in pixels.
-            rescale: At the size of the image on disk, else at that of the image as it was resized.
+            rescale: True: answers have the size of the image on disk; False: the size of the resized image.
 
         Raises:
-            UserError: A sample of no source of the model; what the post-processor raises.
+            UserError: The sample's source is not one of the model's; also what the post-processor raises.
         """
         sizes = ImageSizes(
             padded=padded,
@@ -243,5 +243,5 @@ class DaTaSeg(BaseDetector):
         batch_inputs: Tensor,
         batch_data_samples: list[DetDataSample] | None = None,
     ) -> Proposals:
-        """The raw proposals, for analysis; samples are needed only where each source has its own queries."""
+        """The raw proposals, for analysis; samples are needed only if each source has its own queries."""
         return self.propose(batch_inputs, batch_data_samples or ())

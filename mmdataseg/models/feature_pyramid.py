@@ -1,4 +1,4 @@
-"""A feature pyramid out of one map (Li et al., 2022, "Exploring Plain Vision Transformer Backbones for Object
+"""A feature pyramid computed from one map (Li et al., 2022, "Exploring Plain Vision Transformer Backbones for Object
 Detection", section 3)."""
 
 import torch.nn.functional as F
@@ -43,7 +43,7 @@ class SimpleFeaturePyramid(BaseModule):
         out_channels: Channels of the four maps.
 
     Raises:
-        UserError: ``in_channels`` is no multiple of 4.
+        UserError: ``in_channels`` is not a multiple of 4.
     """
 
     def __init__(self, *, in_channels: int, out_channels: int = 256) -> None:
@@ -85,7 +85,7 @@ class SimpleFeaturePyramid(BaseModule):
 
 
 def _output_convs(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
-    """The two convolutions at the end of each branch; the norm behind them has the bias."""
+    """The two convolutions at the end of each branch, without a bias: the norm after each has one."""
     return (
         nn.Conv2d(in_channels, out_channels, 1, bias=False),
         ChannelLayerNorm(out_channels),
@@ -95,7 +95,7 @@ def _output_convs(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
 
 
 def crop_to_strides(maps: tuple[Tensor, ...], image_size: tuple[int, int]) -> tuple[Tensor, ...]:
-    """Cut away the cells that lie wholly on padding at the bottom and the right.
+    """Cut off the cells that are entirely on padding, at the bottom and the right.
 
     Args:
         maps: One (B, C, h, w) for each of `STRIDES`, of an image padded at the bottom and the right.

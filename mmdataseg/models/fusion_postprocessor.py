@@ -24,24 +24,24 @@ class FusionPanopticPostProcessor(PanopticPostProcessor):
     """Segments as mmdet's ``MaskFormerFusionHead`` gives them, low scores filtered.
 
     It differs from `PanopticPostProcessor` in that proposals of one stuff class compete before they are joined, and in
-    that masks are enlarged in two steps. mmdet numbers things before stuff: of other label spaces, the classes are put
-    in that order for it and back.
+    that masks are enlarged in two steps. mmdet numbers things before stuff: for other label spaces, the classes are
+    reordered before it and back after it.
 
     Args:
-        score_threshold: Least class probability of a proposal.
+        score_threshold: Lowest class probability of a proposal.
         kept_share: A proposal that keeps less of its mask than this is dropped.
     """
 
     def forward(
         self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
     ) -> dict[str, PixelData]:
-        """Read a panoptic segmentation off one image's proposals.
+        """Compute a panoptic segmentation from one image's proposals.
 
         Returns:
-            As `PanopticPostProcessor`; all pixels of a stuff class are one segment.
+            As in `PanopticPostProcessor`; all pixels of a stuff class are one segment.
 
         Raises:
-            ValueError: As `check`.
+            ValueError: As in `check`.
         """
         self.check(label_space)
         things_first = sorted(range(len(label_space)), key=lambda k: not label_space.is_thing[k])
@@ -62,7 +62,7 @@ class FusionPanopticPostProcessor(PanopticPostProcessor):
 
 
 def _numbered(theirs_1HW: Tensor, order_K: Tensor) -> Tensor:
-    """(1, Ho, Wo) ids, class + 1000 n with n from 1 and void 0, of mmdet's: stuff has n = 0, void is K."""
+    """(1, Ho, Wo) our ids (class + 1000 n, n from 1, void 0) from mmdet's, in which stuff has n = 0 and void is K."""
     found, place_1HW = theirs_1HW.long().unique(return_inverse=True)
     number = torch.arange(1, len(found) + 1, device=found.device)
     label = torch.cat([order_K, order_K.new_zeros(1)])[found % INSTANCE_OFFSET]

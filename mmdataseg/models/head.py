@@ -1,4 +1,4 @@
-"""The proposals: Mask2Former's pixel and transformer decoder, with a class embedding in the place of a classifier.
+"""The proposals: Mask2Former's pixel and transformer decoder, with a class embedding in place of a classifier.
 
 Letters: B images, L decoder outputs (layers + 1), Q queries, C feature channels, D text dimension, (H, W) the stride-4
 grid, S cells of a level.
@@ -22,7 +22,7 @@ from mmdataseg.registry import MODELS
 
 
 class Proposals(NamedTuple):
-    """What the head gives; the mask logits of a proposal are <mask_embed, mask_features>.
+    """The output of the head; the mask logits of a proposal are <mask_embed, mask_features>.
 
     Attributes:
         class_embeds_LBQD: Unnormalised class embeddings of each output, to be compared with text embeddings.
@@ -45,8 +45,7 @@ class DaTaSegHead(BaseModule):
     """Queries to class and mask embeddings (Gu et al., 2023; Cheng et al., Mask2Former, 2022).
 
     Parameters are named as in mmdet's ``Mask2FormerHead``, so its checkpoints initialise this head; ``class_embed``
-    takes the place of its classifier ``cls_embed``.
-    The head knows no task and no class, and keeps no state between calls.
+    replaces its classifier ``cls_embed``. The head knows no task and no class, and keeps no state between calls.
 
     Args:
         in_channels: Channels of the backbone's maps, fine to coarse.
@@ -59,12 +58,12 @@ class DaTaSegHead(BaseModule):
         pixel_decoder: Config of mmdet's ``MSDeformAttnPixelDecoder`` or ours, without its channels.
         transformer_decoder: Config of mmdet's ``Mask2FormerTransformerDecoder``.
         positional_encoding: Config of mmdet's ``SinePositionalEncoding``.
-        class_embed_layers: Of ``class_embed``: 3, or 1: a linear map, as Mask2Former's classifier is, for the
-            checkpoints that are made from its.
+        class_embed_layers: Number of layers of ``class_embed``: 3, or 1 for a linear map, as in checkpoints that were
+            converted from Mask2Former.
         init_cfg: mmengine's.
 
     Raises:
-        ValueError: Another number of layers.
+        ValueError: ``class_embed_layers`` is neither 1 nor 3.
     """
 
     def __init__(  # noqa: PLR0913 -- ten of its own, and mmengine's
@@ -105,7 +104,7 @@ class DaTaSegHead(BaseModule):
         self.mask_embed = _mlp(channels, out_channels)
 
     def init_weights(self) -> None:
-        """As mmdet's ``Mask2FormerHead``; then ``init_cfg``."""
+        """Initialise as mmdet's ``Mask2FormerHead`` does, then by ``init_cfg``."""
         for projection in self.decoder_input_projs:
             if isinstance(projection, Conv2d):
                 caffe2_xavier_init(projection, bias=0)
@@ -120,17 +119,17 @@ class DaTaSegHead(BaseModule):
 
         Args:
             features: Maps of the backbone, fine to coarse, each (B, channels, height, width).
-            query_set_per_image: Which of ``query_sets`` each image takes; None where all share one.
+            query_set_per_image: The name in ``query_sets`` that each image takes; None if all share one set.
 
         Returns:
             The proposals of all L outputs; the first output is that of the queries before any layer.
 
         Raises:
-            UserError: Not a known set for each image, or sets for a head without any.
+            UserError: There is not one known set for each image, or the head has no sets.
         """
         mask_features_BCHW, levels = self.pixel_decoder(features)
         keys, positions = zip(*(self._level(i, level) for i, level in enumerate(levels)), strict=True)
-        # shrinking is linear: shrink the features once a level, not every query's logits once a layer
+        # resizing is linear: resize the features once per level, not every query's logits once per layer
         shrunk = [
             F.interpolate(mask_features_BCHW.detach(), level.shape[-2:], mode="bilinear", align_corners=False)
             for level in levels
@@ -191,15 +190,15 @@ def decoder_layer(
         query_pos_BQC: (B, Q, C).
         keys_BSC: (B, S, C).
         key_pos_1SC: (1, S, C).
-        masked_BQS: (B, Q, S) bool, True where a query must not look.
+        masked_BQS: (B, Q, S) bool, True where a query must not attend.
 
     Returns:
         (B, Q, C).
     """
     cross, own = layer.cross_attn, layer.self_attn
-    looked = attend(cross.attn, queries_BQC + query_pos_BQC, keys_BSC + key_pos_1SC, keys_BSC, masked_BQS)
-    queries_BQC = layer.norms[0](queries_BQC + cross.dropout_layer(cross.proj_drop(looked)))
-    placed = queries_BQC + query_pos_BQC
-    talked = attend(own.attn, placed, placed, queries_BQC, None)
-    queries_BQC = layer.norms[1](queries_BQC + own.dropout_layer(own.proj_drop(talked)))
+    cross_out_BQC = attend(cross.attn, queries_BQC + query_pos_BQC, keys_BSC + key_pos_1SC, keys_BSC, masked_BQS)
+    queries_BQC = layer.norms[0](queries_BQC + cross.dropout_layer(cross.proj_drop(cross_out_BQC)))
+    with_pos_BQC = queries_BQC + query_pos_BQC
+    self_out_BQC = attend(own.attn, with_pos_BQC, with_pos_BQC, queries_BQC, None)
+    queries_BQC = layer.norms[1](queries_BQC + own.dropout_layer(own.proj_drop(self_out_BQC)))
     return layer.norms[2](layer.ffn(queries_BQC))

@@ -1,4 +1,4 @@
-"""The mask logits of one image, made only where they are asked for.
+"""The mask logits of one image, computed only where they are needed.
 
 Letters: B images, L decoder outputs, Q queries, C channels, P points, S proposals that belong to a matched row,
 R = L M matched rows of all outputs together, (H, W) the grid of the mask features without the batch's padding.
@@ -18,16 +18,17 @@ from mmdataseg.ops.points import sample_features
 
 @dataclass(frozen=True)
 class ImageMasks:
-    """The masks of one image's proposals, the rows that MERGE makes of them, and where they lie on the image.
+    """The masks of one image's proposals, the rows that MERGE makes of them, and their place on the image.
 
-    The candidates of the matching are Q, as the proposals: at each leader the mask of its row, elsewhere that of the
-    proposal alone.
+    The matching has Q candidates, one per proposal: a leader has the merged mask of its row, every other proposal has
+    its own mask.
 
     Attributes:
         embeds_LQC: (L, Q, C) mask embeddings.
         features_CHW: (C, H, W) mask features, of the part that the image fills.
-        stride: Pixels a cell.
-        extent_2: (2,) share of the grid's width and height that the image fills; below 1 where the last cell juts out.
+        stride: Pixels per cell.
+        extent_2: (2,) share of the grid's width and height that the image fills; below 1 if the last cell extends
+            beyond it.
         rows_LQ: (L, Q) of `mmdataseg.ops.merge.merge_rows`; None: nothing is merged.
     """
 
@@ -67,7 +68,7 @@ class ImageMasks:
             yield logits_QHW
 
     def matched_rows(self, groups_LQ: Tensor, num_pairs: int) -> Tensor:
-        """Mask logits of the matched rows, made only of the proposals that belong to one.
+        """Mask logits of the matched rows, computed only for the proposals that belong to one.
 
         Args:
             groups_LQ: (L, Q) int64, the pair that each proposal belongs to, or -1.
@@ -92,7 +93,7 @@ def image_masks(
     """The masks of each image of a batch.
 
     Args:
-        proposals: Of the head.
+        proposals: The output of the head.
         sizes: (height, width) of each image in pixels, without padding.
         padded_size: (height, width) of the batch in pixels.
         rows_BLQ: (B, L, Q) of `mmdataseg.ops.merge.merge_rows`; None: nothing is merged.

@@ -17,10 +17,10 @@ from mmdataseg.sources import Source, build_sources
 
 @MODELS.register_module()
 class LearnedClassifier(CosineClassifier):
-    """What `TextClassifier` computes, with learned class vectors in the place of the text embeddings.
+    """`TextClassifier` with learned class vectors in place of the text embeddings.
 
-    Nothing joins label spaces: "sofa" of one is as far from "couch" of another as from "sky", and no vocabulary can be
-    tested that was not trained on. Sources of one label space share its vectors, test-only ones too.
+    Nothing connects the label spaces: "sofa" of one is as far from "couch" of another as from "sky". A vocabulary that
+    was not trained on cannot be tested. All sources of one label space share its vectors, including test-only sources.
     A batch is of one source, so only one label space's vectors get a gradient: train in parallel with
     ``find_unused_parameters = True``.
 
@@ -29,7 +29,7 @@ class LearnedClassifier(CosineClassifier):
         embed_dim: D.
 
     Raises:
-        UserError: A label space that no source is trained on, or two of one name with different classes.
+        UserError: No source is trained on a label space; or two label spaces have the same name and different classes.
     """
 
     def __init__(self, *, sources: Sequence[Mapping[str, Any] | Source], embed_dim: int) -> None:
@@ -67,10 +67,11 @@ class LearnedClassifier(CosineClassifier):
             UserError: The model was built without this source.
         """
         if source not in self._tables:
-            raise UserError(f"the model knows no source '{source}'; it was built with {list(self._tables)}")
+            raise UserError(f"the model has no source '{source}'; it was built with {list(self._tables)}")
         return self.get_submodule(self._tables[source]).weight
 
 
 def _table_name(source: Source) -> str:
-    """By label space, so that a checkpoint is read whatever the sources are called; without dots, as modules are."""
+    """Named by the label space, so that a checkpoint fits whatever the sources are called; without dots, as torch
+    requires."""
     return "vectors_" + re.sub(r"\W", "_", source.label_space.name)

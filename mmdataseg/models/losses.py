@@ -1,4 +1,4 @@
-"""Registered losses and matching costs: thin shells over ops/, to take into other OpenMMLab configs."""
+"""Registered losses and matching costs: thin wrappers of functions in ops/, for configs of any OpenMMLab project."""
 
 from typing import Any
 
@@ -32,11 +32,11 @@ class BoxProjectionLoss(nn.Module):
         Args:
             mask_logits_MHW: (M, H, W) mask logits.
             boxes_M4: (M, 4) xyxy pixels of the image.
-            stride: Pixels of the image a cell of the mask.
+            stride: Pixels of the image per cell of the mask.
             avg_factor: What to divide by, e.g. the number of targets over all ranks.
 
         Returns:
-            Scalar; 0, with a gradient of 0, where there is no pair.
+            Scalar; 0, with a gradient of 0, if there is no pair.
         """
         return self.loss_weight * projection_loss(mask_logits_MHW, boxes_M4, stride).sum() / avg_factor
 
@@ -46,7 +46,7 @@ class BoxProjectionCost(BaseMatchCost):
     """`BoxProjectionLoss` of every proposal with every box, as a match cost of mmdet's ``HungarianAssigner``.
 
     Args:
-        stride: Pixels of the image a cell of the mask.
+        stride: Pixels of the image per cell of the mask.
         weight: Factor of the cost.
     """
 

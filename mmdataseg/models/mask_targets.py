@@ -55,7 +55,7 @@ class MaskAnnotation(Annotation):
 
         Args:
             targets_N: (N,) int64 rows.
-            points: (N, P, 2) for each its own or (P, 2) for all, (x, y) in [0, 1] of the image.
+            points: (N, P, 2) own points for each target, or (P, 2) shared by all; (x, y) in [0, 1] of the image.
 
         Returns:
             (N, P) float32 in [0, 1].
@@ -78,15 +78,15 @@ class MaskTargets(Targets):
     Args:
         focal_weight: Weight of the sigmoid focal loss.
         dice_weight: Weight of the dice loss.
-        bce_weight: Weight of the binary cross-entropy, Mask2Former's in the place of focal (Cheng et al., 2022).
+        bce_weight: Weight of the binary cross-entropy, Mask2Former's in place of the focal loss (Cheng et al., 2022).
         num_points: P, points for each mask; None: the centres of all cells of the grid, as in MaskFormer's matching
             (its loss takes all pixels).
         oversample_ratio: Candidates for the loss's points, as a multiple of P.
         importance_ratio: Share of the loss's points drawn where the mask is most uncertain; the points of the cost are
-            uniform, as Mask2Former's.
+            drawn uniformly, as in Mask2Former.
 
     Raises:
-        UserError: A weight below 0, or no weight above 0.
+        UserError: A weight is below 0, or none is above 0.
     """
 
     def __init__(
@@ -110,14 +110,14 @@ class MaskTargets(Targets):
 
     @property
     def loss_names(self) -> tuple[str, ...]:
-        """``loss_focal``, ``loss_bce`` and ``loss_dice``, those that have a weight."""
+        """Those of ``loss_focal``, ``loss_bce`` and ``loss_dice`` whose weight is above 0."""
         return tuple(f"loss_{name}" for name in self.weights)
 
     def read(self, sample: DetDataSample, source: Source) -> MaskAnnotation:
         """The masks that `PackInputs` wrote.
 
         Raises:
-            UserError: The sample has none, or they are not of the image's size.
+            UserError: The sample has no masks, or they do not have the image's size.
         """
         common = common_annotation(sample, source)
         annotated = sample.gt_instances
@@ -147,7 +147,7 @@ class MaskTargets(Targets):
             return sum(weight * TERMS[name][0](logits_LQP, masks_NP, known_P) for name, weight in self.weights.items())
 
     def loss(self, mask_logits_RHW: Tensor, targets_R: Tensor, masks: ImageMasks, annotation: MaskAnnotation) -> Tensor:
-        """(T,) weighted terms, each row on points of its own."""
+        """(T,) weighted terms, each row on its own points."""
         num_points = self.num_points or mask_logits_RHW[0].numel()
         values = VALUES_AT_A_TIME.get(mask_logits_RHW.device.type, mask_logits_RHW.shape[0] * num_points)
         rows = max(1, values // num_points)

@@ -21,19 +21,20 @@ from mmdataseg.structures import LabelSpace, Task
 
 @MODELS.register_module()
 class MMDetPanopticPreprocessor(DetDataPreprocessor):
-    """mmdet's ``DetDataPreprocessor``; it turns our training samples into those of mmdet's ``MaskFormer`` family.
+    """mmdet's ``DetDataPreprocessor``, which here turns our training samples into those of mmdet's ``MaskFormer``
+    family.
 
-    The seam is the model's, so data, augmentation and metric of a source stay as they are: samples to test keep the id
-    map, and `PanopticQualityMetric` reads what mmdet's fusion heads write.
-    mmdet knows no void in training: where nothing is known is background of every mask.
+    The conversion belongs to the model, so data, augmentation and metric of a source stay as they are: test samples
+    keep the id map, and `PanopticQualityMetric` reads what mmdet's fusion heads write. mmdet has no void in training:
+    void pixels are background of every mask.
 
     Args:
         sources: Panoptic sources of the run, of the same classes, things before stuff.
         **kwargs: mmdet's; ``pad_mask`` and ``pad_seg`` must be True.
 
     Raises:
-        UserError: A source of another task; sources of different classes; stuff before a thing; padding left out; or
-            ``seg_pad_value``, which stands for void, is a class.
+        UserError: A source has another task; sources have different classes; stuff comes before a thing; padding is
+            turned off; or ``seg_pad_value``, which marks void, is a class.
     """
 
     def __init__(self, *, sources: Sequence[Mapping[str, Any] | Source], **kwargs: Any) -> None:
@@ -44,7 +45,7 @@ class MMDetPanopticPreprocessor(DetDataPreprocessor):
             raise UserError("mmdet's heads read masks of the padded batch; set pad_mask=True and pad_seg=True")
         if self.seg_pad_value < len(space):
             raise UserError(
-                f"seg_pad_value {self.seg_pad_value} stands for void, and is one of the {len(space)} classes of "
+                f"seg_pad_value {self.seg_pad_value} marks void, but it is also one of the {len(space)} classes of "
                 f"'{space.name}'; set it to {len(space)} or more"
             )
 
@@ -61,7 +62,7 @@ class MMDetPanopticPreprocessor(DetDataPreprocessor):
         return super().forward(data, training)
 
     def _as_mmdets(self, sample: DetDataSample) -> DetDataSample:
-        """A new sample of the same metainfo."""
+        """A new sample with the same metainfo."""
         id_map_HW, labels_N = sample.gt_id_map.data[0], sample.gt_instances.labels
         is_thing_N = labels_N < self.num_things
         masks = masks_from_id_map(id_map_HW, len(labels_N))[is_thing_N].cpu().numpy()
@@ -75,7 +76,7 @@ class MMDetPanopticPreprocessor(DetDataPreprocessor):
 
 
 def _common_label_space(sources: Sequence[Source]) -> LabelSpace:
-    """The label space of all sources, as mmdet's panoptic heads can have it."""
+    """The label space of all sources, checked against the limits of mmdet's panoptic heads."""
     space = sources[0].label_space
     for source in sources:
         if source.task is not Task.PANOPTIC:

@@ -1,6 +1,6 @@
 """mmdet's pixel decoder with deformable attention that needs no compiled operator.
 
-Letters: B images, N cells of all levels, A heads, L levels, P points a level.
+Letters: B images, N cells of all levels, A heads, L levels, P points per level.
 """
 
 from typing import Any
@@ -16,10 +16,10 @@ from mmdataseg.registry import MODELS
 
 
 class DeformableAttention(MultiScaleDeformableAttention):
-    """mmcv's module, parameters and all, through `mmdataseg.ops.deformable_attention`.
+    """mmcv's module with the same parameters, computed by `mmdataseg.ops.deformable_attention`.
 
-    On a GPU mmcv's compiled operator is taken where it is there: mmcv must have been built with CUDA, and the operator
-    knows no bfloat16.
+    On a GPU mmcv's compiled operator is used if possible: mmcv must have been built with CUDA, and the operator does
+    not support bfloat16.
     """
 
     def forward(
@@ -34,20 +34,20 @@ class DeformableAttention(MultiScaleDeformableAttention):
         key_padding_mask: Tensor | None = None,
         **others: Any,
     ) -> Tensor:
-        """What mmcv's module computes.
+        """Compute the output of mmcv's module.
 
         Args:
             query: (B, N, channels); (N, B, channels) where the module is not ``batch_first``.
             reference_points: (B, N, L, 2) points in [0, 1], or (B, N, L, 4) boxes.
             spatial_shapes: (L, 2) int64, (height, width) of each level in cells.
-            value: As ``query``, the cells of all levels; None: ``query``.
-            identity: As ``query``, is added to the answer; None: ``query``.
-            query_pos: As ``query``, is added to it; None: nothing is.
-            key_padding_mask: (B, N) bool, True where a cell is 0; None: nowhere.
-            others: What else mmcv's module takes.
+            value: Laid out as ``query``, the cells of all levels; None: ``query``.
+            identity: Laid out as ``query``, added to the output; None: ``query``.
+            query_pos: Laid out as ``query``, added to it; None: nothing is added.
+            key_padding_mask: (B, N) bool, True where a cell is set to 0; None: nowhere.
+            others: Further arguments of mmcv's module.
 
         Returns:
-            As ``query``.
+            Laid out as ``query``.
         """
         value = query if value is None else value
         identity = query if identity is None else identity
@@ -69,7 +69,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
             value = value.masked_fill(key_padding_mask[..., None], 0.0)
         shape = (self.num_heads, self.num_levels, self.num_points)
         weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1)).softmax(-1)
-        # columns and rows each in one piece, not by turns
+        # columns and rows are each contiguous, not interleaved
         matrix, bias = self.sampling_offsets.weight.unflatten(0, (-1, 2)), self.sampling_offsets.bias.view(-1, 2)
         positions = []
         for axis in (0, 1):
@@ -92,13 +92,13 @@ class MSDeformAttnPixelDecoder(MMDetMSDeformAttnPixelDecoder):
     """mmdet's pixel decoder of the same name: same parameters, same numbers, `DeformableAttention` in its encoder.
 
     Args:
-        options: The arguments of mmdet's.
+        options: The arguments of mmdet's class.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         for layer in self.encoder.layers:
-            with torch.random.fork_rng(devices=[]):  # a seed gives the weights that it gives mmdet's
+            with torch.random.fork_rng(devices=[]):  # so that a seed gives the same weights as in mmdet's class
                 attention = DeformableAttention(**layer.self_attn_cfg)
             attention.load_state_dict(layer.self_attn.state_dict())
             layer.self_attn = attention

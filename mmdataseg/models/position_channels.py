@@ -1,5 +1,5 @@
-"""Channels that say where a cell lies (Liu et al., 2018, "An Intriguing Failing of Convolutional Neural Networks and
-the CoordConv Solution").
+"""Channels that hold the position of each cell (Liu et al., 2018, "An Intriguing Failing of Convolutional Neural
+Networks and the CoordConv Solution").
 
 Letters: B images, F frequencies, (H, W) cells of a map.
 """
@@ -19,12 +19,12 @@ from mmdataseg.registry import MODELS
 class PositionChannels(BaseModule):
     """A neck that appends the position of each cell to every map of a backbone, as 2 + 4 F channels.
 
-    For networks trained from scratch in minutes: two things of one class differ by nothing but their place, and a
-    pretrained backbone has learned from its zero padding where it is; one that has seen little has not. Ours; neither
-    in DaTaSeg nor in Mask2Former, so only ``projects/toy/configs`` and ``configs/mini`` use it.
+    It is for networks that are trained from scratch in minutes. Two things of one class may differ only in their
+    position. A pretrained backbone has learned to infer positions from its zero padding; one trained for minutes has
+    not. Neither DaTaSeg nor Mask2Former has this neck, so only ``projects/toy/configs`` and ``configs/mini`` use it.
 
     Args:
-        num_frequencies: F; x and y, and their sines and cosines of 1, 2, 4, ... half waves a half map.
+        num_frequencies: F; x and y, and their sines and cosines of 1, 2, 4, ... half waves per half map.
 
     Raises:
         UserError: ``num_frequencies`` is negative.

@@ -1,4 +1,4 @@
-"""From proposals to the fields of a ``DetDataSample`` that mmdet's visualiser and metrics read; one class a task.
+"""From proposals to the fields of a ``DetDataSample`` that mmdet's visualiser and metrics read; one class per task.
 
 Letters: Q proposals, K classes, J = K + 1 logits (background last), N segments or instances, (H, W) the grid of the
 mask logits, (Ho, Wo) the original image.
@@ -20,29 +20,29 @@ from mmdataseg.structures import LabelSpace, Task
 
 
 class PostProcessor(nn.Module, ABC):
-    """What the post-processors have in common: what they are called with."""
+    """The interface that the post-processors share."""
 
     def check(self, label_space: LabelSpace) -> None:
-        """Check that the task can be read in a vocabulary; most can in any.
+        """Check that the task suits a vocabulary; most tasks suit any.
 
         Args:
             label_space: The vocabulary.
 
         Raises:
-            UserError: It cannot.
+            UserError: It does not.
         """
 
     @abstractmethod
     def forward(
         self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
     ) -> Mapping[str, PixelData | InstanceData]:
-        """Read a task off one image's proposals.
+        """Compute the answer of the task from one image's proposals.
 
         Args:
             class_logits_QJ: (Q, K + 1), background last.
             mask_logits_QHW: (Q, H, W).
-            label_space: Of the K classes.
-            sizes: Of the image.
+            label_space: The label space of the K classes.
+            sizes: Sizes of the image.
 
         Returns:
             The fields to set on its ``DetDataSample``.
@@ -54,7 +54,7 @@ class PanopticPostProcessor(PostProcessor):
     """Segments that do not overlap (Gu et al., 2023, "MERGE"; Cheng et al., MaskFormer, 2021).
 
     Args:
-        score_threshold: Least class probability of a region, that of its surest proposal.
+        score_threshold: Lowest class probability of a region, taken from its surest proposal.
         kept_share: A region that keeps less of its mask than this is dropped.
     """
 
@@ -64,13 +64,13 @@ class PanopticPostProcessor(PostProcessor):
         self.kept_share = kept_share
 
     def check(self, label_space: LabelSpace) -> None:
-        """Check that a panoptic segmentation can be written down.
+        """Check that panoptic ids can hold the vocabulary.
 
         Args:
             label_space: The vocabulary.
 
         Raises:
-            UserError: More classes than an id can tell apart.
+            UserError: It has more classes than an id can hold.
         """
         if len(label_space) > INSTANCE_OFFSET:
             raise UserError(
@@ -81,14 +81,14 @@ class PanopticPostProcessor(PostProcessor):
     def forward(
         self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
     ) -> dict[str, PixelData]:
-        """Read a panoptic segmentation off one image's proposals.
+        """Compute a panoptic segmentation from one image's proposals.
 
         Returns:
             ``pred_panoptic_seg`` with ``sem_seg`` (1, Ho, Wo) int64: class + 1000 n with n from 1, so that no segment
             is 0, which is void.
 
         Raises:
-            UserError: As `check`.
+            UserError: As in `check`.
         """
         self.check(label_space)
         segment_map, labels_N = panoptic_segments(
@@ -122,7 +122,7 @@ class SemanticPostProcessor(PostProcessor):
     def forward(
         self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
     ) -> dict[str, PixelData]:
-        """Read a semantic segmentation off one image's proposals.
+        """Compute a semantic segmentation from one image's proposals.
 
         Returns:
             ``pred_sem_seg`` with ``sem_seg`` (1, Ho, Wo) int64 in 0..K-1.
@@ -138,7 +138,7 @@ class InstancePostProcessor(PostProcessor):
     """Scored masks of things (Gu et al., 2023, "MERGE"; Cheng et al., Mask2Former, 2022).
 
     Args:
-        max_instances: At most so many an image.
+        max_instances: Maximum number per image.
     """
 
     def __init__(self, *, max_instances: int = 100) -> None:
@@ -146,7 +146,7 @@ class InstancePostProcessor(PostProcessor):
         self.max_instances = max_instances
 
     def check(self, label_space: LabelSpace) -> None:
-        """Check that there is something to find.
+        """Check that the vocabulary has things to find.
 
         Args:
             label_space: The vocabulary.
@@ -163,7 +163,7 @@ class InstancePostProcessor(PostProcessor):
     def forward(
         self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
     ) -> dict[str, InstanceData]:
-        """Read instances off one image's proposals.
+        """Compute instances from one image's proposals.
 
         Returns:
             ``pred_instances`` with ``labels`` (N,) int64, ``scores`` (N,), ``masks`` (N, Ho, Wo) bool and their

@@ -1,4 +1,4 @@
-"""What a kind of supervision is to the criterion: how it is read, what a match costs, how a matched row is trained.
+"""The criterion's view of a kind of supervision: how it is read, what a match costs, how a matched row is trained.
 
 A new kind is one subclass of `Targets`, registered, and named in the config: ``criterion.targets.<kind>`` for a source
 whose ``supervision`` is ``<kind>``.
@@ -21,7 +21,7 @@ from mmdataseg.sources import Source
 
 @dataclass(frozen=True)
 class Annotation:
-    """What is known of one image; each kind of supervision adds what it has.
+    """The annotation of one image; each kind of supervision adds its own fields.
 
     Attributes:
         labels_N: (N,) int64 classes of the source.
@@ -33,13 +33,13 @@ class Annotation:
 
 
 class Targets(nn.Module, ABC):
-    """One kind of supervision. It keeps no state between calls, and knows of no class loss."""
+    """One kind of supervision. It keeps no state between calls, and has no part in the class loss."""
 
     def check(self, source: Source) -> None:
-        """Check that a source can be trained with this supervision; any can, unless a kind says otherwise.
+        """Check that a source can be trained with this supervision; by default, any can.
 
         Raises:
-            UserError: It cannot.
+            UserError: The source cannot.
         """
 
     @property
@@ -52,7 +52,7 @@ class Targets(nn.Module, ABC):
         """The annotation of one image.
 
         Raises:
-            UserError: The sample lacks what this supervision needs.
+            UserError: The sample does not have what this supervision needs.
         """
 
     @abstractmethod
@@ -60,8 +60,8 @@ class Targets(nn.Module, ABC):
         """The cost of matching each candidate with each target, by its mask.
 
         Args:
-            masks: Of the image; its ``candidates`` are merged already.
-            annotation: Of the image, with at least one target.
+            masks: The masks of the image; its ``candidates`` are already merged.
+            annotation: The annotation of the image, with at least one target.
 
         Returns:
             (L, Q, N) float32.
@@ -74,8 +74,8 @@ class Targets(nn.Module, ABC):
         Args:
             mask_logits_RHW: (R, H, W) float32, R at least 1.
             targets_R: (R,) int64, the target of each row.
-            masks: Of the image, for its stride and extent.
-            annotation: Of the image.
+            masks: The masks of the image, for their stride and extent.
+            annotation: The annotation of the image.
 
         Returns:
             (T,) float32, weighted sums over the rows.
@@ -83,7 +83,7 @@ class Targets(nn.Module, ABC):
 
 
 def common_annotation(sample: DetDataSample, source: Source) -> Annotation:
-    """What every kind of supervision reads: labels and size, of the fields that `PackInputs` writes.
+    """Read what every kind of supervision needs, labels and size, from the fields that `PackInputs` writes.
 
     Raises:
         UserError: The sample has no ``gt_instances``.
@@ -97,5 +97,5 @@ def common_annotation(sample: DetDataSample, source: Source) -> Annotation:
 
 
 def float32(tensor: Tensor) -> torch.autocast:
-    """No autocast: sums over thousands of points overflow float16, and bfloat16 rounds them to 3 digits."""
+    """Turn autocast off: sums over thousands of points overflow float16, and bfloat16 rounds them to 3 digits."""
     return torch.autocast(tensor.device.type, enabled=False)

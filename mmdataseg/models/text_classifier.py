@@ -24,7 +24,7 @@ BACKGROUNDS = ("shared", "per_source")
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a source's rows, and by what they are known to be these: the SHA-256 of `matrix_sha256`."""
+    """How a source's rows were made, and the SHA-256 of `matrix_sha256` that identifies them."""
 
     recipe: TextRecipe
     rows_sha256: str
@@ -34,21 +34,21 @@ class Provenance:
 class TextClassifier(CosineClassifier):
     """Frozen text embeddings of each source's classes, one learnable background for all (Gu et al., 2023).
 
-    The matrices are buffers, saved with the checkpoint: a checkpoint is complete without the files, and what it holds
-    goes before them. With them goes the recipe of each, as the module's extra state: classes, encoder, templates and
-    prompts. So no checkpoint is read with other labels, or beside a file that was made in another way, and further
-    words can be embedded alike.
+    The matrices are buffers, saved with the checkpoint: a checkpoint is complete without the files, and takes
+    precedence over them. The module's extra state has the recipe of each matrix: classes, encoder, templates and
+    prompts. So a checkpoint is refused with other labels, or with a file that was made in another way, and further
+    words can be embedded in the same way.
 
     Args:
         sources: Sources of the run, or their configs; each names its file of embeddings.
         embed_dim: D.
         background: ``shared``, as in the paper, or ``per_source``, the design it argues against: a background for each
             source that is trained on. Then train in parallel with ``find_unused_parameters = True``.
-        normalize: As `CosineClassifier`.
+        normalize: As in `CosineClassifier`.
 
     Raises:
-        UserError: A source without embeddings, or with some that do not fit its label space or ``embed_dim``;
-            embeddings of different encoders; an unknown ``background``; and what `mmdataseg.sources.parameter_owners`
+        UserError: A source has no embeddings, or some that do not fit its label space or ``embed_dim``; the embeddings
+            are of different encoders; or ``background`` is unknown. Also what `mmdataseg.sources.parameter_owners`
             raises.
     """
 
@@ -79,7 +79,7 @@ class TextClassifier(CosineClassifier):
         self._require_one_encoder()
 
     def _read(self, source: Source) -> TextEmbeddings | None:
-        """None where the file is absent and a checkpoint must bring its rows."""
+        """None if the file is absent and a checkpoint must provide its rows."""
         if source.embeddings is None:
             raise UserError(
                 "embeddings is not set",
@@ -94,11 +94,11 @@ class TextClassifier(CosineClassifier):
         )
 
     def get_extra_state(self) -> Tensor:
-        """Recipe of each source's rows, for the checkpoint.
+        """The recipe of each source's rows, for the checkpoint.
 
         Returns:
-            uint8, JSON in UTF-8: a tensor, as mmengine's EMA hook and strategies take all values of a state dict for
-            tensors, and as every loader reads tensors without running code.
+            uint8, JSON in UTF-8: a tensor, because mmengine's EMA hook and strategies expect every value of a state
+            dict to be a tensor, and because every loader reads tensors without running code.
         """
         known = {
             name: {"recipe": provenance.recipe.to_json(), "rows_sha256": provenance.rows_sha256}
@@ -108,14 +108,15 @@ class TextClassifier(CosineClassifier):
         return torch.frombuffer(bytearray(dump_json(known).encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take over the recipes of a checkpoint; torch calls it when the checkpoint's rows are in place.
+        """Take over the recipes of a checkpoint; torch calls this after it has loaded the checkpoint's rows.
 
         Args:
             state: Of `get_extra_state`.
 
         Raises:
             UserError: The rows of a source are of other classes than its label space, or made in another way than the
-                file that the config names; rows of different encoders; or not what `get_extra_state` gave.
+                file that the config names; the rows are of different encoders; or `get_extra_state` did not write the
+                state.
         """
         for name, brought in _read_state(state).items():
             if name not in self._sources:
@@ -148,19 +149,19 @@ class TextClassifier(CosineClassifier):
             raise UserError(mismatch)
 
     def _is_of(self, name: str, provenance: Provenance) -> bool:
-        """Whether it tells where the rows that are there come from, not those that were there before."""
+        """Whether the provenance describes the present rows, not earlier ones."""
         return matrix_sha256(self.get_buffer(f"embeddings_{name}").cpu()) == provenance.rows_sha256
 
     @property
     def absent(self) -> list[str]:
-        """Sources whose embeddings neither a file nor a checkpoint has brought."""
+        """Sources whose embeddings came neither from a file nor from a checkpoint."""
         return [name for name in self._sources if self._is_absent(name)]
 
     def check_complete(self) -> None:
-        """Check that every source has its embeddings, those too that come to be used only much later.
+        """Check that every source has its embeddings, including those that would be used much later.
 
         Raises:
-            MissingFileError: Neither its file nor a checkpoint brought the embeddings of a source.
+            MissingFileError: Neither its file nor a checkpoint has the embeddings of a source.
         """
         for source in self._sources:
             self._check(source)
@@ -169,14 +170,14 @@ class TextClassifier(CosineClassifier):
         if self._is_absent(source):
             path = self._sources[source].embeddings
             raise MissingFileError(
-                f"text embeddings {path}: no such file, and no checkpoint brought them",
+                f"text embeddings {path}: no such file, and they were not in a checkpoint",
                 source=source,
                 remedy=build_remedy(path, self._sources[source].label_space, self.embed_dim),
             )
 
     def _is_absent(self, source: str) -> bool:
         if source in self._absent and self.get_buffer(f"embeddings_{source}").any():
-            self._absent.discard(source)  # a checkpoint brought them
+            self._absent.discard(source)  # they came with a checkpoint
         return source in self._absent
 
     def matrix(self, source: str) -> Tensor:
@@ -190,7 +191,7 @@ class TextClassifier(CosineClassifier):
 
         Raises:
             UserError: The model was built without this source.
-            MissingFileError: Neither its file nor a checkpoint brought its embeddings.
+            MissingFileError: Neither its file nor a checkpoint has its embeddings.
         """
         if source not in self._sources:
             raise UserError(
@@ -200,14 +201,14 @@ class TextClassifier(CosineClassifier):
         return self.get_buffer(f"embeddings_{source}")
 
     def recipe(self, source: str) -> TextRecipe:
-        """How a source's classes were embedded, to embed further words alike.
+        """How a source's classes were embedded, to embed further words in the same way.
 
         Args:
             source: Its name.
 
         Raises:
-            UserError: As `matrix`; or the checkpoint brought the embeddings, and not what made them.
-            MissingFileError: As `matrix`.
+            UserError: As in `matrix`; or the checkpoint has the embeddings without their recipe.
+            MissingFileError: As in `matrix`.
         """
         self.matrix(source)
         provenance = self._provenance.get(source)
@@ -215,7 +216,7 @@ class TextClassifier(CosineClassifier):
             raise UserError(
                 "the checkpoint does not say which encoder made its text embeddings",
                 source=source,
-                remedy=f"put the file they came from back: {self._sources[source].embeddings}",
+                remedy=f"put back the file that they came from: {self._sources[source].embeddings}",
             )
         return provenance.recipe
 

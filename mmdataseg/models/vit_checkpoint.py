@@ -1,7 +1,7 @@
-"""Pretrained weights for a plain ViT with relative positions, and a plain account of what was done with them.
+"""Pretrained weights for a plain ViT with relative positions, and a report of how they were used.
 
-Four kinds of files are understood, told apart by their names: MAE's own (He et al., 2022), MAE's in mmpretrain's names,
-SAM's own image encoder, and timm's SAM-ViT.
+Four kinds of files are read, recognised by their parameters' names: MAE's own (He et al., 2022), MAE's in mmpretrain's
+names, SAM's own image encoder, and timm's SAM-ViT.
 """
 
 import logging
@@ -19,12 +19,12 @@ from mmdataseg.checkpoints.reading import read_checkpoint
 from mmdataseg.errors import UserError
 
 RELATIVE_POSITION = re.compile(r"\.rel_pos_[hw]$")
-# What such files hold beside the encoder's blocks and what ViTDet has no place for: class token, last norm, MAE's
-# decoder, SAM's neck, prompt encoder and mask decoder, classification heads.
+# What such files hold beside the encoder's blocks and ViTDet does not use: class token, last norm, MAE's decoder, SAM's
+# neck, prompt encoder and mask decoder, classification heads.
 NOT_NEEDED = re.compile(
     r"^(cls_token|mask_token|dist_token|norm\.|fc_norm\.|head\.|neck\.|decoder|prompt_encoder\.|mask_decoder\.)"
 )
-# From the names of others to timm's. The first rule of a kind says how to recognise it.
+# From other names to timm's. The first rule of a kind says how to recognise it.
 SAM_NAMES = ((re.compile(r"^image_encoder\."), ""), (re.compile(r"\.mlp\.lin([12])\."), r".mlp.fc\1."))
 MMPRETRAIN_NAMES = (
     (re.compile(r"^backbone\.layers\.(\d+)\."), r"blocks.\1."),
@@ -41,14 +41,14 @@ KINDS = (("SAM", SAM_NAMES), ("mmpretrain", MMPRETRAIN_NAMES))
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What loading a checkpoint did; names are those of the model.
+    """What loading a checkpoint did; parameters have the names of the model.
 
     Args:
         path: The file.
-        kind: Whose names it had: ``SAM``, ``mmpretrain``, or ``MAE or timm``, which share theirs.
+        kind: The kind of names it had: ``SAM``, ``mmpretrain``, or ``MAE or timm``, which have the same names.
         loaded: Parameters taken from the file, resized ones included.
         resized: (name, old shape, new shape) of the positions that were interpolated.
-        dropped: In the file, known, and of no use here (class token, decoder, ...), under timm's names.
+        dropped: In the file, known, and not needed (class token, decoder, ...), under timm's names.
         missing: In the model and not in the file: they keep their initial values. For MAE exactly the relative
             positions.
         unexpected: In the file, unknown, not used.
@@ -72,9 +72,9 @@ class LoadReport:
         other = [name for name in self.missing if not RELATIVE_POSITION.search(name)]
         lines = [f"{self.path} ({self.kind} names): {len(self.loaded)} parameters loaded"]
         lines += [f"  resized: {name} {old} -> {new}" for name, old, new in self.resized]
-        lines += [f"  dropped, of no use here: {_first(self.dropped)}"] if self.dropped else []
-        lines += [f"  missing, left new: {new_positions} relative positions"] if new_positions else []
-        lines += [f"  MISSING, left new: {_first(other)}"] if other else []
+        lines += [f"  dropped, not needed: {_first(self.dropped)}"] if self.dropped else []
+        lines += [f"  missing, newly initialised: {new_positions} relative positions"] if new_positions else []
+        lines += [f"  MISSING, newly initialised: {_first(other)}"] if other else []
         lines += [f"  UNEXPECTED, not used: {_first(self.unexpected)}"] if self.unexpected else []
         return "\n".join(lines)
 
@@ -90,11 +90,11 @@ def load_vit_checkpoint(vit: nn.Module, path: str | Path) -> LoadReport:
         path: A local ``.pth`` (read without executing code) or ``.safetensors`` file.
 
     Returns:
-        The account; also logged, as a warning where it is surprising.
+        The report; also logged, as a warning if it is surprising.
 
     Raises:
-        FileNotFoundError: No such file, or an address instead of a path.
-        UserError: The file does not read, has no block of a ViT, or a shape that interpolation cannot mend.
+        FileNotFoundError: There is no such file, or ``path`` is an address.
+        UserError: The file cannot be read, has no block of a ViT, or has a shape that interpolation cannot correct.
     """
     state, kind = rename(read_checkpoint(path).state_dict)
     targets = vit.state_dict()
@@ -134,7 +134,7 @@ def rename(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
         state: Name -> tensor, as in the file.
 
     Returns:
-        The same tensors under timm's names, and whose names they were.
+        The same tensors under timm's names, and the kind of names that they had.
     """
     for kind, rules in KINDS:
         if any(rules[0][0].match(name) for name in state):
@@ -143,7 +143,7 @@ def rename(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
 
 
 def resize_position_embedding(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Bring a position embedding to another grid; a class token in front is dropped.
+    """Resize a position embedding to another grid; a class token in front is dropped.
 
     Args:
         embedding: (1, N, C) tokens of a square grid in row order, with or without one class token in front, or (1, h,
@@ -155,7 +155,7 @@ def resize_position_embedding(embedding: Tensor, grid: tuple[int, int]) -> Tenso
         the size is the same.
 
     Raises:
-        UserError: The tokens form no square.
+        UserError: The tokens do not form a square.
     """
     if embedding.ndim == 3:
         tokens = embedding.shape[1]

@@ -28,7 +28,8 @@ class FusedAttention(nn.Module):
     """timm's SAM-ViT attention, its parameters and their names, with the heads in a dimension of their own.
 
     timm folds the heads into the batch and hands three dimensions to torch's ``scaled_dot_product_attention``, whose
-    fused kernels take four only (torch 2.13): there the same is computed by the path that stores all attention weights.
+    fused kernels accept only four (torch 2.13): three dimensions take the slow path, which stores all attention
+    weights.
 
     Args:
         attention: The module whose parameters are taken over; it must have relative positions.
@@ -58,14 +59,14 @@ class FusedAttention(nn.Module):
 
 @MODELS.register_module()
 class ViTDet(BaseModule):
-    """A plain ViT with 16 x 16 patches, window attention but for four blocks, and a simple feature pyramid.
+    """A plain ViT with 16 x 16 patches, window attention in all but four blocks, and a simple feature pyramid.
 
-    Any image size is accepted, another one in each batch too. The image is padded with zeros (the mean colour, after
-    normalisation) at the bottom and the right to whole patches, inside the blocks the tokens to whole windows, and the
-    outputs are cut back. Where the grid of tokens is not that of ``img_size``, the position embedding is stretched to
-    it (bicubic, both axes on their own) and so are the relative positions of the global blocks (linear), as in ViTDet
-    and SAM: positions are fractions of the image, not distances in pixels. Who trains on padded squares of ``img_size``
-    and wants the very same positions at test time pads to that square in the data preprocessor.
+    Images may have any size, which may change from batch to batch. The image is padded with zeros (the mean colour,
+    after normalisation) at the bottom and the right to whole patches, the tokens inside the blocks to whole windows,
+    and the outputs are cut back. Where the grid of tokens is not that of ``img_size``, the position embedding is
+    stretched to it (bicubic, both axes on their own) and so are the relative positions of the global blocks (linear),
+    as in ViTDet and SAM: positions are fractions of the image, not distances in pixels. If you train on padded squares
+    of ``img_size`` and want the very same positions at test time, pad to that square in the data preprocessor.
 
     Args:
         arch: ``base``, ``large``, or a dict with ``embed_dim``, ``depth`` and ``num_heads``.
@@ -78,7 +79,7 @@ class ViTDet(BaseModule):
             read in ``init_weights``; None: from scratch.
 
     Raises:
-        UserError: An unknown ``arch``, sizes that do not divide, or another kind of ``init_cfg``.
+        UserError: ``arch`` is unknown, sizes do not divide, or ``init_cfg`` is of another kind.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class ViTDet(BaseModule):
             neck_chans=0,
         )
         self.vit.set_grad_checkpointing(with_cp)
-        # The pyramid takes the last block's map as it is: a norm or a head of the ViT would be parameters without a
+        # The pyramid takes the last block's map as it is: the parameters of the ViT's norm and head would get no
         # gradient.
         self.vit.neck = self.vit.head = nn.Identity()
         for block in self.vit.blocks:

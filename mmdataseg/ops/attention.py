@@ -13,20 +13,20 @@ def attend(
 ) -> Tensor:
     """What ``attention(query, key, value, attn_mask=...)`` computes, without forming the attention weights.
 
-    ``nn.MultiheadAttention`` wants one mask for each head; here one mask of an image broadcasts over them.
+    ``nn.MultiheadAttention`` needs one mask per head; here one mask per image is broadcast over the heads.
 
     Args:
-        attention: Its weights; batch first or not does not matter.
+        attention: Provides the weights; its ``batch_first`` is not read.
         query_BQC: (B, Q, C).
         key_BSC: (B, S, C).
         value_BSC: (B, S, C).
-        masked_BQS: (B, Q, S) bool, True where a query must not look; None: it may look everywhere.
+        masked_BQS: (B, Q, S) bool, True where a query must not attend; None: nothing is masked.
 
     Returns:
         (B, Q, C).
 
     Raises:
-        ValueError: Weights for keys or values of another width than the queries.
+        ValueError: The keys or values have another width than the queries.
     """
     if attention.in_proj_weight is None:
         raise ValueError(
@@ -45,19 +45,20 @@ def attend(
 
 
 def look_everywhere_if_blind(masked_BQS: Tensor) -> Tensor:
-    """Unmask the rows that are masked everywhere, whose attention would be undefined (as in Mask2Former's code)."""
+    """Unmask the rows that are masked everywhere: their attention would be undefined (as in Mask2Former's code)."""
     return masked_BQS & ~masked_BQS.all(dim=-1, keepdim=True)
 
 
 def masks_to_attention(mask_embeds_BQC: Tensor, features_BCHW: Tensor) -> Tensor:
-    """Where each query must not look next: where its mask probability is below 1/2 (Cheng et al., 2022, equation 2).
+    """The mask of the next layer: a query does not attend where its mask probability is below 1/2 (Cheng et al., 2022,
+    equation 2).
 
     Args:
         mask_embeds_BQC: (B, Q, C).
-        features_BCHW: (B, C, H, W), the mask features shrunk to the level that is looked at.
+        features_BCHW: (B, C, H, W), the mask features, resized to the level that is attended to.
 
     Returns:
-        (B, Q, H * W) bool, True where masked; never True in a whole row.
+        (B, Q, H * W) bool, True where masked; each row has a False.
     """
     with torch.no_grad():
         logits_BQS = mask_embeds_BQC @ features_BCHW.flatten(2)

@@ -14,18 +14,19 @@ DICE_EPS = 1e-5
 def box_profiles(boxes_N4: Tensor, size: tuple[int, int], stride: float) -> tuple[Tensor, Tensor]:
     """The projections of the boxes: the share of each row and column of cells that a box covers.
 
-    Nothing is read back from the device: loaders refuse boxes without extent, and here such a box has no profile.
+    The extent of the boxes is not checked, as that would wait for the device: loaders refuse a box without extent; here
+    all its shares are 0.
 
     Args:
         boxes_N4: (N, 4) xyxy pixels; what lies outside the grid is cut off.
         size: (H, W) of the grid, in cells.
-        stride: Pixels a cell.
+        stride: Pixels per cell.
 
     Returns:
         (N, H) for the rows and (N, W) for the columns, in [0, 1].
 
     Raises:
-        ValueError: Boxes of another shape, or a stride that is not positive.
+        ValueError: The boxes have another shape, or the stride is not positive.
     """
     if boxes_N4.dim() != 2 or boxes_N4.shape[1] != 4:
         raise ValueError(f"boxes: expected (N, 4) xyxy, got shape {tuple(boxes_N4.shape)}")
@@ -48,7 +49,7 @@ def mask_profiles(mask_logits: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (..., H) for the rows and (..., W) for the columns, in [0, 1].
     """
-    # the sigmoid is monotonic: take the maximum of the logits first, H + W sigmoids instead of H x W
+    # the sigmoid is monotonic: with the maximum of the logits first, there are H + W sigmoids instead of H x W
     return mask_logits.amax(-1).sigmoid(), mask_logits.amax(-2).sigmoid()
 
 
@@ -58,7 +59,7 @@ def projection_loss(mask_logits_MHW: Tensor, boxes_M4: Tensor, stride: float) ->
     Args:
         mask_logits_MHW: (M, H, W).
         boxes_M4: (M, 4) xyxy pixels.
-        stride: Pixels a cell.
+        stride: Pixels per cell.
 
     Returns:
         (M,) in [0, 2].
@@ -78,7 +79,7 @@ def projection_cost(mask_logits_LQHW: Tensor, boxes_N4: Tensor, stride: float) -
     Args:
         mask_logits_LQHW: (L, Q, H, W).
         boxes_N4: (N, 4) xyxy pixels.
-        stride: Pixels a cell.
+        stride: Pixels per cell.
 
     Returns:
         (L, Q, N) in [0, 2].

@@ -1,4 +1,4 @@
-"""A linear class layer turned into one that answers to vectors: text embeddings, or any others.
+"""Turn a linear class layer into a classifier over given vectors, such as text embeddings.
 
 Letters: K classes, J = K + 1 with the background last, C channels of the query, D text dimension.
 """
@@ -6,25 +6,25 @@ Letters: K classes, J = K + 1 with the background last, C channels of the query,
 import torch
 from torch import Tensor
 
-_SAME_DIRECTION = 1e-7  # of the largest singular value: below it a direction is rounding
-_SMALLEST = 1e-9  # of the Gram matrix's eigenvalues, whose mean is 1: below it two rows are one
+_SAME_DIRECTION = 1e-7  # times the largest singular value: a direction below that is a rounding error
+_SMALLEST = 1e-9  # eigenvalue of the Gram matrix (their mean is 1): below it the rows count as linearly dependent
 
 
 def background_direction(vectors_KD: Tensor, *, seed: int = 0) -> Tensor:
-    """A unit vector that is orthogonal to all classes: what stands for the background.
+    """A unit vector for the background, orthogonal to all classes.
 
-    Any direction of the orthogonal complement does for these classes. For words to come it should favour none, so a
-    random one is projected.
+    For these classes, any direction of the orthogonal complement will do. A random vector is projected onto it, so that
+    no class added later is favoured.
 
     Args:
         vectors_KD: (K, D).
-        seed: Of the random direction.
+        seed: Seed of the random vector.
 
     Returns:
         (D,) float64.
 
     Raises:
-        ValueError: No such vector: K vectors span all D dimensions.
+        ValueError: There is no such vector: the K vectors span all D dimensions.
     """
     vectors_KD = vectors_KD.double()
     num_classes, dim = vectors_KD.shape
@@ -35,7 +35,7 @@ def background_direction(vectors_KD: Tensor, *, seed: int = 0) -> Tensor:
             f"expected fewer independent classes than dimensions, got {num_classes} classes that span all {dim}"
         )
     direction_D = torch.randn(dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    for _ in range(2):  # once more, for what rounding left
+    for _ in range(2):  # the second pass removes what rounding left
         direction_D = direction_D - rows_RD.T @ (rows_RD @ direction_D)
         direction_D = direction_D / direction_D.norm()
     return direction_D
@@ -47,22 +47,23 @@ def class_layer_for_vectors(
     """The linear map of a query to a class embedding whose products with given vectors are a class layer's logits.
 
     With A the vectors and W, b the class layer, M = Aᵀ (A Aᵀ + ridge I)⁻¹ W and m likewise of b: the smallest M, m that
-    minimise |A M - W|² + ridge |M|². Without a ridge A (M x + m) = W x + b for every x, exactly: M is the
-    pseudo-inverse's. A ridge gives up exactness for class embeddings that are shorter along directions in which the
-    vectors hardly differ.
+    minimise |A M - W|² + ridge |M|². Without a ridge, M is the solution by the pseudo-inverse: A (M x + m) = W x + b
+    exactly, for every x. A ridge gives up exactness; in return, class embeddings are shorter along directions in which
+    the vectors hardly differ.
 
     Args:
-        weight_JC: (K + 1, C) of the class layer.
-        bias_J: (K + 1,).
+        weight_JC: (K + 1, C), weights of the class layer.
+        bias_J: (K + 1,), its biases.
         vectors_JD: (K + 1, D), unit rows: the classes' and the background's, linearly independent unless there is a
             ridge.
-        ridge: Not negative; of the scale of the vectors' squared lengths, which are 1.
+        ridge: At least 0; relative to the squared lengths of the vectors, which are 1.
 
     Returns:
         (D, C) and (D,) float64.
 
     Raises:
-        ValueError: Other numbers of rows; a negative ridge; without one, vectors that depend on each other.
+        ValueError: The numbers of rows differ; the ridge is negative; or there is none and the vectors are linearly
+            dependent.
     """
     if not len(weight_JC) == len(bias_J) == len(vectors_JD):
         raise ValueError(
@@ -70,15 +71,15 @@ def class_layer_for_vectors(
             f"{len(weight_JC)} rows and {len(bias_J)} biases"
         )
     if not 0 <= ridge < float("inf"):
-        raise ValueError(f"ridge: expected a number that is not negative, got {ridge}")
+        raise ValueError(f"ridge: expected a number of at least 0, got {ridge}")
     vectors_JD = vectors_JD.double()
     gram_JJ = vectors_JD @ vectors_JD.T
     values_J, turned_JJ = torch.linalg.eigh(gram_JJ)
     if ridge == 0 and values_J[0] < _SMALLEST:
         one, other = nearest_pair(gram_JJ)
         raise ValueError(
-            f"the vectors depend on each other, so no class layer is exact; rows {one} and {other} are the nearest, "
-            f"with a product of {float(gram_JJ[one, other]):.6f}; give a ridge"
+            f"the vectors are linearly dependent, so no class layer is exact; rows {one} and {other} are the most "
+            f"similar, with a product of {float(gram_JJ[one, other]):.6f}; give a ridge"
         )
     layer_JE = torch.cat([weight_JC, bias_J[:, None]], dim=1).double()
     solved_JE = turned_JJ @ ((turned_JJ.T @ layer_JE) / (values_J + ridge)[:, None])
@@ -93,10 +94,10 @@ def nearest_pair(gram_KK: Tensor) -> tuple[int, int]:
         gram_KK: (K, K) products of K vectors, K at least 2.
 
     Returns:
-        Their numbers, the smaller first.
+        Their indices, the smaller first.
 
     Raises:
-        ValueError: Fewer than two vectors.
+        ValueError: There are fewer than two vectors.
     """
     if len(gram_KK) < 2:
         raise ValueError(f"expected at least two vectors, got {len(gram_KK)}")

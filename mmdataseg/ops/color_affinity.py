@@ -52,13 +52,13 @@ def color_affinity_loss(
         similarity_EHW: (8, H, W) of `color_similarity`, with the same dilation.
         inside_MHW: (M, H, W) bool, the cells of each pair's box; pairs of cells that start outside do not count.
         dilation: Distance of the neighbours, in cells.
-        threshold: Cells are alike from this similarity on; in (0, 1].
+        threshold: Two cells count as alike from this similarity up; in (0, 1].
 
     Returns:
-        (M,) mean over the pairs of cells that count; 0 where none does.
+        (M,) mean over the pairs of cells that count; 0 if no pair counts.
 
     Raises:
-        ValueError: A threshold outside (0, 1].
+        ValueError: The threshold is outside (0, 1].
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold: expected a similarity in (0, 1], got {threshold}")

@@ -1,4 +1,4 @@
-"""Colours as people tell them apart: sRGB to CIE L*a*b*, white of D65 (IEC 61966-2-1; CIE 15)."""
+"""sRGB to CIE L*a*b*, where distances are as people perceive them; white is D65 (IEC 61966-2-1; CIE 15)."""
 
 import torch
 from torch import Tensor
@@ -13,16 +13,16 @@ _LINEAR_BELOW = (6 / 29) ** 3
 
 
 def srgb_to_lab(rgb: Tensor) -> Tensor:
-    """L*a*b* of sRGB colours.
+    """Convert sRGB colours to L*a*b*.
 
     Args:
         rgb: (..., 3, H, W) in [0, 1]; what lies outside is cut off.
 
     Returns:
-        (..., 3, H, W): L* in [0, 100], a* and b* about in [-128, 127].
+        (..., 3, H, W): L* in [0, 100], a* and b* roughly in [-128, 127].
 
     Raises:
-        ValueError: Not three channels.
+        ValueError: There are not three channels.
     """
     if rgb.dim() < 3 or rgb.shape[-3] != 3:
         raise ValueError(f"rgb: expected (..., 3, H, W), got shape {tuple(rgb.shape)}")

@@ -1,12 +1,12 @@
-"""Multi-scale deformable attention (Zhu et al., Deformable DETR, 2021, section 4.1) without a compiler.
+"""Multi-scale deformable attention (Zhu et al., Deformable DETR, 2021, section 4.1) without a compiled operator.
 
-A query's answer is a weighted sum of cells: of each point the four around it. So it is one product with a sparse
-matrix, whose rows are the queries of all heads and whose columns are the cells. On a CPU that product, its transpose
-and its gradient have kernels; reading maps point by point, as ``grid_sample`` does, is several times slower.
+The output of a query is a weighted sum of cells, four around each of its points. All outputs together are one product
+with a sparse matrix: a row for each query and head, a column for each cell and head. On a CPU that product, its
+transpose and its gradient have kernels; reading maps point by point, as ``grid_sample`` does, is several times slower.
 
-Letters: B images, N queries, A heads, c channels a head, L levels, P points a level, K = L P points a head, H = A K
-points of a query, S cells of all levels, V cells of all levels with a border of zeros, R = B N A rows. Positions are in
-cells: 0 is the centre of the first.
+Letters: B images, N queries, A heads, c channels per head, L levels, P points per level, K = L P points per head, H = A
+K points of a query, S cells of all levels, V cells of all levels with a border of zeros, R = B N A rows. Positions are
+in cells: 0 is the centre of the first.
 """
 
 import warnings
@@ -19,10 +19,10 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# torch says so once a process; the one function of it that is used here has a test of its numbers
+# torch warns once per process; the numbers of the one sparse function used here are tested
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 
-BORDER = 2  # cells of zeros around a level: whoever reads outside it reads these, and no position needs a test
+BORDER = 2  # cells of zeros around a level; positions outside it read these, so no position needs a check
 
 
 def deformable_attention(
@@ -38,10 +38,10 @@ def deformable_attention(
         weights_BNALP: (B, N, A, L, P) float.
 
     Returns:
-        (B, N, A, c), of the type of the value.
+        (B, N, A, c), with the dtype of the value.
 
     Raises:
-        ValueError: Cells that are not those of the levels, or positions and weights of different shapes.
+        ValueError: The cells are not those of the levels, or positions and weights differ in shape.
     """
     num_cells = sum(height * width for height, width in sizes)
     if value_BSAc.dim() != 4 or value_BSAc.shape[1] != num_cells:
@@ -63,7 +63,7 @@ def deformable_attention(
 def _by_grid_sample(
     value_BSAc: Tensor, sizes: Sequence[tuple[int, int]], x_BNALP: Tensor, y_BNALP: Tensor, weights_BNALP: Tensor
 ) -> Tensor:
-    """Level by level, with what every device has."""
+    """Level by level, with operators that every device has."""
     batch, num_queries, num_heads = x_BNALP.shape[:3]
     levels = value_BSAc.split([height * width for height, width in sizes], dim=1)
     total = value_BSAc.new_zeros(())
@@ -92,7 +92,7 @@ def _by_sparse_product(
 
 
 class _Layout(NamedTuple):
-    """Where the cells of each level stand in the table of all cells, bordered; one value for each point of a query."""
+    """Where each level's cells are in the table of all cells with borders; one value for each point of a query."""
 
     sizes: tuple[tuple[int, int], ...]
     num_cells: int  # V
@@ -109,7 +109,7 @@ class _Layout(NamedTuple):
         """The layout of a call.
 
         Raises:
-            ValueError: More cells or points than int32 can count.
+            ValueError: There are more cells or points than int32 can count.
         """
         bordered = [(height + 2 * BORDER) * (width + 2 * BORDER) for height, width in sizes]
         num_cells, points_a_head = sum(bordered), len(sizes) * num_points
@@ -145,20 +145,20 @@ class _Layout(NamedTuple):
         """(R, 4 K) int32 rows of the table: the four cells around each point.
 
         Args:
-            column_BNH: Whole number of the left ones; overwritten.
-            row_BNH: Whole number of the upper ones; overwritten.
+            column_BNH: Index of the left cells, as float; overwritten.
+            row_BNH: Index of the upper cells, as float; overwritten.
         """
         column_BNH = torch.minimum(column_BNH.clamp_(min=-BORDER), self.widths_H, out=column_BNH)
         row_BNH = torch.minimum(row_BNH.clamp_(min=-BORDER), self.heights_H, out=row_BNH)
-        # exact in float32 up to 2^24 cells a level
+        # exact in float32 up to 2^24 cells per level
         cell = row_BNH.add_(BORDER).mul_(self.widths_H + 2 * BORDER).add_(column_BNH).add_(BORDER)
-        first = cell.int().clamp_(min=0)  # a position that is not a number has some cell too; its weight is none
+        first = cell.int().clamp_(min=0)  # a NaN position gets some cell too; its weight is NaN
         first = first.mul_(self.num_heads).add_(self.firsts_B1H)
         return (first.view(-1, self.num_heads, 1, self.steps_A4K.shape[-1]) + self.steps_A4K).flatten(2).flatten(0, 1)
 
 
 class _SparseProduct(torch.autograd.Function):
-    """The product, with its derivative by hand: recorded step by step it would take twice the time and memory."""
+    """The product with a hand-written derivative; autograd's would take twice the time and memory."""
 
     @staticmethod
     def forward(

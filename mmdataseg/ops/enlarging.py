@@ -12,20 +12,20 @@ from torch import Tensor
 
 from mmdataseg.ops.id_map import boxes_from_masks
 
-# Mask values enlarged at a time. A CPU works several times faster on blocks that fit its caches; a GPU wants few large
-# ones, here of 128 MiB.
+# Mask values enlarged at a time. A CPU works several times faster on blocks that fit its caches; a GPU is fastest with
+# few large blocks, here of 128 MiB.
 BLOCK_ELEMENTS = {"cpu": 2**21}
 BLOCK_ELEMENTS_ELSEWHERE = 2**25
 
 
 @dataclass(frozen=True)
 class ImageSizes:
-    """Where an image lies in its batch, all (height, width) in pixels.
+    """The sizes of an image, before and after padding and resizing; each is (height, width) in pixels.
 
     Args:
-        padded: Of the batch the network saw.
-        image: Of the image in the upper left corner of that.
-        original: Of the image on disk, before it was resized.
+        padded: Size of the padded batch that the network gets.
+        image: Size of the image in the upper left corner of the batch.
+        original: Size of the image on disk, before it was resized.
     """
 
     padded: tuple[int, int]
@@ -36,7 +36,7 @@ class ImageSizes:
 def _taps(cells: int, padded: int, image: int, original: int) -> tuple[Tensor, Tensor, Tensor]:
     """For each original pixel along one axis, on the host: the two cells it lies between, and the share of the second.
 
-    Cells that the image does not touch are not read: the loss leaves them free.
+    Cells that the image does not touch are not read: no loss trains them.
     """
     last = min(cells, math.ceil(image * cells / padded)) - 1
     centre = (torch.arange(original, dtype=torch.float32) + 0.5) * (image / original)
@@ -48,12 +48,12 @@ def _taps(cells: int, padded: int, image: int, original: int) -> tuple[Tensor, T
 def enlarge_blocks(mask_logits_QHW: Tensor, sizes: ImageSizes) -> Iterator[tuple[slice, Tensor]]:
     """Mask logits at the original image's pixels, a block of rows at a time.
 
-    One bilinear step from the grid to the original pixels, skipping the padding; mmdet enlarges, cuts and resizes in
-    two.
+    This is one bilinear step from the grid to the original pixels, without the padding. mmdet takes two: it enlarges,
+    cuts off the padding and resizes.
 
     Args:
         mask_logits_QHW: (Q, H, W).
-        sizes: Of the image.
+        sizes: Sizes of the image.
 
     Yields:
         The rows, and their logits (Q, rows, Wo) float32.
@@ -77,8 +77,9 @@ def enlarge_boxes(
 
     Args:
         mask_logits_QHW: (Q, H, W).
-        sizes: Of the image.
-        least_Q: (Q,) logits. Every pixel beyond the box has less; bilinear values are means of the cells around them.
+        sizes: Sizes of the image.
+        least_Q: (Q,) logits. Every pixel outside the box has a smaller one, as bilinear values are means of the cells
+            around them.
 
     Yields:
         The mask, its rows and columns, and their logits (rows, columns) float32. A mask that is below its bound
@@ -100,7 +101,7 @@ def _enlarge(
     rows: slice,
     columns: slice,
 ) -> Tensor:
-    """(Q, rows, columns) float32 logits of the pixels in a box that is not empty."""
+    """(Q, rows, columns) float32 logits of the pixels in a box, which must not be empty."""
     device = mask_logits_QHW.device
     top, bottom, share_down = (taps[rows] for taps in down)
     left, right, share_across = (taps[columns] for taps in across)
@@ -114,6 +115,6 @@ def _enlarge(
 
 
 def _pixels_of(taps: tuple[Tensor, Tensor, Tensor], start: int, stop: int) -> slice:
-    """The pixels along an axis that lie between cells of which one is in start..stop-1."""
+    """The pixels along an axis for which one of the two neighbouring cells is in start..stop-1."""
     low, high, _ = taps
     return slice(int(torch.searchsorted(high, start)), int(torch.searchsorted(low, stop)))

@@ -1,4 +1,4 @@
-"""Ground truth as one integer map an image: to masks, to boxes, and read at points without ever making a mask.
+"""Ground truth as one integer map per image: conversion to masks and boxes, and reading at points without making masks.
 
 Letters: N segments, P points, (H, W) the size of the image in pixels. An id map holds the row of a segment table,
 0..N-1, and -1 where nothing is known (void).
@@ -23,7 +23,7 @@ def masks_from_id_map(id_map_HW: Tensor, num_segments: int) -> Tensor:
         (N, H, W) bool.
 
     Raises:
-        ValueError: An id map of another shape, or not of integers.
+        ValueError: The id map has another shape, or does not hold integers.
     """
     _check(id_map_HW)
     ids_N11 = torch.arange(num_segments, device=id_map_HW.device, dtype=id_map_HW.dtype)[:, None, None]
@@ -51,7 +51,7 @@ def boxes_from_masks(masks_NHW: Tensor) -> Tensor:
 
 
 def sample_id_map(id_map_HW: Tensor, ids_N: Tensor, points: Tensor) -> Tensor:
-    """What bilinear sampling of each segment's mask would give, read from the ids of the four neighbours.
+    """Bilinear samples of each segment's mask, computed from the ids of the four neighbouring pixels.
 
     Equals ``sample_maps(masks_from_id_map(...)[ids_N].float(), points)``.
 
@@ -64,7 +64,7 @@ def sample_id_map(id_map_HW: Tensor, ids_N: Tensor, points: Tensor) -> Tensor:
         (N, P) float32 in [0, 1].
 
     Raises:
-        ValueError: An id map of another shape, or not of integers.
+        ValueError: The id map has another shape, or does not hold integers.
     """
     _check(id_map_HW)
     height, width = id_map_HW.shape
@@ -100,7 +100,7 @@ def sample_bitmaps(masks_NHW: Tensor, points: Tensor) -> Tensor:
 
 
 def known_at(void_HW: Tensor, points: Tensor) -> Tensor:
-    """Whether the pixel a point lies in is annotated.
+    """Whether the pixel that contains a point is annotated.
 
     Args:
         void_HW: (H, W) bool, True where nothing is known.

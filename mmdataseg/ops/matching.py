@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 UNMATCHABLE = (
-    1e6  # a cost that is not finite (a diverged half-precision step) must not stop the solver; the loss shows it
+    1e6  # a cost that is not finite (a diverged half-precision step) must not stop the solver; the loss will show it
 )
 
 
@@ -18,19 +18,19 @@ UNMATCHABLE = (
 def match(costs: Sequence[Tensor], last_resort_BLQ: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
     """Minimum-cost assignment of queries to targets.
 
-    All costs are copied to the host together, once, and the answers back, once.
+    All costs are copied to the host in one copy, and all answers back in one.
 
     Args:
         costs: For each image (L, Q, N) costs; L and Q are the same for all, N may be 0.
-        last_resort_BLQ: (B, L, Q) bool, queries to take only where the others are fewer than the targets: one of them
-            costs more than any choice among the others. None: no such query.
+        last_resort_BLQ: (B, L, Q) bool, queries to match only if there are fewer others than targets: each costs more
+            than any choice among the others. None: there is no such query.
 
     Returns:
         For each image two int64 tensors (L, M_b), query and target of each pair, on the device of the costs, targets
         ascending.
 
     Raises:
-        ValueError: No image, costs that differ in L or Q, or last resorts of another shape.
+        ValueError: There is no image; the costs differ in L or Q; or the last resorts have another shape.
     """
     if not costs:
         raise ValueError("expected the costs of at least one image, got none")

@@ -1,10 +1,10 @@
-"""MERGE: several proposals, one region (Gu et al., 2023, "MERGE").
+"""MERGE: joining several proposals into one region (Gu et al., 2023, "MERGE").
 
-The paper says which task merges what, and that MERGE comes before the matching. How masks and classes join, and what
-happens where rows are fewer than targets, is ours: see docs/method.md.
+The paper says which classes each task merges, and that MERGE comes before the matching. How masks and classes are
+joined, and what happens if there are fewer rows than targets, is our choice: see docs/method.md.
 
-A row is the unit of the matching and of the answer: the proposals of one mergeable class, or a single proposal. It is
-named by the index of its leader, the member that is surest of the class.
+A row is the unit of the matching and of the answer: the proposals of one mergeable class, or a single proposal. Its
+index is that of its leader, the member with the highest probability of the class.
 
 Letters: L decoder outputs, Q queries, K classes, J = K + 1 logits (background last), N targets, M matched rows of an
 output, G groups, S proposals that belong to a group, P points, (H, W) the grid of the mask logits.
@@ -29,20 +29,20 @@ def merge_rows(class_logits_LQJ: Tensor, mergeable: Sequence[bool]) -> Tensor:
         mergeable: For each class whether MERGE joins its proposals (`LabelSpace.mergeable`).
 
     Returns:
-        (L, Q) int64, the query that leads the row: the surest member, the first of equals.
+        (L, Q) int64, the query that leads the row: the surest member, the first among equals.
 
     Raises:
-        ValueError: Not one flag for each class.
+        ValueError: There is not one flag for each class.
     """
     num_outputs, num_queries, num_logits = class_logits_LQJ.shape
     _check_flags(mergeable, num_logits)
     query_LQ = torch.arange(num_queries, device=class_logits_LQJ.device).expand(num_outputs, -1)
     if not any(mergeable):
         return query_LQ
-    # what is not finite (a diverged step) stops nothing here; the loss shows it
+    # logits that are not finite (a diverged step) must not raise here; the loss will show them
     prob_LQ, class_LQ = class_logits_LQJ.float().softmax(-1).nan_to_num(0).max(-1)
     mergeable_J = torch.tensor([*mergeable, False], device=class_logits_LQJ.device)
-    # a key for each mergeable class, and behind them one for each query that stays alone
+    # a key for each mergeable class, then one for each query that is not merged
     key_LQ = torch.where(mergeable_J[class_LQ], class_LQ, num_logits + query_LQ)
     num_keys = num_logits + num_queries
     best = prob_LQ.new_zeros(num_outputs, num_keys).scatter_reduce(1, key_LQ, prob_LQ, "amax", include_self=False)
@@ -75,14 +75,14 @@ def row_means(values_LQN: Tensor, rows_LQ: Tensor) -> Tensor:
     """At each leader the mean over its row; every other proposal keeps its own values.
 
     Args:
-        values_LQN: (L, Q, N) float, for instance class probabilities.
+        values_LQN: (L, Q, N) float, e.g. class probabilities.
         rows_LQ: (L, Q) of `merge_rows`.
 
     Returns:
         (L, Q, N).
 
     Raises:
-        ValueError: Rows of another shape.
+        ValueError: The rows have another shape.
     """
     _check_rows(rows_LQ, values_LQN)
     return values_LQN.scatter_reduce(
@@ -94,14 +94,14 @@ def row_maxima(values_LQP: Tensor, rows_LQ: Tensor) -> Tensor:
     """At each leader the maximum over its row; every other proposal keeps its own values.
 
     Args:
-        values_LQP: (L, Q, P) float, for instance mask logits at points.
+        values_LQP: (L, Q, P) float, e.g. mask logits at points.
         rows_LQ: (L, Q) of `merge_rows`.
 
     Returns:
         (L, Q, P).
 
     Raises:
-        ValueError: Rows of another shape.
+        ValueError: The rows have another shape.
     """
     _check_rows(rows_LQ, values_LQP)
     num_outputs, num_queries, _ = values_LQP.shape
@@ -119,8 +119,8 @@ def groups_of_rows(rows_LQ: Tensor, queries_LM: Tensor) -> tuple[Tensor, Tensor]
 
     Args:
         rows_LQ: (L, Q) of `merge_rows`.
-        queries_LM: (L, M) int64, the query of each matched pair: a leader, who stands for its row, or a member, who
-            stands for itself alone.
+        queries_LM: (L, M) int64, the query of each matched pair: a leader, matched with its whole row, or another
+            member, matched alone.
 
     Returns:
         (L, Q) int64, the pair that the proposal belongs to, or -1; and (L, Q) float32, its share in the class loss of
@@ -150,7 +150,7 @@ def groups_by_absorption(
         (L, Q) int64, the pair, or -1; and (L, Q) float32, the share in the class loss: 0 for those that joined, else 1.
 
     Raises:
-        ValueError: Pairs of different shapes, or not one flag for each class.
+        ValueError: The pairs differ in shape, or there is not one flag for each class.
     """
     num_outputs, _, num_logits = class_logits_LQJ.shape
     if queries_LM.shape != labels_LM.shape:
@@ -180,7 +180,7 @@ def merge_masks(mask_logits_SHW: Tensor, group_S: Tensor, num_groups: int) -> Te
         (G, H, W), the maximum over the members' logits.
 
     Raises:
-        ValueError: Not one group for each mask.
+        ValueError: There is not one group for each mask.
     """
     if group_S.shape != mask_logits_SHW.shape[:1]:
         raise ValueError(f"expected a group for each of {len(mask_logits_SHW)} masks, got shape {tuple(group_S.shape)}")

@@ -21,10 +21,11 @@ def read_panoptic_map(
         ignore_index: The id of void. None: K, which mmdet's own heads write and do not name.
 
     Returns:
-        rows (H, W) int64, value = row of the table, -1 = void; labels (M,) int64 of the rows, which go by id.
+        rows (H, W) int64, value = row of the table, -1 = void; labels (M,) int64 of the rows, in the order of their
+        ids.
 
     Raises:
-        ValueError: An id of a class outside of the K.
+        ValueError: The class of an id is not among the K classes.
     """
     ids, row_HW = torch.unique(ids_HW, return_inverse=True)
     is_segment = ids != (num_classes if ignore_index is None else ignore_index)

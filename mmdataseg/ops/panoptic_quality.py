@@ -1,9 +1,9 @@
-"""Panoptic quality from counts: one bincount over (true segment, predicted segment) pairs an image, no PNG files.
+"""Panoptic quality from counts: one bincount over (true segment, predicted segment) pairs per image, without PNG files.
 
 Shapes: H, W map; N true segments; M predicted segments; K classes; ``N1 = N + 1`` and ``M1 = M + 1`` with void first.
 
-Source of the measure: Kirillov et al., Panoptic Segmentation, CVPR 2019, section 4. Where the paper leaves room
-(void, crowd), the counts follow the evaluator of the COCO panoptic task, which published numbers come from.
+Source of the measure: Kirillov et al., Panoptic Segmentation, CVPR 2019, section 4. Where the paper leaves room (void,
+crowd), the counts follow the evaluator of the COCO panoptic task, with which published numbers are computed.
 """
 
 import torch
@@ -28,7 +28,7 @@ def segment_intersections(gt_ids_HW: Tensor, pred_ids_HW: Tensor, *, num_gt: int
         j column j + 1.
 
     Raises:
-        ValueError: Maps of different size; an id outside its range.
+        ValueError: The maps differ in size, or an id is outside its range.
     """
     if gt_ids_HW.shape != pred_ids_HW.shape:
         raise ValueError(
@@ -52,10 +52,10 @@ def panoptic_counts(
 ) -> Tensor:
     """Match the segments of one image and count, by class, as the evaluator of the COCO panoptic task does.
 
-    - A predicted and a true segment match when they are of one class and their IoU is over 0.5. Void pixels inside
+    - A predicted and a true segment match when they have the same class and their IoU is over 0.5. Void pixels inside
       the predicted segment are left out of the union.
-    - A crowd segment neither matches nor is missed.
-    - A predicted segment without a match is no false positive when more than half of it lies on void and on the crowd
+    - A crowd segment is never matched, and never counted as missed.
+    - A predicted segment without a match is not a false positive when more than half of it is on void and on the crowd
       segment of its class. Of several crowd segments of one class, only the last one counts: the evaluator keeps one
       for each class.
 
@@ -68,10 +68,10 @@ def panoptic_counts(
 
     Returns:
         (K, 4) float64 on the device of the input: columns `TP`, `FP`, `FN`, `IOU`. A true segment without a pixel is
-        missed (FN); a predicted one without a pixel is nothing.
+        missed (FN); a predicted one without a pixel is not counted.
 
     Raises:
-        ValueError: Numbers of segments that do not fit together; a label outside 0 .. K - 1.
+        ValueError: The numbers of segments do not fit together, or a label is outside 0 .. K - 1.
     """
     _check(intersections_N1M1, gt_labels_N, gt_is_crowd_N, pred_labels_M, num_classes)
     gt_labels_N, pred_labels_M, crowd_N = gt_labels_N.long(), pred_labels_M.long(), gt_is_crowd_N.bool()
@@ -107,12 +107,12 @@ def panoptic_quality(counts_K4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Panoptic, segmentation and recognition quality of each class.
 
     Args:
-        counts_K4: Counts of `panoptic_counts`, summed over images; any leading dimensions may stand before (K, 4).
+        counts_K4: Counts of `panoptic_counts`, summed over images; any leading dimensions may come before (K, 4).
 
     Returns:
-        PQ, SQ and RQ, each (..., K) float64 in 0 .. 1, nan for a class without any count: ``nanmean`` over the
-        classes wanted (all, things, stuff) is the average that is published. SQ of a class that is there but never
-        matched is 0, as in the COCO evaluator.
+        PQ, SQ and RQ, each (..., K) float64 in 0 .. 1, nan for a class without any count: ``nanmean`` over the classes
+        wanted (all, things, stuff) is the average that is published. SQ of a class that has counts but no match is 0,
+        as in the COCO evaluator.
 
     Raises:
         ValueError: The last dimension is not 4.

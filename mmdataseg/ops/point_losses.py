@@ -3,7 +3,7 @@
 Focal and dice are DaTaSeg's (Gu et al., 2023), in the form of MaskFormer (Cheng et al., 2021); binary cross-entropy is
 Mask2Former's (Cheng et al., 2022).
 Letters: L decoder outputs, Q queries, K classes, J = K + 1 logits (background last), N targets, R matched rows, P
-points. A point that lies on void has weight 0: it is outside the sum and outside the mean.
+points. A point on void has weight 0: it counts neither in the sum nor in the mean.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ def point_focal_loss(logits_RP: Tensor, targets_RP: Tensor, weights_RP: Tensor) 
 
 
 class _Focal(torch.autograd.Function):
-    """The focal loss of each point, with its derivative by hand: recorded step by step it would keep ten times as much.
+    """The focal loss of each point with a hand-written derivative; autograd's would keep ten times as much memory.
 
     With x the logit, p = sigmoid(x), q = 1 - p and s = softplus(x), -log p = s - x and -log q = s.
     """
@@ -62,7 +62,7 @@ class _Focal(torch.autograd.Function):
 def point_focal_cost(logits_LQP: Tensor, targets_NP: Tensor, weights_P: Tensor) -> Tensor:
     """`point_focal_loss` of every query with every target, on shared points; without a gradient.
 
-    Beyond a logit of 87 (float32) the loss of a point outside the mask goes on growing, and its cost does not.
+    Above a logit of 87 (float32), the loss of a point outside the mask keeps growing, but this cost does not.
 
     Args:
         logits_LQP: (L, Q, P) mask logits.
@@ -72,7 +72,7 @@ def point_focal_cost(logits_LQP: Tensor, targets_NP: Tensor, weights_P: Tensor) 
     Returns:
         (L, Q, N).
     """
-    # L Q P values, millions: each pass over them counts, so there are few and none makes a copy that it need not
+    # There are millions of values (L Q P), so this makes few passes over them and avoids copies.
     not_p = logits_LQP.neg().sigmoid_()
     softplus = not_p.clamp(min=torch.finfo(not_p.dtype).tiny).log_().neg_()
     outside = (1 - not_p).square_().mul_(softplus).mul_(1 - FOCAL_ALPHA)

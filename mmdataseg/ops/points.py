@@ -48,13 +48,14 @@ def cell_points(size: tuple[int, int], extent_2: Tensor, stride: int) -> Tensor:
     Args:
         size: (H, W) of the map, in cells.
         extent_2: (2,) share of the map's width and height that the image fills.
-        stride: Pixels a cell. A centre beyond the last pixel's centre is moved to it, where an annotation can be read.
+        stride: Pixels per cell. A centre beyond the last pixel's centre is moved to it, where an annotation can be
+            read.
 
     Returns:
         (H W, 2) points, (x, y) in [0, 1] of the image.
 
     Raises:
-        ValueError: A stride that is not positive.
+        ValueError: The stride is not positive.
     """
     if stride <= 0:
         raise ValueError(f"stride: expected a positive number of pixels, got {stride}")
@@ -85,7 +86,7 @@ def uncertain_points(
         (N, P, 2) points, (x, y) in [0, 1] of the image (not of the padded map).
 
     Raises:
-        ValueError: A ratio outside its range.
+        ValueError: A ratio is outside its range.
     """
     if oversample_ratio < 1:
         raise ValueError(f"oversample_ratio: expected at least 1, got {oversample_ratio}")

@@ -1,4 +1,4 @@
-"""From proposals to the answer of a task at the size of the original image, in bounded memory.
+"""Compute the answer of a task from proposals, at the size of the original image and in bounded memory.
 
 Letters: Q proposals, K classes, J = K + 1 logits (background last), R rows of MERGE, N segments or instances, (H, W)
 the grid of the mask logits, (Ho, Wo) the original image in pixels.
@@ -14,10 +14,10 @@ from mmdataseg.ops.merge import merge_masks, merge_rows
 
 
 def check_merge(merge: str) -> None:
-    """Refuse a MERGE that `semantic_map` does not know.
+    """Check that `semantic_map` knows this kind of MERGE.
 
     Raises:
-        ValueError: Neither ``probability`` nor ``max``.
+        ValueError: ``merge`` is neither ``probability`` nor ``max``.
     """
     if merge not in ("probability", "max"):
         raise ValueError(f"merge: expected 'probability' or 'max', got {merge!r}")
@@ -29,16 +29,16 @@ def semantic_map(class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageS
     Args:
         class_logits_QJ: (Q, K + 1), background last.
         mask_logits_QHW: (Q, H, W).
-        sizes: Of the image.
-        merge: ``max``: that of the best row, as rows are merged in training: the one whose best class has the largest
-            product of class and mask probability. ``probability``: argmax over k of the sum over q of
-            p(q, k) sigmoid(m_q) (Cheng et al., MaskFormer, 2021, section 3.4).
+        sizes: Sizes of the image.
+        merge: ``max``: the class of the best row, with rows merged as in training. The best row is the one with the
+            largest product of mask probability and probability of its best class. ``probability``: argmax over k of the
+            sum over q of p(q, k) sigmoid(m_q) (Cheng et al., MaskFormer, 2021, section 3.4).
 
     Returns:
         (Ho, Wo) int64 in 0..K-1.
 
     Raises:
-        ValueError: An unknown ``merge``.
+        ValueError: ``merge`` is unknown.
     """
     check_merge(merge)
     if merge == "probability":
@@ -51,7 +51,7 @@ def semantic_map(class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageS
     for rows, logits_RhW in enlarge_blocks(logits_RHW, sizes):
         masks_RhW = logits_RhW.sigmoid_()
         if merge == "probability":
-            with torch.autocast(masks_RhW.device.type, enabled=False):  # half precision has ties that float32 has not
+            with torch.autocast(masks_RhW.device.type, enabled=False):  # half precision would make ties
                 labels[rows] = torch.einsum("rk,rhw->khw", scores_RK, masks_RhW).argmax(0)
         else:
             labels[rows] = class_R[(best_R[:, None, None] * masks_RhW).argmax(0)]
@@ -67,36 +67,38 @@ def panoptic_segments(
     score_threshold: float,
     kept_share: float,
 ) -> tuple[Tensor, Tensor]:
-    """Segments that do not overlap (Cheng et al., MaskFormer, 2021, section 3.4), of the rows that training matches.
+    """Segments that do not overlap (Cheng et al., MaskFormer, 2021, section 3.4), made of the rows that training
+    matches.
 
     Each pixel goes to the row with the largest product of class and mask probability, and is void where that row's
     mask probability is below 1/2. A row that keeps less than ``kept_share`` of the pixels of its mask is dropped, and
     its pixels are void.
 
-    MaskFormer lets the proposals of one stuff class compete before it joins them; here training makes several of them
-    share one region, so they would push each other below ``kept_share``.
+    MaskFormer lets the proposals of one stuff class compete and joins them afterwards. Here training makes several of
+    them share one region, so they would push each other below ``kept_share``.
 
     Args:
         class_logits_QJ: (Q, K + 1), background last.
         mask_logits_QHW: (Q, H, W).
-        sizes: Of the image.
+        sizes: Sizes of the image.
         mergeable: For each class whether MERGE joins its proposals: stuff.
         score_threshold: A row takes part if its class is not background and its leader gives it more than this
-            probability. The leader's, not the mean: else one weak proposal could take a region out of the answer.
+            probability. The mean over the row is not used: one weak proposal could then remove a region from the
+            answer.
         kept_share: In [0, 1].
 
     Returns:
         (Ho, Wo) int64, 1 + the index of the segment or 0 for void; and (N,) int64 the class of each segment.
 
     Raises:
-        ValueError: ``mergeable`` is not of the classes of the logits.
+        ValueError: ``mergeable`` does not have one flag for each class of the logits.
     """
     row_Q, probs_RJ = _rows(class_logits_QJ, mergeable)
     scores_R, labels_R = probs_RJ.max(-1)
     keep_R = (labels_R != len(mergeable)) & (scores_R > score_threshold)
     keep_Q = keep_R[row_Q]
     scores_R, labels_R, num_rows = scores_R[keep_R], labels_R[keep_R], int(keep_R.sum())
-    winner = torch.full(sizes.original, num_rows, dtype=torch.int64, device=mask_logits_QHW.device)  # that is: none
+    winner = torch.full(sizes.original, num_rows, dtype=torch.int64, device=mask_logits_QHW.device)  # num_rows: no row
     if not num_rows:
         return winner, labels_R
     kept_row_Q = (keep_R.cumsum(0) - 1)[row_Q[keep_Q]]
@@ -109,7 +111,7 @@ def panoptic_segments(
 
 
 def _compete(logits_RHW: Tensor, scores_R: Tensor, sizes: ImageSizes, winner: Tensor) -> Tensor:
-    """Write the index of the best row of each pixel into ``winner`` (Ho, Wo), R where that is void.
+    """Write the index of the best row of each pixel into ``winner`` (Ho, Wo), R where the pixel is void.
 
     A row is enlarged only around the cells where it could beat a mask of probability 1/2: beyond them either another
     row wins or the pixel is void.
@@ -159,22 +161,22 @@ def instances(
     Args:
         class_logits_QJ: (Q, K + 1), background last.
         mask_logits_QHW: (Q, H, W).
-        sizes: Of the image.
+        sizes: Sizes of the image.
         is_thing_K: (K,) bool; stuff is dropped.
-        max_instances: At most so many, fewer where there are fewer pairs; a pair whose mask is empty is dropped.
+        max_instances: The maximum number of instances; a pair whose mask is empty is dropped.
 
     Returns:
         (N,) int64 labels, (N,) float32 scores in descending order, (N, Ho, Wo) bool masks.
 
     Raises:
-        ValueError: ``is_thing_K`` is not of the classes of the logits.
+        ValueError: ``is_thing_K`` does not have one flag for each class of the logits.
     """
     _check_flags(is_thing_K, class_logits_QJ)
     probs_QK = class_logits_QJ.float().softmax(-1)[:, :-1].masked_fill(~is_thing_K, -1)
     num_pairs = min(max_instances, len(probs_QK) * int(is_thing_K.sum()))
     scores, pairs = probs_QK.flatten().topk(num_pairs)
     queries, labels = pairs // len(is_thing_K), pairs % len(is_thing_K)
-    # a proposal that stands in several pairs is enlarged once
+    # a proposal that appears in several pairs is enlarged once
     used, row = torch.unique(queries, return_inverse=True)
     logits_UHW = mask_logits_QHW[used]
     masks = torch.zeros(len(used), *sizes.original, dtype=torch.bool, device=mask_logits_QHW.device)

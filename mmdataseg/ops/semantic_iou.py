@@ -1,4 +1,4 @@
-"""Intersection over union of semantic maps from one confusion matrix an image.
+"""Intersection over union of semantic maps from one confusion matrix per image.
 
 Shapes: H, W map; K classes.
 """
@@ -15,16 +15,15 @@ def confusion_matrix(gt_labels_HW: Tensor, pred_labels_HW: Tensor, *, num_classe
 
     Args:
         gt_labels_HW: Integer map of true classes, 0 .. K - 1; -1 is void and left out.
-        pred_labels_HW: Integer map of predicted classes, 0 .. K - 1, of the same size and device. Void in the
-            prediction (-1) is a wrong
-            answer: the pixel counts for its true class and for no predicted one.
+        pred_labels_HW: Integer map of predicted classes, 0 .. K - 1, of the same size and device. A predicted void (-1)
+            is a wrong answer: the pixel counts for its true class and for no predicted one.
         num_classes: K.
 
     Returns:
         (K, K + 1) int64: row = true class, column = predicted class, the last column predicted void.
 
     Raises:
-        ValueError: Maps of different size; a class outside its range.
+        ValueError: The maps differ in size, or a class is outside its range.
     """
     if gt_labels_HW.shape != pred_labels_HW.shape:
         raise ValueError(
@@ -45,17 +44,17 @@ def confusion_matrix(gt_labels_HW: Tensor, pred_labels_HW: Tensor, *, num_classe
 
 
 def class_areas(confusion: Tensor, permutation_K: Tensor | None = None) -> Tensor:
-    """Read the areas that intersection over union needs off a confusion matrix.
+    """Compute the areas that intersection over union needs from a confusion matrix.
 
     Args:
         confusion: (K, K + 1) of `confusion_matrix`.
-        permutation_K: Where given, what was predicted as class j counts as class ``permutation_K[j]``.
+        permutation_K: Pixels predicted as class j count as class ``permutation_K[j]``. None: as class j.
 
     Returns:
         (K, 3) int64: columns `INTERSECTION`, `PREDICTED`, `TRUE`.
 
     Raises:
-        ValueError: Not (K, K + 1).
+        ValueError: The shape is not (K, K + 1).
     """
     num_classes = len(confusion)
     if tuple(confusion.shape) != (num_classes, num_classes + 1):
@@ -70,12 +69,12 @@ def semantic_iou(areas_K3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Intersection over union and accuracy.
 
     Args:
-        areas_K3: Areas of `class_areas`, summed over images; any leading dimensions may stand before (K, 3).
+        areas_K3: Areas of `class_areas`, summed over images; any leading dimensions may come before (K, 3).
 
     Returns:
-        IoU (..., K), accuracy of each class (..., K) and accuracy over all pixels (...), float64 in 0 .. 1. IoU is
-        nan for a class that is neither there nor predicted, accuracy nan for one that is not there: ``nanmean`` gives
-        mIoU and mAcc as mmseg has them.
+        IoU (..., K), accuracy of each class (..., K) and accuracy over all pixels (...), float64 in 0 .. 1. IoU is nan
+        for a class that is neither in the truth nor predicted, accuracy is nan for one that is not in the truth:
+        ``nanmean`` gives mIoU and mAcc as mmseg has them.
 
     Raises:
         ValueError: The last dimension is not 3.

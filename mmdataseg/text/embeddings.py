@@ -52,12 +52,12 @@ class TextEmbeddings:
         matrix: (K, D) float32, rows of unit length, on the CPU.
         classes: K class names, as the label space spells them.
         encoder: What made the rows.
-        templates: Prompt templates; ``{}`` or ``{article} {}`` stand for the class.
+        templates: Prompt templates; ``{}`` or ``{article} {}`` is replaced by the class.
         prompts: What was embedded for each class; empty where that is not known.
         vocabulary: Name of the label space.
 
     Raises:
-        UserError: Not one row for each class, a value that is not finite, or a row whose length is not 1.
+        UserError: There is not one row for each class, a value is not finite, or the length of a row is not 1.
     """
 
     matrix: Tensor
@@ -97,12 +97,12 @@ class TextEmbeddings:
 
     @property
     def is_stand_in(self) -> bool:
-        """Whether no language model made it (`mmdataseg.text.hashing`)."""
+        """Whether a stand-in made the rows (`mmdataseg.text.hashing`), not a language model."""
         return self.encoder.is_stand_in
 
     @property
     def recipe(self) -> TextRecipe:
-        """Everything that decides what the rows are, short of the rows."""
+        """Everything that determines the rows, but not the rows."""
         return TextRecipe(
             vocabulary=self.vocabulary,
             encoder=self.encoder,
@@ -117,7 +117,7 @@ def save_embeddings(path: str | Path, embeddings: TextEmbeddings) -> Path:
     """Write a file of text embeddings, whole or not at all.
 
     Args:
-        path: Where to; missing folders are made, an existing file is replaced.
+        path: Where to write; missing folders are made, an existing file is replaced.
         embeddings: What to write.
 
     Returns:
@@ -151,7 +151,7 @@ def load_embeddings(
     Args:
         path: A ``.safetensors`` file of `save_embeddings`.
         label_space: The classes that it must hold, in their order.
-        source: Name of the source that wants it, for messages.
+        source: Name of the source that needs it, for messages.
         dim: The length D that its rows must have.
 
     Returns:
@@ -181,20 +181,20 @@ def load_embeddings(
 
 
 def encoder_mismatch(encoders: Mapping[str, EncoderInfo]) -> str | None:
-    """What is wrong with the encoders of a model's sources.
+    """Find a conflict between the encoders of a model's sources.
 
     Args:
         encoders: Name of a source -> the encoder of its embeddings.
 
     Returns:
-        The first two that do not fit, and what to do; None: all are one encoder's, as far as is known.
+        A message with the first two that conflict and what to do; None: all have one encoder, as far as is known.
     """
     for (one, encoder), (other, second) in combinations(encoders.items(), 2):
         if not encoder.fits(second):
             return (
                 f"sources {one!r} and {other!r}: their text embeddings are of different encoders or weights, "
                 f"'{encoder}' and '{second}'; directions of different encoders have nothing in common: make both with "
-                "one, by tools/text_embeddings.py --force"
+                "one encoder: tools/text_embeddings.py --force"
             )
     return None
 
@@ -203,7 +203,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     """The metadata of a file of text embeddings, without its matrix.
 
     Raises:
-        UserError: It is not a safetensors file, or lacks an entry.
+        UserError: It is not a safetensors file, or an entry is missing.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -222,7 +222,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def matrix_sha256(matrix: Tensor) -> str:
-    """SHA-256 of the rows as they stand in a file, in float16."""
+    """SHA-256 of the rows as they are in a file, in float16."""
     matrix = matrix.to(torch.float16)
     return hashlib.sha256(matrix.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
 
@@ -255,16 +255,16 @@ def _read(path: Path) -> TextEmbeddings:
 def build_remedy(
     path: str | Path, label_space: LabelSpace | None, dim: int | None = None, *, force: bool = False
 ) -> str:
-    """What to type for a file that is missing.
+    """The command that makes a file of text embeddings, for messages.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         label_space: Its classes; None: not known.
         dim: D of the model; None: not known.
-        force: A file is there, to be replaced.
+        force: Whether it replaces a file.
 
     Returns:
-        A command for a shell, and what to mind.
+        A sentence with a shell command, and a note if one is needed.
     """
     name = label_space.name if label_space else "NAME"
     vocabulary = name
@@ -288,7 +288,7 @@ def _check_dim(embeddings: TextEmbeddings, dim: int | None) -> None:
 
 
 def _check_classes(classes: tuple[str, ...], label_space: LabelSpace) -> None:
-    """Names must agree one by one, with the first one that does not in the message."""
+    """Check that the names agree one by one; the message has the first that does not."""
     expected = label_space.classes
     what = f"label space '{label_space.name}'"
     if classes == expected:

@@ -24,7 +24,7 @@ class TextEncoder(Protocol):
 
     @property
     def info(self) -> EncoderInfo:
-        """Which one it is, for the file's metadata."""
+        """The identity of the encoder, for the file's metadata."""
 
     @property
     def dim(self) -> int:
@@ -37,13 +37,13 @@ class TextEncoder(Protocol):
 def find_encoder(
     info: EncoderInfo, *, dim: int, pretrained: str | None = None, device: str | torch.device | None = None
 ) -> TextEncoder:
-    """The encoder that made some text embeddings, to embed further texts alike.
+    """The encoder that made some text embeddings, to embed further texts in the same way.
 
     Args:
-        info: Which one it is.
+        info: Identity of the encoder.
         dim: D of its rows.
-        pretrained: A file of open_clip's weights: needed where the rows were made with weights from a file, and then
-            compared with these; where they were made with a tag's, it is taken for these.
+        pretrained: A file of open_clip's weights: needed if the rows were made with weights from a file, and then
+            compared with that file; if they were made with a tag's weights, the file is assumed to hold those.
         device: Where to encode; None: a GPU if there is one.
 
     Returns:
@@ -51,8 +51,8 @@ def find_encoder(
 
     Raises:
         UserError: The rows were imported; they were made with weights from a file and ``pretrained`` is not that file;
-            or no weights are needed and some are given.
-        MissingFileError: No file ``pretrained``.
+            or weights are given although none are needed.
+        MissingFileError: There is no file ``pretrained``.
         ImportError: open_clip is needed and not installed.
     """
     if info == HashingEncoder.info:
@@ -63,7 +63,7 @@ def find_encoder(
         raise MissingFileError(f"{pretrained}: no such file; expected the weights of '{info}', in a file")
     by_hand = "embed them with tools/text_embeddings.py and the same encoder, and give that file of embeddings"
     if info.imported or info.library != OpenClipEncoder.library:
-        raise UserError(f"own words cannot be embedded as by '{info}', which is not open_clip's; {by_hand}")
+        raise UserError(f"new words cannot be embedded with '{info}', which is not an open_clip encoder; {by_hand}")
     if not info.weights_sha256 and pretrained is None:
         return OpenClipEncoder(model=info.model, pretrained=info.weights, device=device)
     if pretrained is None:
@@ -71,8 +71,8 @@ def find_encoder(
     encoder = OpenClipEncoder(model=info.model, pretrained=pretrained, quick_gelu=info.quick_gelu, device=device)
     if info.weights_sha256 and not encoder.info.fits(info):
         raise UserError(
-            f"{pretrained}: these are the weights '{encoder.info}', the embeddings were made by '{info}'; give that "
-            f"file, or {by_hand}"
+            f"{pretrained}: has the weights '{encoder.info}', but the embeddings were made by '{info}'; give the "
+            f"file of those weights, or {by_hand}"
         )
     return encoder
 
@@ -95,7 +95,7 @@ def embed_classes(
         vocabulary: Name of the label space.
         templates: Prompt templates.
         prompts: What to embed for each class; None: `default_prompts`.
-        batch_size: Texts that the encoder gets at a time.
+        batch_size: Number of texts that the encoder gets at once.
         progress: Show a bar.
 
     Returns:
@@ -123,20 +123,20 @@ def embed_prompts(
     """Average the embeddings of each class's sentences.
 
     The mean over the templates of a phrase is normalised (as ViLD and CLIP do), then the mean over the phrases and
-    descriptions of a class, so that each synonym has the same say (ours).
+    descriptions of a class, so that each synonym has the same weight (our choice).
 
     Args:
         encoder: Embeds texts.
         prompts: What to embed for each of K classes.
         templates: Prompt templates for the phrases.
-        batch_size: Texts that the encoder gets at a time.
+        batch_size: Number of texts that the encoder gets at once.
         progress: Show a bar.
 
     Returns:
         (K, D) float32, rows of unit length, on the CPU.
 
     Raises:
-        UserError: The batch size is less than 1.
+        UserError: The batch size is below 1.
     """
     if batch_size < 1:
         raise UserError(f"expected a batch size of at least 1, got {batch_size}")
@@ -170,12 +170,12 @@ def import_matrix(
     templates: Sequence[str] = ("{}",),
     prompts: Sequence[ClassPrompt] = (),
 ) -> TextEmbeddings:
-    """Take over embeddings that another program made.
+    """Import embeddings that another program made.
 
     Args:
-        path: A ``.npy`` file of shape (K, D); its rows are brought to unit length.
+        path: A ``.npy`` file of shape (K, D); its rows are scaled to unit length.
         classes: K names, in the order of the rows.
-        encoder: Name of what made them.
+        encoder: Name of the encoder that made them.
         vocabulary: Name of the label space.
         templates: The templates they were made with.
         prompts: What was embedded for each class; empty where that is not known.
@@ -185,7 +185,8 @@ def import_matrix(
 
     Raises:
         MissingFileError: There is no such file.
-        UserError: Not a ``.npy`` file of numbers, not one row for each class, or a row that is zero or not finite.
+        UserError: It is not a ``.npy`` file of numbers, does not have one row for each class, or has a row that is zero
+            or not finite.
     """
     path = Path(path)
     if not path.is_file():

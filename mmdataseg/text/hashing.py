@@ -1,4 +1,4 @@
-"""A stand-in for a text encoder: it knows which words two names share, and nothing of what they mean."""
+"""A stand-in for a text encoder: it knows which words two names share, but not what words mean."""
 
 import functools
 import hashlib
@@ -20,7 +20,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 @functools.cache
 def warn_of_stand_in() -> None:
-    """Say, once in a process, that embeddings of this encoder are in use."""
+    """Warn, once per process, that embeddings of this encoder are in use."""
     logger.warning(
         "Text embeddings come from the HASHING ENCODER, A STAND-IN that knows nothing of what words mean: "
         "only shared words make two names alike. For real ones: python tools/text_embeddings.py"
@@ -28,18 +28,18 @@ def warn_of_stand_in() -> None:
 
 
 class HashingEncoder:
-    """Embed names without weights: shared words, shared directions.
+    """Embed names without weights: names that share words get similar directions.
 
     Each word has a direction drawn uniformly from a cube around the origin by the bytes of its SHAKE-256 hash, so it is
     the same on every machine, and two different words are nearly orthogonal. A text is the mean of its words'
-    directions, normalised. It lets toy worlds and tests run where no weights are at hand. It is no substitute for CLIP:
+    directions, normalised. Toy worlds and tests can run with it without weights. It is not a substitute for CLIP:
     "sofa" and "couch" have nothing in common here.
 
     Args:
         dim: D, the length of an embedding.
 
     Raises:
-        UserError: ``dim`` is less than 1.
+        UserError: ``dim`` is below 1.
     """
 
     info = EncoderInfo(library="hashing")
@@ -61,7 +61,7 @@ class HashingEncoder:
             (K, D) float32, rows of unit length, on the CPU.
 
         Raises:
-            UserError: A text without a letter or digit.
+            UserError: A text has no letter or digit.
         """
         if not texts:
             return torch.zeros(0, self.dim)

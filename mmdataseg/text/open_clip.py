@@ -23,22 +23,22 @@ logger = logging.getLogger(__name__)
 class OpenClipEncoder:
     """The text tower of an open_clip model.
 
-    Constructing one loads no weights; the first text does. A checkpoint is read without running code from it. Tags that
-    open_clip knows come from the cache of its hub, or from the network where they are not there yet.
+    Constructing one loads no weights; the first text does. A checkpoint is read without running code from it. The
+    weights of open_clip's tags come from its hub's cache, or from the network if they are not cached yet.
 
     Args:
         model: Architecture, one of ``open_clip.list_models()``. Default: the paper's text encoder (Gu et al., 2023).
-        pretrained: A tag of open_clip's for that architecture, or the path of a checkpoint of the whole model
+        pretrained: A tag that open_clip has for that architecture, or the path of a checkpoint of the whole model
             (``.safetensors``, or ``.pt``/``.bin`` with a state dict).
         quick_gelu: Whether the weights of a path were trained with the activation x * sigmoid(1.702 x), as all of
-            OpenAI's. It must be given for a path, unless the architecture itself has it; of a tag, open_clip knows.
+            OpenAI's. It must be given for a path, unless it is part of the architecture; for a tag, open_clip knows it.
         device: Where to encode; None: a GPU if there is one.
 
     Raises:
         ImportError: open_clip is not installed.
-        UserError: An unknown architecture, a tag that it does not have, another activation than the tag's, or none
+        UserError: The architecture is unknown or does not have the tag; the activation is not the tag's; or none is
             given for a path.
-        MissingFileError: ``pretrained`` looks like a path and nothing is there.
+        MissingFileError: ``pretrained`` looks like a path, but there is no such file.
     """
 
     library = "open_clip"
@@ -69,7 +69,7 @@ class OpenClipEncoder:
         if not self.is_file and quick_gelu not in (None, self.quick_gelu):
             raise UserError(
                 f"open_clip's {model} {pretrained} was trained {'with' if self.quick_gelu else 'without'} QuickGELU; "
-                "leave --quick-gelu out, it is for weights from a file"
+                "leave --quick-gelu out, which is for weights from a file"
             )
 
     @cached_property
@@ -94,7 +94,7 @@ class OpenClipEncoder:
             (N, D) float32, rows of unit length, on the CPU.
 
         Raises:
-            UserError: The checkpoint is no state dict of this architecture.
+            UserError: The checkpoint is not a state dict of this architecture.
             MissingFileError: The weights of the tag are not in the cache and cannot be fetched.
         """
         if not texts:
@@ -108,7 +108,8 @@ class OpenClipEncoder:
     def _activation_of_weights(self, library: "ModuleType", quick_gelu: bool | None) -> bool:
         """Whether the weights were trained with QuickGELU.
 
-        open_clip only warns where its "ViT-L-14" (GELU) meets OpenAI's weights (QuickGELU), and embeds something else.
+        open_clip only warns where its "ViT-L-14" (GELU) meets OpenAI's weights (QuickGELU), and then gives wrong
+        embeddings.
         """
         if not self.is_file:
             return bool(library.pretrained.get_pretrained_cfg(self.model, self.pretrained).get("quick_gelu", False))
@@ -135,7 +136,7 @@ class OpenClipEncoder:
                 force_quick_gelu=self.quick_gelu,
                 weights_only=True,
             )
-        except Exception as error:  # what open_clip and the hub raise here has no common class
+        except Exception as error:  # the errors of open_clip and the hub have no common class
             raise self._explained(error) from error
         return network.eval().requires_grad_(False)
 
@@ -198,7 +199,7 @@ def _check_tag(library: "ModuleType", model: str, pretrained: str) -> None:
 
 
 def _refuse_torchscript(path: Path) -> None:
-    """OpenAI published its models as TorchScript, which is code."""
+    """Refuse TorchScript, which is code; OpenAI published its models in it."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:

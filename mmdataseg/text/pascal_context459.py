@@ -2,7 +2,7 @@
 
 In the order of the labels 1 to 459 of the dataset's own ``labels.txt`` (Mottaghi et al., CVPR 2014), as also listed in
 mseg-dataset/mseg-api, ``pascal-context-460_names.txt``. Spelt as there ("casette recorder", "pottedplant"):
-`mmdataseg.text.prompts` puts the spelling right for the text encoder.
+`mmdataseg.text.prompts` corrects the spelling for the text encoder.
 """
 
 PASCAL_CONTEXT_459 = tuple(

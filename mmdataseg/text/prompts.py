@@ -1,8 +1,8 @@
 """From class names as datasets spell them to phrases that a text encoder reads.
 
-Annotations are matched by the names on disk ("Moniter/TV", "floor-other-merged"); an encoder is shown words ("monitor",
+Annotations are matched by the names on disk ("Moniter/TV", "floor-other-merged"); an encoder gets words ("monitor",
 "tv", "floor"). A class may have several phrases, synonyms of one another, which go into the prompt templates, and
-descriptions, which are sentences of their own and go in as they are.
+descriptions, which are whole sentences and are used as they are.
 """
 
 import json
@@ -52,7 +52,7 @@ _CORRECTIONS = {
     "playingfield": "playing field",
     "window-blind": "window blind",
 }
-# COCO panoptic marks what it merged, and stuff that shares its name with a thing: "sky-other-merged", "water-other",
+# COCO panoptic marks merged classes, and stuff that shares its name with a thing: "sky-other-merged", "water-other",
 # "door-stuff".
 _COCO_SUFFIX = re.compile(r"(-other)?(-merged)?(-stuff)?$")
 # COCO-Stuff puts the material last: "wall-brick", "floor-wood".
@@ -68,7 +68,7 @@ class ClassPrompt:
         descriptions: Whole sentences, encoded as they are.
 
     Raises:
-        UserError: Neither phrase nor description, or an empty one.
+        UserError: There is neither a phrase nor a description, or one is empty.
     """
 
     phrases: tuple[str, ...]
@@ -89,8 +89,9 @@ def prompt_phrases(name: str) -> tuple[str, ...]:
         name: As on disk.
 
     Returns:
-        One phrase, or one for each alternative that "/" or "," separates: lower case (CLIP's tokenizer has no other),
-        blanks for underscores, COCO's "-merged", "-other" and "-stuff" removed, known misspellings put right.
+        One phrase, or one for each alternative that "/" or "," separates: in lower case (CLIP's tokenizer ignores
+        case), with spaces for underscores, without COCO's "-merged", "-other" and "-stuff", and with known misspellings
+        corrected.
 
     Raises:
         UserError: Nothing is left of the name.
@@ -99,20 +100,20 @@ def prompt_phrases(name: str) -> tuple[str, ...]:
     alternatives = re.split(r"[/,]", _CORRECTIONS.get(name, name))
     phrases = tuple(dict.fromkeys(phrase for phrase in map(_clean, alternatives) if phrase))
     if not phrases:
-        raise UserError(f"class name {name!r} has no word in it")
+        raise UserError(f"class name {name!r} contains no word")
     return phrases
 
 
 def default_prompts(classes: Sequence[str]) -> tuple[ClassPrompt, ...]:
-    """The prompt of each class when nothing but its name is known."""
+    """The prompt of each class if only its name is known."""
     return tuple(ClassPrompt(prompt_phrases(name)) for name in classes)
 
 
 def read_class_file(path: str | Path) -> tuple[tuple[str, ...], tuple[ClassPrompt, ...]]:
-    """Read a vocabulary that is not a known one.
+    """Read a vocabulary of the user's own from a file.
 
     Args:
-        path: ``.txt``: one class name a line; empty lines and lines that start with "#" do not count. ``.json``: a
+        path: ``.txt``: one class name per line; empty lines and lines that start with "#" are skipped. ``.json``: a
             list of names, or an object ``{name: entry}`` with entries as in `read_synonyms`.
 
     Returns:
@@ -120,7 +121,7 @@ def read_class_file(path: str | Path) -> tuple[tuple[str, ...], tuple[ClassPromp
 
     Raises:
         MissingFileError: There is no such file.
-        UserError: Neither of these formats, no class, or a name that appears twice.
+        UserError: The file has neither of these formats, has no class, or a name appears twice.
     """
     path = Path(path)
     if path.suffix == ".json":
@@ -152,15 +153,15 @@ def read_synonyms(path: str | Path) -> dict[str, dict[str, tuple[str, ...]]]:
 
     Args:
         path: JSON, ``{class name: [synonym, ...]}`` or ``{class name: {"phrases": [...], "synonyms": [...],
-            "descriptions": [...]}}``. ``phrases`` replace those made from the name, ``synonyms``
-            come on top of them; each key may be left out.
+            "descriptions": [...]}}``. ``phrases`` replace those made from the name, ``synonyms`` are added to them;
+            each key may be left out.
 
     Returns:
         For each class name the lists that were given.
 
     Raises:
         MissingFileError: There is no such file.
-        UserError: Not of this format.
+        UserError: The file does not have this format.
     """
     path = Path(path)
     value = _read_json(path)
@@ -174,10 +175,10 @@ def add_synonyms(
     prompts: Sequence[ClassPrompt],
     synonyms: Mapping[str, Mapping[str, tuple[str, ...]]],
 ) -> tuple[ClassPrompt, ...]:
-    """Put what `read_synonyms` read into the prompts of the classes it names.
+    """Add synonyms and descriptions from `read_synonyms` to the prompts of their classes.
 
     Raises:
-        UserError: It names a class that is not there.
+        UserError: They name a class that is not among the classes.
     """
     unknown = sorted(set(synonyms) - set(classes))
     if unknown:

@@ -1,4 +1,4 @@
-"""What decides the rows of a vocabulary: the encoder, and what it read. Values that are compared field by field."""
+"""What determines the text embeddings of a vocabulary: the encoder and its input, as values compared field by field."""
 
 import hashlib
 import json
@@ -15,12 +15,12 @@ class EncoderInfo:
     """The identity of a text encoder.
 
     Args:
-        library: What runs it: ``open_clip``, ``hashing``; empty where it is not known.
-        model: The library's name of the architecture; of imported rows, the name that their owner gave the encoder.
+        library: The library that runs it: ``open_clip``, ``hashing``; empty if not known.
+        model: The library's name of the architecture; for imported rows, the name that the user gave the encoder.
         weights: Tag of the weights, or the name of their file.
-        weights_sha256: Of the file of weights, 64 hexadecimal digits; empty for a tag.
+        weights_sha256: SHA-256 of the file of weights, 64 hexadecimal digits; empty for a tag.
         quick_gelu: Whether it runs with the activation x * sigmoid(1.702 x).
-        imported: Whether another program made the rows. Then the name is all that is known of the encoder.
+        imported: Whether another program made the rows. Then only the name of the encoder is known.
     """
 
     library: str
@@ -32,20 +32,20 @@ class EncoderInfo:
 
     @property
     def is_stand_in(self) -> bool:
-        """Whether it is no language model (`mmdataseg.text.hashing`)."""
+        """Whether it is a stand-in (`mmdataseg.text.hashing`), not a language model."""
         return self.library == "hashing"
 
     def fits(self, other: "EncoderInfo") -> bool:
         """Whether rows of both may be used together.
 
-        Weights from a file are known by their SHA-256, whatever the file is called. Whether they are those of a tag is
-        not known. Imported rows fit any encoder.
+        Weights from a file are identified by their SHA-256, whatever the name of the file. They are not compared with a
+        tag's, as it is not known whether they are the same. Imported rows fit any encoder.
         """
         return self.imported or other.imported or self.identity == other.identity
 
     @property
     def identity(self) -> tuple[Any, ...]:
-        """The fields that tell encoders apart; the name of a file of weights does not."""
+        """The fields in which encoders differ; the name of a file of weights is not one of them."""
         name = "" if self.weights_sha256 else self.weights
         return self.library, self.model, name, self.weights_sha256, self.quick_gelu
 
@@ -58,28 +58,28 @@ class EncoderInfo:
 
     @classmethod
     def from_json(cls, value: Any) -> "EncoderInfo":
-        """Read what ``dataclasses.asdict`` made of one.
+        """Read the result of ``dataclasses.asdict``.
 
         Raises:
-            UserError: Not an object with these fields, or a value of another type.
+            UserError: It is not an object with these fields, or a value has another type.
         """
         expected = {field.name: field.type for field in fields(cls)}
         if not isinstance(value, Mapping) or set(value) != set(expected):
             raise UserError(f"expected an encoder as an object with the fields {list(expected)}, got {value!r}")
         wrong = [name for name, kind in expected.items() if type(value[name]) is not kind]
         if wrong:
-            raise UserError(f"expected the encoder's {wrong[0]!r} to be another type than {value[wrong[0]]!r}")
+            raise UserError(f"the encoder's {wrong[0]!r} has the wrong type: got {value[wrong[0]]!r}")
         return cls(**value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextRecipe:
-    """Everything that decides what the rows of a vocabulary are, short of the rows.
+    """Everything that determines the rows of a vocabulary, but not the rows.
 
     Args:
         vocabulary: Name of the label space.
-        encoder: What embedded the texts.
-        templates: Prompt templates; ``{}`` or ``{article} {}`` stand for the class.
+        encoder: The encoder of the texts.
+        templates: Prompt templates; ``{}`` or ``{article} {}`` is replaced by the class.
         classes: K class names, as the label space spells them.
         prompts: What was embedded for each class; empty where that is not known.
         dim: D.
@@ -98,15 +98,15 @@ class TextRecipe:
         return hashlib.sha256(dump_json(self.to_json()).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as values that JSON has."""
+        """The fields as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Any) -> "TextRecipe":
-        """Read what `to_json` gave.
+        """Read the result of `to_json`.
 
         Raises:
-            UserError: Not of that form.
+            UserError: The value does not have that form.
         """
         try:
             return cls(
@@ -124,16 +124,16 @@ class TextRecipe:
 def require_same_recipe(source: str, *, config: TextRecipe, checkpoint: TextRecipe) -> None:
     """Refuse a checkpoint whose text embeddings were made in another way than those that the config names.
 
-    The rows of the checkpoint would be used, and the file of the config ignored. What either side does not know (the
-    encoder of imported rows, prompts that were not stated) is not compared.
+    Otherwise the rows of the checkpoint would be used, and the file of the config would be ignored. What is not known
+    of either (the encoder of imported rows, prompts that were not stated) is not compared.
 
     Args:
         source: Name of the source.
-        config: Of the file that the config names.
-        checkpoint: Of the rows in the checkpoint.
+        config: Recipe of the file that the config names.
+        checkpoint: Recipe of the rows in the checkpoint.
 
     Raises:
-        UserError: They differ; it names both.
+        UserError: They differ; the message names both.
     """
     if not config.encoder.fits(checkpoint.encoder):
         what, wanted, got = "encoder", str(config.encoder), str(checkpoint.encoder)
@@ -152,7 +152,7 @@ def require_same_recipe(source: str, *, config: TextRecipe, checkpoint: TextReci
         f"{wanted!r}, the checkpoint {got!r}",
         source=source,
         remedy="give the file that the checkpoint was trained with; or move the config's file away, then the "
-        "checkpoint's embeddings are used; or, to train on with new ones, give the source another name",
+        "checkpoint's embeddings are used; or, to continue training with new ones, give the source another name",
     )
 
 
@@ -160,7 +160,7 @@ def read_prompts(value: Any) -> tuple[ClassPrompt, ...]:
     """Prompts from pairs of phrases and descriptions.
 
     Raises:
-        UserError: Not such pairs.
+        UserError: The value is not such pairs.
     """
     try:
         return tuple(ClassPrompt(tuple(phrases), tuple(descriptions)) for phrases, descriptions in value)
@@ -168,12 +168,12 @@ def read_prompts(value: Any) -> tuple[ClassPrompt, ...]:
         raise UserError(f"expected pairs of phrases and descriptions, got {value!r:.200}") from error
     except UserError:
         raise
-    except ValueError as error:  # not two of them
+    except ValueError as error:  # not exactly two
         raise UserError(f"expected pairs of phrases and descriptions, got {value!r:.200}") from error
 
 
 def dump_json(value: Any) -> str:
-    """JSON without blanks; one value, one text."""
+    """JSON without blanks: equal values give equal texts."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -1,7 +1,7 @@
 """Prompt templates: the sentences that a class name is put into before it is encoded.
 
-``{}`` stands for the class and ``{article}`` for "a" or "an", as the class asks for; a template without ``{article}``
-is used to the letter.
+``{}`` is replaced by the class and ``{article}`` by "a" or "an", as the class requires; a template without
+``{article}`` gets no article.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ _VILD_14 = (
     *(f"{start}a photo of a {size} {{}}." for start in ("", "This is ") for size in ("small", "medium", "large")),
     *(f"There is a {size} {{}} in the scene." for size in ("small", "medium", "large")),
 )
-# The ensemble of ViLD's released code (tensorflow/tpu, detection/projects/vild), which puts "This is" before all that
-# starts with an article. "itap": I took a picture of.
+# The ensemble of ViLD's released code (tensorflow/tpu, detection/projects/vild), which puts "This is" before each
+# template that starts with an article. "itap": I took a picture of.
 _VILD_63 = (
     *(f"There is {the} {{}} in the scene." for the in ("{article}", "the")),
     *(f"This is a photo of {the} {{}} in the scene." for the in ("{article}", "the", "one")),
@@ -75,13 +75,13 @@ def get_templates(names: Sequence[str]) -> tuple[str, ...]:
     """The templates of one or several sets.
 
     Args:
-        names: Names of sets (`known_template_sets`), or templates, which have a ``{}`` in them.
+        names: Names of sets (`known_template_sets`), or templates, which contain ``{}``.
 
     Returns:
-        All their templates, each once.
+        The templates of all of them, each once.
 
     Raises:
-        UserError: Neither a known set nor a template, or nothing at all.
+        UserError: A name is neither a known set nor a template; or there is none.
         ImportError: ``imagenet80`` is asked for and open_clip is not installed.
     """
     templates: list[str] = []
@@ -100,7 +100,7 @@ def fill_template(template: str, phrase: str) -> str:
     """Put a phrase into a template.
 
     Args:
-        template: With ``{}`` for the phrase, and perhaps ``{article}``.
+        template: With ``{}`` for the phrase, and optionally ``{article}``.
         phrase: What to call the class.
 
     Returns:

@@ -1,8 +1,8 @@
 """The label spaces of known datasets, by name.
 
-Names are those on disk, so that annotations are matched by them; what an encoder reads instead is made by
-`mmdataseg.text.prompts`. They come from the metainfo of mmdet's and mmseg's dataset classes, imported when one is asked
-for; what those lack is here.
+Names are those on disk, so that annotations are matched by them; `mmdataseg.text.prompts` turns them into what an
+encoder reads. They come from the metainfo of mmdet's and mmseg's dataset classes, which are imported when needed; names
+that those do not have are here.
 """
 
 from collections.abc import Callable
@@ -54,9 +54,9 @@ def get_label_space(name: str) -> LabelSpace:
         name: One of `known_label_spaces`.
 
     Returns:
-        Its classes in the order of the dataset's labels, without surrounding blanks (mmseg has "bed ", mmdet
-        "Formula 1 "), and their thing flags. The Pascal Context ones know no split into things and stuff: they serve
-        semantic segmentation, and all their flags are False.
+        Its classes in the order of the dataset's labels, without surrounding blanks (mmseg has "bed ", mmdet "Formula 1
+        "), and their thing flags. The Pascal Context ones have no split into things and stuff: they are for semantic
+        segmentation, and all their flags are False.
 
     Raises:
         UserError: The name is not known.
@@ -84,7 +84,7 @@ def _names(package: str, dataset: str, key: str = "classes") -> tuple[str, ...]:
         datasets = import_module(f"{package}.datasets")
     except ModuleNotFoundError as error:
         raise ImportError(
-            f"the class names of this label space are those of {package}'s {dataset}, and importing {package} failed: "
+            f"the class names of this label space come from {package}'s {dataset}, and importing {package} failed: "
             f"{error}; install {_PACKAGES[package]}"
         ) from error
     return tuple(name.strip() for name in getattr(datasets, dataset).METAINFO[key])

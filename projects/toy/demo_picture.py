@@ -1,4 +1,4 @@
-"""Stack pictures that a test of the toy leaf drew into the one that the README shows.
+"""Make the README's picture from pictures that a test of the toy config drew.
 
 python -m projects.toy.demo_picture work_dirs/dataseg_toy_3ds/pictures docs/images/demo.webp
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-# the first picture of each: nothing is chosen by its looks
+# always the first picture: none is selected for its looks
 NAMES = ("toy_semantic_semantic_1", "toy_panoptic_panoptic_1", "toy_boxes_instance_1", "toy_open_panoptic_1")
 WIDTH = 1600  # pixels
 QUALITY = 80  # of WebP, 1 to 100
@@ -37,7 +37,7 @@ def stack(folder: Path) -> np.ndarray:
     """Two rows of two pictures, `WIDTH` pixels wide.
 
     Args:
-        folder: Of the pictures.
+        folder: Folder of the pictures.
 
     Returns:
         (H, W, 3) uint8, BGR.

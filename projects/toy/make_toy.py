@@ -3,8 +3,8 @@
     python -m projects.toy.make_toy                       # data/toy, what projects/toy/configs expects
     python -m projects.toy.make_toy data/toy --preview    # and a contact sheet, preview.png
 
-A run that was cut short goes on where it stopped; a second run with the same arguments does nothing. The text
-embeddings come from a hashing encoder, a stand-in for CLIP, and no weights are needed.
+An interrupted run continues where it stopped; a second run with the same arguments does nothing. The text embeddings
+come from a hashing encoder, a stand-in for CLIP, and no weights are needed.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "out", nargs="?", type=Path, default=Path("data/toy"), help="folder to write (default: data/toy)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of every draw (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of every draw (default: 0)")
     parser.add_argument("--size", type=int, default=128, help="height and width of the images in pixels (default: 128)")
     parser.add_argument(
         "--train-images",
@@ -73,7 +73,7 @@ def write_embeddings(folder: Path) -> int:
     """Write the text embeddings of every source that has none yet.
 
     Args:
-        folder: Where to; one ``<source>.safetensors`` each.
+        folder: Where to write; each source gets ``<source>.safetensors``.
 
     Returns:
         How many files were written.
@@ -98,9 +98,9 @@ def _is_current(path: Path, label_space: LabelSpace) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the world, and say what was done."""
+    """Make the world and report what was done."""
     args = parse_args(arguments)
-    bars: list[tqdm] = []  # none as long as nothing is drawn
+    bars: list[tqdm] = []  # empty while nothing is drawn
 
     def progress(there: int, total: int) -> None:
         if not bars:

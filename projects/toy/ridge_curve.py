@@ -1,12 +1,12 @@
-"""A Mask2Former of mmdet, trained on the toy world, converted with several ridges and tested, without training.
+"""Convert a Mask2Former of mmdet, trained on the toy world, with several ridges, and test the results.
 
     python -m mmdataseg train mmdet-mask2former_toy_panoptic.py
     python -m projects.toy.ridge_curve work_dirs/mmdet-mask2former_toy_panoptic/iter_2000.pth
 
-Tested are its own words (toy_panoptic, with mmdet's own model as the reference: with ridge 0 the two must agree), the
-other tasks and vocabularies, and names of which training had only the parts (toy_open), against chance. A co-trained
-model, tested on the same sets, is what training would have given (``--co-trained``). Prints a Markdown table and writes
-the numbers to a JSON file.
+The tests cover its own classes (toy_panoptic, with mmdet's own model as the reference: with ridge 0 the two must
+agree), the other tasks and vocabularies, and names whose words were seen only in other combinations (toy_open),
+compared with chance. ``--co-trained`` adds a co-trained model, tested on the same sets, to show what training gives.
+The program prints a Markdown table and writes the numbers to a JSON file.
 """
 
 import argparse
@@ -39,10 +39,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def score(config: str, checkpoint: Path, out: Path) -> dict[str, float]:
-    """Test a checkpoint as a config says; nothing is drawn."""
+    """Test a checkpoint as the config defines; no pictures are drawn."""
     cfg = read_config(config)
     cfg.default_hooks.pop("visualization")
-    cfg.visualizer.name = f"{Path(config).stem}_{out.name}"  # mmengine keeps those of a process by their names
+    cfg.visualizer.name = f"{Path(config).stem}_{out.name}"  # mmengine keeps the visualizers of a process by name
     return run_testing(cfg, str(checkpoint), work_dir=str(out))
 
 
@@ -59,7 +59,8 @@ def rows(args: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 
 def table(found: Mapping[str, Mapping[str, float]]) -> str:
-    """Markdown: a row for each model, a column for each score, in percent; a score that a model has not is empty."""
+    """Markdown: a row for each model, a column for each score, in percent; a score that a model does not have is
+    empty."""
     lines = [f"| model | {' | '.join(title for _, title in SHOWN)} |", f"|{'---|' * (len(SHOWN) + 1)}"]
     for name, scores in found.items():
         cells = [f"{scores[key]:.4f}" if key in scores else "" for key, _ in SHOWN]

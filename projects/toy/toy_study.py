@@ -1,19 +1,18 @@
 """The paper's studies on the toy world: all combinations of its sources and the ablations, with several seeds.
 
-    python -m projects.toy.toy_study --seeds 4 --jobs 2       # goes on with docs/toy_study.md
-    python -m projects.toy.toy_study --page-only               # no training: writes the page from what there is
+    python -m projects.toy.toy_study --seeds 4 --jobs 2       # continues docs/toy_study.md
+    python -m projects.toy.toy_study --page-only               # no training: writes the page from finished runs
     python -m projects.toy.toy_study --page work_dirs/mine.md  # from nothing
     python -m projects.toy.toy_study --page work_dirs/short.md --iterations-per-source 50 --seeds 1 --only S S+P+B
 
-A model of several sources trains as long as separate models of these sources together: with N iterations a source, S
+A model of several sources trains as long as separate models of these sources together: with N iterations per source, S
 alone has N, S+P 2N and S+P+B 3N. The config's ratios divide them among the sources. The full-size configs give all
-models the same number instead. Here, a few hundred iterations from scratch, that would show how far a training came
-and not what a source adds (docs/method.md).
+models the same number instead. With a few hundred iterations from scratch, as here, that would show how far a training
+came and not what a source adds (docs/method.md).
 
-Each run has its folder with its log, checkpoint and result. Stopped, the study goes on where it was when the same
-command is given again; on another machine, after the last run in the .json file beside the page, which is written
-with the page whenever a run is finished. Every run is tested on all five test sets, those of the transfer evaluations
-included.
+Each run has a folder with its log, checkpoint and result. The same command continues a stopped study where it was. On
+another machine it continues after the last run in the .json file beside the page; both are written whenever a run is
+finished. Every run is tested on all five test sets, including those of the transfer evaluations.
 """
 
 import argparse
@@ -52,20 +51,20 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=int,
         default=400,
         metavar="N",
-        help="a training on k sources has k N, its schedule scaled (default: %(default)s)",
+        help="a training on k sources has k N, with its schedule scaled (default: %(default)s)",
     )
     parser.add_argument("--seeds", type=int, default=3, help="runs of each config (default: %(default)s)")
     parser.add_argument("--only", nargs="+", metavar="ROW", help="S, P, B, S+P ... or names of configs (default: all)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="of a run (default: the cores, shared among the jobs)")
+    parser.add_argument("--threads", type=int, help="threads per run (default: the cores, shared among the jobs)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
-    parser.add_argument("--machine", help="what the page says of the hardware (default: processor and cores)")
+    parser.add_argument("--machine", help="description of the hardware for the page (default: processor and cores)")
     parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="for all configs"
+        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="settings for all configs"
     )
     parser.add_argument("--out", type=Path, help="folder of the runs (default: work_dirs/NAME for a page NAME.md)")
-    parser.add_argument("--page", type=Path, default=Path("docs/toy_study.md"), help="to write (default: %(default)s)")
-    parser.add_argument("--page-only", action="store_true", help="run nothing, write the page from what is finished")
+    parser.add_argument("--page", type=Path, default=Path("docs/toy_study.md"), help="the page (default: %(default)s)")
+    parser.add_argument("--page-only", action="store_true", help="run nothing, write the page from the finished runs")
     args = parser.parse_args(arguments)
     args.out = args.out or Path("work_dirs", args.page.stem)
     for name in ("seeds", "jobs", "iterations_per_source", "threads"):
@@ -78,7 +77,8 @@ def find_configs() -> tuple[dict[str, Path], dict[str, str]]:
     """The configs of the study.
 
     Returns:
-        Name -> path, the combinations first; and name -> what it changes, of the ablations in ``projects/toy/configs``.
+        Name -> path, the combinations first; and for the ablations in ``projects/toy/configs``, name -> what it
+        changes.
     """
     leaves = {leaf.stem: leaf for leaf in leaf_configs(Path(__file__).with_name("configs"))}
     ablations = {
@@ -92,16 +92,16 @@ def find_configs() -> tuple[dict[str, Path], dict[str, str]]:
 def plan(args: argparse.Namespace, configs: dict[str, Path], world: Mapping[str, Any]) -> list[Run]:
     """All runs: the first seed of every config, then the second, so that an early page has every row.
 
-    A config that only tests is tested with the weights of S+P+B and the same seed, which is run first where only the
-    other is asked for.
+    A config that only tests uses the weights of S+P+B of the same seed. That run is added and comes first, if it is
+    missing.
 
     Args:
-        args: Of the command line.
+        args: The command line.
         configs: Name -> path.
-        world: What the data are made with.
+        world: The arguments that the data are made with.
 
     Raises:
-        SystemExit: ``--only`` names a row that there is not.
+        SystemExit: ``--only`` names an unknown row.
     """
     wanted = list(configs)
     if args.only:
@@ -130,7 +130,7 @@ def plan(args: argparse.Namespace, configs: dict[str, Path], world: Mapping[str,
 
 
 def sources_of(config: Path) -> int:
-    """How many sources a config trains on; 0: it only tests."""
+    """The number of sources that a config trains on; 0 if it only tests."""
     cfg = Config.fromfile(config)
     return len(cfg.train_dataloader.dataset.sources) if cfg.get("train_cfg") else 0
 
@@ -140,7 +140,7 @@ def threads_of(args: argparse.Namespace) -> int:
 
 
 def environment(args: argparse.Namespace) -> dict[str, str]:
-    """What the runs' processes need to know."""
+    """Environment variables for the processes of the runs."""
     env = {"OMP_NUM_THREADS": str(threads_of(args))}
     if args.device == "cpu":
         env["CUDA_VISIBLE_DEVICES"] = ""
@@ -148,12 +148,12 @@ def environment(args: argparse.Namespace) -> dict[str, str]:
         import torch
 
         if not torch.cuda.is_available():
-            raise SystemExit("--device cuda: torch finds no CUDA device; take --device cpu, or install torch for CUDA")
+            raise SystemExit("--device cuda: torch finds no CUDA device; use --device cpu, or install torch for CUDA")
     return env
 
 
 def make_data() -> dict:
-    """Draw the toy world, or complete the one that is there.
+    """Draw the toy world, or complete the existing one.
 
     Returns:
         The arguments it was made with.
@@ -169,17 +169,17 @@ def make_data() -> dict:
 
 
 def world_of(results: archive.Archive, out: Path) -> dict:
-    """What the data of finished runs were made with.
+    """The arguments that the data of finished runs were made with.
 
     Args:
-        results: Those beside the page.
+        results: The results beside the page.
         out: Folder of the runs.
 
     Returns:
         The arguments of `projects/toy/make_toy.py`.
 
     Raises:
-        ValueError: Nothing is finished.
+        ValueError: No run is finished.
     """
     for by_seed in results.values():
         for found in by_seed.values():
@@ -190,7 +190,8 @@ def world_of(results: archive.Archive, out: Path) -> dict:
 
 
 def command_of(args: argparse.Namespace) -> str:
-    """What makes the whole study again: the arguments that say what is run, not on what, nor where it is written."""
+    """The command that repeats the whole study: only the arguments that change what is run, without hardware and output
+    paths."""
     words = ["python", "-m", "projects.toy.toy_study", "--iterations-per-source", str(args.iterations_per_source)]
     words += ["--seeds", str(args.seeds)]
     if args.cfg_options:
@@ -199,7 +200,7 @@ def command_of(args: argparse.Namespace) -> str:
 
 
 def setting_of(args: argparse.Namespace, world: Mapping[str, Any]) -> Setting:
-    """What the page says of the study's scale."""
+    """The scale of the study, for the page."""
     return Setting(
         iterations_per_source=args.iterations_per_source,
         command=command_of(args),
@@ -212,13 +213,13 @@ def setting_of(args: argparse.Namespace, world: Mapping[str, Any]) -> Setting:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is not finished, and write the page.
+    """Run what is not finished yet, and write the page.
 
     Returns:
         0, or 1 if a run failed.
 
     Raises:
-        SystemExit: The user's mistake, said on stderr.
+        SystemExit: A user's mistake; the message goes to stderr.
     """
     args = parse_args(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -228,10 +229,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def study(args: argparse.Namespace) -> int:
-    """What `main` does, for arguments that are read."""
+    """Run the study for parsed arguments."""
     configs, ablations = find_configs()
     kept = args.page.with_suffix(".json")
-    read_config(configs[ALL], args.cfg_options)  # refuses what nobody reads
+    read_config(configs[ALL], args.cfg_options)  # refuses options that no part of the config has
     world = world_of(archive.load(kept), args.out) if args.page_only else make_data()
     runs = plan(args, configs, world)
     everything = plan(argparse.Namespace(**{**vars(args), "only": None}), configs, world)
@@ -240,7 +241,7 @@ def study(args: argparse.Namespace) -> int:
         archive.restore(kept, runs)
 
     def write(failed: Sequence[Run] = ()) -> int:
-        """The page has all that is finished, asked for or not."""
+        """Write all finished runs to the page, including those that were not requested."""
         results = {name: list(by_seed.values()) for name, by_seed in archive.save(kept, everything).items()}
         names = [f"{run.name} (seed {run.seed})" for run in failed]
         write_page(args.page, results, setting=setting_of(args, world), ablations=ablations, failed=names)
@@ -254,5 +255,5 @@ def study(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as on Ctrl-C: the runs' processes are stopped too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as for Ctrl-C: stop the processes of the runs too
     raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""No way by which mmengine opens a checkpoint runs code from it."""
+"""However mmengine opens a checkpoint, no code in it is run."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ class Attack:
 
 @pytest.fixture
 def schemes(monkeypatch):
-    """mmengine's loaders are put back afterwards."""
+    """Restore mmengine's loaders afterwards."""
     monkeypatch.setattr(CheckpointLoader, "_schemes", dict(CheckpointLoader._schemes))
     use_safe_reader()
 
@@ -43,7 +43,7 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(attack):
 
 
 @pytest.mark.usefixtures("schemes")
-def test_trust_runs_it(attack):
+def test_with_trust_code_in_a_checkpoint_runs(attack):
     use_safe_reader(trust=True)
     load_checkpoint(torch.nn.Linear(1, 1), str(attack), strict=False)
     assert (attack.parent / "ran").exists()
@@ -58,7 +58,7 @@ def test_tensors_and_plain_values_are_loaded(tmp_path):
 
 
 @pytest.mark.usefixtures("schemes")
-def test_a_missing_file(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(MissingFileError, match=r"none\.pth': no such file"):
         CheckpointLoader.load_checkpoint(str(tmp_path / "none.pth"))
 
@@ -71,6 +71,6 @@ def test_other_kinds_of_addresses_are_refused(prefix):
 
 
 @pytest.mark.usefixtures("schemes")
-def test_torchvision_names_its_weights():
+def test_unknown_weights_of_torchvision_are_refused():
     with pytest.raises(UserError, match="torchvision has no weights 'resnet5'"):
         CheckpointLoader.load_checkpoint("torchvision://resnet5")

@@ -23,7 +23,7 @@ WEIGHT = torch.arange(6.0).reshape(2, 3)
 
 
 class Malicious:
-    """Makes a file where it is unpickled by pickle itself."""
+    """Makes a file if pickle itself unpickles it."""
 
     def __init__(self, function, *args):
         self.function, self.args = function, args
@@ -77,7 +77,7 @@ def test_tensors_and_plain_values_are_what_was_saved(file):
     assert read.content["optimizer"]["param_groups"] == [{"lr": 0.1, "params": [0]}]
 
 
-def test_other_types_are_not_built_and_named(file):
+def test_other_types_are_not_built_but_named(file):
     read = read_checkpoint(file)
     assert read.meta["config"] == {"model": {"type": "X", "parts": [{"depth": 50}]}}
     assert type(read.meta["config"]) is dict
@@ -87,7 +87,7 @@ def test_other_types_are_not_built_and_named(file):
     assert surprising((*read.skipped, "theirs.Model")) == ("theirs.Model",)
 
 
-def test_logs_of_scalars_are_whole_so_that_a_training_can_resume(file):
+def test_logs_of_scalars_are_read_completely_so_that_a_training_can_resume(file):
     buffer = read_checkpoint(file).content["message_hub"]["log_scalars"]["loss"]
     assert type(buffer) is HistoryBuffer
     assert buffer.mean() == 2.0
@@ -137,15 +137,15 @@ def test_code_in_a_pickle_does_not_run_and_is_named(tmp_path, call, name, zipped
 
 
 def test_a_function_that_is_not_known_is_not_called(tmp_path):
-    """Even one of no module that does harm."""
+    """Even if its module is not known to be harmful."""
     torch.save({"state_dict": {"a": WEIGHT}, "x": Malicious(must_not_run)}, tmp_path / "a.pth")
     read = read_checkpoint(tmp_path / "a.pth")
     assert torch.equal(read.state_dict["a"], WEIGHT)
     assert len(surprising(read.skipped)) == 1
 
 
-def test_what_a_pickle_does_to_a_name_does_not_last(tmp_path):
-    """State that is set on a class or a function of the short list, as a malicious file may."""
+def test_changes_that_a_pickle_makes_to_a_class_do_not_last(tmp_path):
+    """A malicious file may set state on a class or a function of the short list."""
     # GLOBAL HistoryBuffer; state (None, {'mean': None}); BUILD: sets attributes of the class itself
     attack = b"cmmengine.logging.history_buffer\nHistoryBuffer\n(N(dS'mean'\nNstb."
     with (tmp_path / "a.pth").open("wb") as file:
@@ -164,14 +164,14 @@ def test_safetensors_are_read_whatever_the_file_is_called(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model", None])
-def test_a_state_dict_is_found_where_it_usually_is(tmp_path, key):
+def test_a_state_dict_is_found_at_its_usual_keys(tmp_path, key):
     torch.save({"a": WEIGHT} if key is None else {key: {"a": WEIGHT}}, tmp_path / "a.pth")
     assert torch.equal(read_checkpoint(tmp_path / "a.pth").state_dict["a"], WEIGHT)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
 @pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
-def test_a_file_cut_short_is_a_sentence(tmp_path, name, share):
+def test_a_file_cut_short_is_refused_with_a_clear_message(tmp_path, name, share):
     path = tmp_path / name
     save_file({"a": WEIGHT}, path) if name.endswith("rs") else torch.save({"state_dict": {"a": WEIGHT}}, path)
     whole = path.read_bytes()
@@ -188,7 +188,7 @@ def test_a_file_cut_short_is_a_sentence(tmp_path, name, share):
         (None, "no such file; expected a checkpoint; check the path"),
     ],
 )
-def test_what_is_no_checkpoint_is_a_sentence(tmp_path, content, message):
+def test_a_file_that_is_not_a_checkpoint_is_refused_with_a_clear_message(tmp_path, content, message):
     if content is not None:
         (tmp_path / "a.pth").write_bytes(content)
     with pytest.raises(UserError, match=message):
@@ -206,7 +206,7 @@ def test_a_folder_and_a_program_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "found"), [([1, 2], "a list"), ({"epoch": 3}, r"a dict with the keys \['epoch'\]")]
 )
-def test_a_file_without_tensors_says_what_it_has(tmp_path, content, found):
+def test_a_file_without_tensors_is_refused_and_its_content_named(tmp_path, content, found):
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(UserError, match=f"expected a checkpoint with tensors.*got {found}"):
         _ = read_checkpoint(tmp_path / "a.pth").state_dict
@@ -237,7 +237,7 @@ class Server(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
-    """A folder, and the address it is served at."""
+    """A folder, and the address at which it is served."""
     folder = tmp_path / "served"
     folder.mkdir()
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache"))
@@ -263,7 +263,7 @@ def test_an_address_is_downloaded_once(served):
     assert len(asked) == 2, "another address of the same file name is another file"
 
 
-def test_an_address_that_answers_404_is_a_sentence(served):
+def test_an_address_that_answers_404_is_refused_with_a_clear_message(served):
     with pytest.raises(UserError, match=r"/models/a\.pth: answers 404 \(Not Found\); expected a file; check the addr"):
         read_checkpoint(f"{served[1]}/a.pth", progress=False)
 
@@ -271,7 +271,7 @@ def test_an_address_that_answers_404_is_a_sentence(served):
 def test_a_checksum_in_the_name_is_checked(served, tmp_path):
     folder, address, _ = served
     save_file({"a": WEIGHT}, folder / "model-01234567.pth")
-    with pytest.raises(UserError, match="another file than its name says"):
+    with pytest.raises(UserError, match="not the file that its name promises"):
         read_checkpoint(f"{address}/model-01234567.pth", progress=False)
     assert not list((tmp_path / "cache").rglob("*.pth"))
 
@@ -284,7 +284,7 @@ def test_a_checksum_in_the_name_is_checked(served, tmp_path):
         ("https://host.invalid/", "expected the address of a file"),
     ],
 )
-def test_an_address_that_cannot_be_read_is_a_sentence(served, address, message):
+def test_an_address_that_cannot_be_read_is_refused_with_a_clear_message(served, address, message):
     assert served
     with pytest.raises(UserError, match=message):
         read_checkpoint(address, progress=False)

@@ -140,12 +140,12 @@ def model(pristine_model: torch.nn.Module) -> torch.nn.Module:
 
 
 def build_model(embeddings: str) -> torch.nn.Module:
-    """The same weights at each call."""
+    """A model with the same weights at each call."""
     torch.manual_seed(0)
     built = MODELS.build(model_config(embeddings))
     built.init_weights()
     with torch.no_grad():
-        # away from the zeros of the initialisation, behind which nothing gets a gradient
+        # move parameters away from the zeros of the initialisation, which give others no gradient
         for parameter in built.parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
     return built

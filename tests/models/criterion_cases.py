@@ -69,7 +69,7 @@ def criterion_of(
 
 
 def losses_of(criterion, proposals, classes, annotations, mergeable=(True, True), padded=SIZE):
-    """The losses of a batch; boxes are of things, so nothing of theirs is merged."""
+    """The losses of a batch; boxes are of things, so their proposals are never merged."""
     boxes_alone = isinstance(annotations[0], BoxAnnotation)
     return criterion(
         proposals,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tests.models import test_per_source
 from tests.models.conftest import build_model, make_batch, make_sample
 
-# source, and which of the two images are empty
+# (source, indices of the images that are empty)
 CASES = {
     "shared": [
         ("panoptic", ()),
@@ -29,7 +29,7 @@ _BASE = torch.rand(4096, 2, generator=torch.Generator().manual_seed(3))
 
 
 def same_points(*size: Any, **_: Any) -> Tensor:
-    """In the place of ``torch.rand``: the same points at each draw, for however many maps."""
+    """Replaces ``torch.rand``: the same points at each draw, for any number of maps."""
     shape = tuple(size[0]) if len(size) == 1 else size
     return _BASE[: shape[1]].expand(shape).clone()
 
@@ -47,7 +47,7 @@ def samples(source: str, empty: tuple[int, ...]) -> list[dict[str, Any]]:
 
 
 def build(design: str, embeddings: str) -> nn.Module:
-    """The paper's model, or the one whose queries and backgrounds are each source's own; the same at each call."""
+    """The paper's model, or the one with queries and backgrounds per source; the same weights at each call."""
     return build_model(embeddings) if design == "shared" else test_per_source.build_model(embeddings)
 
 

@@ -33,7 +33,7 @@ class TestBoxLoss:
     def losses(self, mask_logits, classes, targets, **changes):
         return losses_of(criterion_of(boxes=changes), proposals_of(mask_logits[None]), classes, [targets])
 
-    def test_the_mask_that_is_its_box(self):
+    def test_a_mask_equal_to_its_box_has_no_projection_loss(self):
         targets = boxes(SIZE, [[0.0, 0.0, 16.0, 16.0]], [0])
         losses = self.losses(masks_of(TOP_LEFT, RIGHT), classes_of(0, BACKGROUND), targets)
         assert set(losses) == {"loss_class", "loss_projection"}
@@ -46,7 +46,7 @@ class TestBoxLoss:
         torch.testing.assert_close(losses["loss_projection"], torch.tensor(5 / 3), atol=1e-3, rtol=1e-3)
 
     def test_the_projection_decides_the_match(self):
-        """Both proposals say the same class; without the projection in the cost the surer one is matched."""
+        """Both proposals predict the same class; without the projection in the cost, the surer one is matched."""
         targets = boxes(SIZE, [[0.0, 16.0, 16.0, 32.0]], [0])
         masks, classes = masks_of(TOP_LEFT, BOTTOM_LEFT), classes_of(0, 0)
         classes[0, 0, 0, 0] += 0.5  # the other is a little surer of the class
@@ -63,7 +63,7 @@ class TestBoxLoss:
         assert merged["loss_projection"] < 0.01
         assert apart["loss_projection"] > 1.6
 
-    def test_the_padding_of_an_image_is_outside(self):
+    def test_padding_counts_as_outside_of_the_mask(self):
         # an image of 18 x 22 pixels: 4.5 x 5.5 cells, the last one covered by half
         targets = boxes((18, 22), [[0.0, 0.0, 22.0, 18.0]], [0])
         mask = torch.full((1, HEIGHT, WIDTH), SURE)
@@ -114,14 +114,14 @@ class TestColorAffinity:
         mask = torch.zeros(1, HEIGHT, WIDTH, requires_grad=True)
         self.loss(mask, corner).backward()
         untouched = torch.zeros(HEIGHT, WIDTH)
-        torch.testing.assert_close(mask.grad[0], untouched)  # at 0 both sides pull alike
+        torch.testing.assert_close(mask.grad[0], untouched)  # at 0 the gradients of both sides cancel
         mask = torch.ones(1, HEIGHT, WIDTH, requires_grad=True)
         self.loss(mask, corner).backward()
-        assert (mask.grad[0, :6, :4] != 0).all()  # cells of the box and their neighbours two cells off, in the dark
+        assert (mask.grad[0, :6, :4] != 0).all()  # cells of the box and their dark neighbours at distance two
         assert (mask.grad[0, 6:] == 0).all()
         assert (mask.grad[0, :, 5:] == 0).all()
 
-    def test_it_adds_to_the_projection_and_weighs_nothing_unless_asked(self):
+    def test_the_affinity_is_added_to_the_projection_and_is_off_by_default(self):
         mask = masks_of(TOP_LEFT)
         box = replace(self.BOX, similarity_EHW=torch.ones(8, HEIGHT, WIDTH))
         with_it, without = (
@@ -131,7 +131,7 @@ class TestColorAffinity:
         assert with_it.pop("loss_affinity") > 0
         assert with_it == without
 
-    def test_boxes_in_pieces_are_the_boxes_together(self, monkeypatch):
+    def test_chunks_of_boxes_give_the_loss_of_all_boxes(self, monkeypatch):
         many = boxes(SIZE, [[0.0, 0.0, 32.0, 32.0], [4, 4, 30, 20], [8, 0, 32, 9]], [0, 1, 0])
         similarity = torch.rand(8, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(2))
         many = replace(many, similarity_EHW=similarity)
@@ -146,5 +146,5 @@ class TestColorAffinity:
             values.append((loss["loss_affinity"].detach(), leaf.grad))
         torch.testing.assert_close(values[1], values[0])
 
-    def test_no_box(self):
+    def test_without_boxes_the_affinity_is_zero(self):
         assert self.loss(masks_of(LEFT), boxes(SIZE, [], [])) == 0

@@ -44,6 +44,6 @@ def test_normalising_keeps_the_ranking_of_a_proposals_classes() -> None:
     assert torch.equal(*ranks)
 
 
-def test_a_classifier_says_where_its_vectors_come_from() -> None:
+def test_a_classifier_must_define_its_vectors() -> None:
     with pytest.raises(TypeError, match="matrix"):
         CosineClassifier(embed_dim=2)

@@ -1,4 +1,4 @@
-"""Matching and losses of a batch, whatever the supervision."""
+"""Matching and losses of a batch, for every kind of supervision."""
 
 import pytest
 import torch
@@ -61,7 +61,7 @@ def test_losses_are_divided_once_by_the_number_of_targets():
     torch.testing.assert_close(together, (projection([0], [first]) + 2 * projection([1], [second])) / 3)
 
 
-def test_more_targets_than_proposals():
+def test_with_more_targets_than_proposals_every_proposal_is_matched():
     many = boxes(SIZE, [[0.0, 0.0, 16.0, 16.0]] * 5, [0] * 5)
     masks = masks_of(TOP_LEFT, TOP_LEFT)
     losses = losses_of(criterion_of(), proposals_of(masks[None]), classes_of(0, 0), [many])
@@ -82,7 +82,7 @@ def test_the_loss_is_the_sum_over_the_outputs():
 
 @pytest.mark.parametrize("annotated", ["regions", "boxes"])
 @pytest.mark.parametrize("background_weight", [0.1, 0.0])
-def test_an_image_without_targets(annotated, background_weight):
+def test_an_image_without_targets_trains_the_background_only(annotated, background_weight):
     if annotated == "regions":
         targets = regions(torch.full(SIZE, VOID, dtype=torch.int32))
     else:

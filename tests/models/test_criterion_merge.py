@@ -1,4 +1,4 @@
-"""MERGE in the criterion: what is matched, what each proposal loses, and who leaves its row."""
+"""MERGE in the criterion: what is matched, the loss of each proposal, and which members leave their row."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ from tests.models.criterion_cases import (
 
 
 class TestFigure:
-    """The paper's figure: two riders, a horse, the left and the right part of one building; and a proposal of nothing.
+    """The paper's figure: two riders, a horse, the left and the right part of one building; and a background proposal.
 
     Each column of the grid is one object: rider, rider, horse, building, building, nothing.
     """
@@ -58,7 +58,7 @@ class TestFigure:
     def entropies(self, labels):
         return [cross_entropy(self.CLASSES, q, k) for q, k in enumerate(labels)]
 
-    def test_semantic(self):
+    def test_semantic_matches_one_row_per_class(self):
         """Three rows are matched: both riders, the horse, both parts; each counts once."""
         one, two, horse, left, right, nothing = self.entropies((0, 0, 1, 2, 2, 3))
         rows = [(one + two) / 2, horse, (left + right) / 2]
@@ -68,7 +68,7 @@ class TestFigure:
         torch.testing.assert_close(losses["loss_dice"], torch.tensor(0.0), atol=1e-3, rtol=0)
         torch.testing.assert_close(losses["loss_focal"], torch.tensor(0.0), atol=1e-3, rtol=0)
 
-    def test_panoptic(self):
+    def test_panoptic_matches_things_alone_and_stuff_merged(self):
         """Four rows are matched: each rider, the horse, both parts."""
         one, two, horse, left, right, nothing = self.entropies((0, 0, 1, 2, 2, 3))
         losses = self.losses("panoptic")
@@ -90,14 +90,14 @@ class TestFigure:
             assert (masks.grad[3, :, 3:5] != 0).all()
             assert (masks.grad[4, :, 3:5] == 0).all()
 
-    def test_instance(self):
+    def test_instance_matches_things_alone(self):
         """Three rows are matched: each rider and the horse; the parts of the building are background, one by one."""
         one, two, horse, left, right, nothing = self.entropies((0, 0, 1, 3, 3, 3))
         expected = 2 * (one + two + horse + 0.1 * (left + right + nothing)) / 3.3
         torch.testing.assert_close(self.losses("instance")["loss_class"], expected)
 
     @pytest.mark.parametrize("task", ["semantic", "panoptic"])
-    def test_without_merge_a_part_is_taken_for_the_whole(self, task):
+    def test_without_merge_a_part_is_matched_as_the_whole(self, task):
         assert self.losses(task, merge="none")["loss_dice"] > self.losses(task)["loss_dice"] + 0.05
 
     @pytest.mark.parametrize("task", ["semantic", "panoptic", "instance"])
@@ -111,7 +111,7 @@ class TestFigure:
         permuted = self.losses(task, classes[:, :, order], masks[order])
         torch.testing.assert_close(permuted, self.losses(task, classes, masks))
 
-    def test_with_no_mergeable_class_it_is_bit_for_bit_no_merge(self):
+    def test_without_mergeable_classes_the_losses_equal_no_merge_bit_for_bit(self):
         generator = torch.Generator().manual_seed(0)
         masks, classes = (
             torch.randn(12, HEIGHT, WIDTH, generator=generator),
@@ -145,7 +145,7 @@ class TestSplitting:
         return found[0], losses
 
     @pytest.mark.parametrize("label", [0, 1])
-    def test_identical_proposals_every_target_gets_one(self, monkeypatch, label):
+    def test_every_target_gets_one_of_identical_proposals(self, monkeypatch, label):
         masks = torch.zeros(self.NUM_QUERIES, HEIGHT, WIDTH, requires_grad=True)
         classes = classes_of(*[label] * self.NUM_QUERIES)
         (queries, targets), losses = self.pairs_and_losses(monkeypatch, classes, masks, self.quarters())
@@ -170,7 +170,7 @@ class TestSplitting:
         # the two that stay are the left half, the one that left is the right
         torch.testing.assert_close(losses["loss_dice"], torch.tensor(0.0), atol=1e-3, rtol=0)
 
-    def test_nothing_leaves_while_rows_are_enough(self, monkeypatch):
+    def test_no_member_leaves_while_there_are_enough_rows(self, monkeypatch):
         """A row of background fits the second target badly; still it is taken before a member of the first row."""
         masks, classes = masks_of(LEFT, RIGHT, NOTHING), classes_of(0, 0, BACKGROUND)
         id_map = torch.zeros(SIZE, dtype=torch.int32)
@@ -178,7 +178,7 @@ class TestSplitting:
         (queries, _), _ = self.pairs_and_losses(monkeypatch, classes, masks, regions(id_map, 0, 1))
         assert 1 not in queries
 
-    def test_more_targets_than_proposals(self, monkeypatch):
+    def test_with_more_targets_than_proposals_every_proposal_is_matched(self, monkeypatch):
         masks, classes = torch.zeros(2, HEIGHT, WIDTH), classes_of(0, 0)
         (queries, targets), losses = self.pairs_and_losses(monkeypatch, classes, masks, self.quarters())
         assert queries.shape == targets.shape == (1, 2)
@@ -191,7 +191,7 @@ class TestSplitting:
 
 @pytest.mark.parametrize("merge", ["before_matching", "after_matching", "none"])
 @pytest.mark.parametrize("spoilt", [slice(0, 1), slice(None)])
-def test_a_diverged_step_shows_in_the_loss_and_stops_nothing(left_map, merge, spoilt):
+def test_a_diverged_step_shows_in_the_loss_and_raises_nothing(left_map, merge, spoilt):
     classes = classes_of(0, 0, 1, BACKGROUND)
     classes[:, :, spoilt] = float("nan")
     losses = losses_of(
@@ -222,7 +222,7 @@ class TestStatistics:
         # one row of four, two targets: one member leaves
         assert self.statistics(classes_of(0, 0, 0, 0), regions(id_map, 0, 1)) == [0.5, 1, 0.5]
 
-    def test_where_nothing_can_merge_nothing_is_logged(self, left_map):
+    def test_without_mergeable_classes_nothing_is_logged(self, left_map):
         classes, targets = classes_of(0, 0), regions(left_map, 0)
         assert self.statistics(classes, targets, (False, False)) == []
         assert self.statistics(classes, targets, merge="none") == []
@@ -243,7 +243,7 @@ class TestAfterMatching:
     def entropies(self):
         return [cross_entropy(self.CLASSES, q, k) for q, k in enumerate((0, BACKGROUND, BACKGROUND, BACKGROUND))]
 
-    def test_matched_1_absorbed_0_background_a_tenth(self, left_map):
+    def test_class_weights_are_1_if_matched_0_if_absorbed_and_a_tenth_for_background(self, left_map):
         matched, _, background, wrong = self.entropies()
         expected = 2 * (matched + 0.1 * background + 0.1 * wrong) / 1.2
         torch.testing.assert_close(self.loss(left_map), expected)

@@ -107,7 +107,8 @@ def test_proposals_do_not_depend_on_source_or_task(model):
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_training_in_bfloat16_is_close_to_float32(model, monkeypatch, source):
-    """Given the same rows and pairs: classes and costs of an untrained model are nearly equal, rounding swaps them."""
+    """With the same rows and pairs: classes and costs of an untrained model are nearly equal, so that rounding could
+    swap them."""
     monkeypatch.setattr(torch, "rand", same_points)
     rows, merge_rows = [], merge.merge_rows
     pairs, match = [], criterion.match
@@ -124,8 +125,8 @@ def test_training_in_bfloat16_is_close_to_float32(model, monkeypatch, source):
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.requires_grad)
 
 
-def test_a_missing_embedding_file_is_found_out_at_the_first_step_of_any_source(model):
-    """Not at the first validation of the source that lacks it, hours later."""
+def test_a_missing_embedding_file_is_found_at_the_first_step_of_any_source(model):
+    """Not hours later, at the first validation of the source without the file."""
     model.classifier._absent.add("instances")
     model.classifier.get_buffer("embeddings_instances").zero_()
     with pytest.raises(FileNotFoundError, match=r"source 'instances': text embeddings .*no such file"):
@@ -143,7 +144,7 @@ class OneMap(torch.nn.Module):
         return self.patches(images)
 
 
-def test_a_neck_makes_the_maps_that_the_backbone_does_not(embeddings_file):
+def test_a_neck_makes_maps_for_a_plain_backbone(embeddings_file):
     MODELS.register_module(module=OneMap, force=True)
     neck = {"type": "mmdataseg.SimpleFeaturePyramid", "in_channels": 16, "out_channels": 8}
     config = model_config(
@@ -160,7 +161,7 @@ def test_a_neck_makes_the_maps_that_the_backbone_does_not(embeddings_file):
     assert model.backbone.patches.weight.grad.abs().sum() > 0
 
 
-def test_an_unknown_task_and_one_without_a_post_processor(embeddings_file):
+def test_an_unknown_task_and_a_task_without_post_processor_are_refused(embeddings_file):
     postprocessors = dict(model_config(embeddings_file)["postprocessors"])
     with pytest.raises(ValueError, match="postprocessors: unknown task 'depth'; expected one of"):
         MODELS.build(
@@ -172,7 +173,7 @@ def test_an_unknown_task_and_one_without_a_post_processor(embeddings_file):
 
 
 @pytest.mark.parametrize("what", ["gt_instances", "gt_id_map", "bboxes"])
-def test_a_sample_that_lacks_its_annotation(model, what):
+def test_a_sample_without_its_annotation_is_refused(model, what):
     sample = make_sample("boxes" if what == "bboxes" else "panoptic")
     if what == "bboxes":
         del sample["data_samples"].gt_instances.bboxes
@@ -188,7 +189,7 @@ def test_a_sample_that_lacks_its_annotation(model, what):
 
 
 @pytest.mark.parametrize("source", ["panoptic", "instances"])
-def test_annotation_of_another_size_than_the_image(model, source):
+def test_an_annotation_of_another_size_than_the_image_is_refused(model, source):
     sample = make_sample(source)
     sample["data_samples"].set_metainfo({"img_shape": (64, 90)})
     with pytest.raises(ValueError, match=rf"{source}\.jpg is \(64, 96\) pixels, its image \(64, 90\)"):
@@ -205,7 +206,7 @@ def affinity_model(embeddings_file, **preprocessor):
 def test_the_colour_affinity_reads_what_its_preprocessor_writes(embeddings_file):
     model = affinity_model(embeddings_file, type="mmdataseg.ColorSimilarityPreprocessor")
     sample = make_sample("boxes")
-    sample["inputs"][:] = torch.tensor([0, 100, 200], dtype=torch.uint8)[:, None, None]  # of one colour: all alike
+    sample["inputs"][:] = torch.tensor([0, 100, 200], dtype=torch.uint8)[:, None, None]  # one colour
     data = model.data_preprocessor(make_batch(sample), training=True)
     losses = model.loss(data["inputs"], data["data_samples"])
     assert set(losses) == {"boxes/loss_class", "boxes/loss_projection", "boxes/loss_affinity"}
@@ -214,7 +215,7 @@ def test_the_colour_affinity_reads_what_its_preprocessor_writes(embeddings_file)
     assert "gt_color_similarity" not in tested["data_samples"][0]
 
 
-def test_the_colour_affinity_without_its_preprocessor(embeddings_file):
+def test_the_colour_affinity_without_its_preprocessor_is_refused(embeddings_file):
     with pytest.raises(
         ValueError, match=r"of boxes\.jpg, got none; set model\.data_preprocessor\.type='mmdataseg\.Col"
     ):
@@ -228,7 +229,7 @@ def test_boxes_train_instances_only(embeddings_file):
         MODELS.build(model_config(embeddings_file, sources=sources))
 
 
-def test_a_supervision_without_targets(embeddings_file):
+def test_a_supervision_without_targets_is_refused(embeddings_file):
     sources = [dict(s) for s in model_config(embeddings_file)["sources"]]
     sources[-1]["supervision"] = "scribbles"
     tested_only = MODELS.build(model_config(embeddings_file, sources=sources))

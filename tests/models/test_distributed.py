@@ -18,7 +18,7 @@ ALL = [
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory, embeddings_file, repo_root):
-    """For each rank and case its gradients; a hang ends in an error."""
+    """The gradients of each rank and case; a hang ends in an error."""
     folder = tmp_path_factory.mktemp("ranks")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     processes = [
@@ -62,7 +62,7 @@ def test_gradients_equal_those_of_one_process_with_the_whole_batch(ranks, networ
 
 
 @pytest.mark.parametrize(("design", "case"), ALL)
-def test_the_ranks_step_alike(ranks, design, case):
+def test_all_ranks_get_the_same_gradients(ranks, design, case):
     first, second = (rank[design][case] for rank in ranks)
     for name, grad in first.items():
         assert grad is second[name] is None or torch.equal(grad, second[name]), name

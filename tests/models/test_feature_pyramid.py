@@ -24,14 +24,14 @@ def test_four_maps_of_strides_4_to_32(grid: tuple[int, int], expected: list[tupl
 
 
 def test_layer_norm_by_hand() -> None:
-    # One position with channels (1, 3): mean 2, deviation 1; the other with (5, 5): nothing left.
+    # One position with channels (1, 3): mean 2, deviation 1; the other with (5, 5): all zero.
     features = torch.tensor([[[[1.0, 5.0]], [[3.0, 5.0]]]])
     expected = torch.tensor([[[[-1.0, 0.0]], [[1.0, 0.0]]]])
     torch.testing.assert_close(ChannelLayerNorm(2)(features), expected, atol=1e-5, rtol=0)
 
 
 def test_stride_32_sees_the_largest_of_four() -> None:
-    # Pooling comes before the convolutions: what is not the largest of its 2 x 2 cells changes nothing there.
+    # Pooling comes before the convolutions: a value that is not the largest of its 2 x 2 cells changes nothing.
     pyramid = SimpleFeaturePyramid(in_channels=4, out_channels=4)
     features = torch.zeros(1, 4, 4, 4)
     features[:, :, 0, 0] = torch.tensor([1.0, 2.0, 3.0, 4.0])
@@ -48,7 +48,7 @@ def test_every_parameter_gets_a_gradient() -> None:
     assert [name for name, p in pyramid.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_channels_that_cannot_be_halved_twice() -> None:
+def test_channels_that_cannot_be_halved_twice_are_refused() -> None:
     with pytest.raises(ValueError, match=r"multiple of 4 .* got 6"):
         SimpleFeaturePyramid(in_channels=6)
 

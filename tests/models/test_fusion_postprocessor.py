@@ -1,4 +1,4 @@
-"""mmdet's panoptic rule over our label spaces; that converted models give mmdet's pixels is in apis/test_convert.py."""
+"""mmdet's panoptic rule over our label spaces; apis/test_convert.py shows that converted models give mmdet's pixels."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def answer(labels: list[int], masks: torch.Tensor, space: LabelSpace = SPACE) ->
 
 @pytest.fixture
 def masks() -> torch.Tensor:
-    """Left and right above, left and right below; the last column is nobody's."""
+    """Left and right above, left and right below; the last column is in no mask."""
     found = torch.full((4, 8, 12), -9.0)
     found[0, :4, :6] = found[1, :4, 6:] = found[2, 4:, :6] = found[3, 4:, 6:11] = 9.0
     return found
@@ -43,5 +43,5 @@ def test_the_order_of_the_classes_does_not_matter(masks):
     assert torch.equal(torch.where(other == 0, -1, classes), torch.where(ids == 0, -1, ids % 1000))
 
 
-def test_no_proposal_left_is_all_void(masks):
+def test_without_remaining_proposals_all_pixels_are_void(masks):
     assert not answer([3, 3, 3, 3], masks).any()

@@ -1,4 +1,4 @@
-"""Invariants of the head; that it equals mmdet's is in test_parity_with_mmdet.py."""
+"""Invariants of the head; test_parity_with_mmdet.py shows that it equals mmdet's."""
 
 import pytest
 import torch
@@ -56,7 +56,7 @@ def test_an_image_does_not_depend_on_its_batch(head):
 
 
 @torch.no_grad()
-def test_the_first_output_has_seen_no_image(head):
+def test_the_first_output_does_not_depend_on_the_image(head):
     one, other = head(maps(1)), head([m + 1 for m in maps(1)])
     assert torch.equal(one.class_embeds_LBQD[0], other.class_embeds_LBQD[0])
     assert not torch.allclose(one.class_embeds_LBQD[1], other.class_embeds_LBQD[1])
@@ -73,15 +73,15 @@ def test_the_order_of_the_queries_does_not_matter(head):
 
 
 @torch.no_grad()
-def test_attention_masks_equal_those_of_shrunk_logits(head, monkeypatch):
-    """Shrinking the features once a level is shrinking every query's logits."""
+def test_attention_masks_equal_those_of_resized_logits(head, monkeypatch):
+    """Resizing the features once per level equals resizing every query's logits."""
     seen = []
     shrinker = module.masks_to_attention
     monkeypatch.setattr(
         module, "masks_to_attention", lambda e, f: (seen.append((e, f.shape[-2:], shrinker(e, f))), seen[-1][2])[1]
     )
     proposals = head(maps())
-    assert [tuple(size) for _, size, _ in seen] == [(2, 3), (4, 6), (8, 12)]  # coarse to fine, one a layer
+    assert [tuple(size) for _, size, _ in seen] == [(2, 3), (4, 6), (8, 12)]  # coarse to fine, one per layer
     for mask_embeds, size, masked in seen:
         logits = torch.einsum("bqc,bchw->bqhw", mask_embeds, proposals.mask_features_BCHW)
         small = F.interpolate(logits, size, mode="bilinear", align_corners=False).flatten(2)
@@ -104,7 +104,7 @@ def test_a_head_keeps_no_state_between_calls(head):
 
 
 def test_channels_may_differ_between_the_decoders():
-    """As in mmdet, a projection joins them; its own parameter names."""
+    """As in mmdet, a projection connects them, with mmdet's parameter names."""
     config = head_config(in_channels=IN_CHANNELS)
     wide = head_config(channels=2 * CHANNELS, in_channels=IN_CHANNELS)
     head = build(
@@ -117,7 +117,7 @@ def test_channels_may_differ_between_the_decoders():
     assert head.decoder_input_projs[0].weight.shape == (2 * CHANNELS, CHANNELS, 1, 1)
 
 
-def test_bad_input():
+def test_unknown_keywords_are_refused():
     with pytest.raises(TypeError, match="unexpected keyword argument 'num_classes'"):
         build(num_classes=80)
     with pytest.raises(TypeError, match="unexpected keyword argument 'num_layer'"):
@@ -126,7 +126,7 @@ def test_bad_input():
 
 @torch.no_grad()
 def test_class_embeddings_of_one_layer_are_linear_in_the_queries():
-    """And nothing else changes: masks are those of the head with three layers and the same weights."""
+    """The masks do not change: they are those of the head with three layers and the same weights."""
     one, three = build(class_embed_layers=1), build()
     shared = {name: value for name, value in three.state_dict().items() if not name.startswith("class_embed.")}
     one.load_state_dict(shared, strict=False)

@@ -28,13 +28,13 @@ OTHER = Source(
 )
 
 
-def test_with_the_text_embeddings_as_its_vectors_it_is_the_text_classifier(embeddings_file):
-    """Only the source of the vectors differs."""
+def test_with_text_embeddings_as_vectors_it_equals_the_text_classifier(embeddings_file):
+    """The two differ only in where the vectors come from."""
     configs = [{**config, "train": {}} for config in sources(embeddings_file)]
     text = TextClassifier(sources=configs, embed_dim=TEXT_DIM)
     learned = LearnedClassifier(sources=configs, embed_dim=TEXT_DIM)
     with torch.no_grad():
-        learned.vectors_tiny.weight.copy_(3 * load_embeddings(embeddings_file).matrix)  # the length says nothing
+        learned.vectors_tiny.weight.copy_(3 * load_embeddings(embeddings_file).matrix)  # the length does not matter
         learned.background.copy_(text.background)
     embeds = torch.randn(2, 5, TEXT_DIM, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(
@@ -53,21 +53,21 @@ def test_vectors_belong_to_the_label_space_and_only_those_used_get_a_gradient():
     assert (classifier.matrix("axes").grad.abs().sum(1) > 0).all()
 
 
-def test_a_vocabulary_that_was_never_trained_on():
+def test_a_vocabulary_that_is_not_trained_on_is_refused():
     with pytest.raises(
         ValueError, match=r"source 'other': no source is trained on label space 'two'.*take the source out"
     ):
         LearnedClassifier(sources=[AXES, replace(OTHER, train=None)], embed_dim=4)
 
 
-def test_two_label_spaces_of_one_name():
+def test_two_label_spaces_with_the_same_name_are_refused():
     turned = LabelSpace(name="axes.3", classes=("up", "right", "away"), is_thing=(True,) * 3)
     with pytest.raises(ValueError, match=r"source 'tested': label space 'axes\.3' has other classes.*rename one"):
         LearnedClassifier(sources=[AXES, replace(TESTED, label_space=turned)], embed_dim=4)
 
 
-def test_an_unknown_source():
-    with pytest.raises(ValueError, match=r"knows no source 'three'; it was built with \['axes'\]"):
+def test_an_unknown_source_is_refused():
+    with pytest.raises(ValueError, match=r"has no source 'three'; it was built with \['axes'\]"):
         LearnedClassifier(sources=[AXES], embed_dim=4).matrix("three")
 
 
@@ -79,7 +79,7 @@ def test_a_model_without_text_trains_every_parameter_and_answers(source):
     model = MODELS.build(model_config("", sources=configs, classifier=classifier))
     model.init_weights()
     data = model.data_preprocessor(make_batch(make_sample(source), make_sample(source, seed=1)), training=True)
-    with torch.no_grad():  # away from the zeros of the initialisation
+    with torch.no_grad():  # move parameters away from the zeros of the initialisation
         for parameter in model.parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
     sum(model.loss(data["inputs"], data["data_samples"]).values()).backward()

@@ -1,4 +1,4 @@
-"""Parts to take into other OpenMMLab configs, by their registered names."""
+"""Losses and costs for other OpenMMLab configs, by their registered names."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def masks() -> torch.Tensor:
     return logits
 
 
-def test_the_loss_by_prefix(masks):
+def test_the_loss_can_be_built_by_its_prefix(masks):
     loss = MMDET_MODELS.build({"type": "mmdataseg.BoxProjectionLoss", "loss_weight": 3.0})
     right = loss(masks[[2, 0]], BOXES, stride=4, avg_factor=2)
     wrong = loss(masks[[0, 2]], BOXES, stride=4, avg_factor=2)
@@ -45,7 +45,7 @@ def test_the_cost_matches_in_mmdets_assigner(masks):
         }
     )
     scores = torch.zeros(3, 3)
-    scores[1, 0] = 1.0  # the empty mask is a little surer of the class: the projection weighs more
+    scores[1, 0] = 1.0  # the empty mask is a little surer of the class, but the projection has more weight
     predicted = InstanceData(masks=masks, scores=scores)
     truth = InstanceData(bboxes=BOXES, labels=torch.tensor([0, 1]))
     assigned = assigner.assign(predicted, truth, img_meta={})
@@ -61,7 +61,7 @@ def test_the_cost_is_the_loss_of_every_pair(masks):
     torch.testing.assert_close(matrix, torch.tensor(expected))
 
 
-def test_bad_input(masks):
+def test_bad_input_is_refused(masks):
     loss = MMDET_MODELS.build({"type": "mmdataseg.BoxProjectionLoss"})
     with pytest.raises(ValueError, match="stride: expected a positive number of pixels, got 0"):
         loss(masks[:2], BOXES, stride=0, avg_factor=1)

@@ -26,7 +26,8 @@ from tests.models.criterion_cases import (
 
 
 class TestMaskLoss:
-    """With binary cross-entropy, whose values are the easiest to reckon; void and MERGE are the same for all terms."""
+    """With binary cross-entropy, whose values are the easiest to compute by hand; void and MERGE are the same for all
+    terms."""
 
     BCE = {"focal_weight": 0.0, "bce_weight": 5.0, "dice_weight": 5.0, "num_points": 256}
 
@@ -47,7 +48,7 @@ class TestMaskLoss:
         assert 1 < apart[1] < 2.5  # 5 x (1 - (2 x 1/2) / (1/2 + 1)) = 1.67
 
     @pytest.mark.parametrize("merge", ["before_matching", "after_matching"])
-    def test_every_member_learns(self, left_map, merge):
+    def test_every_member_of_a_row_gets_a_gradient(self, left_map, merge):
         masks = masks_of(TOP_LEFT, BOTTOM_LEFT)
         masks = (masks / 12).requires_grad_()
         sum(self.losses(masks, classes_of(0, 0), regions(left_map, 0), merge=merge)).backward()
@@ -115,7 +116,7 @@ class TestMaskLoss:
         torch.testing.assert_close(focal[0], torch.tensor(20 * 0.25 * SURE / 2), atol=1e-2, rtol=1e-3)
 
     @pytest.mark.parametrize("num_points", [256, None])
-    def test_rows_in_pieces_are_the_rows_together(self, left_map, monkeypatch, num_points):
+    def test_chunks_of_rows_give_the_loss_of_all_rows(self, left_map, monkeypatch, num_points):
         base = torch.rand(1, 1000, 2, generator=torch.Generator().manual_seed(0))
         monkeypatch.setattr(torch, "rand", lambda n, p, *_, **__: base[:, :p].expand(n, -1, -1).clone())
         masks = torch.randn(5, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(1))
@@ -130,6 +131,6 @@ class TestMaskLoss:
         torch.testing.assert_close(values[1], values[0])
 
     @pytest.mark.parametrize("weights", [{"focal_weight": -1.0}, {"focal_weight": 0.0, "dice_weight": 0.0}])
-    def test_weights_that_train_nothing_are_refused(self, weights):
+    def test_weights_that_are_negative_or_all_zero_are_refused(self, weights):
         with pytest.raises(ValueError, match="weights of mask losses of at least 0, one of them above 0, got"):
             criterion_of(masks=weights)

@@ -1,4 +1,4 @@
-"""Our panoptic samples in mmdet's fields, and what mmdet's fusion head writes in our metric."""
+"""Our panoptic samples in mmdet's fields, and the output of mmdet's fusion head in our metric."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def preprocessor(*sources, **changes):
 
 
 def sample_of(id_map, labels):
-    """An image of the source with these annotations."""
+    """A sample of an image with these annotations."""
     id_map = torch.tensor(id_map, dtype=torch.int32)
     sample = DetDataSample(metainfo={"source": "panoptic", "img_shape": tuple(id_map.shape)})
     sample.gt_id_map = PixelData(data=id_map[None])
@@ -35,7 +35,7 @@ def sample_of(id_map, labels):
 
 
 def segments(labels, masks):
-    """What (label, mask) pairs there are, in any order."""
+    """The set of (label, mask) pairs, in any order."""
     return sorted(
         (int(label), mask.astype(bool).tolist()) for label, mask in zip(labels, np.asarray(masks), strict=True)
     )
@@ -45,7 +45,7 @@ def segments(labels, masks):
 
 
 def test_a_sample_by_hand():
-    """Two red discs, grass, sky, and a void corner; padded to 32 x 32 as void and as no mask."""
+    """Two red discs, grass, sky, and a void corner; the padding to 32 x 32 is void and in no mask."""
     batch = make_batch(sample_of([[0, 0, 3, 3], [2, 1, 1, -1]], [0, 2, 0, 3]))
     (sample,) = preprocessor()(batch, training=True)["data_samples"]
     assert sample.gt_instances.labels.tolist() == [0, 0]
@@ -64,7 +64,7 @@ def test_a_sample_by_hand():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_mmdet_reads_every_segment_of_the_id_map(seed):
-    """By its own function, for images of two sizes in one batch."""
+    """Read by mmdet's own function, for images of two sizes in one batch."""
     generator = torch.Generator().manual_seed(seed)
     samples = []
     for size in ((40, 33), (25, 64)):
@@ -83,7 +83,7 @@ def test_mmdet_reads_every_segment_of_the_id_map(seed):
         assert segments(*found) == segments(labels, [padded == row for row in range(len(labels))])
 
 
-def test_an_image_with_nothing_annotated():
+def test_an_image_without_annotations_has_no_masks_and_is_void():
     (sample,) = preprocessor()(make_batch(make_sample("panoptic", empty=True)), training=True)["data_samples"]
     assert sample.gt_instances.masks.masks.shape == (0, 64, 96)
     assert sample.gt_instances.labels.shape == (0,)
@@ -95,7 +95,7 @@ def test_an_image_with_nothing_annotated():
 
 
 def test_the_samples_of_a_batch_are_left_as_they_are():
-    """In training the converted ones are new; in a test they go through, for the metric."""
+    """Training makes new samples; a test passes the samples on unchanged, for the metric."""
     batch = make_batch(make_sample("panoptic"))
     preprocessor()(batch, training=True)
     assert {"gt_id_map", "gt_instances"} == set(batch["data_samples"][0].keys())
@@ -107,7 +107,7 @@ def test_the_samples_of_a_batch_are_left_as_they_are():
 
 
 def fused(class_probs, masks):
-    """mmdet's panoptic map of proposals by hand: (Q, K + 1) probabilities, Q masks of 0 and 1."""
+    """mmdet's panoptic map of handmade proposals: (Q, K + 1) probabilities, Q masks of 0 and 1."""
     head = MaskFormerFusionHead(
         num_things_classes=2,
         num_stuff_classes=2,
@@ -117,7 +117,7 @@ def fused(class_probs, masks):
     return head.panoptic_postprocess(logits, 20.0 * torch.tensor(masks) - 10)
 
 
-# two red discs, two parts of the sky, a blue disc that is not sure enough; nobody has the last pixel
+# two red discs, two parts of the sky, a blue disc that is too uncertain; the last pixel is in no mask
 PROBS = [[0.9, 0, 0, 0, 0.1], [0.8, 0, 0, 0, 0.2], [0, 0, 0, 0.9, 0.1], [0, 0, 0, 0.7, 0.3], [0, 0.4, 0, 0, 0.6]]
 MASKS = [
     [[1.0, 1, 0, 0, 0, 0, 0]],
@@ -136,7 +136,7 @@ def test_the_map_of_the_fusion_head_is_read():
 
 
 def quality(sample):
-    metric = PanopticQualityMetric(chance=2)  # as the config has it: draws of classes, too
+    metric = PanopticQualityMetric(chance=2)  # as in the config: with random classes, too
     metric.dataset_meta = {"classes": LABEL_SPACE.classes, "is_thing": LABEL_SPACE.is_thing}
     metric.process(None, [sample.to_dict()])
     return metric.evaluate(1)
@@ -146,18 +146,18 @@ def quality(sample):
     ("id_map", "labels", "expected"),
     [
         ([0, 0, 1, 2, 2, 2, -1], [0, 0, 3], 1),
-        # one disc of which two thirds are found and a false one beside it, three quarters of the sky
+        # two thirds of one disc, a false disc beside it, and three quarters of the sky
         ([0, 0, 0, 1, 1, 1, 1], [0, 3], (2 / 3 / 1.5 + 3 / 4) / 2),
     ],
 )
-def test_the_metric_scores_it(id_map, labels, expected):
+def test_the_metric_scores_the_map_of_the_fusion_head(id_map, labels, expected):
     sample = sample_of([id_map], labels)["data_samples"]
     sample.gt_instances.is_crowd = torch.zeros(len(labels), dtype=torch.bool)
     sample.pred_panoptic_seg = fused(PROBS, MASKS)
     assert quality(sample)["PQ"] == pytest.approx(100 * expected)
 
 
-def test_an_image_in_which_nothing_is_found():
+def test_an_image_without_predictions_is_scored():
     nothing = fused([[0, 0, 0, 0, 1.0]], [[[1.0, 1, 1]]])
     rows, labels = read_panoptic_map(nothing.sem_seg[0], num_classes=NUM_CLASSES, offset=OFFSET)
     assert rows.tolist() == [[-1, -1, -1]]
@@ -181,12 +181,12 @@ def test_an_image_in_which_nothing_is_found():
         ),
     ],
 )
-def test_sources_that_mmdets_heads_cannot_have(source, message):
+def test_sources_that_mmdets_heads_do_not_support_are_refused(source, message):
     with pytest.raises(ValueError, match=message):
         preprocessor({**SOURCE, "name": "other", **source})
 
 
-def test_sources_of_two_vocabularies():
+def test_sources_of_two_vocabularies_are_refused():
     more = LabelSpace(name="more", classes=("a", "b"), is_thing=(True, False))
     with pytest.raises(ValueError, match=r"source 'other': .* label space 'more' has other classes than 'tiny'"):
         preprocessor(SOURCE, {**SOURCE, "name": "other", "label_space": more})
@@ -194,12 +194,12 @@ def test_sources_of_two_vocabularies():
 
 
 @pytest.mark.parametrize("key", ["pad_mask", "pad_seg"])
-def test_masks_that_are_not_padded(key):
+def test_masks_that_are_not_padded_are_refused(key):
     with pytest.raises(ValueError, match="set pad_mask=True and pad_seg=True"):
         preprocessor(**{key: False})
 
 
-def test_void_that_is_a_class():
-    with pytest.raises(ValueError, match=r"seg_pad_value 3 stands for void, and is one of the 4 classes of 'tiny'"):
+def test_a_void_value_that_is_a_class_is_refused():
+    with pytest.raises(ValueError, match=r"seg_pad_value 3 marks void, but it is also one of the 4 classes of 'tiny'"):
         preprocessor(seg_pad_value=3)
     preprocessor(seg_pad_value=4)

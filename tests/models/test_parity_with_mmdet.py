@@ -86,7 +86,7 @@ def features():
 
 @pytest.fixture
 def same_points(monkeypatch):
-    """Every draw of points gives the same ones, whoever draws and for however many maps."""
+    """Every draw of points gives the same points, in both heads and for any number of maps."""
     base = torch.rand(4 * NUM_POINTS, 2, generator=torch.Generator().manual_seed(3))
 
     def rand(*size, **_):
@@ -96,15 +96,15 @@ def same_points(monkeypatch):
     monkeypatch.setattr(torch, "rand", rand)
 
 
-def test_a_mask2former_checkpoint_loads_but_for_the_classifier(heads):
+def test_a_mask2former_checkpoint_loads_except_for_the_classifier(heads):
     ours, theirs = heads
     report = ours.load_state_dict(theirs.state_dict(), strict=False)
     assert {name.split(".")[0] for name in report.missing_keys} == {"class_embed"}
     assert {name.split(".")[0] for name in report.unexpected_keys} == {"cls_embed"}
 
 
-def test_so_does_the_checkpoint_of_a_whole_detector(model, embeddings_file):
-    """Backbone included, values and all: the names under which the parts stand are mmdet's, too."""
+def test_the_checkpoint_of_a_whole_mask2former_loads_except_for_the_classifier(model, embeddings_file):
+    """With the backbone, and with equal values: the parts of the detector have mmdet's names, too."""
     head = {**head_config(), "type": "mmdet.Mask2FormerHead"}
     options = mmdet_head(head)
     train_cfg = options.pop("train_cfg")
@@ -172,7 +172,7 @@ def test_losses_equal_mmdets(heads, num_images_with_targets):
     for image in range(2):
         sample = make_sample("panoptic", empty=image >= num_images_with_targets)["data_samples"]
         id_map = sample.gt_id_map.data[0]
-        id_map[id_map == -1] = 3 if len(sample.gt_instances.labels) else -1  # mmdet knows no void
+        id_map[id_map == -1] = 3 if len(sample.gt_instances.labels) else -1  # mmdet has no void
         labels = sample.gt_instances.labels
         void = torch.zeros_like(id_map, dtype=torch.bool)
         targets.append(MaskAnnotation(labels, tuple(id_map.shape), void_HW=void, id_map_HW=id_map))
@@ -187,7 +187,7 @@ def test_losses_equal_mmdets(heads, num_images_with_targets):
             strict=True,
         )
     ]
-    if num_images_with_targets == 1:  # mmdet counts an image without targets as one target; we count what there is
+    if num_images_with_targets == 1:  # mmdet counts an image without targets as one target; we count no target
         expected[1:] = [term * (4 + 1) / 4 for term in expected[1:]]
     # Mask2Former's losses and its matching of raw proposals
     masks = criterion_config(num_points=NUM_POINTS, focal_weight=0.0, bce_weight=5.0, dice_weight=5.0)

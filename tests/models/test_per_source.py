@@ -1,4 +1,4 @@
-"""Queries and backgrounds of each source's own: the designs that the paper argues against, for its ablations."""
+"""Queries and backgrounds per source: the designs that the paper argues against, for its ablations."""
 
 import pytest
 import torch
@@ -47,7 +47,7 @@ OWN = [
 ]
 
 
-def test_what_each_source_has_of_its_own_and_that_nothing_else_differs(model, embeddings_file):
+def test_each_source_has_its_own_queries_and_background_and_all_else_is_shared(model, embeddings_file):
     shared = dict(build_model(embeddings_file, background="shared", queries="shared").named_parameters())
     own = dict(model.named_parameters())
     assert sorted(set(own) - set(shared)) == OWN
@@ -57,7 +57,7 @@ def test_what_each_source_has_of_its_own_and_that_nothing_else_differs(model, em
 
 
 @pytest.mark.parametrize("source", TRAINED)
-def test_a_batch_trains_its_sources_own_and_everything_shared(model, source):
+def test_a_batch_trains_the_parameters_of_its_source_and_all_shared_ones(model, source):
     model.zero_grad()
     data = model.data_preprocessor(make_batch(make_sample(source), make_sample(source, seed=1)), training=True)
     sum(model.loss(data["inputs"], data["data_samples"]).values()).backward()
@@ -65,7 +65,7 @@ def test_a_batch_trains_its_sources_own_and_everything_shared(model, source):
     assert without == [name for name in sorted(OWN) if not name.removesuffix(".weight").endswith(source)]
 
 
-def test_each_image_of_a_batch_takes_its_own_queries(embeddings_file):
+def test_each_image_of_a_batch_uses_the_queries_of_its_source(embeddings_file):
     model = build_model(embeddings_file).eval()
     samples = [make_sample(name) for name in ("panoptic", "boxes", "semantic")]  # one image, three sources
     data = model.data_preprocessor(make_batch(*samples))
@@ -78,7 +78,7 @@ def test_each_image_of_a_batch_takes_its_own_queries(embeddings_file):
             model._forward(data["inputs"])
 
 
-def test_a_test_only_source_may_say_whose_it_takes(embeddings_file):
+def test_a_test_only_source_may_name_the_source_whose_parameters_it_uses(embeddings_file):
     model = build_model(embeddings_file, semantic={"parameters_of": "boxes"})
     assert torch.equal(model.classifier.background_of("semantic"), model.classifier.background_boxes)
     data = model.data_preprocessor(make_batch(make_sample("semantic"), make_sample("boxes")))
@@ -103,7 +103,7 @@ def test_each_source_is_classified_against_its_own_background(embeddings_file):
         classifier(text[0], text)
 
 
-def test_one_set_of_queries_for_all_is_the_same_as_the_shared_head():
+def test_a_single_set_of_queries_equals_the_shared_head():
     shared, named = build(), build(query_sets=["all"])
     with torch.no_grad():
         expected, actual = shared(maps()), named(maps(), ["all", "all"])
@@ -120,12 +120,12 @@ def test_one_set_of_queries_for_all_is_the_same_as_the_shared_head():
         (["a", "b"], ["a", "c"], r"for each of 2 images, got \['a', 'c'\]"),
     ],
 )
-def test_sets_that_do_not_fit(sets, asked, message):
+def test_query_sets_that_do_not_fit_are_refused(sets, asked, message):
     with pytest.raises(ValueError, match=message):
         build(query_sets=sets)(maps(), asked)
 
 
-def test_unknown_modes(embeddings_file):
+def test_unknown_modes_are_refused(embeddings_file):
     with pytest.raises(ValueError, match=r"queries: expected one of \('shared', 'per_source'\), got 'none'"):
         build_model(embeddings_file, queries="none")
     with pytest.raises(ValueError, match=r"background: expected one of \('shared', 'per_source'\), got 'own'"):

@@ -1,4 +1,4 @@
-"""The pixel decoder: mmdet's, number for number, whatever computes its attention."""
+"""The pixel decoder gives mmdet's numbers, whichever operator computes its attention."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def options(layers: int = 2):
 
 @pytest.fixture
 def decoders():
-    """Theirs and ours, each of the same seed."""
+    """mmdet's decoder and ours, built with the same seed."""
     built = []
     for kind in (Theirs, MSDeformAttnPixelDecoder):
         torch.manual_seed(0)
@@ -42,7 +42,7 @@ def features():
     ]
 
 
-def test_a_seed_gives_the_weights_that_it_gives_mmdets(decoders):
+def test_a_seed_gives_the_same_weights_as_in_mmdets_decoder(decoders):
     theirs, ours = (decoder.state_dict() for decoder in decoders)
     assert list(theirs) == list(ours)
     assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
@@ -51,7 +51,7 @@ def test_a_seed_gives_the_weights_that_it_gives_mmdets(decoders):
         torch.manual_seed(0)
         kind(**options())
         draws.append(torch.rand(1))
-    assert torch.equal(*draws)  # and what is built after it
+    assert torch.equal(*draws)  # and the same numbers for modules that are built later
 
 
 def test_maps_and_gradients_equal_mmdets(decoders, features):

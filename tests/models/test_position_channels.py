@@ -23,7 +23,7 @@ def test_maps_keep_their_channels_and_gain_the_same_positions_in_every_image() -
         torch.testing.assert_close(after[0, channels:], after[1, channels:], atol=0, rtol=0)
 
 
-def test_a_place_has_one_position_in_maps_of_all_strides() -> None:
+def test_maps_of_all_strides_have_the_same_position_at_the_same_place() -> None:
     neck = PositionChannels(num_frequencies=0)
     fine, coarse = (features[0, 1:] for features in neck([torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 4, 4)]))
     torch.testing.assert_close(torch.nn.functional.avg_pool2d(fine, 2), coarse)
@@ -36,6 +36,6 @@ def test_flipped_map_has_the_opposite_position() -> None:
     torch.testing.assert_close(y.flip(-2), -y)
 
 
-def test_negative_number_of_frequencies() -> None:
+def test_a_negative_number_of_frequencies_is_refused() -> None:
     with pytest.raises(ValueError, match="num_frequencies must not be negative, got -1"):
         PositionChannels(num_frequencies=-1)

@@ -1,4 +1,4 @@
-"""The fields that mmdet reads."""
+"""Post-processors write the fields that mmdet reads."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def build(task: str, **changes):
 
 @pytest.fixture
 def proposals() -> tuple[torch.Tensor, torch.Tensor]:
-    """Two dogs left and right above, sky below, and a proposal of nothing; the lower right corner is nobody's."""
+    """Two dogs left and right above, sky below, and a background proposal; the lower right corner is in no mask."""
     classes = 9 * torch.eye(4)[[1, 1, 2, 3]]
     masks = torch.full((4, 8, 12), -9.0)
     masks[0, :4, :6] = masks[1, :4, 6:] = masks[2, 4:, :9] = masks[3] = 9.0
@@ -52,7 +52,7 @@ def test_no_id_is_void_even_of_the_first_class(proposals):
     assert ids.unique().tolist() == [0, 1000]
 
 
-def test_more_classes_than_an_id_tells_apart(proposals):
+def test_more_classes_than_ids_can_hold_are_refused(proposals):
     many = LabelSpace(name="many", classes=[f"c{i}" for i in range(1001)], is_thing=[True] * 1001)
     with pytest.raises(ValueError, match="label space 'many': panoptic ids tell 1000 classes apart, it has 1001"):
         build("panoptic")(torch.zeros(4, 1002), proposals[1], many, SIZES)
@@ -67,7 +67,7 @@ def test_semantic_has_a_class_everywhere(proposals):
 
 
 def test_the_semantic_merge_can_be_chosen():
-    # one pixel: two dogs of .4 x .9 beat a cat of .6 x .9 together, not one by one
+    # one pixel: two dogs of .4 x .9 beat a cat of .6 x .9 together, but not separately
     classes = torch.tensor([[0.6, 0.1, 0.1, 0.2], [0.1, 0.4, 0.1, 0.4], [0.1, 0.4, 0.1, 0.4]]).log()
     masks, sizes = torch.full((3, 1, 1), 2.2), ImageSizes((1, 1), (1, 1), (1, 1))
     read = {m: build("semantic", merge=m)(classes, masks, SPACE, sizes)["pred_sem_seg"] for m in ("probability", "max")}
@@ -84,7 +84,7 @@ def test_instances_of_things_with_the_boxes_of_their_masks(proposals):
     assert len(build("instance", max_instances=1)(*proposals, SPACE, SIZES)["pred_instances"]) == 1
 
 
-def test_no_proposal_left():
+def test_without_remaining_proposals_answers_are_empty_or_void():
     classes, masks = 9 * torch.eye(4)[[3, 3]], torch.full((2, 8, 12), -9.0)
     assert (build("panoptic")(classes, masks, SPACE, SIZES)["pred_panoptic_seg"].sem_seg == 0).all()
     found = build("instance")(classes, masks, SPACE, SIZES)["pred_instances"]
@@ -94,7 +94,7 @@ def test_no_proposal_left():
 
 
 @pytest.mark.parametrize("task", list(CONFIGS))
-def test_mmdets_visualiser_draws_it(task, proposals, tmp_path):
+def test_mmdets_visualiser_draws_the_answer(task, proposals, tmp_path):
     sample = DetDataSample()
     for field, value in build(task)(*proposals, SPACE, SIZES).items():
         setattr(sample, field, value)

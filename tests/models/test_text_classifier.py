@@ -53,7 +53,7 @@ def test_cosines_by_hand(classifier):
     torch.testing.assert_close(logits, torch.tensor([[-6.0, 0.0, 8.0]]), **CLASS_LOGITS)
 
 
-def test_the_length_of_an_embedding_says_nothing(classifier):
+def test_the_length_of_an_embedding_does_not_matter(classifier):
     embeds = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
     text = classifier.matrix("axes")
     torch.testing.assert_close(classifier(7 * embeds, text), classifier(embeds, text), **CLASS_LOGITS)
@@ -66,7 +66,7 @@ def test_one_background_for_all_sources(classifier):
     assert [name for name, _ in classifier.named_parameters()] == ["background", "log_scale"]
 
 
-def test_the_scale_starts_as_clips_and_stops_at_a_hundred(classifier):
+def test_the_scale_starts_as_in_clip_and_is_at_most_a_hundred(classifier):
     right = torch.tensor([1.0, 0.0, 0.0])
     assert classifier(right, classifier.matrix("axes"))[0].item() == pytest.approx(1 / 0.07, rel=1e-5)
     classifier.eval()
@@ -85,7 +85,7 @@ def test_a_scale_at_its_cap_can_come_down_again(classifier):
     assert classifier(torch.tensor([1.0, 0.0, 0.0]), classifier.matrix("axes"))[0].item() < 99
 
 
-def test_float32_under_autocast(classifier):
+def test_logits_are_float32_under_autocast(classifier):
     embeds = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     expected = classifier(embeds, classifier.matrix("axes"))
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -94,7 +94,7 @@ def test_float32_under_autocast(classifier):
     assert torch.equal(actual, expected)
 
 
-def test_names_at_run_time(classifier):
+def test_a_vocabulary_can_be_given_at_run_time(classifier):
     """A vocabulary is only its matrix: no source is needed."""
     text = torch.nn.functional.normalize(torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), dim=1)
     assert classifier(torch.randn(4, 3), text).shape == (4, 7)
@@ -128,8 +128,8 @@ def test_a_checkpoint_is_complete_without_the_files(classifier, sources, tmp_pat
     ],
 )
 @pytest.mark.parametrize("load", ["torch", "mmengine"])
-def test_a_checkpoint_beside_a_file_of_another_recipe_is_refused(classifier, tmp_path, load, change, match):
-    """Its rows would be used, and the file ignored, without a word."""
+def test_a_checkpoint_with_another_recipe_than_the_file_is_refused(classifier, tmp_path, load, change, match):
+    """Otherwise its rows would be used, and the file ignored, without a message."""
     path = tmp_path / "two.safetensors"
     save_embeddings(path, replace(load_embeddings(path), **change))
     rebuilt = TextClassifier(
@@ -151,7 +151,7 @@ def test_mmengine_loads_the_recipes_with_the_rows(classifier, sources, tmp_path)
         assert rebuilt.recipe(name) == classifier.recipe(name)
 
 
-def test_mmengines_average_of_weights_takes_the_recipes_along(classifier):
+def test_mmengines_average_of_weights_keeps_the_recipes(classifier):
     """Its hook copies and averages all values of a state dict, which must be tensors."""
     average = ExponentialMovingAverage(classifier, update_buffers=True)
     average.update_parameters(classifier)
@@ -167,15 +167,15 @@ def test_recipes_that_cannot_be_read_are_refused(classifier, content):
         classifier.load_state_dict(state)
 
 
-def test_a_source_that_only_the_checkpoint_has_is_passed_over(classifier, sources):
+def test_a_source_that_only_the_checkpoint_has_is_ignored(classifier, sources):
     rebuilt = TextClassifier(sources=sources[:1], embed_dim=3)
     report = rebuilt.load_state_dict(classifier.state_dict(), strict=False)
     assert report.unexpected_keys == ["embeddings_two"]
     assert "two" not in json.loads(rebuilt.get_extra_state().numpy().tobytes())
 
 
-def test_a_checkpoint_made_without_the_recipe_passes_none_on(classifier, sources):
-    """What it brought in place of a file's rows is not saved under the file's name."""
+def test_rows_from_a_checkpoint_without_recipe_are_saved_without_recipe(classifier, sources):
+    """Rows that replaced those of a file are not saved with the file's recipe."""
     state = {name: value for name, value in classifier.state_dict().items() if name != "_extra_state"}
     state["embeddings_two"] = -state["embeddings_two"]
     rebuilt = TextClassifier(sources=sources, embed_dim=3)
@@ -183,7 +183,7 @@ def test_a_checkpoint_made_without_the_recipe_passes_none_on(classifier, sources
     assert list(json.loads(rebuilt.get_extra_state().numpy().tobytes())) == ["axes"]
 
 
-def test_a_checkpoint_that_does_not_know_its_encoder(classifier, sources):
+def test_the_recipe_of_a_checkpoint_without_one_cannot_be_read(classifier, sources):
     state = {name: value for name, value in classifier.state_dict().items() if name != "_extra_state"}
     Path(sources[1].embeddings).unlink()
     rebuilt = TextClassifier(sources=sources, embed_dim=3)
@@ -215,7 +215,7 @@ def test_a_checkpoint_of_another_encoder_than_the_other_files_is_refused(classif
         both.load_state_dict(state, strict=False)
 
 
-def test_the_files_recipe_is_that_of_the_same_rows_alone(classifier, sources):
+def test_the_recipe_of_a_file_is_used_only_for_its_own_rows(classifier, sources):
     state = {name: value for name, value in classifier.state_dict().items() if name != "_extra_state"}
     state["embeddings_two"] = -state["embeddings_two"]
     rebuilt = TextClassifier(sources=sources, embed_dim=3)
@@ -225,7 +225,7 @@ def test_the_files_recipe_is_that_of_the_same_rows_alone(classifier, sources):
         rebuilt.recipe("two")
 
 
-def test_neither_file_nor_checkpoint(sources):
+def test_a_source_with_neither_file_nor_checkpoint_cannot_be_used(sources):
     Path(sources[1].embeddings).unlink()
     classifier = TextClassifier(sources=sources, embed_dim=3)
     message = r"source 'two': text embeddings .*two\.safetensors: no such file.*checkpoint.*tools/text_embeddings\.py"
@@ -236,7 +236,7 @@ def test_neither_file_nor_checkpoint(sources):
         classifier.check_complete()
 
 
-def test_a_checkpoint_of_another_dimension_brings_nothing(classifier, sources):
+def test_a_checkpoint_of_another_dimension_changes_nothing(classifier, sources):
     state = classifier.state_dict()
     state["embeddings_two"] = torch.zeros(2, 5)
     Path(sources[1].embeddings).unlink()
@@ -247,7 +247,7 @@ def test_a_checkpoint_of_another_dimension_brings_nothing(classifier, sources):
         rebuilt.matrix("two")
 
 
-def test_rows_of_another_dimension_bring_no_recipe(classifier, sources):
+def test_rows_of_another_dimension_do_not_change_the_recipe(classifier, sources):
     state = classifier.state_dict()
     other = TextEmbeddings(matrix=torch.eye(5)[:2], classes=TWO.classes, encoder=TEST, vocabulary="two")
     save_embeddings(sources[1].embeddings, other)
@@ -265,7 +265,7 @@ def test_rows_of_another_dimension_bring_no_recipe(classifier, sources):
 
 @pytest.mark.parametrize("classes", [("up", "right", "away"), ("right", "up", "far"), ("right", "up")])
 def test_a_checkpoint_of_other_classes_is_refused(classifier, tmp_path, classes):
-    """Else its rows would be read with the wrong labels."""
+    """Otherwise its rows would be read with the wrong labels."""
     space = LabelSpace(name="axes", classes=classes, is_thing=(True,) * len(classes))
     other = TextClassifier(sources=[write(tmp_path, space, matrix=torch.eye(3)[: len(classes)])], embed_dim=3)
     with pytest.raises(
@@ -282,7 +282,7 @@ def test_a_checkpoint_of_other_classes_is_refused(classifier, tmp_path, classes)
         (("right", "up"), r"they have 3 classes, label space 'axes' has 2"),
     ],
 )
-def test_a_file_of_other_classes(sources, classes, message):
+def test_a_file_of_other_classes_is_refused(sources, classes, message):
     space = LabelSpace(name="axes", classes=classes, is_thing=(True,) * len(classes))
     with pytest.raises(UserError, match=rf"source 'axes': '.*axes\.safetensors': .*{message}.*; build them with: "):
         TextClassifier(sources=[replace(sources[0], label_space=space)], embed_dim=3)
@@ -295,7 +295,7 @@ def test_a_file_of_other_classes(sources, classes, message):
         ((0.0, 0.75, 0.0), "expected rows of unit length, got 0.75 for class 'up'"),
     ],
 )
-def test_a_file_whose_rows_are_no_directions(sources, row, message):
+def test_a_file_with_rows_that_are_not_unit_vectors_is_refused(sources, row, message):
     path = sources[0].embeddings
     rows = torch.eye(3)
     rows[1] = torch.tensor(row)
@@ -306,24 +306,24 @@ def test_a_file_whose_rows_are_no_directions(sources, row, message):
     assert "; build them with: python tools/text_embeddings.py " in str(raised.value)
 
 
-def test_a_file_of_another_dimension(sources):
+def test_a_file_of_another_dimension_is_refused(sources):
     with pytest.raises(
         UserError, match=r"source 'axes': '.*axes\.safetensors': expected 5 dimensions, got 3.*; build them with: "
     ):
         TextClassifier(sources=sources, embed_dim=5)
 
 
-def test_a_source_without_embeddings(sources):
+def test_a_source_without_embeddings_is_refused(sources):
     with pytest.raises(UserError, match=r"source 'axes': embeddings is not set.*tools/text_embeddings\.py.*'axes'"):
         TextClassifier(sources=[replace(sources[0], embeddings=None)], embed_dim=3)
 
 
-def test_an_unknown_source(classifier):
+def test_an_unknown_source_is_refused(classifier):
     with pytest.raises(UserError, match=r"has no source 'three'; it was built with \['axes', 'two'\]"):
         classifier.matrix("three")
 
 
-def test_no_source_and_two_of_one_name(sources):
+def test_no_source_and_two_sources_with_the_same_name_are_refused(sources):
     with pytest.raises(UserError, match="at least one source, got none"):
         TextClassifier(sources=[], embed_dim=3)
     with pytest.raises(UserError, match="source names must differ, 'axes' appears 2 times"):

@@ -1,4 +1,4 @@
-"""A third kind of supervision, a click inside each object: one class, and its name in the config."""
+"""A third kind of supervision, a click inside each object, needs only one class and its name in the config."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class ClickAnnotation(Annotation):
 
 
 class ClickTargets(Targets):
-    """A mask must hold its click."""
+    """A mask must contain its click."""
 
     loss_names = ("loss_click",)
 
@@ -54,7 +54,7 @@ TARGETS = {"clicks": {"type": "mmdataseg.ClickTargets"}}
 
 
 @pytest.mark.usefixtures("registered")
-def test_merge_matching_and_class_loss_are_those_of_every_kind():
+def test_merge_matching_and_class_loss_work_for_a_new_kind():
     criterion = MODELS.build({"type": "mmdataseg.DaTaSegCriterion", "targets": TARGETS})
     # clicks of class 0 on the right and of class 1 on the left; the proposals of class 1 hold a quarter each
     annotation = ClickAnnotation(torch.tensor([0, 1]), SIZE, torch.tensor([[0.75, 0.5], [0.25, 0.9]]))
@@ -76,7 +76,7 @@ def test_merge_matching_and_class_loss_are_those_of_every_kind():
 
 
 @pytest.mark.usefixtures("registered")
-def test_the_model_trains_with_it(embeddings_file):
+def test_the_model_trains_with_a_new_kind(embeddings_file):
     config = model_config(embeddings_file)
     config["criterion"]["targets"].update(TARGETS)
     config["sources"].append(dict(config["sources"][-1], name="clicked", supervision="clicks", train={}))

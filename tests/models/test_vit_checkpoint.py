@@ -28,7 +28,8 @@ def build(img_size: int = 64) -> ViTDet:
 
 
 def mae_state(side: int = 2) -> dict[str, Tensor]:
-    """Random weights under the names of the encoder in MAE's published checkpoints, a grid of side x side tokens."""
+    """Random weights under the names of the encoder in MAE's published checkpoints, for a grid of side x side
+    tokens."""
     torch.manual_seed(0)
     shapes: dict[str, tuple[int, ...]] = {
         "cls_token": (1, 1, DIM),
@@ -74,7 +75,7 @@ def save(state: object, path: Path) -> Path:
 
 
 class TestMAE:
-    def test_report(self, tmp_path: Path) -> None:
+    def test_the_report_of_a_mae_checkpoint(self, tmp_path: Path) -> None:
         vit = build().vit
         state = mae_state()
         path = save({"model": state}, tmp_path / "mae.pth")
@@ -97,7 +98,7 @@ class TestMAE:
         load_vit_checkpoint(vit, save(state, tmp_path / "mae.pth"))
         assert torch.equal(vit.pos_embed.reshape(1, 16, DIM), state["pos_embed"][:, 1:])
 
-    def test_names_of_mmpretrain(self, tmp_path: Path) -> None:
+    def test_a_file_with_mmpretrains_names_loads(self, tmp_path: Path) -> None:
         state = mae_state()
         other = in_mmpretrain_names(state) | {"neck.decoder_embed.weight": torch.zeros(3, 3)}
         renamed, kind = rename(other)
@@ -111,7 +112,7 @@ class TestMAE:
         assert not report.surprising
         assert all(torch.equal(vit.state_dict()[name], twin.state_dict()[name]) for name in report.loaded)
 
-    def test_what_is_missing_or_unknown_is_said(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_missing_and_unknown_parameters_are_logged(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         state = mae_state()
         del state["blocks.1.mlp.fc1.bias"]
         state["blocks.7.mlp.fc1.bias"] = torch.zeros(HIDDEN)
@@ -128,12 +129,12 @@ class TestMAE:
         assert torch.equal(vit.state_dict()["blocks.1.mlp.fc1.bias"], before)
         (record,) = caplog.records
         assert record.levelno == logging.WARNING
-        assert "MISSING, left new: blocks.1.mlp.fc1.bias" in record.getMessage()
+        assert "MISSING, newly initialised: blocks.1.mlp.fc1.bias" in record.getMessage()
         assert "UNEXPECTED, not used: blocks.7.mlp.fc1.bias" in record.getMessage()
 
 
 class TestSAM:
-    def test_timm_file(self, tmp_path: Path) -> None:
+    def test_a_file_of_timm_loads(self, tmp_path: Path) -> None:
         donor = build().vit
         torch.nn.init.normal_(donor.blocks[1].attn.rel_pos_h)
         path = tmp_path / "samvit.safetensors"
@@ -144,7 +145,7 @@ class TestSAM:
         assert report.dropped == ("neck.0.weight",)
         assert all(torch.equal(value, donor.state_dict()[name]) for name, value in vit.state_dict().items())
 
-    def test_sams_own_names(self, tmp_path: Path) -> None:
+    def test_a_file_with_sams_own_names_loads(self, tmp_path: Path) -> None:
         donor = build().vit
         state = {f"image_encoder.{k.replace('.mlp.fc', '.mlp.lin')}": v for k, v in donor.state_dict().items()}
         state["mask_decoder.iou_token.weight"] = torch.zeros(1)
@@ -155,7 +156,7 @@ class TestSAM:
         assert report.dropped == ("mask_decoder.iou_token.weight",)
         assert torch.equal(vit.blocks[2].mlp.fc2.weight, donor.blocks[2].mlp.fc2.weight)
 
-    def test_other_image_size(self, tmp_path: Path) -> None:
+    def test_positions_are_resized_for_another_image_size(self, tmp_path: Path) -> None:
         path = save(build(img_size=64).vit.state_dict(), tmp_path / "sam.pth")
         report = load_vit_checkpoint(build(img_size=96).vit, path)
         # Every block of three attends globally, so all tables grow from 2 * 4 - 1 to 2 * 6 - 1.
@@ -165,7 +166,7 @@ class TestSAM:
 
 class TestResize:
     @pytest.mark.parametrize("with_class_token", [True, False])
-    def test_linear_ramp_stays_one(self, with_class_token: bool) -> None:
+    def test_a_linear_ramp_stays_linear(self, with_class_token: bool) -> None:
         # Cell i of n covers [i / n, (i + 1) / n]: f = 3y - 2x at the centres, exact where no weight falls off the edge.
         def ramp(side: int) -> Tensor:
             centres = (torch.arange(side) + 0.5) / side
@@ -189,7 +190,7 @@ class TestResize:
         assert resize_position_embedding(torch.ones(1, 4, 2).half(), (3, 3)).dtype == torch.float16
 
     @pytest.mark.parametrize("tokens", [0, 3, 6])
-    def test_no_square(self, tokens: int) -> None:
+    def test_tokens_that_do_not_form_a_square_are_refused(self, tokens: int) -> None:
         with pytest.raises(ValueError, match=f"square grid.*got {tokens} tokens"):
             resize_position_embedding(torch.zeros(1, tokens, 2), (4, 4))
 
@@ -203,7 +204,7 @@ class TestResize:
 
 
 class TestBadInput:
-    def test_another_size(self, tmp_path: Path) -> None:
+    def test_a_checkpoint_of_another_size_is_refused(self, tmp_path: Path) -> None:
         state = mae_state() | {"blocks.0.attn.qkv.weight": torch.zeros(6, 2)}
         path = save(state, tmp_path / "large.pth")
         with pytest.raises(
@@ -211,7 +212,7 @@ class TestBadInput:
         ):
             load_vit_checkpoint(build().vit, path)
 
-    def test_another_network(self, tmp_path: Path) -> None:
+    def test_a_checkpoint_of_another_network_is_refused(self, tmp_path: Path) -> None:
         path = save({"conv1.weight": torch.zeros(1)}, tmp_path / "resnet.pth")
         with pytest.raises(ValueError, match=r"resnet\.pth: no transformer block found.*got conv1\.weight"):
             load_vit_checkpoint(build().vit, path)
@@ -224,12 +225,12 @@ class TestBadInput:
             load_vit_checkpoint(vit, path)
         assert all(torch.equal(value, before[name]) for name, value in vit.state_dict().items())
 
-    def test_settings_beside_the_tensors_are_left_out(self, tmp_path: Path) -> None:
-        """As in the published MAE files; tests/checkpoints has what no reader of checkpoints takes."""
+    def test_settings_beside_the_tensors_are_ignored(self, tmp_path: Path) -> None:
+        """As in the published MAE files; tests/checkpoints tests what every reader refuses."""
         path = save({"model": mae_state(), "args": argparse.Namespace(lr=1)}, tmp_path / "full.pth")
         assert load_vit_checkpoint(build().vit, path).loaded
 
-    def test_no_such_file(self, tmp_path: Path) -> None:
+    def test_a_missing_file_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match="no such file"):
             load_vit_checkpoint(build().vit, tmp_path / "mae.pth")
 
@@ -247,6 +248,6 @@ def test_report_in_words() -> None:
     assert str(report).splitlines() == [
         "mae.pth (MAE or timm names): 2 parameters loaded",
         "  resized: pos_embed (1, 5, 2) -> (1, 4, 4, 2)",
-        "  dropped, of no use here: cls_token",
-        "  missing, left new: 1 relative positions",
+        "  dropped, not needed: cls_token",
+        "  missing, newly initialised: 1 relative positions",
     ]

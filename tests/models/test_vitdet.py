@@ -28,7 +28,7 @@ def build(**overrides: object) -> ViTDet:
 
 
 def timm_twin(model: ViTDet) -> VisionTransformerSAM:
-    """timm's own model with the same weights, without what comes after its blocks."""
+    """timm's own model with the same weights, without the layers after its blocks."""
     twin = VisionTransformerSAM(
         **ARCH,
         img_size=80,
@@ -74,7 +74,7 @@ class TestAgainstTimm:
         nn.init.zeros_(model.vit.blocks[0].attn.rel_pos_h)
         assert (model.forward_vit(images) - before).abs().max() > 1e-3
 
-    def test_heads_are_a_dimension_so_that_the_fused_kernels_take_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_attention_has_four_dimensions_as_fused_kernels_require(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seen = []
         original = nn.functional.scaled_dot_product_attention
 
@@ -91,7 +91,7 @@ class TestAgainstTimm:
         ("arch", "name", "depth", "where"),
         [("base", "samvit_base_patch16", 12, (2, 5, 8, 11)), ("large", "samvit_large_patch16", 24, (5, 11, 17, 23))],
     )
-    def test_base_and_large_are_timms(self, arch: str, name: str, depth: int, where: tuple[int, ...]) -> None:
+    def test_base_and_large_have_timms_sizes(self, arch: str, name: str, depth: int, where: tuple[int, ...]) -> None:
         import timm
 
         with torch.device("meta"):
@@ -172,7 +172,7 @@ class TestForward:
         for features, expected in zip(rough, exact, strict=True):
             torch.testing.assert_close(features.float(), expected, atol=0.2, rtol=0.1)
 
-    def test_start_values(self) -> None:
+    def test_initial_values_are_those_of_vitdet(self) -> None:
         torch.manual_seed(0)
         model = ViTDet(arch=ARCH, img_size=80, window_size=3)
         model.init_weights()
@@ -195,17 +195,18 @@ class TestBadInput:
             ({"init_cfg": {"type": "Kaiming"}}, "type='Pretrained'"),
         ],
     )
-    def test_settings(self, overrides: dict[str, object], message: str) -> None:
+    def test_bad_settings_are_refused(self, overrides: dict[str, object], message: str) -> None:
         with pytest.raises(ValueError, match=message):
             build(**overrides)
 
-    def test_unknown_keyword(self) -> None:
+    def test_an_unknown_keyword_is_refused(self) -> None:
         with pytest.raises(TypeError, match="pretrained"):
             ViTDet(arch=ARCH, pretrained="mae.pth")
 
 
 def test_pretrained_by_config(tmp_path: Path) -> None:
-    """The names of the real thing through init_cfg; tests/models/test_vit_checkpoint.py looks at the details."""
+    """A published checkpoint's names are loaded through init_cfg; tests/models/test_vit_checkpoint.py tests the
+    details."""
     donor = build()
     state = copy.deepcopy(donor.vit.state_dict())
     torch.save(state, tmp_path / "sam.pth")
@@ -216,7 +217,7 @@ def test_pretrained_by_config(tmp_path: Path) -> None:
     torch.testing.assert_close(model.forward_vit(images), donor.eval().forward_vit(images), atol=0, rtol=0)
 
 
-def test_missing_file_is_told_when_weights_are_initialised() -> None:
+def test_a_missing_file_is_reported_when_weights_are_initialised() -> None:
     model = ViTDet(arch=ARCH, img_size=80, init_cfg={"type": "Pretrained", "checkpoint": "nowhere/mae.pth"})
     with pytest.raises(FileNotFoundError, match=r"nowhere/mae\.pth does not exist"):
         model.init_weights()

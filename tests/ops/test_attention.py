@@ -33,15 +33,15 @@ def test_a_masked_key_has_no_influence():
     assert not torch.allclose(after[:, 0], before[:, 0])
 
 
-def test_a_blind_query_looks_everywhere():
+def test_a_query_masked_everywhere_attends_everywhere():
     masked = torch.tensor([[[True, True], [True, False], [False, False]]])
     assert look_everywhere_if_blind(masked).tolist() == [[[False, False], [True, False], [False, False]]]
 
 
-def test_where_not_to_look_by_hand():
+def test_the_mask_of_the_next_layer_by_hand():
     features = torch.tensor([[[[1.0, -1.0], [2.0, 0.0]]]])  # one channel
     embeds = torch.tensor([[[1.0], [-1.0], [0.0]]])
-    # logits [1, -1, 2, 0], their negatives, and zeros: masked where negative, and probability 1/2 is not
+    # logits [1, -1, 2, 0], their negatives, and zeros: negative ones are masked, a probability of 1/2 is not
     expected = [[False, True, False, False], [True, False, True, False], [False] * 4]
     assert masks_to_attention(embeds, features).tolist() == [expected]
 

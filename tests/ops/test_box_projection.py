@@ -14,7 +14,7 @@ def mask_of(rows: slice, columns: slice, size: tuple[int, int] = (6, 8)) -> torc
     return logits
 
 
-def test_a_cell_counts_as_much_as_the_box_covers_of_it():
+def test_a_cell_counts_by_the_share_that_the_box_covers():
     # stride 4: rows 1..2 of 4 px are covered from y = 6 to y = 11; columns 0..1 from x = 0 to x = 5
     rows, columns = box_profiles(torch.tensor([[0.0, 6.0, 5.0, 11.0]]), (4, 3), 4)
     torch.testing.assert_close(rows, torch.tensor([[0.0, 0.5, 0.75, 0.0]]))
@@ -37,7 +37,7 @@ def test_mask_profiles_are_the_largest_probabilities():
     torch.testing.assert_close(columns, torch.tensor([1.0, -2.0, 3.0]).sigmoid())
 
 
-def test_a_mask_that_is_its_box_costs_nothing_and_a_disjoint_one_two():
+def test_a_mask_equal_to_its_box_costs_nothing_and_a_disjoint_mask_costs_two():
     mask = mask_of(slice(1, 3), slice(2, 6))[None]
     same, elsewhere = torch.tensor([[8.0, 4.0, 24.0, 12.0]]), torch.tensor([[24.0, 16.0, 32.0, 24.0]])
     torch.testing.assert_close(projection_loss(mask, same, 4), torch.zeros(1), atol=1e-5, rtol=0)
@@ -45,7 +45,7 @@ def test_a_mask_that_is_its_box_costs_nothing_and_a_disjoint_one_two():
 
 
 def test_a_ring_that_touches_all_sides_of_its_box_costs_nothing():
-    """The projection says where a mask ends, not what it is inside: shapes that do not fill their box stay free."""
+    """The projection constrains where a mask ends, not its interior: a shape need not fill its box."""
     ring = mask_of(slice(1, 5), slice(1, 6))
     ring[2:4, 2:5] = -SURE
     loss = projection_loss(ring[None], torch.tensor([[4.0, 4.0, 24.0, 20.0]]), 4)
@@ -81,14 +81,14 @@ def test_the_loss_pulls_the_mask_towards_the_box():
     assert (step[0, 3:, 6:] < 0).all()
 
 
-def test_no_box():
+def test_without_boxes_losses_and_costs_are_empty():
     boxes = torch.zeros(0, 4)
     assert projection_loss(torch.zeros(0, 6, 8), boxes, 4).shape == (0,)
     assert projection_cost(torch.zeros(2, 3, 6, 8), boxes, 4).shape == (2, 3, 0)
 
 
 def test_a_box_without_extent_gives_no_nan():
-    """Loaders refuse such boxes; one that slips through must not spoil the batch."""
+    """Loaders refuse such boxes; if one gets through, it must not spoil the batch."""
     logits = torch.randn(1, 6, 8, requires_grad=True)
     loss = projection_loss(logits, torch.tensor([[8.0, 8.0, 8.0, 8.0]]), 4)
     loss.sum().backward()
@@ -96,7 +96,7 @@ def test_a_box_without_extent_gives_no_nan():
     assert torch.isfinite(logits.grad).all()
 
 
-def test_bad_input():
+def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"expected \(N, 4\) xyxy, got shape \(4,\)"):
         box_profiles(torch.zeros(4), (2, 2), 4)
     with pytest.raises(ValueError, match="stride: expected a positive number of pixels, got 0"):

@@ -35,7 +35,7 @@ def test_without_a_ridge_the_products_are_the_logits_of_any_layer():
     torch.testing.assert_close((query @ found.T + offset) @ vectors.T, expected)
 
 
-def test_it_is_the_pseudo_inverse():
+def test_without_a_ridge_the_map_is_the_pseudo_inverse_solution():
     vectors, weight = unit_rows(6, 8), unit_rows(6, 4, seed=2)
     found, _ = class_layer_for_vectors(weight, torch.zeros(6), vectors)
     torch.testing.assert_close(found, torch.linalg.pinv(vectors) @ weight)
@@ -61,12 +61,12 @@ def test_the_order_of_the_classes_does_not_matter():
         torch.testing.assert_close(one, other)
 
 
-def test_the_background_by_hand_is_the_axis_that_is_left():
+def test_the_background_by_hand_is_the_remaining_axis():
     direction = background_direction(torch.tensor([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0]]))
     torch.testing.assert_close(direction.abs(), torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
 
 
-def test_the_background_is_orthogonal_to_every_class_also_where_two_are_one():
+def test_the_background_is_orthogonal_to_every_class_even_if_two_are_equal():
     vectors = unit_rows(12, 16)
     vectors[3] = vectors[4]
     direction = background_direction(vectors)
@@ -80,11 +80,11 @@ def test_classes_that_span_everything_leave_no_background():
         background_direction(unit_rows(4, 3))
 
 
-def test_two_classes_of_one_vector_need_a_ridge():
+def test_two_classes_with_the_same_vector_need_a_ridge():
     vectors = unit_rows(4, 8)
     vectors[3] = vectors[1]
     layer = (torch.zeros(4, 2), torch.zeros(4), vectors)
-    with pytest.raises(ValueError, match=r"rows 1 and 3 are the nearest, with a product of 1\.0"):
+    with pytest.raises(ValueError, match=r"rows 1 and 3 are the most similar, with a product of 1\.0"):
         class_layer_for_vectors(*layer)
     class_layer_for_vectors(*layer, ridge=1e-3)
 

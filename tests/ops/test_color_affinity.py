@@ -24,7 +24,7 @@ def test_neighbours_are_the_eight_around_in_reading_order() -> None:
     assert neighbours(grid, 2, -1.0)[0, 0, :, 2, 2].tolist() == [0, 2, -1, 6, -1, -1, -1, -1]
 
 
-def test_like_colours_are_similar_and_nothing_is_like_the_outside() -> None:
+def test_equal_colours_are_similar_and_nothing_is_similar_to_the_outside() -> None:
     similarity = color_similarity(COLORS, 1)
     assert similarity.shape == (NUM_NEIGHBOURS, 4, 6)
     assert similarity[:, 1, 1].tolist() == pytest.approx([1.0] * 8)
@@ -36,7 +36,7 @@ def test_undecided_cells_cost_ln_2() -> None:
     assert loss(torch.zeros(1, 4, 6)).item() == pytest.approx(math.log(2), rel=1e-5)
 
 
-def test_a_mask_that_follows_the_colours_costs_nothing_and_one_that_cuts_them_much() -> None:
+def test_a_mask_that_follows_the_colours_costs_nothing_and_one_that_crosses_them_costs_much() -> None:
     along, across = torch.full((4, 6), -10.0), torch.full((4, 6), -10.0)
     along[:, 3:], across[:2] = 10.0, 10.0
     follows, cuts = loss(torch.stack([along, across]))
@@ -53,11 +53,11 @@ def test_cells_outside_the_box_do_not_count() -> None:
     assert (logits.grad[:, :, 4:] != 0).all()
 
 
-def test_no_pair_that_counts_costs_nothing() -> None:
+def test_without_a_counted_pair_the_loss_is_zero() -> None:
     assert loss(torch.randn(2, 4, 6), torch.zeros(2, 4, 6, dtype=torch.bool)).tolist() == [0, 0]
     assert loss(torch.randn(0, 4, 6)).shape == (0,)
 
 
-def test_a_threshold_that_is_no_similarity_is_refused() -> None:
+def test_a_threshold_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"threshold: expected a similarity in \(0, 1\], got 1\.5"):
         loss(torch.zeros(1, 4, 6), threshold=1.5)

@@ -31,12 +31,12 @@ def test_greys_have_no_hue_and_get_lighter():
     assert (lab[0, 0, 0].diff() > 0).all()
 
 
-def test_it_is_opencvs():
+def test_equals_opencv():
     image = np.random.default_rng(0).random((16, 16, 3), dtype=np.float32)
     expected = torch.from_numpy(cv2.cvtColor(image, cv2.COLOR_RGB2LAB)).permute(2, 0, 1)
     torch.testing.assert_close(srgb_to_lab(torch.from_numpy(image).permute(2, 0, 1)), expected, atol=0.5, rtol=0)
 
 
-def test_what_is_no_colour_image():
+def test_an_image_without_three_channels_is_refused():
     with pytest.raises(ValueError, match=r"rgb: expected \(\.\.\., 3, H, W\), got shape \(4, 8, 8\)"):
         srgb_to_lab(torch.zeros(4, 8, 8))

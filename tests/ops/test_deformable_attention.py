@@ -1,4 +1,4 @@
-"""Deformable attention as a sparse product: by hand, against mmcv, and where a position is no use."""
+"""Deformable attention as a sparse product: by hand, against mmcv, and with positions far outside or NaN."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ WAYS = {"sparse product": module._by_sparse_product, "grid_sample": module._by_g
 
 
 def case(batch: int = 2, queries: int = 7, heads: int = 3, channels: int = 4, points: int = 2, dtype=torch.float32):
-    """Values, columns, rows and weights; a good part of the points lies outside of the maps."""
+    """Values, columns, rows and weights; many of the points are outside the maps."""
     generator = torch.Generator().manual_seed(0)
     shape = (batch, queries, heads, len(SIZES), points)
     value = torch.randn(batch, CELLS, heads, channels, generator=generator)
@@ -51,7 +51,7 @@ def test_values_and_gradients_equal_mmcvs(way, batch):
         torch.testing.assert_close(grad, expected_grad, rtol=1e-5, atol=1e-5 * float(expected_grad.abs().max()))
 
 
-def test_far_outside_nothing_is_read_and_nothing_learned():
+def test_far_outside_the_output_and_the_gradient_are_zero():
     value, x, y, weights = case()
     far = (1e9 * torch.sign(x.detach())).requires_grad_()
     answer = deformable_attention(value, SIZES, far, y, weights)
@@ -60,7 +60,7 @@ def test_far_outside_nothing_is_read_and_nothing_learned():
     assert all(torch.equal(part.grad, torch.zeros_like(part)) for part in (value, far, y, weights))
 
 
-def test_a_position_that_is_not_a_number_gives_no_number_and_no_crash():
+def test_a_nan_position_gives_nan_and_no_crash():
     value, x, y, weights = case()
     bad = x.detach().clone()
     bad[0, 0, 0, 0, 0] = float("nan")
@@ -77,7 +77,7 @@ def test_backward_twice_gives_the_same():
     assert all(map(torch.equal, first, torch.autograd.grad(answer, inputs)))
 
 
-def test_half_precision_comes_back_as_it_went_in():
+def test_half_precision_is_kept():
     inputs = case(dtype=torch.bfloat16)
     answer = deformable_attention(inputs[0], SIZES, *inputs[1:])
     assert answer.dtype == torch.bfloat16
@@ -85,14 +85,14 @@ def test_half_precision_comes_back_as_it_went_in():
     torch.testing.assert_close(answer.float(), expected, rtol=1e-2, atol=1e-2)
 
 
-def test_no_query():
+def test_no_query_gives_an_empty_output():
     value, *points = case()
     none = [part[:, :0] for part in points]
     answer = deformable_attention(value, SIZES, *none)
     assert answer.shape == (2, 0, 3, 4)
 
 
-def test_bad_shapes():
+def test_bad_shapes_are_refused():
     value, x, y, weights = case()
     with pytest.raises(ValueError, match=r"value: expected \(B, 75, A, c\)"):
         deformable_attention(value[:, 1:], SIZES, x, y, weights)
@@ -102,6 +102,6 @@ def test_bad_shapes():
         deformable_attention(value, SIZES, x, y[:, 1:], weights)
 
 
-def test_more_than_int32_can_count():
+def test_more_cells_than_int32_can_count_are_refused():
     with pytest.raises(ValueError, match=r"fewer than 2\^31 cells and points"):
         module._Layout.of([(2**15, 2**15)], 1, 1, 8, 4)

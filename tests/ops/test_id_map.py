@@ -1,4 +1,4 @@
-"""One integer map for all segments, against the masks it stands for."""
+"""One integer map for all segments, compared with their masks."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def test_boxes_hold_all_pixels_and_touch_them_on_each_side():
         assert all(side.any() for side in (mask[y1], mask[y2 - 1], mask[:, x1], mask[:, x2 - 1]))
 
 
-def test_no_mask_has_no_box():
+def test_without_masks_there_are_no_boxes():
     assert boxes_from_masks(torch.zeros(0, 4, 5, dtype=torch.bool)).shape == (0, 4)
     assert torch.equal(boxes_from_masks(torch.zeros(2, 0, 5, dtype=torch.bool)), torch.zeros(2, 4))
 
@@ -58,21 +58,21 @@ def test_a_sample_by_hand():
     torch.testing.assert_close(sample_id_map(ID_MAP, torch.arange(3), corner), torch.tensor([[0.5], [0.0], [0.25]]))
 
 
-def test_no_segment_to_read():
+def test_without_segments_nothing_is_read():
     none = torch.zeros(0, dtype=torch.int64)
     assert sample_id_map(ID_MAP, none, torch.rand(5, 2)).shape == (0, 5)
     assert sample_id_map(ID_MAP, none, torch.rand(0, 5, 2)).shape == (0, 5)
     assert sample_bitmaps(torch.zeros(0, 2, 3, dtype=torch.bool), torch.rand(5, 2)).shape == (0, 5)
 
 
-def test_what_is_known_is_that_of_the_pixel_a_point_lies_in():
+def test_a_point_is_known_if_its_pixel_is_known():
     void = ID_MAP == -1
     points = torch.tensor([[0.1, 0.9], [0.33, 0.51], [0.34, 0.51], [0.1, 0.49], [0.0, 1.0], [1.0, 1.0]])
     assert known_at(void, points).tolist() == [False, False, True, True, False, True]
     assert known_at(void, points.view(2, 3, 2)).shape == (2, 3)
 
 
-def test_bad_input():
+def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"id map: expected \(H, W\), got shape \(1, 2, 3\)"):
         sample_id_map(ID_MAP[None], torch.arange(2), torch.rand(5, 2))
     with pytest.raises(ValueError, match=r"id map: expected integer ids, got torch.float32"):

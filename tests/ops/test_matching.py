@@ -29,7 +29,7 @@ def test_equals_scipy_for_every_image_and_output():
             assert targets[output].tolist() == sorted(targets[output].tolist())
 
 
-def test_one_trip_to_the_host_and_one_back(monkeypatch):
+def test_costs_are_copied_to_the_host_once_and_answers_back_once(monkeypatch):
     trips = []
     cpu, to = torch.Tensor.cpu, torch.Tensor.to
     monkeypatch.setattr(torch.Tensor, "cpu", lambda t: (trips.append("to the host"), cpu(t))[1])
@@ -38,20 +38,20 @@ def test_one_trip_to_the_host_and_one_back(monkeypatch):
     assert trips == ["to the host", "back"]
 
 
-def test_no_target_anywhere():
+def test_without_targets_nothing_is_matched():
     for queries, targets in match([torch.zeros(3, 5, 0)] * 2):
         assert queries.shape == targets.shape == (3, 0)
         assert queries.dtype == targets.dtype == torch.int64
 
 
-def test_costs_that_are_not_finite_stop_nothing_and_are_avoided():
+def test_costs_that_are_not_finite_raise_nothing_and_are_avoided():
     cost = torch.tensor([[[float("nan"), 1.0], [2.0, float("inf")], [float("inf"), float("nan")]]])
     ((queries, targets),) = match([cost])
     assert queries.tolist() == [[1, 0]]
     assert targets.tolist() == [[0, 1]]
 
 
-def test_no_gradient_and_half_precision():
+def test_half_precision_costs_are_matched_without_a_gradient():
     cost = torch.randn(1, 4, 2).to(torch.bfloat16).requires_grad_()
     ((queries, _),) = match([cost])
     assert not queries.requires_grad
@@ -66,12 +66,12 @@ class TestLastResorts:
         ((queries, _),) = match([cost], last_resort)
         assert queries.tolist() == [[1, 2]]
 
-    def test_they_serve_where_the_others_are_too_few(self):
+    def test_last_resorts_are_used_if_the_others_are_too_few(self):
         cost = torch.tensor([[[3.0, 9.0], [1.0, 4.0], [0.0, 0.5]]])
         ((queries, _),) = match([cost], torch.tensor([[[True, True, False]]]))
-        assert queries.tolist() == [[1, 2]]  # 1 + 0.5: as few last resorts as can be, and the cheapest choice
+        assert queries.tolist() == [[1, 2]]  # 1 + 0.5: as few last resorts as possible, and the cheapest choice
 
-    def test_as_few_as_possible_whatever_the_costs(self):
+    def test_as_few_last_resorts_as_possible_are_used_whatever_the_costs(self):
         generator = torch.Generator().manual_seed(0)
         costs = [1e4 * torch.randn(3, 12, n, generator=generator) for n in (3, 8, 12, 20)]
         last_resort = torch.rand(4, 3, 12, generator=generator) < 0.6
@@ -80,7 +80,7 @@ class TestLastResorts:
             needed = (queries.shape[1] - (~flags).sum(1)).clamp(min=0)
             assert torch.equal(taken, needed)
 
-    def test_none_is_the_same_as_no_flag_set(self):
+    def test_none_equals_flags_that_are_all_false(self):
         costs = [torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0))]
         for plain, flagged in zip(match(costs), match(costs, torch.zeros(1, 2, 6, dtype=torch.bool)), strict=True):
             assert all(torch.equal(a, b) for a, b in zip(plain, flagged, strict=True))
@@ -90,7 +90,7 @@ class TestLastResorts:
             match([torch.zeros(2, 6, 4)], torch.zeros(1, 2, 5, dtype=torch.bool))
 
 
-def test_bad_input():
+def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="at least one image, got none"):
         match([])
     with pytest.raises(ValueError, match=r"one L and one Q, got \[\(1, 4, 2\), \(1, 5, 2\)\]"):

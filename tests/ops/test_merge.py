@@ -1,4 +1,4 @@
-"""MERGE: which proposals are one row, what a row is worth, and who leaves it."""
+"""MERGE: which proposals are one row, the values of a row, and which members leave it."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def logits_of(classes: list[list[int]], sure: float = 1.0) -> torch.Tensor:
 
 
 class TestRows:
-    # the paper's figure: two riders, a horse, the left and the right part of one building; and a proposal of nothing
+    # the paper's figure: two riders, a horse, the left and the right part of one building; and a background proposal
     FIGURE = logits_of([[PERSON, PERSON, HORSE, BUILDING, BUILDING, BACKGROUND]])
 
     @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ class TestRows:
         [(SEMANTIC, [0, 0, 2, 3, 3, 5]), (PANOPTIC, [0, 1, 2, 3, 3, 5]), (INSTANCE, [0, 1, 2, 3, 4, 5])],
         ids=["semantic", "panoptic", "instance"],
     )
-    def test_the_figure_of_the_paper(self, mergeable, expected):
+    def test_rows_of_the_papers_figure(self, mergeable, expected):
         assert merge_rows(self.FIGURE, mergeable).tolist() == [expected]
 
     def test_the_surest_member_leads(self):
@@ -64,7 +64,7 @@ class TestRows:
         assert rows[0, [0, 2, 3, 4, 5]].tolist() == [0, 2, 3, 3, 5]
         assert merge_rows(torch.full((2, 3, 4), float("nan")), SEMANTIC).max() < 3
 
-    def test_flags_of_other_classes_are_refused(self):
+    def test_a_wrong_number_of_flags_is_refused(self):
         with pytest.raises(ValueError, match="logits over 2 classes and background, got 4 logits for each query"):
             merge_rows(self.FIGURE, (True, False))
 
@@ -94,7 +94,7 @@ class TestValuesOfRows:
         torch.testing.assert_close(function(values, rows), apart)
 
     @pytest.mark.parametrize("function", [row_means, row_maxima])
-    def test_no_value(self, function):
+    def test_without_values_rows_are_empty(self, function):
         assert function(torch.zeros(1, 4, 0), self.ROWS).shape == (1, 4, 0)
 
     @pytest.mark.parametrize("function", [row_means, row_maxima])
@@ -115,7 +115,7 @@ class TestGroupsOfRows:
         assert groups.tolist() == [[0, 0, 1]]
         assert shares.tolist() == [[0.5, 0.5, 1.0]]
 
-    def test_a_row_of_which_only_a_member_is_matched_is_background_with_all_that_stay(self):
+    def test_if_only_a_member_is_matched_the_rest_of_its_row_is_background(self):
         groups, shares = groups_of_rows(torch.tensor([[1, 1, 1]]), torch.tensor([[2]]))
         assert groups.tolist() == [[-1, -1, 0]]
         assert shares.tolist() == [[0.5, 0.5, 1.0]]
@@ -126,7 +126,7 @@ class TestGroupsOfRows:
         _, shares = groups_of_rows(rows, rows[:, :2])
         torch.testing.assert_close(shares.sum(1), torch.tensor([r.unique().numel() for r in rows]).float())
 
-    def test_no_pair(self):
+    def test_without_pairs_no_proposal_has_a_group(self):
         groups, shares = groups_of_rows(torch.tensor([[0, 0]]), torch.zeros(1, 0, dtype=torch.int64))
         assert groups.tolist() == [[-1, -1]]
         assert shares.tolist() == [[0.5, 0.5]]
@@ -138,7 +138,7 @@ class TestAbsorption:
         queries, labels = torch.tensor([[4, 1, 0]]), torch.tensor([[PERSON, HORSE, BUILDING]])
         #                   0  1  2  3  4  5  6
         logits = logits_of([[0, 0, 0, 1, 1, 2, BACKGROUND]])
-        # 0, 1 and 4 stay with their own pair; 2 joins the person, 5 the building; the horse takes none
+        # 0, 1 and 4 keep their own pair; 2 joins the person, 5 the building; none joins the horse
         groups, shares = groups_by_absorption(logits, queries, labels, (True, False, True))
         assert groups.tolist() == [[2, 1, 0, -1, 0, 2, -1]]
         assert shares.tolist() == [[1, 1, 0, 1, 1, 0, 1]]
@@ -150,7 +150,7 @@ class TestAbsorption:
         )
         assert groups.tolist() == [[0, 0, -1], [-1, 0, -1]]
 
-    def test_without_mergeable_classes_only_the_matched_belong(self):
+    def test_without_mergeable_classes_only_matched_proposals_have_a_group(self):
         generator = torch.Generator().manual_seed(0)
         logits = torch.randn(2, 6, 4, generator=generator)
         queries = torch.stack([torch.randperm(6, generator=generator)[:3] for _ in range(2)])
@@ -160,13 +160,13 @@ class TestAbsorption:
         assert torch.equal(groups.gather(1, queries), torch.arange(3).expand(2, -1))
         assert (shares == 1).all()
 
-    def test_no_pair(self):
+    def test_without_pairs_no_proposal_has_a_group(self):
         none = torch.zeros(2, 0, dtype=torch.int64)
         groups, shares = groups_by_absorption(torch.randn(2, 5, 4), none, none, SEMANTIC)
         assert groups.tolist() == [[-1] * 5] * 2
         assert (shares == 1).all()
 
-    def test_bad_input(self):
+    def test_bad_input_is_refused(self):
         logits = torch.zeros(1, 5, 4)
         with pytest.raises(
             ValueError, match=r"queries and labels must be of one shape \(L, M\), got \(1, 2\), \(1, 3\)"
@@ -188,11 +188,11 @@ class TestMasks:
         (merge_masks(masks, torch.tensor([1, 0, 1]), 2) * weights).sum().backward()
         assert masks.grad.tolist() == [[[30.0, 0.0]], [[10.0, 20.0]], [[0.0, 40.0]]]
 
-    def test_groups_of_one_are_only_put_in_order(self):
+    def test_groups_of_one_are_only_reordered(self):
         masks, order = torch.randn(4, 3, 5), torch.tensor([2, 0, 3, 1])
         assert torch.equal(merge_masks(masks, order, 4)[order], masks)
 
-    def test_no_mask_to_merge(self):
+    def test_without_masks_the_result_is_empty(self):
         assert merge_masks(torch.zeros(0, 3, 5), torch.zeros(0, dtype=torch.int64), 0).shape == (0, 3, 5)
 
     def test_another_number_of_groups_is_refused(self):

@@ -1,4 +1,4 @@
-"""Panoptic maps of both kinds of writers: void with an id of its own, and void by the number of classes."""
+"""Panoptic maps of two kinds of writers: void has its own id, or it is the number of classes."""
 
 import pytest
 import torch
@@ -16,15 +16,15 @@ def test_a_map_by_hand():
     assert labels.tolist() == [3, 0, 3]
 
 
-def test_without_a_name_void_is_the_number_of_classes():
-    """As mmdet's own heads have it; 0 is then a segment: stuff of class 0."""
+def test_by_default_void_is_the_number_of_classes():
+    """As in mmdet's own heads; 0 is then a segment: stuff of class 0."""
     rows, labels = read_panoptic_map(torch.tensor([[0, 4, 1000, 2]]), **FOUR)
     assert rows.tolist() == [[0, -1, 2, 1]]
     assert labels.tolist() == [0, 2, 0]
 
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
-def test_labels_are_int64_whatever_the_map_is(dtype):
+def test_labels_are_int64_whatever_the_dtype_of_the_map(dtype):
     """mmdet's fusion heads write int32."""
     rows, labels = read_panoptic_map(torch.tensor([[1002, 4]], dtype=dtype), **FOUR)
     assert (rows.tolist(), labels.tolist()) == ([[0, -1]], [2])
@@ -40,7 +40,7 @@ def test_each_segment_is_a_row_of_its_class():
     assert len(labels) == ids[known].unique().numel() == rows[known].unique().numel()
 
 
-def test_all_void_and_no_pixel():
+def test_a_void_or_empty_map_has_no_segments():
     rows, labels = read_panoptic_map(torch.zeros(2, 3, dtype=torch.long), **FOUR, ignore_index=0)
     assert rows.tolist() == [[-1] * 3] * 2
     assert labels.shape == (0,)
@@ -48,6 +48,6 @@ def test_all_void_and_no_pixel():
     assert (rows.shape, labels.shape) == ((0, 3), (0,))
 
 
-def test_a_class_that_there_is_not():
+def test_an_unknown_class_is_refused():
     with pytest.raises(ValueError, match="predicted class 4, the label space has 4 classes"):
         read_panoptic_map(torch.tensor([[1004]]), **FOUR, ignore_index=0)

@@ -34,7 +34,7 @@ def test_a_match_needs_the_class_and_more_than_half():
     assert got.tolist() == [[1, 0, 0, 0.75], [0, 0, 1, 0], [0, 1, 0, 0]]
 
 
-def test_exactly_half_is_no_match():
+def test_an_iou_of_exactly_half_is_not_a_match():
     got = count([[0, 0, 0, 0]], [[0, 0, -1, -1]], [0], [0])
     assert got[0].tolist() == [0, 1, 1, 0]
 
@@ -55,7 +55,7 @@ def test_a_prediction_mostly_on_void_is_excused(on_void, false_positives):
 
 @pytest.mark.parametrize(("label", "false_positives"), [(0, 0), (1, 1)])
 def test_a_crowd_region_excuses_predictions_of_its_class_only(label, false_positives):
-    # perfect overlap with the crowd region: neither a hit nor missed
+    # perfect overlap with the crowd region: neither a match nor a miss
     got = count([[0, 0, 0]], [[0, 0, 0]], [0], [label], crowd=[0])
     assert got[:, TP].sum() == 0
     assert got[:, FN].sum() == 0
@@ -69,7 +69,7 @@ def test_of_several_crowd_regions_of_a_class_the_last_one_counts(crowd_row, fals
     assert got[0].tolist() == [0, false_positives, 0, 0]
 
 
-def test_empty_sides():
+def test_images_without_true_or_predicted_segments_are_counted():
     nothing = count([[-1, -1]], [[-1, -1]], [], [])
     assert nothing.shape == (3, 4)
     assert not nothing.any()
@@ -105,7 +105,7 @@ def test_quality_of_a_hand_worked_table():
     assert pq.nanmean() == 0.25
 
 
-def test_bad_input():
+def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"one size, got \(1, 2\) and \(2, 1\)"):
         segment_intersections(torch.zeros(1, 2).int(), torch.zeros(2, 1).int(), num_gt=1, num_pred=1)
     with pytest.raises(ValueError, match=r"true map: expected ids in -1 \.\. 0, got 1 \.\. 1"):
@@ -133,7 +133,7 @@ def test_bad_input():
 
 
 def rows(ids, segments):
-    """An id map as on disk (0 = void) to one of row numbers, by look-up table."""
+    """Convert an id map as on disk (0 = void) to row numbers, by look-up table."""
     table = np.full(max([int(ids.max()), *(s["id"] for s in segments)]) + 1, -1)
     table[[s["id"] for s in segments]] = np.arange(len(segments))
     return torch.from_numpy(table[ids])
@@ -160,7 +160,7 @@ def test_every_count_of_the_coco_evaluator(panoptic_reference):
             got = counts[label_of[int(category)]].tolist()
             assert got[:3] == [values["tp"], values["fp"], values["fn"]], (number, category)
             assert got[IOU] == pytest.approx(values["iou"], abs=1e-12), (number, category)
-        assert torch.equal(counts[:, :IOU], expected[:, :IOU]), number  # nothing for the classes not listed either
+        assert torch.equal(counts[:, :IOU], expected[:, :IOU]), number  # other classes have none
         total += counts
     assert len(data["cases"]) >= 60
     qualities = panoptic_quality(total)

@@ -37,13 +37,13 @@ def test_by_hand():
     torch.testing.assert_close(point_focal_loss(logits, targets, weights), torch.tensor([focal]))
 
 
-def test_the_probability_of_the_class_is_the_cost():
+def test_the_class_cost_is_minus_the_probability():
     logits = torch.tensor([[[0.0, math.log(2), 0.0]]])  # 1/4, 1/2, 1/4
     torch.testing.assert_close(class_cost(logits, torch.tensor([1, 0, 1])), torch.tensor([[[-0.5, -0.25, -0.5]]]))
     assert class_cost(logits, torch.zeros(0, dtype=torch.int64)).shape == (1, 1, 0)
 
 
-def test_a_right_and_sure_mask_costs_nothing():
+def test_a_correct_and_certain_mask_costs_nothing():
     targets = torch.tensor([[1.0, 0.0, 1.0, 0.0]])
     logits, weights = 40 * targets - 20, torch.ones(1, 4)
     for loss in LOSSES:
@@ -87,7 +87,7 @@ def test_all_void_is_zero(loss, cost):
 
 
 @pytest.mark.parametrize(("loss", "cost"), PAIRS)
-def test_no_target(loss, cost):
+def test_without_targets_costs_are_empty(loss, cost):
     assert loss(torch.zeros(0, 5), torch.zeros(0, 5), torch.zeros(0, 5)).shape == (0,)
     assert cost(torch.zeros(2, 3, 5), torch.zeros(0, 5), torch.ones(5)).shape == (2, 3, 0)
 

@@ -35,7 +35,7 @@ def test_random_points_lie_in_the_unit_square():
 
 
 def inner(points: torch.Tensor) -> torch.Tensor:
-    """Not at the rim, where logits blend with the 0 outside and look uncertain (as in PointRend)."""
+    """The points away from the rim, where logits blend with the 0 outside and look uncertain (as in PointRend)."""
     return ((points > 0.07) & (points < 0.93)).all(-1)
 
 
@@ -49,7 +49,7 @@ def test_uncertain_points_lie_where_the_logits_are_nearest_zero():
     assert 0.1 < (distance[300:] < 0.125).float().mean() < 0.4
 
 
-def test_every_share_of_uncertain_points_gives_as_many_points():
+def test_every_share_of_uncertain_points_gives_the_same_number_of_points():
     for share in (0.0, 0.3, 1.0):
         points = uncertain_points(torch.randn(2, 4, 4), num_points=7, oversample_ratio=1.0, importance_ratio=share)
         assert points.shape == (2, 7, 2)
@@ -67,7 +67,7 @@ def test_points_of_a_padded_map_are_drawn_on_the_image_alone():
     assert points[0, 300:].max() > 0.95
 
 
-def test_no_map():
+def test_without_maps_there_are_no_points():
     assert uncertain_points(torch.zeros(0, 4, 4), num_points=8, **DRAW).shape == (0, 8, 2)
     assert sample_maps(torch.zeros(0, 4, 4), torch.zeros(0, 3, 2)).shape == (0, 3)
 
@@ -79,7 +79,7 @@ def test_no_map():
         ({"importance_ratio": 1.5}, r"importance_ratio: expected a share in \[0, 1\], got 1.5"),
     ],
 )
-def test_ratios_out_of_range(change, message):
+def test_ratios_out_of_range_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         uncertain_points(torch.zeros(1, 4, 4), num_points=8, **{**DRAW, **change})
 
@@ -89,16 +89,17 @@ class TestCellPoints:
         points = cell_points((1, 2), torch.tensor([1.0, 1.0]), 4)
         assert points.tolist() == [[0.25, 0.5], [0.75, 0.5]]
 
-    def test_a_map_is_read_at_its_cells_as_it_is(self):
+    def test_reading_a_map_at_its_cells_gives_the_map(self):
         maps, extent = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0)), torch.tensor([0.96, 0.95])
         points = cell_points((5, 7), extent, 4)
         assert points.max() < 1
         read = sample_maps(maps, (points * extent).expand(3, -1, -1)).view(3, 5, 7)
-        # the last column and row jut out by less than half a cell: their centres are on the image
+        # the last column and row extend beyond the image by less than half a cell: their centres are on the image
         torch.testing.assert_close(read, maps, atol=1e-5, rtol=1e-4)
 
     def test_a_centre_beyond_the_image_is_moved_to_its_last_pixel(self):
-        points = cell_points((1, 2), torch.tensor([5 / 8, 1.0]), 4)  # of the second cell one pixel of four is image
+        # one of the four pixels of the second cell is on the image
+        points = cell_points((1, 2), torch.tensor([5 / 8, 1.0]), 4)
         torch.testing.assert_close(points, torch.tensor([[2 / 5, 0.5], [4.5 / 5, 0.5]]))
 
     @pytest.mark.parametrize("width", [8, 9, 10, 11])
@@ -108,6 +109,6 @@ class TestCellPoints:
         points = cell_points((1, cells), torch.tensor([width / (4 * cells), 1.0]), 4)
         torch.testing.assert_close(sample_id_map(id_map, torch.tensor([0]), points), torch.ones(1, cells))
 
-    def test_bad_input(self):
+    def test_bad_input_is_refused(self):
         with pytest.raises(ValueError, match="stride: expected a positive number of pixels, got 0"):
             cell_points((1, 2), torch.tensor([1.0, 1.0]), 0)

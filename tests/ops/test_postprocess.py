@@ -24,7 +24,7 @@ def plain(*size: int) -> ImageSizes:
 
 
 def class_logits(*probs: list[float]) -> torch.Tensor:
-    """(Q, K + 1) logits of the given probabilities, background last and what is left."""
+    """(Q, K + 1) logits of the given probabilities; the background is last and gets the rest."""
     rows = torch.tensor([[*p, 1 - sum(p)] for p in probs])
     return rows.clamp(min=1e-9).log()
 
@@ -72,7 +72,7 @@ class TestEnlarging:
         assert outside.all() == (bound == 100.0)
 
     @pytest.mark.parametrize("image", [(16, 24), (15, 22)])
-    def test_what_lies_in_the_padding_changes_nothing(self, image):
+    def test_the_content_of_the_padding_changes_nothing(self, image):
         logits = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
         sizes = ImageSizes(padded=(24, 32), image=image, original=(31, 45))
         before = enlarged(logits, sizes)
@@ -85,7 +85,7 @@ class TestEnlarging:
         padded = ImageSizes(padded=(24, 32), image=(16, 24), original=(31, 45))
         torch.testing.assert_close(enlarged(logits, padded), enlarged(logits[:, :4, :6], alone), **SUMS)
 
-    def test_no_proposal(self):
+    def test_without_proposals_there_are_no_blocks(self):
         sizes = ImageSizes(padded=(24, 32), image=(24, 32), original=(5, 7))
         assert enlarged(torch.zeros(0, 6, 8), sizes).shape == (0, 5, 7)
 
@@ -121,7 +121,7 @@ class TestSemantic:
         assert (best - second).min() > 1e-5  # no pixel where rounding decides
 
     def test_with_max_a_proposal_of_background_counts_with_its_best_class(self):
-        """Every pixel gets a class, also where no proposal predicts one."""
+        """Every pixel gets a class, even where no proposal predicts one."""
         logits, masks = class_logits([0.1, 0.2], [0.3, 0.1]), mask_logits([[0.9, 0.1]], [[0.2, 0.8]])
         assert semantic_map(logits, masks, plain(1, 2), merge="max").tolist() == [[1, 0]]
 
@@ -132,7 +132,7 @@ class TestSemantic:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert torch.equal(semantic_map(logits, masks, plain(8, 8), merge="probability"), expected)
 
-    def test_unknown_merge(self):
+    def test_an_unknown_merge_is_refused(self):
         with pytest.raises(ValueError, match="merge: expected 'probability' or 'max', got 'mean'"):
             semantic_map(torch.zeros(1, 3), torch.zeros(1, 2, 2), plain(2, 2), merge="mean")
 
@@ -151,7 +151,7 @@ class TestPanoptic:
         logits = class_logits([0.9, 0, 0, 0], [0.8, 0, 0, 0], [0, 0, 0.7, 0])
         masks = mask_logits([[1.0, 0.8, 0.2, 0.0, 0.0]], [[0.0, 0.8, 1.0, 0.0, 0.0]], [[0.0, 0.0, 0.0, 0.9, 0.4]])
         segments, labels = self.read(logits, masks, (1, 5), kept_share=0.5)
-        # the last pixel is in nobody's mask: void
+        # the last pixel is in no mask: void
         assert labels == [0, 0, 2]
         assert segments == [[1, 1, 2, 3, 0]]
 
@@ -171,7 +171,7 @@ class TestPanoptic:
         logits = class_logits([0, 0, 0.9, 0], [0, 0, 0.9, 0])
         masks = mask_logits([[0.9, 0.9, 0.6, 0.6]], [[0.6, 0.6, 0.9, 0.9]])
         assert self.read(logits, masks, (1, 4)) == ([[1, 1, 1, 1]], [2])
-        # of things each is an object of its own, and both are too much in doubt
+        # as things they are separate objects, and both are too uncertain
         assert self.read(logits[:, [2, 1, 0, 3, 4]], masks, (1, 4)) == ([[0, 0, 0, 0]], [])
 
     def test_a_merged_region_is_what_training_matches(self):
@@ -181,12 +181,12 @@ class TestPanoptic:
         # at pixel 1 grass has .9 x .6 = .54 by the mask of its weaker member, the thing .7 x .55 = .385
         assert self.read(logits, masks, (1, 3), kept_share=0.5) == ([[1, 1, 2]], [2, 0])
 
-    def test_a_weak_proposal_takes_no_region_out_of_the_answer(self):
+    def test_a_weak_proposal_does_not_remove_a_region(self):
         logits, masks = class_logits([0, 0, 0.95, 0], [0, 0, 0.5, 0]), mask_logits([[0.9, 0.9]], [[0.0, 0.0]])
         assert self.read(logits, masks, (1, 2), score_threshold=0.8) == ([[1, 1]], [2])
 
     def test_equals_brute_force(self):
-        generator = torch.Generator().manual_seed(1)  # one with merged stuff, things, and regions dropped
+        generator = torch.Generator().manual_seed(1)  # a case with merged stuff, things, and dropped regions
         logits = 2 * torch.randn(12, 5, generator=generator)
         masks = 3 * torch.randn(12, 5, 6, generator=generator)
         sizes = ImageSizes(padded=(20, 24), image=(18, 22), original=(31, 37))
@@ -212,13 +212,13 @@ class TestPanoptic:
                 assert labels[number - 1] == labels_Q[members[0]]
             else:
                 assert (segments[mask] == 0).all()
-        # the case has all there is: things, merged stuff, regions dropped
+        # the case has things, merged stuff and dropped regions
         assert {self.STUFF[n] for n in labels.tolist()} == {True, False}
         assert any(len(members) > 1 for members in regions.values())
         assert len(labels) < len(regions)
 
     @pytest.mark.parametrize("seed", range(8))
-    def test_boxes_leave_out_nothing_that_could_win(self, seed):
+    def test_boxes_contain_every_pixel_that_a_row_could_win(self, seed):
         """The same as with all rows at all pixels."""
         generator = torch.Generator().manual_seed(seed)
         classes = 2 * torch.randn(12, 5, generator=generator)
@@ -238,13 +238,13 @@ class TestPanoptic:
         for number, row in enumerate(present, 1):
             assert torch.equal(segments == number, expected == row)
 
-    @pytest.mark.parametrize("probs", [[0.1, 0.1, 0.1, 0.1], [0.45, 0.4, 0.1, 0.05]])  # background, and in doubt
-    def test_no_proposal_left_is_all_void(self, probs):
+    @pytest.mark.parametrize("probs", [[0.1, 0.1, 0.1, 0.1], [0.45, 0.4, 0.1, 0.05]])  # background, and uncertain
+    def test_without_remaining_proposals_all_pixels_are_void(self, probs):
         segments, labels = self.read(class_logits(probs), mask_logits([[0.9, 0.9]]), (1, 2))
         assert segments == [[0, 0]]
         assert labels == []
 
-    def test_flags_of_other_classes_are_refused(self):
+    def test_a_wrong_number_of_flags_is_refused(self):
         with pytest.raises(ValueError, match="logits over 4 classes and background, got 4 logits for each query"):
             self.read(torch.zeros(2, 4), torch.zeros(2, 1, 2), (1, 2))
 
@@ -261,7 +261,7 @@ class TestInstances:
         torch.testing.assert_close(scores, torch.tensor([0.48, 0.475, 0.16]))
         assert found.tolist() == [[[True, True, False]], [[False, False, True]], [[True, True, False]]]
 
-    def test_more_asked_than_there_are_pairs(self):
+    def test_all_pairs_are_returned_if_there_are_fewer_than_requested(self):
         logits, masks = class_logits([0.6, 0.2, 0.1], [0.1, 0.5, 0.3]), mask_logits([[0.9, 0.2]], [[0.1, 0.9]])
         labels, scores, found = instances(logits, masks, plain(1, 2), is_thing_K=self.THINGS, max_instances=100)
         assert len(labels) == len(scores) == len(found) == 4  # 2 proposals x 2 things
@@ -288,14 +288,14 @@ class TestInstances:
         assert labels.tolist() == [k for _, k, _ in expected]
         assert all(torch.equal(mask, inside[q]) for mask, (_, _, q) in zip(found, expected, strict=True))
 
-    def test_no_thing_class(self):
+    def test_without_thing_classes_there_are_no_instances(self):
         labels, scores, found = instances(
             torch.zeros(2, 4), torch.ones(2, 3, 3), plain(3, 3), is_thing_K=torch.zeros(3).bool(), max_instances=10
         )
         assert labels.shape == scores.shape == (0,)
         assert found.shape == (0, 3, 3)
 
-    def test_flags_of_other_classes_are_refused(self):
+    def test_a_wrong_number_of_flags_is_refused(self):
         with pytest.raises(ValueError, match="logits over 3 classes and background, got 6 columns"):
             instances(
                 torch.zeros(2, 6), torch.zeros(2, 1, 2), plain(1, 2), is_thing_K=self.THINGS, max_instances=math.inf

@@ -41,7 +41,7 @@ def test_all_void_counts_nothing():
     assert semantic_iou(areas)[2].isnan()
 
 
-def test_bad_input():
+def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"one size, got \(1, 4\) and \(4, 1\)"):
         confusion_matrix(GT, PRED.T, num_classes=3)
     with pytest.raises(ValueError, match=r"predicted map: expected classes in -1 \.\. 0, got 0 \.\. 1"):

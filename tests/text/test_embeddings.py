@@ -31,7 +31,7 @@ def make(matrix=None, classes=SPACE.classes, **kwargs):
 
 
 def rewrite(path, *, rows=None, drop=(), **metadata):
-    """Change a file as no program of ours would."""
+    """Change a file in a way that our programs do not."""
     kept = {k: v for k, v in (read_metadata(path) | metadata).items() if k not in drop}
     save_file({"embeddings": load_file(path)["embeddings"] if rows is None else rows}, path, metadata=kept)
 
@@ -41,7 +41,7 @@ def path(tmp_path):
     return save_embeddings(tmp_path / "new" / "garage.safetensors", make())
 
 
-def test_round_trip_keeps_rows_to_float16_and_every_word(tmp_path):
+def test_writing_and_reading_keeps_the_rows_in_float16_and_all_text(tmp_path):
     matrix = torch.nn.functional.normalize(torch.randn(3, 64, generator=torch.Generator().manual_seed(0)), dim=1)
     prompts = (ClassPrompt(("car", "auto")), ClassPrompt(("bike",)), ClassPrompt((), ("Holds “tools”.",)))
     saved = make(matrix, prompts=prompts)
@@ -53,7 +53,7 @@ def test_round_trip_keeps_rows_to_float16_and_every_word(tmp_path):
         assert getattr(loaded, field) == getattr(saved, field)
 
 
-def test_the_file_is_float16_and_its_metadata_can_be_read_by_anyone(path):
+def test_the_file_is_float16_and_its_metadata_is_plain_json(path):
     metadata = read_metadata(path)
     assert load_file(path)["embeddings"].dtype == torch.float16
     assert json.loads(metadata["classes"]) == list(SPACE.classes)
@@ -74,11 +74,11 @@ def test_the_file_is_float16_and_its_metadata_can_be_read_by_anyone(path):
         {"matrix": torch.eye(3, 5)},
     ],
 )
-def test_the_recipe_changes_with_everything_that_decides_the_rows(change):
+def test_the_recipe_changes_with_everything_that_determines_the_rows(change):
     assert make(**change).recipe.sha256 != make().recipe.sha256
 
 
-def test_a_phrase_and_a_description_are_two_recipes():
+def test_a_phrase_and_a_description_give_different_recipes():
     as_phrase = make(prompts=(ClassPrompt(("x",)),) * 3)
     as_description = make(prompts=(ClassPrompt((), ("x",)),) * 3)
     assert as_phrase.recipe.sha256 != as_description.recipe.sha256
@@ -93,12 +93,12 @@ def test_a_phrase_and_a_description_are_two_recipes():
         (torch.eye(3, 4) * torch.tensor([[1.0], [1.0], [0.9]]), r"got 0.9 for class 'Tool_box' \(1 of 3 rows"),
     ],
 )
-def test_a_matrix_that_is_no_classifier_is_refused(matrix, match):
+def test_a_matrix_that_cannot_be_a_classifier_is_refused(matrix, match):
     with pytest.raises(UserError, match=match):
         make(matrix)
 
 
-def test_prompts_must_be_one_for_each_class():
+def test_there_must_be_one_prompt_for_each_class():
     with pytest.raises(UserError, match="prompts for each of 3 classes, got 1"):
         make(prompts=(ClassPrompt(("car",)),))
 
@@ -125,7 +125,7 @@ def test_a_missing_file_names_source_and_command(tmp_path):
         (("bike", "car", "Tool_box"), "in another order: row 0 is 'bike', expected 'car'"),
     ],
 )
-def test_other_classes_are_refused_by_the_first_that_differs(tmp_path, classes, match):
+def test_other_classes_are_refused_and_the_first_that_differs_is_named(tmp_path, classes, match):
     path = save_embeddings(tmp_path / "a.safetensors", make(torch.eye(len(classes), 4), classes))
     with pytest.raises(UserError, match=match) as error:
         load_embeddings(path, label_space=SPACE, source="mine")
@@ -155,7 +155,7 @@ def test_another_dimension_is_refused(path):
         ({"drop": ("encoder",)}, "'encoder' is missing"),
     ],
 )
-def test_a_file_that_is_not_as_it_was_written_is_refused(path, change, match):
+def test_a_file_that_was_changed_is_refused(path, change, match):
     rewrite(path, **change)
     with pytest.raises(UserError, match=match) as error:
         load_embeddings(path, label_space=SPACE)
@@ -201,19 +201,19 @@ def test_a_stand_in_is_announced_and_a_real_encoder_is_not(tmp_path, caplog):
     assert caplog.text.count("A STAND-IN") == 1, "once, not for every source"
 
 
-def test_one_encoder_for_all_sources():
+def test_all_sources_must_have_the_same_encoder():
     openai = EncoderInfo(library="open_clip", model="ViT-L-14", weights="openai")
     imported = EncoderInfo(library="", model="x", imported=True)
     assert encoder_mismatch({}) is None
     assert encoder_mismatch({"a": HashingEncoder.info, "b": HashingEncoder.info, "c": imported}) is None
-    # imported rows pass for anyone's: the first source alone does not tell
+    # imported rows fit any encoder, so comparing with the first source is not enough
     found = encoder_mismatch({"a": imported, "b": HashingEncoder.info, "c": openai})
     assert found.startswith("sources 'b' and 'c': their text embeddings are of different encoders or weights")
     assert "'hashing (stand-in)' and 'open_clip ViT-L-14 openai'" in found
     assert "tools/text_embeddings.py --force" in found
 
 
-def test_a_remedy_can_be_pasted(tmp_path):
+def test_the_command_of_a_remedy_can_be_pasted(tmp_path):
     path, space = tmp_path / "my garage" / "x.safetensors", LabelSpace("my garage", ("red car",), (True,))
     with pytest.raises(FileNotFoundError) as error:
         load_embeddings(path, label_space=space)

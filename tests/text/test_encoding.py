@@ -19,7 +19,7 @@ OPENAI = EncoderInfo(library="open_clip", model="ViT-L-14", weights="openai", qu
 
 
 class CountingEncoder:
-    """Puts each text on the axis that its first letter says, and keeps the batches it got."""
+    """Puts each text on the axis of its first letter, and keeps the batches that it got."""
 
     info = EncoderInfo(library="letters")
     dim = 3
@@ -40,7 +40,7 @@ def test_templates_phrases_and_descriptions_are_averaged_in_two_steps():
     torch.testing.assert_close(rows, torch.tensor([[0.632456, 0.316228, 0.707107], [0, 1, 0]]), **SUMS)
 
 
-def test_a_synonym_has_the_same_say_as_the_name():
+def test_a_synonym_has_the_same_weight_as_the_name():
     encoder = HashingEncoder(dim=64)
     rows = embed_prompts(encoder, [ClassPrompt(("sofa", "big couch"))], templates=("{}",))
     sofa, couch = encoder(["sofa", "big couch"])
@@ -56,7 +56,7 @@ def test_batches_do_not_change_the_rows(batch_size):
     torch.testing.assert_close(rows, expected)
 
 
-def test_the_encoder_gets_batches_of_the_size_asked_for():
+def test_the_encoder_gets_batches_of_the_requested_size():
     encoder = CountingEncoder()
     embed_prompts(encoder, [ClassPrompt(("x",))] * 3, templates=("a {}", "b {}"), batch_size=4)
     assert encoder.batches == [["a x", "b x", "a x", "b x"], ["a x", "b x"]]
@@ -66,7 +66,7 @@ def test_no_class_gives_no_row():
     assert embed_prompts(CountingEncoder(), [], templates=("{}",)).shape == (0, 3)
 
 
-def test_a_batch_of_nothing_is_refused():
+def test_a_batch_size_of_zero_is_refused():
     with pytest.raises(UserError, match="batch size of at least 1, got 0"):
         embed_prompts(CountingEncoder(), [ClassPrompt(("a",))], templates=("{}",), batch_size=0)
 
@@ -80,7 +80,7 @@ def test_classes_are_embedded_by_their_phrases_and_kept_by_their_names():
     assert (found.encoder, found.templates, found.vocabulary) == (HashingEncoder.info, ("{}",), "two")
 
 
-def test_imported_rows_are_brought_to_unit_length(tmp_path):
+def test_imported_rows_are_scaled_to_unit_length(tmp_path):
     path = tmp_path / "rows.npy"
     np.save(path, np.array([[3.0, 4.0], [0.0, 0.5]], dtype=np.float16))
     found = import_matrix(path, ["a", "b"], encoder="CLIP", vocabulary="ab", templates=("a photo of a {}",))
@@ -106,7 +106,7 @@ def test_rows_that_cannot_be_a_classifier_are_refused(tmp_path, rows, match):
     assert str(path) in str(error.value)
 
 
-def test_rows_that_are_not_there_are_named(tmp_path):
+def test_a_missing_file_of_rows_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no\.npy: no such file"):
         import_matrix(tmp_path / "no.npy", ["a"], encoder="CLIP")
 
@@ -129,26 +129,26 @@ def test_an_encoder_with_weights_from_a_file_is_found_by_their_sha256(tmp_path):
     with pytest.raises(UserError, match="weights from a file; give it as pretrained"):
         find_encoder(info, dim=16)
     assert find_encoder(replace(info, weights="a (1).pt"), dim=16, pretrained=str(moved)).model == tiny.model
-    with pytest.raises(UserError, match=r"elsewhere\.pt: these are the weights .* were made by"):
+    with pytest.raises(UserError, match=r"elsewhere\.pt: has the weights .* were made by"):
         find_encoder(replace(info, weights_sha256="0" * 64), dim=16, pretrained=str(moved))
 
 
 def test_an_encoder_that_is_not_ours_cannot_be_found():
     info = EncoderInfo(library="", model="CLIP ViT-B/16", imported=True)
-    with pytest.raises(UserError, match=r"'CLIP ViT-B/16 \(imported\)', which is not open_clip's; embed them with"):
+    with pytest.raises(UserError, match=r"'CLIP ViT-B/16 \(imported\)', which is not an open_clip encoder; embed them"):
         find_encoder(info, dim=512)
-    with pytest.raises(UserError, match="'other ViT-B-32', which is not open_clip's"):
+    with pytest.raises(UserError, match="'other ViT-B-32', which is not an open_clip encoder"):
         find_encoder(EncoderInfo(library="other", model="ViT-B-32"), dim=512)
 
 
-def test_a_file_stands_in_for_a_tag_that_cannot_be_fetched(tmp_path):
+def test_a_file_replaces_a_tag_that_cannot_be_fetched(tmp_path):
     weights = tmp_path / "model.pt"
     weights.touch()
     found = find_encoder(OPENAI, dim=768, pretrained=str(weights), device="cpu")
     assert (found.pretrained, found.quick_gelu, found.device.type) == (str(weights), True, "cpu")
 
 
-def test_weights_for_an_encoder_that_has_none():
+def test_weights_for_an_encoder_without_weights_are_refused():
     with pytest.raises(
         FileNotFoundError, match="laion2b_e16: no such file; expected the weights of 'open_clip ViT-B-32"
     ):

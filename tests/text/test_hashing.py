@@ -8,12 +8,13 @@ from mmdataseg.text.hashing import HashingEncoder, warn_of_stand_in
 from tests.tolerances import SUMS
 
 
-def test_the_same_everywhere():
+def test_embeddings_are_the_same_on_every_machine():
     row = HashingEncoder(dim=4)(["dog"])[0]
     torch.testing.assert_close(row, torch.tensor(EXPECTED_DOG), **SUMS)
 
 
-# SHAKE-256 of b"dog", four little-endian uint32 u, (u + 0.5) / 2**31 - 1, divided by the length: worked out apart.
+# SHAKE-256 of b"dog", four little-endian uint32 u, (u + 0.5) / 2**31 - 1, divided by the length: computed by another
+# program.
 EXPECTED_DOG = [0.821763, 0.278972, 0.424464, 0.258285]
 
 
@@ -31,7 +32,7 @@ def test_shared_words_make_names_alike_and_others_nearly_orthogonal():
     assert cosine[0, 2] == pytest.approx(0.0, abs=0.1)
 
 
-def test_it_says_that_it_is_a_stand_in(caplog):
+def test_the_stand_in_is_announced(caplog):
     warn_of_stand_in.cache_clear()
     with caplog.at_level(logging.WARNING):
         encoder = HashingEncoder()

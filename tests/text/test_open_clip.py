@@ -42,7 +42,7 @@ def test_encodes_as_open_clip_does(tiny):
     assert (rows[0] - rows[1]).abs().max() > 1e-3
 
 
-def test_a_class_is_as_open_clips_zero_shot_classifier_has_it(tiny):
+def test_a_class_equals_that_of_open_clips_zero_shot_classifier(tiny):
     templates = ("a photo of a {}.", "the {}.", "{}")
     expected = open_clip.build_zero_shot_classifier(
         tiny.network, open_clip.get_tokenizer(tiny.model), ["dog", "wine glass"], templates
@@ -76,14 +76,14 @@ def test_the_activation_is_that_of_the_weights(tiny):
     assert (plain - quick).abs().max() > 1e-4
 
 
-def test_the_tag_says_whether_its_weights_want_quick_gelu():
+def test_the_tag_determines_quick_gelu():
     assert OpenClipEncoder(model="ViT-L-14", pretrained="openai").quick_gelu
     assert not OpenClipEncoder(model="ViT-L-14", pretrained="laion2b_s32b_b82k").quick_gelu
     with pytest.raises(UserError, match="ViT-L-14 openai was trained with QuickGELU; leave --quick-gelu out"):
         OpenClipEncoder(model="ViT-L-14", pretrained="openai", quick_gelu=False)
 
 
-def test_the_path_of_weights_does_not_say_whether_they_want_quick_gelu(tiny, tmp_path):
+def test_for_a_path_quick_gelu_must_be_given(tiny, tmp_path):
     weights = tmp_path / "openai.pt"
     weights.write_bytes(tiny.weights.read_bytes())
     with pytest.raises(UserError, match=r"openai\.pt': the file does not say .* --quick-gelu .* --no-quick-gelu"):
@@ -150,7 +150,7 @@ def test_torchscript_is_refused(tiny, tmp_path):
         encoder_of(tiny, pretrained=str(path))(["dog"])
 
 
-def test_weights_that_are_not_there_offline_lead_to_pretrained_path(tmp_path, monkeypatch):
+def test_missing_weights_offline_suggest_the_option_pretrained(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(
@@ -159,7 +159,7 @@ def test_weights_that_are_not_there_offline_lead_to_pretrained_path(tmp_path, mo
         OpenClipEncoder()(["dog"])
 
 
-def test_without_the_library_the_remedy_is_said(monkeypatch):
+def test_without_the_library_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(ImportError, match="pip install open_clip_torch"):
         OpenClipEncoder()

@@ -52,31 +52,31 @@ def test_no_two_classes_of_a_label_space_share_a_phrase(name):
 
 @pytest.mark.parametrize("name", ["", " / ", "-merged"])
 def test_a_name_without_a_word_is_refused(name):
-    with pytest.raises(UserError, match="has no word in it"):
+    with pytest.raises(UserError, match="contains no word"):
         prompt_phrases(name)
 
 
 @pytest.mark.parametrize(("phrases", "match"), [((), "at least one phrase"), (("dog", " "), "not empty")])
-def test_a_prompt_of_nothing_is_refused(phrases, match):
+def test_an_empty_prompt_is_refused(phrases, match):
     with pytest.raises(UserError, match=match):
         ClassPrompt(phrases)
 
 
-def test_text_file_has_a_class_a_line(tmp_path):
+def test_a_text_file_has_one_class_per_line(tmp_path):
     path = tmp_path / "garage.txt"
-    path.write_text("# what stands there\nred car\n\n Tool_box \n")
+    path.write_text("# classes of a garage\nred car\n\n Tool_box \n")
     classes, prompts = read_class_file(path)
     assert classes == ("red car", "Tool_box")
     assert prompts == (ClassPrompt(("red car",)), ClassPrompt(("tool box",)))
 
 
-def test_json_file_may_be_a_list(tmp_path):
+def test_a_json_file_may_be_a_list(tmp_path):
     path = tmp_path / "garage.json"
     path.write_text('["red car", "Bike/Bicycle"]')
     assert read_class_file(path)[1] == (ClassPrompt(("red car",)), ClassPrompt(("bike", "bicycle")))
 
 
-def test_json_file_may_say_what_to_embed(tmp_path):
+def test_a_json_file_may_give_the_texts_to_embed(tmp_path):
     path = tmp_path / "rooms.json"
     entries = {
         "sofa": ["couch", "sofa"],
@@ -129,7 +129,7 @@ def test_synonyms_go_to_the_classes_they_name(tmp_path):
     )
 
 
-def test_synonyms_of_a_class_that_is_not_there_are_refused():
+def test_synonyms_of_an_unknown_class_are_refused():
     with pytest.raises(UserError, match=r"synonyms are given for 'dgo', which is not among the 1 classes"):
         add_synonyms(("dog",), default_prompts(("dog",)), {"dgo": {"synonyms": ("hound",)}})
 

@@ -51,11 +51,11 @@ def test_encoders_are_compared_field_by_field(one, other, fits):
         (EncoderInfo(library="hashing"), "hashing (stand-in)"),
     ],
 )
-def test_an_encoder_in_words(info, text):
+def test_the_text_of_an_encoder(info, text):
     assert str(info) == text
 
 
-def test_a_recipe_survives_json():
+def test_a_recipe_is_unchanged_by_json():
     read = TextRecipe.from_json(json.loads(dump_json(RECIPE.to_json())))
     assert read == RECIPE
     assert read.sha256 == RECIPE.sha256
@@ -65,7 +65,7 @@ def test_a_recipe_survives_json():
     ("change", "match"),
     [
         ({"encoder": "open_clip ViT-L-14"}, "expected an encoder as an object with the fields"),
-        ({"encoder": {**TAG.__dict__, "quick_gelu": 1}}, "encoder's 'quick_gelu' to be another type than 1"),
+        ({"encoder": {**TAG.__dict__, "quick_gelu": 1}}, "the encoder's 'quick_gelu' has the wrong type: got 1"),
         ({"encoder": {**TAG.__dict__, "more": 1}}, "expected an encoder as an object with the fields"),
         ({"prompts": [["car"]]}, "expected the recipe of text embeddings"),
         ({"prompts": [{"phrases": 1, "descriptions": []}]}, "expected pairs of phrases and descriptions"),

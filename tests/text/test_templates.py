@@ -57,7 +57,7 @@ def test_vild_63_has_the_sentence(sentence):
         ("{}", "sky", "sky"),
     ],
 )
-def test_the_article_agrees_where_the_template_asks_for_it(template, phrase, sentence):
+def test_the_article_fits_the_class_if_the_template_has_one(template, phrase, sentence):
     assert fill_template(template, phrase) == sentence
 
 
@@ -66,6 +66,6 @@ def test_sets_and_templates_of_the_user_can_be_joined():
 
 
 @pytest.mark.parametrize(("names", "match"), [(["vild"], r"one of the template sets .*'vild'"), ([], "at least one")])
-def test_neither_set_nor_template_is_refused(names, match):
+def test_a_name_that_is_neither_set_nor_template_is_refused(names, match):
     with pytest.raises(UserError, match=match):
         get_templates(names)

@@ -17,7 +17,7 @@ SIZES = {
     "pascal_context459": (459, 0),
     "lvis": (1203, 1203),
 }
-# Where the mini world's list, which comes from Detic, spells an Objects365 class better than the dataset's own files.
+# Objects365 classes that the mini world's list, which comes from Detic, spells better than the dataset's own files.
 OBJECTS365_RESPELT = {
     "Moniter/TV": "Monitor/TV",
     "Bakset": "Basket",
@@ -33,7 +33,7 @@ OBJECTS365_RESPELT = {
     "Buttefly": "Butterfly",
     "Table Teniis paddle": "Table Tennis paddle",
 }
-# mmdet's ADE20KPanopticDataset goes by other words for these.
+# mmdet's ADE20KPanopticDataset has other names for these.
 ADE_STUFF_ALIASES = {"pool": "swimming pool", "falls": "waterfall"}
 
 
@@ -65,7 +65,7 @@ def test_coco_panoptic_has_the_80_things_first():
     assert coco.classes[-1] == "rug-merged"
 
 
-def test_objects365_loses_the_blanks_of_three_names():
+def test_blanks_are_stripped_from_three_names_of_objects365():
     assert set(get_label_space("objects365").index(["Cigar/Cigarette", "Formula 1", "Table Tennis"])) == {196, 308, 364}
 
 
@@ -78,14 +78,14 @@ def test_the_80_objects365_classes_keep_their_spelling_on_disk():
     assert by_coco["suitcase"] == "Luggage"
 
 
-def test_unknown_name_lists_the_known_ones():
+def test_an_unknown_name_is_refused_and_known_names_are_listed():
     with pytest.raises(
         UserError, match=r"unknown label space 'ade151'; known ones are \['ade150'.*Give any other in full"
     ):
         get_label_space("ade151")
 
 
-def test_missing_package_is_said_with_the_remedy(monkeypatch):
+def test_a_missing_package_is_named_with_the_remedy(monkeypatch):
     def no_module(name):
         raise ModuleNotFoundError(f"No module named {name!r}")
 

@@ -1,4 +1,4 @@
-"""A CLIP model small enough to be made on the spot."""
+"""A CLIP model small enough to be made by a test."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 
 
 class TinyClip(NamedTuple):
-    """An architecture that open_clip knows from now on, and random weights of it on disk."""
+    """An architecture that is registered with open_clip, and random weights of it on disk."""
 
     model: str
     weights: Path
@@ -17,7 +17,7 @@ class TinyClip(NamedTuple):
 
 
 def make_tiny_clip(folder: Path, *, name: str = "tiny-clip", embed_dim: int = 16) -> TinyClip:
-    """Tell open_clip of a tiny architecture and save random weights of it in ``folder``."""
+    """Register a tiny architecture with open_clip and save random weights of it in ``folder``."""
     config = {
         "embed_dim": embed_dim,
         "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8},
@@ -28,7 +28,8 @@ def make_tiny_clip(folder: Path, *, name: str = "tiny-clip", embed_dim: int = 16
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = open_clip.create_model(name)
-        # As initialised, all texts are nearly alike and activations too small for one function to differ from another.
+        # With the initial weights, all texts are nearly alike, and activations are too small to show a difference of
+        # functions.
         with torch.no_grad():
             network.token_embedding.weight.mul_(50)
             for parameter in network.transformer.parameters():

@@ -17,10 +17,10 @@ def run():
     layouts.convert("ade_panoptic", "--root", "data/ADEChallengeData2016")
 
 
-def test_ade_by_hand():
+def test_ade_segments_by_hand():
     """Class 1 of the instances is 'bed', the first thing (label 7); wall is label 0, its value 1.
 
-    An instance lies above stuff, a thing without instance is unlabelled, and stuff that is hidden is no segment.
+    An instance covers stuff, a thing without instance is unlabelled, and hidden stuff is not a segment.
     """
     tool = layouts.load_tool("dataset_converters/ade_panoptic.py")
     labels = np.array([[1, 1, 8, 8], [1, 8, 8, 3], [0, 8, 8, 8]], np.uint8)
@@ -49,7 +49,7 @@ def test_ade_instance_classes_are_the_things_in_the_order_of_the_labels():
         (1, 1, r"instance 1 has several classes"),
     ],
 )
-def test_ade_values_that_mean_nothing(world, value, channel, match):
+def test_values_that_ade_does_not_have_are_refused(world, value, channel, match):
     layouts.write_layout("ade", world)
     root = world / "data/ADEChallengeData2016"
     (root / "panoptic/validation.json").unlink()
@@ -68,7 +68,7 @@ def test_ade_values_that_mean_nothing(world, value, channel, match):
 
 
 def mask2former_files(root):
-    """What Mask2Former's preparation makes of the same data: longer names, ids from 0, a segment without pixel."""
+    """The output of Mask2Former's preparation for the same data: longer names, ids from 0, a segment without pixel."""
     ours = json.loads((root / "panoptic/validation.json").read_text())
     space = get_label_space("ade150")
     long = {"painting": "painting, picture", "road": "road, route", "waterfall": "falls"}
@@ -83,14 +83,14 @@ def mask2former_files(root):
             np.array(Image.open(root / "panoptic/validation" / annotation["file_name"])),
             root / "ade20k_panoptic_val" / annotation["file_name"],
         )
-    # things were painted over all of this segment
+    # things cover all of this segment
     ours["annotations"][0]["segments_info"].append(
         {"id": 99, "category_id": 2, "iscrowd": 0, "area": 5, "bbox": [0] * 4}
     )
     layouts.save_json({**ours, "categories": categories}, root / "ade20k_panoptic_val.json")
 
 
-def test_ade_from_mask2former_is_ade_from_the_official_files(world):
+def test_files_of_mask2former_give_the_segments_of_the_official_files(world):
     layouts.write_layout("ade", world)
     root = world / "data/ADEChallengeData2016"
     mask2former_files(root)
@@ -104,7 +104,7 @@ def test_ade_from_mask2former_is_ade_from_the_official_files(world):
         assert (made == expected_ids).all()
 
 
-def test_ade_from_some_other_json(world):
+def test_a_json_that_is_not_mask2formers_is_refused(world):
     layouts.write_layout("ade", world)
     root = world / "data/ADEChallengeData2016"
     mask2former_files(root)
@@ -115,8 +115,8 @@ def test_ade_from_some_other_json(world):
         layouts.convert("ade_panoptic", "--root", root, "--from-mask2former", root / "ade20k_panoptic_val.json")
 
 
-def test_mini_world_ade_round_trip(mini_world, world):
-    """Real label maps, instances by connected components of each thing: the panoptic segments hold both again."""
+def test_segments_of_the_mini_world_hold_its_label_maps_and_instances(mini_world, world):
+    """Real label maps, with connected components of each thing as instances: the panoptic segments contain both."""
     space = get_label_space("ade150")
     root = world / "data/ADEChallengeData2016"
     root.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The benchmark runs at a size that takes no time, so that it cannot rot; no threshold on a time."""
+"""The benchmark runs at tiny sizes, so that it keeps working; times are not checked."""
 
 import json
 import re
@@ -17,7 +17,7 @@ def command():
     return layouts.load_tool("benchmark.py")
 
 
-def test_both_sides_run_by_turns_after_one_call_that_is_not_counted():
+def test_both_sides_alternate_after_one_call_that_is_not_counted():
     calls = []
     sides = {side: (lambda side=side: calls.append(side)) for side in comparing.SIDES}
     row = comparing.compare(Comparison("row", "them", lambda: sides, "size"), Setting(rounds=3))
@@ -75,14 +75,14 @@ def test_memory_of_each_side_in_a_fresh_process(command, capsys):
     assert re.search(r"^\| resumed sampler .* \| (-|[\d.]+) \|$", capsys.readouterr().out, flags=re.M)
 
 
-def test_trace_holds_a_call_of_ours_for_each_row(command, tmp_path):
+def test_the_trace_has_a_call_of_ours_for_each_row(command, tmp_path):
     path = tmp_path / "trace.json"
     command.main(["postprocess", "--preset", "tiny", "--trace", str(path)])
     names = {event.get("name") for event in json.loads(path.read_text())["traceEvents"]}
     assert {"panoptic answer", "instances"} <= names
 
 
-def test_counts_of_the_metric_are_verniers():
+def test_counts_of_the_metric_equal_verniers():
     pytest.importorskip("vernier")
     assert metrics.counts_differ(metrics.pairs(PRESETS["tiny"])) == []
 
@@ -95,7 +95,7 @@ def test_commands_of_the_page_parse(command, repo_root):
         command.parse_args(shlex.split(words))
 
 
-def test_numbers_below_1(command, capsys):
+def test_numbers_below_1_are_refused(command, capsys):
     with pytest.raises(SystemExit):
         command.parse_args(["train-step", "--rounds", "0"])
     assert "must be at least 1" in capsys.readouterr().err

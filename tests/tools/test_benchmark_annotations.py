@@ -1,4 +1,4 @@
-"""The benchmark of annotations, on a file that takes no time."""
+"""The benchmark of annotations, on a tiny file."""
 
 import re
 import shlex
@@ -21,7 +21,7 @@ def command():
     return layouts.load_tool("benchmark.py")
 
 
-def test_generated_file_is_read_whole_by_both(tool, tmp_path):
+def test_both_datasets_read_the_whole_generated_file(tool, tmp_path):
     path = tool.write_data(tmp_path, 60, 500)
     dataset = InstanceSegDataset(
         ann_file=str(path),
@@ -60,7 +60,7 @@ def test_commands_of_the_page_parse(command, repo_root):
         assert command.parse_args(shlex.split(words)).measure is None
 
 
-def test_numbers_below_1(command, capsys):
+def test_numbers_below_1_are_refused(command, capsys):
     with pytest.raises(SystemExit):
         command.parse_args(["annotations", "--images", "0"])
     assert "must be at least 1" in capsys.readouterr().err

@@ -17,11 +17,11 @@ def test_cityscapes_by_hand():
     assert found.ids.tolist() == [[7, 7, 26001, 26002], [26, 0, 0, 0]]
     assert found.categories == {7: 7, 26: 26, 26001: 26, 26002: 26}
     assert found.crowds == {26}
-    with pytest.raises(ValueError, match="value 40001 stands for no Cityscapes class"):
+    with pytest.raises(ValueError, match="value 40001 belongs to no Cityscapes class"):
         tool.segments(np.array([[7, 40001]], np.int32))
 
 
-def test_cityscapes_json_is_that_of_cityscapesscripts_but_for_the_city(world):
+def test_cityscapes_json_is_that_of_cityscapesscripts_except_for_the_city(world):
     layouts.write_layout("cityscapes", world)
     content = json.loads((world / "data/cityscapes/panoptic/val.json").read_text())
     assert content["images"][0] == {

@@ -1,4 +1,4 @@
-"""What all converters do: go on where they stopped, do nothing twice, say what is broken and what to do."""
+"""Every converter continues where it stopped, does nothing twice, and names what is broken and what to do."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from scipy.io import savemat
 
 from tests import layouts
 
-# converter -> (layout it belongs to, its arguments, what it writes under data/)
+# converter -> (its layout, its arguments, what it writes under data/)
 CONVERTERS = {
     "ade_panoptic": ("ade", ["--root", "data/ADEChallengeData2016"], "ADEChallengeData2016/panoptic"),
     "cityscapes_panoptic": ("cityscapes", ["--root", "data/cityscapes"], "cityscapes/panoptic"),
@@ -80,7 +80,7 @@ def wrong_size(path):
     layouts.save_array(np.array(Image.open(path))[:-1], path)
 
 
-def no_label_map(path):
+def without_label_map(path):
     savemat(path, {"Labels": np.zeros((3, 3))})
 
 
@@ -120,7 +120,7 @@ BROKEN = [
         "put the data there",
     ),
     ("pascal_context", "VOCdevkit/VOC2010/trainval/2010_001000.mat", truncate, r"unpack trainval\.tar\.gz again"),
-    ("pascal_context", "VOCdevkit/VOC2010/trainval/2010_001000.mat", no_label_map, "has no matrix LabelMap"),
+    ("pascal_context", "VOCdevkit/VOC2010/trainval/2010_001000.mat", without_label_map, "has no matrix LabelMap"),
     (
         "pascal_context",
         "VOCdevkit/VOC2010/trainval/2010_001000.mat",

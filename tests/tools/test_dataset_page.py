@@ -1,4 +1,4 @@
-"""docs/datasets.md: its commands parse, its sources and layouts are there."""
+"""docs/datasets.md: its commands parse, and it has all sources and layouts."""
 
 import argparse
 import re
@@ -51,7 +51,7 @@ def test_every_command_parses(page, repo_root, monkeypatch):
             assert command[2] == "mmdataseg"
 
 
-def test_the_test_with_regions_to_ignore_reads_them(page):
+def test_the_command_with_regions_to_ignore_reads_them(page):
     """The options of the command reach the data and the metric of objects365_instances, and nothing else."""
     (command,) = [line for block in blocks(page, "shell") for line in block.splitlines() if line.startswith("mim test")]
     args = cli.build_test_parser().parse_args(shlex.split(command)[3:])
@@ -94,7 +94,7 @@ def test_every_source_is_in_the_table(page, repo_root):
 
 def test_generated_layouts_are_those_of_the_page(page, tmp_path):
     """Every file pattern of the page's trees matches something in the generated data."""
-    for name in set(layouts.LAYOUTS) - {"garden"}:  # on a page of its own
+    for name in set(layouts.LAYOUTS) - {"garden"}:  # which has its own page
         layouts.write_layout(name, tmp_path)
     patterns = [pattern for block in blocks(page, "text") for pattern in tree_patterns(block)]
     assert len(patterns) > 25
@@ -103,11 +103,11 @@ def test_generated_layouts_are_those_of_the_page(page, tmp_path):
 
 
 def tree_patterns(block):
-    """Glob patterns of an indented tree, without what is only made later or in the full download."""
+    """Glob patterns of an indented tree, without files that are made later or exist only in the full download."""
     root, *lines = block.strip().splitlines()
     for line in lines:
         text = line.partition("#")[0]
-        if "cache/" in text:  # made by the first start
+        if "cache/" in text:  # made by the first training
             continue
         entries = re.split(r",\s+(?![^{]*})|\s\.\.\.\s*", text.strip())
         for entry in filter(None, entries):
@@ -117,7 +117,7 @@ def tree_patterns(block):
 
 
 def expand(pattern):
-    """Shell braces."""
+    """Expand braces as a shell does."""
     found = re.search(r"\{([^}]*)\}", pattern)
     if not found:
         return [pattern]

@@ -46,23 +46,24 @@ def tiny(tmp_path):
 
 
 def average_precision(ann_file):
-    """Of two detections of class 0: the better one where there is no mask, the other exactly the one that is drawn."""
+    """Average precision of two detections of class 0: the better one where there is no mask, the other exactly the
+    drawn mask."""
     masks = [bitmap(21, 7, 4, 7), bitmap(*LEFT)]
     sample = instances([mask.astype(bool) for mask in masks], [0, 0], [0.9, 0.8], img_id=1)
     meta = {"classes": SPACE.classes, "is_thing": SPACE.is_thing, "source": "objects365_instances"}
     return score(InstanceMetric(ann_file=str(ann_file)), [sample], meta)["mask_AP"]
 
 
-def test_boxes_without_a_mask_are_left_out(tiny):
-    """The default; a detection there is a false positive: precision 1/2 at every recall."""
+def test_boxes_without_a_mask_are_left_out_by_default(tiny):
+    """A detection there is a false positive: precision 1/2 at every recall."""
     TOOL.main([str(tiny)])
     out = tiny.with_name("instances_val_1000.json")
     assert [annotation["id"] for annotation in json.loads(out.read_text())["annotations"]] == [1]
     assert average_precision(out) == pytest.approx(50, abs=0.1)
 
 
-def test_boxes_without_a_mask_are_regions_to_ignore(tiny, capsys):
-    """On demand; a detection there counts for nothing. Crowds stay out."""
+def test_boxes_without_a_mask_can_be_regions_to_ignore(tiny, capsys):
+    """With the option; a detection there is not counted. Crowds stay out."""
     TOOL.main([str(tiny), "--ignore-unmasked"])
     assert "'kept': 1, 'kept as region to ignore: no mask': 1, 'left out: crowd': 1" in capsys.readouterr().out
     out = tiny.with_name("instances_val_1000_ignore-unmasked.json")
@@ -83,7 +84,7 @@ def test_boxes_without_a_mask_are_regions_to_ignore(tiny, capsys):
     ],
     ids=["empty mask", "box outside of the image", "both"],
 )
-def test_what_becomes_of_an_odd_box(tiny, change, what):
+def test_how_unusual_boxes_are_counted(tiny, change, what):
     content = json.loads(tiny.read_text())
     content["annotations"][1].update(change)
     converted, counts = TOOL.convert(content, tiny, ignore_unmasked=True)
@@ -91,8 +92,8 @@ def test_what_becomes_of_an_odd_box(tiny, change, what):
     assert len(converted["annotations"]) == 1 + what.startswith("kept")
 
 
-def test_each_count_that_differs_is_said(tiny, capsys):
-    """The file is converted all the same: it may be a part of the set."""
+def test_each_count_that_differs_is_reported(tiny, capsys):
+    """The file is converted anyway: it may be a part of the set."""
     TOOL.main([str(tiny)])
     warnings = capsys.readouterr().err.splitlines()
     assert [line.partition(", as published, ")[0].rpartition("expected ")[2] for line in warnings[-3:]] == [
@@ -104,8 +105,8 @@ def test_each_count_that_differs_is_said(tiny, capsys):
     assert all(line.startswith(f"warning: '{tiny}': expected") for line in warnings[-3:])
 
 
-def test_the_published_counts_are_met_in_silence():
-    """Whatever becomes of the 536 boxes without a mask; crowds do not count."""
+def test_the_published_counts_give_no_warning():
+    """However the 536 boxes without a mask are counted; crowds do not matter."""
     path = Path("a.json")
     for unmasked in (TOOL.NO_MASK, TOOL.IGNORED):
         counts = {TOOL.KEPT: 12836, unmasked: 500, TOOL.EMPTY_MASK: 36, TOOL.CROWD: 77}
@@ -156,6 +157,6 @@ def test_objects365_instances_gets_what_scoring_needs(world, capsys):
         ("image_id", 77, r"annotation 1 is of image 77, which is not listed"),
     ],
 )
-def test_objects365_instances_with_a_broken_annotation(world, key, value, match):
+def test_a_broken_annotation_is_named(world, key, value, match):
     with pytest.raises(SystemExit, match=rf"o365_instance_seg_val\.json': {match}"):
         instances_json(world, lambda content: content["annotations"][0].update({key: value}))

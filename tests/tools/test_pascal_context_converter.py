@@ -15,7 +15,7 @@ def test_pascal_context_59_keeps_the_frequent_ones_by_name():
     assert table[0] == 0
     for label, name in enumerate(large, 1):
         assert table[label] == (small.index(name) + 1 if name in small else 0)
-    # ids of the dataset's labels.txt, as in everyone's converters: aeroplane 2, bag 9, wood 458
+    # ids of the dataset's labels.txt, as in other converters: aeroplane 2, bag 9, wood 458
     assert table[[1, 2, 9, 458]].tolist() == [0, 1, 2, 59]
 
 

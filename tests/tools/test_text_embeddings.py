@@ -63,7 +63,7 @@ def test_open_clip_weights_by_path(run, tiny, tmp_path):
     expected = torch.nn.functional.normalize(rows.mean(0), dim=0)
     armchair = found.matrix[found.classes.index("armchair")]
     torch.testing.assert_close(armchair, expected, atol=1e-3, rtol=0)
-    # Random weights tell classes apart, so the row above is no row of another class.
+    # Random weights distinguish the classes, so the row above cannot be that of another class.
     assert (found.matrix @ expected).argmax() == found.classes.index("armchair")
 
 
@@ -113,14 +113,14 @@ def test_a_file_of_another_recipe_is_kept_unless_forced(run, tmp_path):
     assert load_embeddings(tmp_path / "c.safetensors").dim == 64
 
 
-def test_a_broken_file_is_not_taken_for_up_to_date(run, tmp_path):
+def test_a_broken_file_is_not_considered_up_to_date(run, tmp_path):
     path = tmp_path / "c.safetensors"
     path.write_bytes(b"rubbish")
     with pytest.raises(SystemExit, match="--force"):
         run("coco80", "--encoder", "hashing", "--out", path)
 
 
-def test_templates_are_in_the_name_where_they_are_not_the_usual_ones(run, tiny, tmp_path):
+def test_templates_other_than_the_default_are_in_the_file_name(run, tiny, tmp_path):
     argv = ("--names", "dog", "--model", tiny.model, "--pretrained", tiny.weights, "--no-quick-gelu", "--out", tmp_path)
     run(*argv, "--templates", "vild63")
     run(*argv, "--templates", "single", "my {}")
@@ -130,13 +130,13 @@ def test_templates_are_in_the_name_where_they_are_not_the_usual_ones(run, tiny, 
     ]
 
 
-def test_the_default_name_is_the_one_that_the_sources_ask_for(tool):
+def test_the_default_file_name_is_the_one_in_the_sources(tool):
     args = tool.parse_args(["ade150"])
     path = tool.out_path(args, "ade150", f"{args.model}_{args.pretrained}")
     assert path.as_posix() == "data/embeddings/ade150_vit-l-14_openai.safetensors"
 
 
-def test_classes_that_cannot_be_told_apart_are_announced(run, tmp_path, capsys):
+def test_classes_with_the_same_embedding_are_reported(run, tmp_path, capsys):
     run("--names", "Dog", "dog-merged", "cat", "--encoder", "hashing", "--out", tmp_path)
     assert "classes 'Dog' and 'dog-merged' are both embedded as ['dog']" in capsys.readouterr().err
 
@@ -167,7 +167,7 @@ def test_imported_rows(run, tmp_path, capsys):
         (["no.txt"], r"no\.txt: no such file"),
         (["--names", "dog", "dog "], "class 'dog' appears twice"),
         (["coco80", "coco80"], "vocabularies of different names"),
-        (["coco80", "ade150", "--out", "a.safetensors"], "is one file and there are several vocabularies"),
+        (["coco80", "ade150", "--out", "a.safetensors"], "is one file, but there are several vocabularies"),
         (["coco80", "--pretrained", "no.pt"], r"no\.pt: no such file"),
         (["coco80", "--encoder", "hashing", "--templates", "vild"], "expected one of the template sets"),
         (["coco80", "--encoder", "hashing", "--batch-size", "0"], "batch size of at least 1"),

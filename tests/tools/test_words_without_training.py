@@ -1,4 +1,4 @@
-"""The table of synonyms, from rows that are drawn."""
+"""The table of synonyms, from random rows."""
 
 import json
 
@@ -11,7 +11,7 @@ from tools import words_without_training as tool
 
 @pytest.fixture
 def folder(tmp_path):
-    """Rows of which a word's is its synonym's, nearly."""
+    """Rows in which a word's row is nearly that of its synonym."""
     known = {
         name: number for number, name in enumerate({s for pairs in tool.SYNONYMS.values() for s in pairs.values()})
     }
@@ -28,7 +28,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_word_whose_row_is_its_synonyms_wins(folder):
+def test_a_word_with_the_row_of_its_synonym_wins(folder):
     known = tool.read_rows(folder, tool.KNOWN)
     for vocabulary, pairs in tool.SYNONYMS.items():
         found = tool.hits(known, tool.read_rows(folder, vocabulary), pairs, "random")

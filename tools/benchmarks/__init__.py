@@ -1,1 +1,1 @@
-"""What `tools/benchmark.py` compares: a module for each subcommand. Nothing in the package imports it."""
+"""The comparisons of `tools/benchmark.py`: a module for each subcommand. Nothing in the package imports it."""

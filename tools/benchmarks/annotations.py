@@ -1,9 +1,9 @@
-"""`annotations`: how long those of an Objects365-sized file take to load, and how much memory: ours against mmdet's.
+"""`annotations`: time and memory to load the annotations of an Objects365-sized file: ours against mmdet's.
 
 The file and its (empty) images are drawn from a seed and kept in --folder, so that a second run starts at once. Each
-measurement is a process of its own: seconds from the dataset's constructor to its first sample's annotations, and the
-process's peak resident memory, whole and above what it had after the imports. Three cases, in turn: our dataset with
-no cache yet, our dataset with the cache of the first, mmdet's ``Objects365V2Dataset``.
+measurement is a separate process: seconds from the dataset's constructor to its first sample's annotations, and the
+process's peak resident memory, in total and above that after the imports. Three cases, in turn: our dataset with no
+cache yet, our dataset with the cache of the first, mmdet's ``Objects365V2Dataset``.
 """
 
 import argparse
@@ -30,18 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
     parser.add_argument("--images", type=int, default=200_000, help="images in the file (default: 200000)")
     parser.add_argument("--boxes", type=int, default=3_000_000, help="boxes in the file (default: 3000000)")
-    parser.add_argument("--repeats", type=int, default=3, help="processes a case; medians are printed (default: 3)")
+    parser.add_argument("--repeats", type=int, default=3, help="processes per case; medians are printed (default: 3)")
     parser.add_argument(
         "--ours-only", action="store_true", help="leave out mmdet's, which takes about ten times the memory"
     )
     parser.add_argument(
-        "--folder", type=Path, default=Path("work_dirs/benchmark_annotations"), help="of the generated data"
+        "--folder", type=Path, default=Path("work_dirs/benchmark_annotations"), help="folder of the generated data"
     )
     parser.add_argument("--measure", choices=CASES, help=argparse.SUPPRESS)
 
 
 def check_arguments(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    """End with a message where a number is below 1."""
+    """End with a message if a number is below 1."""
     if min(args.images, args.boxes, args.repeats) < 1:
         parser.error("--images, --boxes and --repeats must be at least 1")
 
@@ -50,9 +50,9 @@ def write_data(folder: Path, num_images: int, num_boxes: int) -> Path:
     """Write an Objects365-style JSON and an empty file for each image, unless they are there.
 
     Args:
-        folder: Where to.
-        num_images: Images, in the patch folders of the download.
-        num_boxes: Boxes, spread over images and the 365 classes at random.
+        folder: Where to write.
+        num_images: Number of images, in the patch folders of the download.
+        num_boxes: Number of boxes, spread at random over images and the 365 classes.
 
     Returns:
         Path of the JSON.
@@ -60,7 +60,7 @@ def write_data(folder: Path, num_images: int, num_boxes: int) -> Path:
     path = folder / f"annotations/objects365_{num_images}_{num_boxes}.json"
     if path.is_file():
         return path
-    from mmdet.datasets import Objects365V2Dataset  # its names: mmdet's reader finds categories by them
+    from mmdet.datasets import Objects365V2Dataset  # for its names, by which mmdet's reader finds categories
 
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ".part")
@@ -83,7 +83,7 @@ def _write_images(file, img_dir: Path, num_images: int) -> None:
         part = f"patch{i % _PATCHES}/objects365_v1_{i:08}.jpg"
         (img_dir / part).touch()
         image = {"height": 512, "id": i, "license": 5, "width": 683, "file_name": f"images/v1/{part}", "url": ""}
-        file.write(", " * (i > 0) + json.dumps(image))
+        file.write(f"{', ' if i else ''}{json.dumps(image)}")
 
 
 def _write_boxes(file, num_images: int, num_boxes: int) -> None:
@@ -98,7 +98,7 @@ def _write_boxes(file, num_images: int, num_boxes: int) -> None:
         for n, (box, image, number) in enumerate(zip(boxes, images, classes, strict=True), start + 1):
             annotation = {"id": n, "iscrowd": 0, "isfake": 0, "area": box[2] * box[3], "isreflected": 0}
             lines.append(json.dumps(annotation | {"bbox": box, "image_id": image, "category_id": number}))
-        file.write(", " * (start > 0) + ", ".join(lines))
+        file.write((", " if start else "") + ", ".join(lines))
 
 
 def measure(case: str, path: Path) -> dict[str, float]:
@@ -109,7 +109,7 @@ def measure(case: str, path: Path) -> dict[str, float]:
         path: The JSON.
 
     Returns:
-        Seconds, peak resident MiB of the process, and MiB of that above the imports.
+        Seconds, peak resident MiB of the process, and how many of these MiB are above those after the imports.
     """
     from mmdet.datasets import Objects365V2Dataset
 
@@ -154,8 +154,8 @@ def run(args: argparse.Namespace, script: Path) -> None:
     """Write the data, measure the cases in turn, print a table.
 
     Args:
-        args: Of `add_arguments`.
-        script: The command, for the processes of the measurements.
+        args: Parsed arguments of `add_arguments`.
+        script: Path of the command, for the processes of the measurements.
     """
     path = write_data(args.folder, args.images, args.boxes)
     if args.measure:

@@ -16,11 +16,11 @@ from mmdataseg.text.vocabularies import get_label_space
 from tools.benchmarks.comparing import Comparison, Setting
 
 STRIDE = 4
-SURE = 0.35  # share of the proposals that are sure of a class
+SURE = 0.35  # share of proposals that are sure of a class
 
 
 def proposals(setting: Setting, space: LabelSpace) -> tuple[Tensor, Tensor, ImageSizes]:
-    """Class logits of which some are sure, and mask logits of discs, some of them overlapping."""
+    """Class logits, some of them sure of a class, and mask logits of discs, some of them overlapping."""
     generator = torch.Generator().manual_seed(0)
     height, width = (-(-side // 32) * 32 for side in setting.answer)
     class_logits = torch.randn(setting.queries, len(space) + 1, generator=generator)
@@ -38,7 +38,7 @@ def proposals(setting: Setting, space: LabelSpace) -> tuple[Tensor, Tensor, Imag
 
 
 def postprocessings(setting: Setting) -> list[Comparison]:
-    """Rows of `postprocess`."""
+    """The comparisons of `postprocess`."""
     sizes = f"{setting.queries} proposals, {setting.answer[0]} x {setting.answer[1]}"
     fusion = "mmdet MaskFormerFusionHead"
     return [
@@ -50,7 +50,7 @@ def postprocessings(setting: Setting) -> list[Comparison]:
 
 
 def _enlarged(mask_logits: Tensor, sizes: ImageSizes) -> Tensor:
-    """As mmdet's head and fusion head do it."""
+    """Compare with mmdet's head and fusion head."""
     logits = F.interpolate(mask_logits[None], size=sizes.padded, mode="bilinear", align_corners=False)[0]
     logits = logits[:, : sizes.image[0], : sizes.image[1]]
     return F.interpolate(logits[:, None], size=sizes.original, mode="bilinear", align_corners=False)[:, 0]
@@ -83,7 +83,7 @@ def _instances(setting: Setting) -> dict[str, Callable[[], Any]]:
 
 
 def _semantic(setting: Setting, merge: str = "probability") -> dict[str, Callable[[], Any]]:
-    """Against MaskFormer's: all proposals at full size, one einsum."""
+    """Compare with MaskFormer's way: all proposals at full size, one einsum."""
     space = get_label_space("ade150")
     classes, masks, sizes = proposals(setting, space)
     ours = SemanticPostProcessor(merge=merge)

@@ -1,4 +1,5 @@
-"""Ours and a yardstick on the same inputs: alternating runs in one process, peak memory in a fresh one each."""
+"""Compare our code with an alternative on the same inputs: alternating runs in one process, peak memory in fresh
+ones."""
 
 import json
 import os
@@ -19,18 +20,18 @@ _CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 class Missing(Exception):
-    """A yardstick that is not installed, or cannot run here; its message is the reason."""
+    """An alternative is not installed, or cannot run here; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a preset and the command line choose.
+    """The sizes and options that a preset and the command line give.
 
     Attributes:
-        size: Pixels of the side of a training image.
-        batch: Images of a training batch.
-        queries: Proposals.
-        targets: Annotated segments of an image.
+        size: Side of a training image, in pixels.
+        batch: Images per training batch.
+        queries: Number of proposals.
+        targets: Annotated segments per image.
         answer: (height, width) of the image on disk, for post-processing and metrics.
         images: Images of the benchmarks of data and metrics.
         annotations: (images, boxes) of the generated annotation file.
@@ -58,16 +59,16 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two functions that do the same.
+    """Two functions that compute the same.
 
     Attributes:
-        name: Of the row.
-        yardstick: Whose the other function is.
+        name: Name of the row.
+        yardstick: Name of the alternative.
         prepare: Makes both functions, ``ours`` and ``theirs``, on the same inputs.
-        sizes: What the inputs are, for the table.
+        sizes: Description of the inputs, for the table.
 
     Raises:
-        Missing: Of ``prepare``, where the yardstick is not there.
+        Missing: Raised by ``prepare`` if the alternative is not available.
     """
 
     name: str
@@ -78,15 +79,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Result:
-    """A row: seconds of each run, and MiB above what the process had before it.
+    """A row of the table: the seconds of each run, and the MiB that a call adds to the process.
 
     Attributes:
-        name: Of the comparison.
-        yardstick: Of the comparison.
-        sizes: Of the comparison.
-        seconds: For each side the seconds of each round, of processors' time on a CPU, else of the clock.
-        memory: For each side MiB; empty where it was not measured.
-        skipped: Why there is nothing; else empty.
+        name: As in `Comparison`.
+        yardstick: As in `Comparison`.
+        sizes: As in `Comparison`.
+        seconds: For each side the seconds of each round: processor time on a CPU, otherwise wall-clock time.
+        memory: For each side MiB; empty if not measured.
+        skipped: Why nothing was measured; otherwise empty.
     """
 
     name: str
@@ -98,19 +99,19 @@ class Result:
 
     @property
     def ratio(self) -> float:
-        """Median of ours to median of theirs."""
+        """Ratio of our median to theirs."""
         ours, theirs = (statistics.median(self.seconds[side]) for side in SIDES)
         return ours / theirs
 
     @property
     def spread(self) -> tuple[float, float]:
-        """The least and the largest ratio of one round."""
+        """The smallest and the largest ratio of a round."""
         ratios = [a / b for a, b in zip(*(self.seconds[side] for side in SIDES), strict=True)]
         return min(ratios), max(ratios)
 
     @property
     def memory_ratio(self) -> float | None:
-        """Of ours to theirs; None where it was not measured, or theirs took nothing that can be seen."""
+        """Ratio of our memory to theirs; None if it was not measured, or theirs was too small to measure."""
         return self.memory["ours"] / self.memory["theirs"] if self.memory.get("theirs", 0) >= 1 else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -120,21 +121,21 @@ class Result:
 
 
 def compare(comparison: Comparison, setting: Setting) -> Result:
-    """Time both sides by turns: in even rounds ours first, in odd ones theirs.
+    """Time both sides alternately: in even rounds ours first, in odd rounds theirs.
 
     Args:
-        comparison: What to run.
-        setting: For the rounds and the device.
+        comparison: The functions to run.
+        setting: Gives the rounds and the device.
 
     Returns:
-        The row; a reason, where the yardstick is missing.
+        The row, with a reason if the alternative is missing.
     """
     try:
         sides = comparison.prepare()
     except Missing as reason:
         return Result(comparison.name, comparison.yardstick, comparison.sizes, skipped=str(reason))
     for side in SIDES:
-        sides[side]()  # what is made at the first call is not counted
+        sides[side]()  # the first call is not counted: some things are made only then
     seconds: dict[str, list[float]] = {side: [] for side in SIDES}
     for turn in range(setting.rounds):
         for side in SIDES if turn % 2 == 0 else reversed(SIDES):
@@ -154,11 +155,12 @@ def _seconds(call: Callable[[], Any], device: str) -> float:
 
 
 def peak_memory(call: Callable[[], Any], device: str) -> float:
-    """MiB that a call takes above what there was before it; in a process of its own, or the last call's is counted.
+    """The MiB that a call adds at its peak. Use a new process for each call: the peak of an earlier call would count
+    too.
 
     Args:
         call: Called once, for the first time.
-        device: Whose memory.
+        device: The device whose memory is measured.
 
     Returns:
         MiB.
@@ -169,7 +171,7 @@ def peak_memory(call: Callable[[], Any], device: str) -> float:
         call()
         return (torch.cuda.max_memory_allocated() - before) / MIB
     try:
-        _CLEAR_REFS.write_text("5")  # the peak begins anew
+        _CLEAR_REFS.write_text("5")  # reset the peak
     except OSError as error:
         raise Missing(f"the peak memory cannot be reset: {error}") from error
     before = _status("VmRSS")
@@ -178,24 +180,24 @@ def peak_memory(call: Callable[[], Any], device: str) -> float:
 
 
 def _status(field_name: str) -> int:
-    """KiB, of this process."""
+    """A field of this process's status, in KiB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field_name}:"):
             return int(line.split()[1])
-    raise Missing(f"this system does not tell {field_name} of a process")
+    raise Missing(f"this system does not report {field_name} of a process")
 
 
 def memory_of(name: str, subcommand: str, arguments: Sequence[str], script: Path) -> dict[str, float]:
     """Peak memory of both sides of a comparison, each in a fresh process.
 
     Args:
-        name: Of the comparison.
-        subcommand: Of the benchmark that has it.
-        arguments: Of the command line, that choose the same sizes.
-        script: The command.
+        name: Name of the comparison.
+        subcommand: Subcommand that has the comparison.
+        arguments: Arguments of the command line that give the same sizes.
+        script: Path of the command.
 
     Returns:
-        MiB of each side; empty where it cannot be measured.
+        MiB of each side; empty if it cannot be measured.
     """
     found = {}
     for side in SIDES:

@@ -28,7 +28,7 @@ class Pair(NamedTuple):
 
 
 def pairs(setting: Setting) -> list[Pair]:
-    """Answers that are the truth moved a little, with a few wrong classes and some void on both sides."""
+    """Answers made by shifting the truth a little, with a few wrong classes and some void on both sides."""
     made = []
     for image in range(setting.images):
         truth, labels = id_map(setting, image, setting.answer)
@@ -41,7 +41,7 @@ def pairs(setting: Setting) -> list[Pair]:
 
 
 def metrics(setting: Setting) -> list[Comparison]:
-    """Rows of `metric`."""
+    """The comparisons of `metric`."""
     sizes = f"{setting.images} images, {setting.answer[0]} x {setting.answer[1]}, {setting.targets} segments each"
     yardsticks = {"torchmetrics": _torchmetrics, "vernier": _vernier}
     return [Comparison("panoptic quality", name, _prepare(setting, make), sizes) for name, make in yardsticks.items()]
@@ -82,7 +82,7 @@ def _module(name: str) -> ModuleType:
 
 
 def _torchmetrics(images: Sequence[Pair]) -> Callable[[], Any]:
-    """Its maps have a class and a number for each pixel."""
+    """Panoptic quality by torchmetrics, whose maps have a class and a number for each pixel."""
     detection = _module("torchmetrics.detection")
     things = {k for k in range(len(SPACE)) if SPACE.is_thing[k]}
     metric = detection.PanopticQuality(things, set(range(len(SPACE))) - things, allow_unknown_preds_category=True)
@@ -104,7 +104,7 @@ def _torchmetrics(images: Sequence[Pair]) -> Callable[[], Any]:
 
 
 def vernier_inputs(images: Sequence[Pair]) -> Any:
-    """vernier itself, (maps, segments as JSON) of the truth and of the answers, and the categories as JSON."""
+    """The module vernier; (maps, segments as JSON) of the truth and of the answers; the categories as JSON."""
     core = _module("vernier._core")
     categories = [
         {"id": k + 1, "name": name, "isthing": int(SPACE.is_thing[k])} for k, name in enumerate(SPACE.classes)
@@ -141,7 +141,7 @@ def _vernier(images: Sequence[Pair]) -> Callable[[], Any]:
 
 
 def counts_differ(images: Sequence[Pair]) -> list[str]:
-    """Where vernier's counts differ from ours, class by class; empty where they agree."""
+    """The classes for which vernier's counts differ from ours; empty if all agree."""
     summary = _vernier(images)()
     found = []
     counts = our_counts(images)

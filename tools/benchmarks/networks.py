@@ -1,4 +1,4 @@
-"""Ours and mmdet's Mask2Former of the same sizes, and batches that both understand."""
+"""Our network and mmdet's Mask2Former of the same sizes, and batches for both."""
 
 import tempfile
 from pathlib import Path
@@ -27,7 +27,7 @@ _SEED = 0
 
 
 def _config() -> ConfigDict:
-    """Of the model, without pretrained weights."""
+    """The config of the model, without pretrained weights."""
     init_default_scope("mmdet")
     model = Config.fromfile(CONFIG).model
     model.backbone.init_cfg = None
@@ -58,8 +58,8 @@ def mmdets_model(setting: Setting, *, our_attention: bool = False) -> torch.nn.M
     """mmdet's Mask2Former with the same backbone and decoders, its own classifier, losses and fusion head.
 
     Args:
-        setting: Of the benchmark.
-        our_attention: Whether its pixel decoder is ours, for what only the rest differs in.
+        setting: Sizes of the benchmark.
+        our_attention: Whether its pixel decoder is ours, so that only the rest is compared.
     """
     config = _config()
     head = dict(config.panoptic_head, type="Mask2FormerHead", num_queries=setting.queries)
@@ -102,7 +102,7 @@ def mmdets_model(setting: Setting, *, our_attention: bool = False) -> torch.nn.M
 
 
 def id_map(setting: Setting, image: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(H, W) int32 segments that fill the image, and (N,) their classes: things and stuff by turns."""
+    """(H, W) int32 segments that fill the image, and (N,) their classes: things and stuff alternate."""
     generator = np.random.default_rng(image)
     ids = np.zeros(size, dtype=np.int32)
     height, width = size
@@ -112,7 +112,7 @@ def id_map(setting: Setting, image: int, size: tuple[int, int]) -> tuple[torch.T
         ids[top : top + tall, left : left + wide] = segment
     things, stuff = generator.permutation(NUM_THINGS), NUM_THINGS + generator.permutation(len(SPACE) - NUM_THINGS)
     labels = [int((things if n % 2 else stuff)[n % 40]) for n in range(setting.targets)]
-    present, ids = np.unique(ids, return_inverse=True)  # without those that others cover
+    present, ids = np.unique(ids, return_inverse=True)  # without segments that others cover
     return torch.from_numpy(ids.reshape(size).astype(np.int32)), torch.tensor(labels)[torch.from_numpy(present)]
 
 

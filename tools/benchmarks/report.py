@@ -17,7 +17,7 @@ HEADER = "| what | sizes | against | time | one round | memory |"
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that take part, those that are installed."""
+    """Versions of Python and of the compared packages that are installed."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -31,10 +31,10 @@ def table(results: Sequence[Result]) -> str:
     """Ratios ours / theirs as Markdown; below 1 is faster, or smaller.
 
     Args:
-        results: Rows.
+        results: The rows.
 
     Returns:
-        Lines, those of skipped comparisons below the table.
+        The lines of the table, then those of skipped comparisons.
     """
     lines = [HEADER, "|---|---|---|---|---|---|"]
     for row in results:
@@ -45,7 +45,9 @@ def table(results: Sequence[Result]) -> str:
         cells = (row.name, row.sizes, row.yardstick, f"{row.ratio:.2f}", f"{low:.2f} to {high:.2f}", memory)
         lines.append(f"| {' | '.join(cells)} |")
     skipped = [f"skipped: {row.name}, against {row.yardstick}: {row.skipped}" for row in results if row.skipped]
-    return "\n".join([*lines, *([""] if skipped else []), *skipped])
+    if skipped:
+        lines += ["", *skipped]
+    return "\n".join(lines)
 
 
 def write_json(results: Sequence[Result], settings: Mapping[str, Any], path: Path) -> None:

@@ -19,7 +19,7 @@ LATE = 20_000
 
 
 class _Sizes:
-    """A dataset of which only the sizes are asked."""
+    """A dataset that has only sizes."""
 
     def __init__(self) -> None:
         self.datasets = [range(size) for size in SIZES]
@@ -30,7 +30,7 @@ class _Sizes:
 
 
 def samplers(_: Setting) -> list[Comparison]:
-    """Rows of `sampler`."""
+    """The comparisons of `sampler`."""
     sizes = f"{len(SIZES)} sources, {sum(SIZES):,} images, batches of {BATCH}"
     first = f"{sizes}, first {BATCHES}"
     return [
@@ -40,7 +40,7 @@ def samplers(_: Setting) -> list[Comparison]:
 
 
 def _sides(start: int, number: int) -> dict[str, Callable[[], Any]]:
-    """mmdet's has no other way to a late batch than through those before it."""
+    """mmdet's sampler can reach a late batch only through those before it."""
     dataset = _Sizes()
 
     def ours() -> list[Any]:

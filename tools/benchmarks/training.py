@@ -16,7 +16,7 @@ HEADS, CHANNELS, POINTS = 8, 32, 4
 
 
 class _Given(nn.Module):
-    """In the place of a pixel decoder: maps that are there already."""
+    """Replaces a pixel decoder: gives maps that were made before."""
 
     def __init__(self, decoder: nn.Module, features: list[Tensor]) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class _Given(nn.Module):
 
 
 class _GivenFeatures(nn.Module):
-    """In the place of a backbone."""
+    """Replaces a backbone."""
 
     def __init__(self, features: list[Tensor]) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class _GivenFeatures(nn.Module):
 
 
 def train_steps(setting: Setting) -> list[Comparison]:
-    """Rows of `train-step`."""
+    """The comparisons of `train-step`."""
     sizes = f"{setting.size} x {setting.size}, batch {setting.batch}, {setting.targets} targets"
     against = "mmdet Mask2Former"
     return [
@@ -55,7 +55,7 @@ def train_steps(setting: Setting) -> list[Comparison]:
 
 
 def inferences(setting: Setting) -> list[Comparison]:
-    """Rows of `inference`."""
+    """The comparisons of `inference`."""
     sizes = f"{setting.size} x {setting.size}, batch {setting.batch}"
     return [
         Comparison("image to panoptic answer", "mmdet Mask2Former", lambda: _predictions(setting), sizes),

@@ -6,13 +6,13 @@
 
 Reads ``images/``, ``annotations/`` (SceneParsing) and ``annotations_instance/`` (Places Challenge 2017) under --root;
 writes ``panoptic/<split>.json`` and ``panoptic/<split>/*.png`` there. Stuff comes from the label maps, things from the
-instances, which lie above (as in Mask2Former's preparation); a pixel that is a thing in the label map alone stays
-unlabelled, and a region of stuff that things hide is no segment.
+instances, which are drawn over the stuff (as in Mask2Former's preparation). A pixel that is a thing only in the label
+map stays unlabelled. A region of stuff that is entirely hidden by things is left out.
 
---from-mask2former reads the JSON of Mask2Former's own preparation and the folder of PNGs beside it instead: the
-segments stay, the categories get the names of the label space, and segments without a pixel are left out.
+With --from-mask2former it reads the JSON of Mask2Former's own preparation and the folder of PNGs beside it instead: the
+segments are kept, the categories get the names of the label space, and segments without a pixel are left out.
 
-A run that was cut short goes on where it stopped; a second one does nothing.
+An interrupted run continues where it stopped; a second run does nothing.
 """
 
 import argparse
@@ -63,16 +63,16 @@ def thing_categories(space: LabelSpace) -> np.ndarray:
 
 
 def combine(labels: np.ndarray, classes: np.ndarray, instances: np.ndarray, space: LabelSpace) -> PanopticSegments:
-    """Lay the instances over the stuff of the label map.
+    """Draw the instances over the stuff of the label map.
 
     Args:
         labels: (H, W) label map, 0 = unlabelled, label + 1.
         classes: (H, W) instance class 0 to 100; 0 = none.
         instances: (H, W) number of the instance in the image; 0 = none.
-        space: ADE20K's.
+        space: The label space of ADE20K.
 
     Raises:
-        ValueError: A label or a class that ADE20K does not have, an instance without class, or one of two classes.
+        ValueError: ADE20K does not have a label or a class, or an instance has no class or several.
     """
     things = thing_categories(space)
     if int(labels.max()) > len(space):
@@ -127,7 +127,7 @@ def from_mask2former(json_file: Path, space: LabelSpace) -> tuple[list[PanopticI
     """The images of Mask2Former's JSON, and how to convert one.
 
     Raises:
-        UserError: Its categories are not ADE20K's 150 in the order of the labels, told by their thing flags.
+        UserError: Its categories are not ADE20K's 150 in the order of the labels, according to their thing flags.
     """
     content = load_panoptic_json(json_file)
     png_dir = require_dir(json_file.with_suffix(""), "folder of Mask2Former's PNGs")
@@ -144,12 +144,12 @@ def from_mask2former(json_file: Path, space: LabelSpace) -> tuple[list[PanopticI
         ids = rgb_to_id(read_png(path, "id PNG")[..., :3])
         known = {s["id"]: s for s in content.annotations[image.image_id]["segments_info"]}
         present = [int(i) for i in np.unique(ids) if i]
-        strange = [i for i in present if i not in known]
-        if strange:
+        unknown = [i for i in present if i not in known]
+        if unknown:
             raise UserError(
-                f"has the segment {strange[0]}, which '{json_file}' lacks",
+                f"has the segment {unknown[0]}, which is not in '{json_file}'",
                 file=path,
-                remedy="prepare both anew",
+                remedy="make both again",
             )
         crowds = frozenset(i for i in present if known[i].get("iscrowd", 0))
         return PanopticSegments(ids=ids, categories={i: known[i]["category_id"] + 1 for i in present}, crowds=crowds)
@@ -162,7 +162,7 @@ def from_mask2former(json_file: Path, space: LabelSpace) -> tuple[list[PanopticI
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Convert, and say what was done."""
+    """Convert, and report what was done."""
     args = parse_args(arguments)
     space = get_label_space("ade150")
     json_file = args.root / f"panoptic/{args.split}.json"

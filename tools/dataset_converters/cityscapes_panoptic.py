@@ -4,10 +4,10 @@
     python tools/dataset_converters/cityscapes_panoptic.py --split train
 
 Writes ``panoptic/<split>.json`` and ``panoptic/<split>/*.png`` under --root, with the ids, categories (the 19 that are
-evaluated) and crowd flags of cityscapesScripts' ``createPanopticImgs.py``; unlike there, images are named with their
-city's folder, so that they are found. Groups of things (values below 1000) are crowd.
+evaluated) and crowd flags of cityscapesScripts' ``createPanopticImgs.py``; unlike there, image names include the city's
+folder, so that the images are found. Groups of things (values below 1000) are crowd.
 
-A run that was cut short goes on where it stopped; a second one does nothing.
+An interrupted run continues where it stopped; a second run does nothing.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from mmdataseg.formats.paths import list_files, require_dir
 from mmdataseg.formats.png import image_size, read_png, require_size
 from mmdataseg.text.vocabularies import get_label_space
 
-# cityscapesScripts, helpers/labels.py: the ids that are evaluated, in the order of the train ids 0 to 18 ...
+# cityscapesScripts, helpers/labels.py: the ids that are evaluated, in the order of the train ids 0 to 18
 EVALUATED_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-LARGEST_ID = 33  # ... of ids 0 to 33
+LARGEST_ID = 33  # the ids are 0 to 33
 _INSTANCES_PER_CLASS = 1000
 _SUFFIX = "_gtFine_instanceIds.png"
 
@@ -53,13 +53,13 @@ def segments(instance_ids: np.ndarray) -> PanopticSegments:
         instance_ids: (H, W): id of a class, or 1000 * id + number of the instance.
 
     Raises:
-        ValueError: A value of no class.
+        ValueError: A value belongs to no class.
     """
     values = np.unique(instance_ids)
     classes = np.where(values < _INSTANCES_PER_CLASS, values, values // _INSTANCES_PER_CLASS)
     if classes.max() > LARGEST_ID:
         wrong = int(values[classes > LARGEST_ID][0])
-        raise ValueError(f"value {wrong} stands for no Cityscapes class (expected ids up to {LARGEST_ID})")
+        raise ValueError(f"value {wrong} belongs to no Cityscapes class (expected ids up to {LARGEST_ID})")
     kept = np.isin(classes, EVALUATED_IDS)
     space = get_label_space("cityscapes19")
     things = {number for number, thing in zip(EVALUATED_IDS, space.is_thing, strict=True) if thing}
@@ -98,7 +98,7 @@ def find_images(root: Path, split: str) -> tuple[list[PanopticImage], Callable[[
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Convert, and say what was done."""
+    """Convert, and report what was done."""
     args = parse_args(arguments)
     json_file = args.root / f"panoptic/{args.split}.json"
     try:

@@ -1,19 +1,19 @@
-"""Make the public Objects365 instance set (Gu et al., 2023; 1,000 validation images) ready to be scored against.
+"""Prepare the public Objects365 instance set (Gu et al., 2023; 1,000 validation images) for scoring.
 
     python tools/dataset_converters/objects365_instances.py data/objects365/annotations/o365_instance_seg_val.json
 
-The file is Objects365's detection format with a ``segmentation`` for the annotated boxes. This leaves out crowds, which
-its authors did not annotate and skip, and boxes that raters passed over, which have no mask; adds what scoring needs
-and the file may lack (``iscrowd``, ``info``, ``licenses``, ``url``); sets ``area`` to the mask's, where Objects365 has
-the box's; and cuts file names to ``patch4/a.jpg``, as the images lie. It writes ``instances_val_1000.json`` beside the
-input, and counts what it left out. A second run does nothing.
+The file is Objects365's detection format with a ``segmentation`` for the annotated boxes. This program leaves out
+crowds, which its authors neither annotated nor scored, and boxes without a mask, which the raters skipped. It adds what
+scoring needs and the file may not have (``iscrowd``, ``info``, ``licenses``, ``url``). It sets ``area`` to that of the
+mask, where Objects365 has that of the box. It shortens file names to ``patch4/a.jpg``, where the images are. It writes
+``instances_val_1000.json`` beside the input, and counts what it left out. A second run does nothing.
 
 With ``--ignore-unmasked`` a box without a mask becomes a region to ignore (``iscrowd`` 1, the box its region), so that
-a detection there is no false positive. Without it, the default, such a detection is one. The paper does not tell which
-of the two it scored against.
+a detection there is not a false positive. Without it, the default, such a detection is one. The paper does not say
+which of the two it used.
 
-The published counts are 1,000 images, 13,372 boxes that raters were asked for and 12,836 masks that they drew. A file
-with other counts is converted, too, with a warning for each count that differs.
+The published counts are 1,000 images, 13,372 boxes that the raters got and 12,836 masks that they drew. A file with
+other counts is also converted, with a warning for each count that differs.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from mmdataseg.text.vocabularies import get_label_space
 _JSON = dict[str, Any]
 # as published with the set
 PUBLISHED = {"images": 1000, "boxes asked for": 13372, "masks": 12836}
-# how an annotation is counted, by what becomes of it
+# how annotations are counted, by what is done with them
 KEPT, CROWD, NO_MASK, EMPTY_MASK, IGNORED = (
     "kept",
     "left out: crowd",
@@ -73,14 +73,15 @@ def convert(content: _JSON, path: Path, *, ignore_unmasked: bool = False) -> tup
 
     Args:
         content: The JSON.
-        path: Of the file, for messages.
+        path: Path of the file, for messages.
         ignore_unmasked: Keep boxes without a mask as regions to ignore.
 
     Returns:
         The new content, and how many annotations were kept and left out, by reason.
 
     Raises:
-        UserError: A category outside the label space, an annotation of an unlisted image, a mask that cannot be read.
+        UserError: A category is outside the label space, an annotation is of an unlisted image, or a mask cannot be
+            read.
     """
     labels = category_labels(
         content["categories"], classes=get_label_space("objects365").classes, label_map=None, path=path
@@ -125,7 +126,7 @@ def _annotations(
 
 
 def _annotation(annotation: _JSON, height: int, width: int, ignore_unmasked: bool) -> tuple[str, _JSON | None]:
-    """What becomes of an annotation, and its new content; None: it is left out."""
+    """How an annotation is counted, and its new content; None if it is left out."""
     if annotation.get("iscrowd", 0):
         return CROWD, None
     if annotation.get("segmentation"):
@@ -140,7 +141,7 @@ def _annotation(annotation: _JSON, height: int, width: int, ignore_unmasked: boo
     if not region.any():
         return left_out, None
     described = describe_mask(region)
-    del described["bbox"]  # that of the file stays
+    del described["bbox"]  # the file's box is kept
     return IGNORED, {**annotation, "iscrowd": 1, **described}
 
 
@@ -155,12 +156,12 @@ def _region(box: Sequence[float], height: int, width: int) -> np.ndarray:
 
 
 def differing_counts(path: Path, num_images: int, counts: Mapping[str, int]) -> list[str]:
-    """Say which counts are not the published ones.
+    """Compare the counts with the published ones.
 
     Args:
-        path: Of the input.
-        num_images: Listed in it.
-        counts: Of `convert`.
+        path: Path of the input.
+        num_images: Number of images listed in it.
+        counts: The counts of `convert`.
 
     Returns:
         A sentence for each count that differs.
@@ -177,7 +178,7 @@ def differing_counts(path: Path, num_images: int, counts: Mapping[str, int]) -> 
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Convert, and say what was done."""
+    """Convert, and report what was done."""
     args = parse_args(arguments)
     suffix = "_ignore-unmasked" if args.ignore_unmasked else ""
     out = args.out or args.json.with_name(f"instances_val_1000{suffix}.json")

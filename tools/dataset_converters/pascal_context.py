@@ -4,14 +4,15 @@
     python tools/dataset_converters/pascal_context.py --split train --classes 59
 
 Reads ``<name>.mat`` (LabelMap, values 1 to 459) under --mats, and the names of the split from VOC 2010's
-``ImageSets/Main/<split>.txt`` under --root: 4,998 train and 5,105 val, the split that everyone reports. Writes
+``ImageSets/Main/<split>.txt`` under --root: 4,998 train and 5,105 val, the split that is commonly reported. Writes
 ``SegmentationClassContext459/*.png`` (16 bits) and ``SegmentationClassContext/*.png`` (8 bits: 59 classes by name, all
 others unlabelled) under --root, 0 = unlabelled and class k as k + 1 in both, and
 ``ImageSets/SegmentationContext/<split>.txt``, which the source configs read.
 
-59-class PNGs that mmsegmentation's own converter made lie and look the same: with these, nothing need be converted.
+mmsegmentation's own converter makes the same 59-class PNGs in the same place: if you have them, nothing needs to be
+converted.
 
-A run that was cut short goes on where it stopped; a second one does nothing.
+An interrupted run continues where it stopped; a second run does nothing.
 """
 
 import argparse
@@ -53,13 +54,13 @@ def read_labels(path: Path) -> np.ndarray:
     """(H, W) uint16 labels of a ``.mat`` file: 0 = unlabelled, 1 to 459.
 
     Raises:
-        FileNotFoundError: It is missing.
+        FileNotFoundError: The file is missing.
         UserError: It cannot be read, or is not a label map.
     """
     require_file(path, "annotation of Pascal Context")
     try:
         content = loadmat(path, variable_names=["LabelMap"])
-    except Exception as error:  # what scipy raises depends on where the file is broken
+    except Exception as error:  # scipy's error depends on where the file is broken
         raise UserError(
             f"cannot be read ({type(error).__name__}: {error})",
             file=path,
@@ -79,7 +80,7 @@ def read_labels(path: Path) -> np.ndarray:
 
 
 def table_59() -> np.ndarray:
-    """(460,) uint8: label of the 459 -> label of the 59, by name; 0 where the 59 lack it."""
+    """(460,) uint8: label of the 459 -> label of the 59, by name; 0 if it is not among the 59."""
     table = np.zeros(460, np.uint8)
     position = get_label_space("pascal_context459").index(get_label_space("pascal_context59").classes)
     table[np.array(position) + 1] = np.arange(1, len(position) + 1)
@@ -90,7 +91,7 @@ def convert(root: Path, mats: Path, split: str, classes: Sequence[int]) -> int:
     """Write the label PNGs that are missing.
 
     Returns:
-        How many images were converted.
+        The number of images that were converted.
     """
     require_dir(mats, "folder of Pascal Context's .mat files")
     lines = require_file(root / f"ImageSets/Main/{split}.txt", "VOC 2010's list of names").read_text().split("\n")
@@ -113,7 +114,7 @@ def convert(root: Path, mats: Path, split: str, classes: Sequence[int]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Convert, and say what was done."""
+    """Convert, and report what was done."""
     args = parse_args(arguments)
     try:
         done = convert(args.root, args.mats or args.root / "trainval", args.split, args.classes)

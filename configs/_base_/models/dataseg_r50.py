@@ -1,5 +1,5 @@
-"""DaTaSeg on ResNet-50 (Gu et al., 2023), with Mask2Former's decoders and their published sizes. The leaf names the
-sources."""
+"""DaTaSeg on ResNet-50 (Gu et al., 2023), with Mask2Former's decoders and their published sizes. The leaf config names
+the sources."""
 
 _attention = dict(embed_dims=256, num_heads=8, dropout=0.0, batch_first=True)
 _relu = dict(type="ReLU", inplace=True)

@@ -1,11 +1,11 @@
-"""DaTaSeg cut down for a CPU: half as wide a ResNet-18, from scratch, 64 channels, 50 queries, 4 layers.
+"""DaTaSeg reduced for a CPU: a ResNet-18 of half the width, from scratch, 64 channels, 50 queries, 4 layers.
 
 Images are 128 pixels wide and things 26 to 54, so stride 32 is left out: the backbone ends at stride 16, and queries
-look at strides 16 and 8, twice. `PositionChannels` tell a backbone that starts from nothing where it is.
+attend to strides 16 and 8, twice. `PositionChannels` give positions to a backbone that is trained from scratch.
 
-Each was tried against its opposite: without position channels, or with 20 queries, a proposal took in all things of a
-colour; a stem of three 3x3 convolutions, instead of one 7x7, learned textures much later. The class loss weighs 4, not
-2: classes come later than masks here.
+Each choice was compared with its alternative: without position channels, or with 20 queries, a proposal covered all
+things of a colour; a stem of three 3x3 convolutions, instead of one 7x7, learned textures much later. The class loss
+has weight 4 instead of 2, because classes are learned later than masks here.
 """
 
 _base_ = ["./dataseg_r50.py"]

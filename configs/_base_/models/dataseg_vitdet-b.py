@@ -1,4 +1,4 @@
-"""DaTaSeg on ViTDet-B (Li et al., 2022). What only a training needs, weights and drop path, is the leaf's."""
+"""DaTaSeg on ViTDet-B (Li et al., 2022). The leaf config sets what only a training needs: weights and drop path."""
 
 _base_ = ["./dataseg_r50.py"]
 

@@ -12,7 +12,7 @@ optim_wrapper = dict(
             query_embed=dict(lr_mult=1.0, decay_mult=0.0),
             query_feat=dict(lr_mult=1.0, decay_mult=0.0),
             level_embed=dict(lr_mult=1.0, decay_mult=0.0),
-            # directions and a temperature, not weights: decay would only shrink them
+            # these are directions and a temperature: weight decay would only shrink them
             background=dict(lr_mult=1.0, decay_mult=0.0),
             log_scale=dict(lr_mult=1.0, decay_mult=0.0),
             vectors=dict(lr_mult=1.0, decay_mult=0.0),

@@ -1,7 +1,8 @@
 """ADE20K, 150 classes: 20,210 images with label maps (docs/datasets.md). Scored by mIoU on the 2,000 validation images.
 
-Crop and range of scales are Mask2Former's for ADE20K panoptic, 640 pixels, as the model is tested on both tasks; its
-ResNet-50 for the semantic task alone has 512. Neither limits the share of a class in a crop (docs/method.md).
+Crop and range of scales are Mask2Former's for ADE20K panoptic, 640 pixels, as the model is tested on both tasks;
+Mask2Former's ResNet-50 for the semantic task alone has 512. Neither limits the share of a class in a crop
+(docs/method.md).
 Text embeddings: python tools/text_embeddings.py ade150
 """
 

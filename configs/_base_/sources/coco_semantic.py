@@ -1,9 +1,9 @@
 """COCO semantic, derived from panoptic, 133 classes: the files of coco_panoptic, read as they are. Scored by mIoU on
 the 5,000 validation images.
 
-Segments of one class are one region. Crowds, whose class is known, belong to it in the test and are void in training;
-unlabelled pixels count for nothing. A model that trains on coco_panoptic has seen these classes and these training
-images: its mIoU here is no transfer to an unseen dataset.
+Segments of one class are one region. Crowds, whose class is known, belong to that class in the test and are void in
+training; unlabelled pixels are not counted. A model that trains on coco_panoptic has seen these classes and these
+training images: its mIoU here does not measure transfer to an unseen dataset.
 Text embeddings: python tools/text_embeddings.py coco133
 """
 

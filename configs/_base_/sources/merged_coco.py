@@ -5,7 +5,7 @@ Data: as coco_panoptic. No text embeddings: tested with learned classifiers.
 
 _base_ = ["./merged_ade.py", "./coco_panoptic.py"]
 
-# class -> category names; a category that is called like the class needs no entry
+# class -> category names; a category with the name of the class needs no entry
 _coco_names = {
     "animal": ["bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe"],
     "bag": ["backpack", "handbag", "suitcase"],
@@ -48,11 +48,46 @@ _coco_names = {
     "fence": ["fence-merged"],
 }
 _coco_void = [
-    *["train", "fire hydrant", "stop sign", "parking meter", "umbrella", "tie", "frisbee", "skis"],
-    *["snowboard", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket"],
-    *["wine glass", "cup", "fork", "knife", "spoon", "bowl", "laptop", "mouse", "remote", "keyboard"],
-    *["cell phone", "toaster", "scissors", "teddy bear", "hair drier", "toothbrush", "banner", "cardboard"],
-    *["gravel", "net", "platform", "playingfield", "railroad", "snow", "paper-merged"],
+    "train",
+    "fire hydrant",
+    "stop sign",
+    "parking meter",
+    "umbrella",
+    "tie",
+    "frisbee",
+    "skis",
+    "snowboard",
+    "kite",
+    "baseball bat",
+    "baseball glove",
+    "skateboard",
+    "surfboard",
+    "tennis racket",
+    "wine glass",
+    "cup",
+    "fork",
+    "knife",
+    "spoon",
+    "bowl",
+    "laptop",
+    "mouse",
+    "remote",
+    "keyboard",
+    "cell phone",
+    "toaster",
+    "scissors",
+    "teddy bear",
+    "hair drier",
+    "toothbrush",
+    "banner",
+    "cardboard",
+    "gravel",
+    "net",
+    "platform",
+    "playingfield",
+    "railroad",
+    "snow",
+    "paper-merged",
 ]
 _coco_map = {**dict.fromkeys(_coco_void), **{old: name for name, olds in _coco_names.items() for old in olds}}
 

@@ -16,7 +16,7 @@ objects365_boxes = dict(
         img_dir="train",
         ann_file="annotations/zhiyuan_objv2_train.json",
         path_parts=2,  # "images/v1/patch8/a.jpg" in the file, train/patch8/a.jpg on disk
-        leave_out=[  # in the file, but not in the published images (listed in mmdet's datasets/objects365.py)
+        leave_out=[  # in the file, but not among the published images (listed in mmdet's datasets/objects365.py)
             "patch16/objects365_v2_00908726.jpg",
             "patch6/objects365_v1_00320532.jpg",
             "patch6/objects365_v1_00320534.jpg",

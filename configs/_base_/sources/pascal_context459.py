@@ -1,6 +1,6 @@
 """Pascal Context, all 459 classes: the 5,105 validation images, tested by mIoU. Direct transfer, never trained on.
 
-A config that names this file has pascal_context59, too.
+This file also defines pascal_context59.
 Data: docs/datasets.md, python tools/dataset_converters/pascal_context.py
 Text embeddings: python tools/text_embeddings.py pascal_context459
 """

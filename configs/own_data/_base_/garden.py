@@ -1,4 +1,4 @@
-"""A template: photographs of gardens, 4 classes, few label maps in 0 = lawn ... 3 = shed, 255 = unlabelled.
+"""A template: photographs of gardens, 4 classes, few label maps with values 0 = lawn ... 3 = shed, 255 = unlabelled.
 
 Text embeddings: python tools/text_embeddings.py --names lawn tree "gravel path" shed --vocabulary garden
 """

@@ -1,6 +1,6 @@
-"""A template: many photographs of gardens with boxes around trees and sheds, in the words of garden.
+"""A template: many photographs of gardens with boxes around trees and sheds, with the vocabulary of garden.
 
-A config that names this file has garden, too.
+This file also defines garden.
 """
 
 _base_ = ["./garden.py"]

@@ -1,14 +1,14 @@
 """The toy world's three sources together, 1 : 3 : 2: the whole method on two CPU cores.
 
-Not a row of the paper, and not its ratios 1 : 4 : 4 either: the boxes here are no more than the panoptic source, which
-alone teaches to tell instances apart by masks. Data: python -m projects.toy.make_toy data/toy
+Not a row of the paper, and not its ratios 1 : 4 : 4: here there are no more images with boxes than panoptic images, and
+only the panoptic source has masks of instances. Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/dataseg_toy_3ds.py
 """
 
 _base_ = [
     "./_base_/sources/toy_panoptic.py",
     "./_base_/sources/toy_boxes.py",
-    "./_base_/sources/toy_semantic_as_panoptic.py",  # has toy_semantic, too: it is made of it
+    "./_base_/sources/toy_semantic_as_panoptic.py",  # also defines toy_semantic, from which it is derived
     "./_base_/sources/toy_open.py",
     "../../../configs/_base_/models/dataseg_small.py",
     "../../../configs/_base_/schedules/adamw_2k.py",

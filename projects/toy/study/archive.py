@@ -1,4 +1,4 @@
-"""The results of a study in one small file, to be kept with the page: on another machine the study goes on from it."""
+"""The results of a study in one small file, kept with the page: on another machine the study continues from it."""
 
 import json
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ Archive = dict[str, dict[str, dict[str, Any]]]
 
 
 def load(file: Path) -> Archive:
-    """Read the file; nothing if there is none.
+    """Read the file; the result is empty if there is no file.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: It is not valid JSON.
     """
     if not file.is_file():
         return {}
@@ -27,17 +27,18 @@ def load(file: Path) -> Archive:
 
 
 def save(file: Path, runs: Sequence[Run]) -> Archive:
-    """Add what is finished; what stands in the file and is not finished here stays. No path of this machine is in it.
+    """Add the finished runs; results in the file that are not finished here are kept. No path of this machine is
+    written.
 
     Args:
         file: JSON.
         runs: All runs of the study.
 
     Returns:
-        What stands in the file now.
+        The content of the file.
 
     Raises:
-        ValueError: As `load`.
+        ValueError: As in `load`.
     """
     results = load(file)
     for run in runs:
@@ -50,14 +51,14 @@ def save(file: Path, runs: Sequence[Run]) -> Archive:
 
 
 def check(file: Path, runs: Sequence[Run]) -> None:
-    """Check that a study may go on from the file, so that no page mixes settings.
+    """Check that a study may continue from the file, so that no page mixes settings.
 
     Args:
-        file: As `save` writes it; nothing to check if there is none.
+        file: The file that `save` wrote; nothing is checked if there is none.
         runs: All runs of the study.
 
     Raises:
-        ValueError: As `load`; or a result in it was made with other settings, of these or of other seeds.
+        ValueError: As in `load`; or a result in the file was made with other settings, also one of another seed.
     """
     results = load(file)
     for run in runs:
@@ -70,20 +71,20 @@ def check(file: Path, runs: Sequence[Run]) -> None:
 
 
 def restore(file: Path, runs: Sequence[Run]) -> int:
-    """Give the runs that have no result here the ones of the file.
+    """Copy results from the file to the runs that have none here.
 
-    Those whose weights another of the runs still has to be tested with get none: the file has no weights, they are
-    trained again.
+    A run whose weights are still needed to test another run gets no result and is trained again, because the file has
+    no weights.
 
     Args:
-        file: As `save` writes it; nothing happens if there is none.
-        runs: Those that are asked for.
+        file: The file that `save` wrote; nothing happens if there is none.
+        runs: The requested runs.
 
     Returns:
-        How many runs got a result.
+        The number of runs that got a result.
 
     Raises:
-        ValueError: As `load`.
+        ValueError: As in `load`.
     """
     results = load(file)
     missing = [run for run in runs if run.result() is None]

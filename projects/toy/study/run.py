@@ -1,4 +1,4 @@
-"""One run of a study, in a process of its own: train a config with a seed, test it, write down what came out.
+"""One run of a study, in its own process: train a config with a seed, test it, write the result.
 
 python -m projects.toy.study.run '{"config": "dataseg_toy_3ds.py", "folder": "...", "seed": 0, ...}'
 """
@@ -16,23 +16,23 @@ from mmdataseg.formats.whole_files import write_whole
 
 RESULT = "result.json"
 ASKED = "asked.json"
-SETTINGS = ("iterations", "options", "world")  # runs that differ in one of these cannot stand in one table
+SETTINGS = ("iterations", "options", "world")  # runs that differ in one of these must not be in one table
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run that is to be done, or is done.
+    """A run, finished or not.
 
     Args:
         config: Path of a leaf config.
         folder: Its work_dir.
-        seed: Of its training.
-        iterations: Of its training, its schedule scaled; 0: it only tests.
-        options: More settings of the config, as for ``--cfg-options``.
-        world: What the data were made with.
-        threads: Of torch, in the process that trains; 0: torch's choice.
-        machine: What the page says of the hardware.
-        weights_of: Folder of the run whose weights a config that only tests is tested with; None: it trains its own.
+        seed: Seed of its training.
+        iterations: Number of iterations of its training, to which its schedule is scaled; 0: it only tests.
+        options: Further settings of the config, as for ``--cfg-options``.
+        world: The arguments that the data were made with.
+        threads: Number of torch's threads in the process that trains; 0: torch's choice.
+        machine: Description of the hardware, for the page.
+        weights_of: For a config that only tests, the folder of the run whose weights it uses; None: it trains its own.
     """
 
     config: str
@@ -51,10 +51,10 @@ class Run:
         return Path(self.config).stem
 
     def result(self) -> dict[str, Any] | None:
-        """What came out; None: it is not finished.
+        """The result; None if the run is not finished.
 
         Raises:
-            ValueError: The folder holds a run of other settings, finished or not.
+            ValueError: The folder holds a run with other settings, finished or not.
         """
         for name in (RESULT, ASKED):
             file = Path(self.folder, name)
@@ -70,25 +70,26 @@ class Run:
         return None
 
     def differences(self, found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-        """Settings in which a result differs from what is asked for: name -> (of the result, asked for)."""
+        """Settings in which a result differs from the requested ones: name -> (the result's, the requested one)."""
         pairs = {key: (found["asked"][key], json.loads(json.dumps(getattr(self, key)))) for key in SETTINGS}
         return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
     def write(self, found: Mapping[str, Any]) -> None:
-        """Write down what came out; at once or not at all."""
+        """Write the result, whole or not at all."""
         write_whole(Path(self.folder, RESULT), json.dumps(found, indent=1))
 
     def step(self) -> int:
-        """Iterations done, as far as they are logged."""
+        """The number of finished iterations, according to the log."""
         steps = [0]
         for log in Path(self.folder).glob("*/vis_data/scalars.json"):
-            found = re.findall(r'^{.*"loss":.*"step": (\d+)}$', log.read_text(), re.MULTILINE)  # no line cut short
+            found = re.findall(r'^{.*"loss":.*"step": (\d+)}$', log.read_text(), re.MULTILINE)  # whole lines only
             steps += map(int, found[-1:])
         return max(steps)
 
 
 def prepare(run: Run) -> Any:
-    """The config of a run: its iterations and schedule, its seed, no validation before the test, resumable."""
+    """The config of a run, with its iterations, schedule and seed, without validation before the test, and
+    resumable."""
     from mmdataseg.apis.runs import load_config
 
     cfg = load_config(run.config, work_dir=run.folder)
@@ -101,32 +102,32 @@ def prepare(run: Run) -> Any:
         cfg.default_hooks.checkpoint.max_keep_ckpts = 1
         cfg.resume, cfg.load_from = True, None
     for key, value in run.options.items():
-        if cfg.get(key.partition(".")[0]) is not None:  # what only tests has no training to change
+        if cfg.get(key.partition(".")[0]) is not None:  # a config that only tests has no training to change
             cfg.merge_from_dict({key: value})
     return cfg
 
 
 def last_checkpoint(folder: str) -> str:
-    """The checkpoint that a finished run ended with.
+    """The last checkpoint of a finished run.
 
     Raises:
-        FileNotFoundError: There is none, or the run is not finished.
+        FileNotFoundError: There is no checkpoint, or the run is not finished.
     """
     file = Path(folder, "last_checkpoint")
     if not file.is_file() or not Path(folder, RESULT).is_file():
-        raise FileNotFoundError(f"'{folder}' holds no trained model, whose weights are to be tested; run it first")
+        raise FileNotFoundError(f"'{folder}' holds no trained model, which a test needs; run it first")
     return file.read_text().strip()
 
 
 def scale_schedule(cfg: Any, iterations: int) -> None:
-    """Stretch or shrink a training to a number of iterations, its learning-rate schedule with it.
+    """Scale a training, with its learning-rate schedule, to a number of iterations.
 
     Args:
         cfg: A config with ``train_cfg.max_iters`` and schedulers that count iterations; changed.
-        iterations: At least 1.
+        iterations: The number of iterations, at least 1.
 
     Raises:
-        ValueError: Fewer than 1.
+        ValueError: There are fewer than 1.
     """
     if iterations < 1:
         raise ValueError(f"expected at least 1 iteration, got {iterations}")
@@ -136,7 +137,7 @@ def scale_schedule(cfg: Any, iterations: int) -> None:
     for scheduler in schedulers if isinstance(schedulers, list | tuple) else [schedulers]:
         for key in {"begin", "end", "T_max"} & set(scheduler):
             scheduler[key] = round(scheduler[key] * factor)
-        if "end" in scheduler:  # at very few iterations a warm-up would be empty, which mmengine refuses
+        if "end" in scheduler:  # with very few iterations a warm-up would be empty, which mmengine refuses
             scheduler["end"] = max(scheduler["end"], scheduler.get("begin", 0) + 1)
         if "T_max" in scheduler:
             scheduler["T_max"] = max(scheduler["T_max"], 1)
@@ -145,10 +146,10 @@ def scale_schedule(cfg: Any, iterations: int) -> None:
 
 
 def execute(run: Run) -> dict[str, Any]:
-    """Train (or go on training) and test.
+    """Train (or continue training) and test.
 
     Returns:
-        ``metrics``: name -> value; and what the page says of the run.
+        ``metrics``: name -> value; and facts about the run for the page.
     """
     import torch
     from mmengine.device import get_device
@@ -156,7 +157,7 @@ def execute(run: Run) -> dict[str, Any]:
     from mmdataseg.apis.registration import register_all_modules
     from mmdataseg.apis.runner import build_runner
 
-    run.result()  # refuses to go on with what was begun with other settings
+    run.result()  # refuses to continue a run that was started with other settings
     write_whole(Path(run.folder, ASKED), json.dumps({"asked": asdict(run)}, indent=1))
     if run.threads:
         torch.set_num_threads(run.threads)
@@ -177,7 +178,7 @@ def execute(run: Run) -> dict[str, Any]:
         "machine": run.machine,
         "device": get_device(),
         "threads": torch.get_num_threads(),
-        # not of a part of a training, where that was interrupted
+        # not after an interruption, when it covers only a part of the training
         "train_seconds": None if resumed or run.weights_of else round(trained - start, 1),
         "test_seconds": round(time.monotonic() - trained, 1),
         "metrics": {name: float(value) for name, value in metrics.items()},
@@ -185,7 +186,7 @@ def execute(run: Run) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """Do the run that the argument, a JSON object, describes."""
+    """Execute the run that the argument, a JSON object, describes."""
     run = Run(**json.loads(arguments[0]))
     run.write(execute(run))
 

@@ -1,4 +1,4 @@
-"""Many runs, some at a time, each in a process of its own; what is finished is not run again."""
+"""Many runs, several at a time, each in its own process; a finished run is not repeated."""
 
 import json
 import os
@@ -22,22 +22,22 @@ def run_all(
     env: Mapping[str, str] | None = None,
     finished: Callable[[], None] = lambda: None,
 ) -> list[Run]:
-    """Do the runs that have no result yet, in their order.
+    """Execute the runs that have no result yet, in order.
 
-    A bar counts iterations over all of them and says when they will be done. What a run prints goes to ``log.txt`` in
-    its folder. Interrupted, it stops its processes; the next call goes on where their last checkpoints are.
+    A progress bar counts the iterations of all runs. The output of a run goes to ``log.txt`` in its folder. An
+    interruption stops the processes; the next call continues from their last checkpoints.
 
     Args:
         runs: All runs of the study.
-        jobs: How many at a time.
-        env: Environment variables for the runs, on top of this process's.
+        jobs: Number of runs at a time.
+        env: Environment variables for the runs, in addition to this process's.
         finished: Called after each run that has a result.
 
     Returns:
-        Those that failed.
+        The runs that failed.
 
     Raises:
-        ValueError: A folder holds a run of other settings.
+        ValueError: A folder holds a run with other settings.
     """
     waiting = [run for run in runs if run.result() is None]
     print(f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished")
@@ -73,7 +73,7 @@ def run_all(
 
 
 def _startable(waiting: Sequence[Run], active: Iterable[Run]) -> list[Run]:
-    """Those whose weights are not still to be trained."""
+    """The runs that need not wait for another run's weights."""
     unfinished = {run.folder for run in (*waiting, *active)}
     return [run for run in waiting if run.weights_of not in unfinished]
 

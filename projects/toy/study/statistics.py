@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Name of a config -> what its runs gave, one a seed, as `projects.toy.study.run.execute` returns it."""
+"""Name of a config -> the results of its runs, one per seed, as `projects.toy.study.run.execute` returns them."""
 
 NOT_RUN = "not run"
 NO_VALUE = "-"
@@ -20,7 +20,7 @@ class Stat:
     Args:
         mean: In percent.
         std: Standard deviation over the seeds (n - 1 in the denominator); nan for one seed.
-        seeds: How many.
+        seeds: Number of seeds.
     """
 
     mean: float
@@ -29,7 +29,7 @@ class Stat:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Stat | None":
-        """Of the values that are numbers; None if none is."""
+        """The statistics of the values that are numbers; None if none is."""
         values = [value for value in values if not math.isnan(value)]
         if not values:
             return None
@@ -79,7 +79,7 @@ class Difference:
 
 
 def stat(results: Results, name: str, metric: str) -> Stat | None:
-    """A metric of a config over its seeds; None: not run, or it has no such metric."""
+    """A metric of a config over its seeds; None if it was not run, or has no such metric."""
     return Stat.of([run["metrics"].get(metric, math.nan) for run in results.get(name, ())])
 
 
@@ -87,7 +87,7 @@ def mean_stat(results: Results, names: Sequence[str], metrics: Sequence[str]) ->
     """The mean over several configs and metrics, for each seed that all of them have, over these seeds.
 
     Returns:
-        None: one of the configs was not run, or they have no seed in common.
+        The mean; None if one of the configs was not run, or they have no seed in common.
     """
     values: dict[int, list[float]] = {}
     for name in names:
@@ -98,7 +98,8 @@ def mean_stat(results: Results, names: Sequence[str], metrics: Sequence[str]) ->
 
 
 def cell(results: Results, name: str, metric: str) -> str:
-    """A cell of a table: mean ± spread, and of how many runs if not of all; ``not run``; or ``-`` where none has it."""
+    """A cell of a table: mean ± spread, with the number of runs if some do not have it; ``not run``; or ``-`` if no run
+    has it."""
     runs = results.get(name)
     if not runs:
         return NOT_RUN
@@ -109,14 +110,14 @@ def cell(results: Results, name: str, metric: str) -> str:
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out a table in Markdown: columns with numbers to the right, the others to the left.
+    """A table in Markdown: columns with numbers are aligned to the right, the others to the left.
 
     Args:
         head: Names of the columns.
-        rows: As many cells each.
+        rows: Rows of the same number of cells.
 
     Returns:
-        Lines, without one at the end.
+        The lines, without a line break at the end.
     """
     numbers = [any(re.match(r"[+-]?\d[\d,.]*( |$)", row[column]) for row in rows) for column in range(len(head))]
     lines = [head, ["---:" if number else "---" for number in numbers], *rows]

@@ -1,4 +1,4 @@
-"""The toy study: its rows, its columns, and what the paper found, to be looked for in them."""
+"""The toy study: its rows, its columns, and the paper's findings that are checked with them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -55,16 +55,16 @@ class Finding:
 
 
 def without_text(ablations: Iterable[str]) -> str | None:
-    """The ablation that learns a classifier for each source instead of reading text."""
+    """The ablation that learns a classifier for each source instead of using text."""
     found = [name for name in ablations if "no-text" in name]
     return found[0] if found else None
 
 
 def findings(results: Results, ablations: Iterable[str] = ()) -> list[Finding]:
-    """Look for what the paper found.
+    """Check the findings of the paper.
 
     Args:
-        results: Of the whole study.
+        results: The results of the whole study.
         ablations: Names of the ablations' configs.
     """
 

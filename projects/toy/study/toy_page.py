@@ -25,15 +25,15 @@ NOTES = ("<!-- notes: what is between these lines is kept -->", "<!-- end of not
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a reader must know about how the numbers came about, besides the results themselves.
+    """How the numbers were made, for the reader of the results.
 
     Args:
         iterations_per_source: A training on k sources has k times as many.
-        command: That makes the study again.
+        command: The command that repeats the study.
         image_size: Height and width of the toy world's images, in pixels.
-        train_images: Of the three sources.
-        val_images: Of each test set.
-        seeds: Wanted for each row.
+        train_images: Numbers of training images of the three sources.
+        val_images: Number of images of each test set.
+        seeds: Number of seeds wanted for each row.
         options: Settings changed for all runs.
     """
 
@@ -54,7 +54,7 @@ def write_page(
     Args:
         page: A Markdown file; overwritten.
         results: Name of a config -> its runs.
-        setting: What the page says of the scale.
+        setting: How the numbers were made.
         ablations: Name of a config -> what it changes, in words.
         failed: Runs that stopped with an error.
     """
@@ -62,6 +62,8 @@ def write_page(
     pictures = draw(results, page.parent / "images")
     found = findings(results, ablations)
     verdicts = [[f.claim, f.compared, str(f.difference), f.difference.verdict] for f in found]
+    stopped = [f"Stopped with an error: {', '.join(failed)}."] if failed else []
+    listed = ["\n".join(f"- {_short(name)}: {what}" for name, what in ablations.items())] if ablations else []
     parts = [
         "# The toy study",
         "The paper's study of training sources, on coloured shapes: the same method, losses and sampling, on a world "
@@ -74,7 +76,7 @@ def write_page(
         "A run whose result is in the JSON file beside this page is not repeated; `--page work_dirs/mine.md` starts "
         "from nothing. Device, threads and seconds are those of the recorded runs; `--device`, `--threads` and "
         "`--jobs` set them.",
-        *([f"Stopped with an error: {', '.join(failed)}."] if failed else []),
+        *stopped,
         "## Training sources",
         "S: label maps, few images. P: panoptic segments. B: boxes. Mean and standard deviation over seeds, in "
         "percent. A training has as many iterations as separate models of its sources have together, divided among "
@@ -85,7 +87,7 @@ def write_page(
         *[f"![{title}](images/{file.name})" for title, file in pictures.items()],
         "## Ablations",
         _table(results, {"none (S+P+B)": ALL, **{_short(name): name for name in ablations}}, {}),
-        *(["\n".join(f"- {_short(name)}: {what}" for name, what in ablations.items())] if ablations else []),
+        *listed,
         "## What the paper found, and whether it shows here",
         "The rule: a difference of means *shows* where it is larger than its spread, the root of the sum of the two "
         "variances over seeds. Two seeds at least. It is a rule for reading a small table, not a test of significance.",
@@ -115,7 +117,7 @@ def _scale(results: Results, setting: Setting) -> str:
     runs = [run for found in results.values() for run in found]
 
     def all_of(key: str) -> str:
-        # results of earlier versions lack the newest keys
+        # results of earlier versions do not have the newest keys
         values = sorted({run.get(key) for run in runs} - {None}, key=str)
         return ", ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in values) or NOT_RUN
 
@@ -144,7 +146,7 @@ def _short(name: str) -> str:
 
 
 def _notes(page: Path) -> str:
-    """What was written by hand into the page."""
+    """The notes that were written into the page by hand."""
     if not page.is_file():
         return ""
     inside = re.search(f"{re.escape(NOTES[0])}\n(.*?)\n{re.escape(NOTES[1])}", page.read_text(encoding="utf-8"), re.S)
@@ -155,11 +157,11 @@ def draw(results: Results, folder: Path) -> dict[str, Path]:
     """Draw the tables' main columns as bars with spreads.
 
     Args:
-        results: Of the whole study.
-        folder: Where the SVG files go.
+        results: The results of the whole study.
+        folder: Folder for the SVG files.
 
     Returns:
-        Title -> file; nothing without results.
+        Title -> file; empty without results.
     """
     rows = {label: name for label, name in COMBINATIONS.items() if results.get(name)}
     if not rows:

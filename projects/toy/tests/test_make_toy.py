@@ -23,7 +23,7 @@ def make_toy(repo_root):
     return module
 
 
-def test_makes_world_embeddings_readme_and_preview(make_toy, tmp_path, capsys):
+def test_the_command_makes_world_embeddings_readme_and_preview(make_toy, tmp_path, capsys):
     make_toy.main([str(tmp_path), *SMALL, "--preview"])
     assert "8 images drawn" in capsys.readouterr().out
     assert len(list(tmp_path.rglob("*.jpg"))) == 8
@@ -34,7 +34,7 @@ def test_makes_world_embeddings_readme_and_preview(make_toy, tmp_path, capsys):
     assert {p.stem for p in (tmp_path / "embeddings").iterdir()} == set(TOY_SOURCES)
 
 
-def test_second_run_does_nothing(make_toy, tmp_path, capsys):
+def test_a_second_run_does_nothing(make_toy, tmp_path, capsys):
     make_toy.main([str(tmp_path), *SMALL, "--preview"])
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
     capsys.readouterr()
@@ -48,7 +48,7 @@ def test_embeddings_fit_the_source_configs_and_share_directions(make_toy, tmp_pa
     loaded = {}
     for file in sorted((repo_root / "projects/toy/configs/_base_/sources").glob("toy_*.py")):
         source = Config.fromfile(file)[file.stem]
-        if source.get("embeddings") is None:  # a learned classifier's
+        if source.get("embeddings") is None:  # sources for a learned classifier have none
             continue
         path = source.embeddings.replace("data/toy", str(tmp_path), 1)
         loaded[file.stem] = load_embeddings(path, label_space=LabelSpace(**source.label_space))
@@ -60,7 +60,7 @@ def test_embeddings_fit_the_source_configs_and_share_directions(make_toy, tmp_pa
 
 
 @pytest.mark.parametrize("damage", ["missing", "broken"])
-def test_embeddings_are_made_again_where_they_are_missing_or_broken(make_toy, tmp_path, capsys, damage):
+def test_missing_or_broken_embeddings_are_made_again(make_toy, tmp_path, capsys, damage):
     make_toy.main([str(tmp_path), *SMALL])
     path = tmp_path / "embeddings/toy_open.safetensors"
     whole = load_embeddings(path)
@@ -71,13 +71,13 @@ def test_embeddings_are_made_again_where_they_are_missing_or_broken(make_toy, tm
     assert torch.equal(load_embeddings(path).matrix, whole.matrix)
 
 
-def test_another_world_in_the_folder_is_an_error_that_says_what_to_do(make_toy, tmp_path):
+def test_another_world_in_the_folder_is_an_error_with_a_remedy(make_toy, tmp_path):
     make_toy.main([str(tmp_path), *SMALL])
-    with pytest.raises(SystemExit, match="seed is 0 there, 9 was asked for; delete the folder or choose another"):
+    with pytest.raises(SystemExit, match="seed is 0 there, but 9 was requested; delete the folder or choose another"):
         make_toy.main([str(tmp_path), *SMALL, "--seed", "9"])
 
 
-def test_defaults_are_what_the_configs_expect(make_toy):
+def test_defaults_are_those_that_the_configs_expect(make_toy):
     args = make_toy.parse_args([])
     assert str(args.out) == "data/toy"
     assert args.size == 128

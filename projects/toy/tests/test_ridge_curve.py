@@ -1,4 +1,4 @@
-"""The ridge curve's table and its configs; the runs themselves are by hand."""
+"""The ridge curve's table and its configs; the runs themselves are not tested."""
 
 from mmengine.config import Config
 
@@ -6,7 +6,7 @@ from mmdataseg.apis.config_files import find_config
 from projects.toy import ridge_curve
 
 
-def test_the_table_has_a_row_for_each_model_and_leaves_out_what_it_has_not() -> None:
+def test_the_table_has_a_row_for_each_model_and_empty_cells_for_missing_scores() -> None:
     found = {"mmdet's own": {"toy_panoptic/PQ": 12.34567}, "ridge 0": {"toy_panoptic/PQ": 12.34567, "toy_open/PQ": 3.0}}
     first, _, theirs, ours = ridge_curve.table(found).splitlines()
     assert first.startswith("| model | own words, PQ |")
@@ -14,7 +14,7 @@ def test_the_table_has_a_row_for_each_model_and_leaves_out_what_it_has_not() -> 
     assert ours == "| ridge 0 | 12.3457 |  |  |  | 3.0000 |  |"
 
 
-def test_a_converted_model_reads_panoptic_answers_with_the_originals_thresholds() -> None:
+def test_a_converted_model_has_the_originals_panoptic_thresholds() -> None:
     theirs, ours = (
         Config.fromfile(find_config(name)).model for name in ("mmdet-mask2former_toy_panoptic.py", "mask2former_toy.py")
     )
@@ -25,7 +25,7 @@ def test_a_converted_model_reads_panoptic_answers_with_the_originals_thresholds(
     )
 
 
-def test_six_ridges_and_the_exact_one_first() -> None:
+def test_there_are_six_ridges_and_the_first_is_zero() -> None:
     args = ridge_curve.parse_args(["a.pth"])
     assert len(args.ridges) == 6
     assert args.ridges[0] == 0

@@ -1,4 +1,4 @@
-"""What the toy configs set: their merged taxonomy, and mmdet's own Mask2Former beside ours."""
+"""The toy configs: their merged taxonomy, and mmdet's own Mask2Former compared with ours."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ from tests.config_world import key_of
 YARDSTICK, OURS = "mmdet-mask2former_toy_panoptic", "mask2former_toy_panoptic"
 
 
-def test_mmdets_mask2former_is_trained_and_tested_as_ours() -> None:
+def test_mmdets_mask2former_is_trained_and_tested_like_ours() -> None:
     mmdets, ours = load(YARDSTICK), load(OURS)
     settings = {name for name in {**mmdets, **ours} if not name.startswith("_") and name != "model"}
     assert {"train_dataloader", "test_evaluator", "optim_wrapper", "param_scheduler", "train_cfg"} <= settings
     assert [name for name in settings if key_of(mmdets[name]) != key_of(ours[name])] == []
 
 
-def test_mmdets_mask2former_weighs_and_reads_as_ours() -> None:
+def test_mmdets_mask2former_has_our_loss_weights_and_thresholds() -> None:
     mmdets, ours = load(YARDSTICK).model, load(OURS).model
     head, criterion, masks = mmdets.panoptic_head, ours.criterion, ours.criterion.targets.masks
     weights = [criterion.class_weight, masks.bce_weight, masks.dice_weight]
@@ -34,8 +34,8 @@ def test_mmdets_mask2former_weighs_and_reads_as_ours() -> None:
     assert [mmdets.test_cfg[key] for key in ("object_mask_thr", "iou_thr")] == [read.score_threshold, read.kept_share]
 
 
-def test_mmdets_mask2former_has_our_network_but_for_the_classifier() -> None:
-    """And draws as many points."""
+def test_mmdets_mask2former_has_our_network_except_for_the_classifier() -> None:
+    """It also draws the same number of points."""
     init_default_scope("mmdet")
     mmdets, ours = (MODELS.build(load(name).model) for name in (YARDSTICK, OURS))
     shapes = [{name: tuple(value.shape) for name, value in model.state_dict().items()} for model in (mmdets, ours)]
@@ -54,7 +54,7 @@ def load(name: str) -> Config:
     return Config.fromfile(find_config(f"{name}.py"))
 
 
-def test_toy_names_are_of_the_classes_they_end_with(repo_root) -> None:
+def test_the_merged_class_is_the_last_word_of_a_toy_name(repo_root) -> None:
     def source(name: str) -> Any:
         return Config.fromfile(repo_root / f"projects/toy/configs/_base_/sources/{name}.py")[name]
 

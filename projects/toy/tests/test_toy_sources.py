@@ -29,7 +29,7 @@ def world(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def source(request, repo_root, world):
-    """The config of a source, its paths moved to the small world."""
+    """The config of a source, with paths of the small world."""
     init_default_scope("mmdet")
     config = Config.fromfile(repo_root / f"projects/toy/configs/_base_/sources/{request.param}.py")[
         request.param
@@ -64,7 +64,7 @@ def test_training_samples_have_targets_and_fit_the_crop(source):
 
 
 @pytest.mark.parametrize("source", TRAINED, indirect=True)
-def test_training_pipelines_leave_hues_alone(source):
+def test_training_pipelines_do_not_change_hues(source):
     """Colours are names: a permuted or rotated hue would make the label wrong."""
     transforms = [t["type"] for t in source["train"]["pipeline"]]
     assert "PhotoMetricDistortion" not in transforms
@@ -72,7 +72,7 @@ def test_training_pipelines_leave_hues_alone(source):
 
 
 @pytest.mark.parametrize("source", ["toy_semantic"], indirect=True)
-def test_semantic_labels_arrive_as_they_were_drawn(source):
+def test_loaded_semantic_labels_are_those_drawn(source):
     dataset = MultiSourceDataset(sources=[source], split="test")
     for index in range(4):
         sample = dataset[index]["data_samples"]
@@ -83,7 +83,7 @@ def test_semantic_labels_arrive_as_they_were_drawn(source):
 
 
 @pytest.mark.parametrize("source", ["toy_panoptic", "toy_semantic_as_panoptic", "toy_open"], indirect=True)
-def test_panoptic_segments_arrive_as_they_were_drawn(source):
+def test_loaded_panoptic_segments_are_those_drawn(source):
     toy = v.TOY_SOURCES[source["label_space"]["name"]]
     dataset = MultiSourceDataset(sources=[source], split="test")
     for index in range(4):
@@ -98,7 +98,7 @@ def test_panoptic_segments_arrive_as_they_were_drawn(source):
 
 
 @pytest.mark.parametrize("source", ["toy_boxes"], indirect=True)
-def test_boxes_arrive_as_they_were_drawn(source):
+def test_loaded_boxes_are_those_drawn(source):
     dataset = MultiSourceDataset(sources=[source], split="test")
     for index in range(4):
         instances = dataset[index]["data_samples"].gt_instances
@@ -110,7 +110,7 @@ def test_boxes_arrive_as_they_were_drawn(source):
 
 
 @pytest.mark.parametrize("source", ["toy_boxes"], indirect=True)
-def test_training_on_boxes_sees_no_mask(source):
+def test_training_on_boxes_reads_no_mask(source):
     dataset = MultiSourceDataset(sources=[source], split="train")
     for index in range(6):
         sample = dataset[index]["data_samples"]

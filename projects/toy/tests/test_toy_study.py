@@ -42,7 +42,7 @@ def test_rows_can_be_chosen():
         toy_study.plan(args("--only", "X"), configs, WORLD)
 
 
-def test_a_config_that_only_tests_brings_the_training_of_its_weights():
+def test_a_config_that_only_tests_adds_the_run_that_trains_its_weights():
     configs, _ = toy_study.find_configs()
     runs = toy_study.plan(args("--only", "dataseg_toy_3ds_probability-merge", "--seeds", "2"), configs, WORLD)
     assert [(run.name, run.seed) for run in runs] == [
@@ -62,19 +62,19 @@ def test_a_model_of_several_sources_trains_as_long_as_separate_models_together()
     assert found["dataseg_toy_3ds_probability-merge"] == 0, "it only tests"
 
 
-def test_the_command_on_the_page_makes_the_whole_study():
+def test_the_command_on_the_page_repeats_the_whole_study():
     words = ["--only", "S", "--page-only", "--out", "/somewhere", "--page", "/some/page.md", "--jobs", "2"]
     command = toy_study.command_of(args(*words, "--cfg-options", "a.b=3"))
     assert command == "python -m projects.toy.toy_study --iterations-per-source 400 --seeds 3 --cfg-options a.b=3"
 
 
-def test_a_page_of_nothing(tmp_path):
+def test_a_page_without_finished_runs_is_refused(tmp_path):
     with pytest.raises(SystemExit, match="error: --page-only: no run is finished"):
         toy_study.main(["--page-only", "--page", str(tmp_path / "page.md"), "--out", str(tmp_path)])
 
 
-def test_a_page_of_the_runs_that_are_there(tmp_path, repo_root):
-    """Where nothing stands beside the page yet."""
+def test_a_page_can_be_written_from_finished_runs(tmp_path, repo_root):
+    """There is no JSON file beside the page yet."""
     kept = json.loads((repo_root / "docs/toy_study.json").read_text())["dataseg_toy_semantic"]["1"]
     file = tmp_path / "runs/dataseg_toy_semantic/seed1/result.json"
     file.parent.mkdir(parents=True)
@@ -84,7 +84,7 @@ def test_a_page_of_the_runs_that_are_there(tmp_path, repo_root):
 
 
 def test_the_page_in_the_docs_is_that_of_the_results_beside_it(tmp_path, repo_root, monkeypatch):
-    """With `--page-only`, which writes nothing else."""
+    """Written with `--page-only`, which writes nothing else."""
     for name in ("toy_study.md", "toy_study.json"):
         (tmp_path / name).write_bytes((repo_root / "docs" / name).read_bytes())
     monkeypatch.setattr(toy_study.platform, "machine", lambda: "another")
@@ -95,14 +95,14 @@ def test_the_page_in_the_docs_is_that_of_the_results_beside_it(tmp_path, repo_ro
     assert not out.exists()
 
 
-def test_options_that_nobody_reads_are_not_printed_on_the_page(tmp_path):
+def test_options_without_effect_are_refused_and_not_printed(tmp_path):
     with pytest.raises(SystemExit, match=r"error: --cfg-options modelx\.queries: the config has no 'modelx'"):
         toy_study.main(["--page", str(tmp_path / "page.md"), "--cfg-options", "modelx.queries=1"])
     assert not list(tmp_path.iterdir())
 
 
-def test_weights_are_not_trained_again_for_rows_that_nobody_asked_for(tmp_path, repo_root, monkeypatch):
-    """The page has S+P+B and not probability-merge, which needs its weights."""
+def test_weights_are_not_trained_again_for_rows_that_were_not_requested(tmp_path, repo_root, monkeypatch):
+    """The page has S+P+B, but not probability-merge, which needs its weights."""
     kept = json.loads((repo_root / "docs/toy_study.json").read_text())
     (tmp_path / "page.json").write_text(json.dumps({"dataseg_toy_3ds": kept["dataseg_toy_3ds"]}))
     world = kept["dataseg_toy_3ds"]["0"]["asked"]["world"]
@@ -121,13 +121,13 @@ def test_weights_are_not_trained_again_for_rows_that_nobody_asked_for(tmp_path, 
     assert seen.pop() == ["dataseg_toy_3ds", "dataseg_toy_3ds_probability-merge"]
 
 
-def test_each_page_has_runs_of_its_own():
+def test_each_page_has_its_own_runs():
     assert args().out == toy_study.Path("work_dirs/toy_study")
     assert args("--page", "work_dirs/mine.md").out == toy_study.Path("work_dirs/mine")
     assert args("--page", "work_dirs/mine.md", "--out", "elsewhere").out == toy_study.Path("elsewhere")
 
 
-def test_cores_are_shared(monkeypatch):
+def test_runs_share_the_cores(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert toy_study.threads_of(args("--jobs", "4")) == 2
     assert toy_study.threads_of(args("--jobs", "4", "--threads", "3")) == 3
@@ -135,29 +135,34 @@ def test_cores_are_shared(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["seeds", "jobs", "iterations-per-source", "threads"])
-def test_none_of_something(name, capsys):
+def test_a_number_of_zero_is_refused(name, capsys):
     with pytest.raises(SystemExit):
         args(f"--{name}", "0")
     assert f"--{name} must be at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_a_tiny_study_runs_goes_on_and_writes_its_page(repo_root, tmp_path):
+def test_a_tiny_study_runs_continues_and_writes_its_page(repo_root, tmp_path):
     make_toy.main([str(tmp_path / "data/toy"), "--train-images", "4", "6", "6", "--val-images", "2"])
     loaders = [
         f"{name}_dataloader.{key}" for name in ("train", "test") for key in ("num_workers", "persistent_workers")
     ]
     command = [
-        *[sys.executable, str(repo_root / "projects/toy/toy_study.py"), "--seeds", "1", "--iterations-per-source", "1"],
-        *["--device", "cpu", "--threads", "1", "--out", "runs", "--page", "page.md", "--machine", "a test"],
-        *[
-            "--only",
-            "S",
-            "S+P+B",
-            "dataseg_toy_3ds_probability-merge",
-            "--cfg-options",
-            "train_dataloader.batch_size=2",
-        ],
+        sys.executable,
+        str(repo_root / "projects/toy/toy_study.py"),
+        "--seeds=1",
+        "--iterations-per-source=1",
+        "--device=cpu",
+        "--threads=1",
+        "--out=runs",
+        "--page=page.md",
+        "--machine=a test",
+        "--only",
+        "S",
+        "S+P+B",
+        "dataseg_toy_3ds_probability-merge",
+        "--cfg-options",
+        "train_dataloader.batch_size=2",
         *[f"{key}={'0' if key.endswith('num_workers') else 'False'}" for key in loaders],
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
@@ -178,7 +183,7 @@ def test_a_tiny_study_runs_goes_on_and_writes_its_page(repo_root, tmp_path):
     assert "3 runs, 2 of them finished" in done.stdout, done.stdout + done.stderr
     again = json.loads((tmp_path / "runs/dataseg_toy_semantic/seed0/result.json").read_text())
     assert again["metrics"] == pytest.approx(results["dataseg_toy_semantic"]["metrics"], nan_ok=True)
-    # and on a machine that has nothing but the page and the results beside it
+    # and on a machine that has only the page and the results beside it
     page = (tmp_path / "page.md").read_text()
     (tmp_path / "runs").rename(tmp_path / "elsewhere")
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

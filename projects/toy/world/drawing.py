@@ -16,7 +16,8 @@ COLOUR_RGB = {
     "purple": (146, 52, 176),
     "white": (240, 240, 240),
 }
-# Stuff is dull where things are vivid, so that a colour word means one thing: grass is olive, not 'green disc' green.
+# Stuff is dull and things are vivid, so that a colour word has one meaning: grass is olive, not the green of 'green
+# disc'.
 MATERIAL_RGB = {
     "sand": (206, 182, 138),
     "grass": (104, 124, 72),
@@ -29,7 +30,8 @@ _MAX_TURN = {"square": 20.0, "cross": 20.0, "triangle": 25.0}
 
 
 def _regular(corners: int, radius: float, *, inner: float | None = None) -> np.ndarray:
-    """Corners of a polygon around 0, the first on top; with an inner radius every second one lies there (a star)."""
+    """Corners of a polygon around 0, the first on top; with an inner radius, every second corner is at that radius (a
+    star)."""
     count = corners if inner is None else 2 * corners
     angles = -np.pi / 2 + 2 * np.pi * np.arange(count) / count
     radii = np.full(count, radius)
@@ -58,7 +60,7 @@ def shape_coverage(shape: str, diameter: float, degrees: float) -> np.ndarray:
 
     Args:
         shape: One of `vocabulary.SHAPES`.
-        diameter: Of the circle that holds the shape.
+        diameter: Diameter of the circle that holds the shape, in pixels.
         degrees: Its rotation, clockwise.
 
     Returns:
@@ -89,12 +91,12 @@ def shape_coverage(shape: str, diameter: float, degrees: float) -> np.ndarray:
 
 
 def thing_patch(rng: np.random.Generator, kind: Kind, diameter: float) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one thing on its own patch, turned, shaded and with a surface of its own.
+    """Draw one thing on its own patch: rotated, shaded and with a random surface.
 
     Args:
         rng: Source of every choice.
         kind: (colour, shape).
-        diameter: Of the circle that holds it.
+        diameter: Diameter of the circle that holds it, in pixels.
 
     Returns:
         colour (P, P, 3) float32 RGB and coverage (P, P) float32 in [0, 1].
@@ -126,7 +128,7 @@ def paste(image: np.ndarray, colour: np.ndarray, coverage: np.ndarray, top_left:
         top_left: (y, x) of the patch's corner in the image; the patch may reach beyond the border.
 
     Returns:
-        (H, W) bool: the pixels that the patch covers by half or more.
+        (H, W) bool: the pixels of which the patch covers at least half.
     """
     height, width = image.shape[:2]
     y, x = top_left
@@ -188,7 +190,7 @@ def _pattern(rng: np.random.Generator, pattern: str, size: int) -> np.ndarray:
 
 
 def finish(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Light from one side, and noise of the camera.
+    """Add light from one side and camera noise.
 
     Args:
         rng: Source of every choice.

@@ -10,7 +10,7 @@ from projects.toy.world.scenes import Scene
 from projects.toy.world.vocabulary import ToySource
 
 FIRST_STUFF_CATEGORY = 101
-# Segment ids of a scene lie this far apart, so that they need all three bytes of a PNG's pixel, as COCO's do.
+# Distance between the segment ids of a scene: large, so that they need all three bytes of a PNG's pixel, as COCO's do.
 _SEGMENT_ID_STEP = 1_000_003
 _JSON = dict[str, Any]
 
@@ -41,7 +41,7 @@ def semantic_map(scene: Scene, source: ToySource) -> np.ndarray:
     """Labels as in ADE20K's PNG files.
 
     Returns:
-        (H, W) uint8: label + 1; 0 where the source has no label.
+        (H, W) uint8: label + 1, or 0 where the source has no label.
     """
     values = np.array([source.label_of.get(region.kind, -1) + 1 for region in scene.regions], np.uint8)
     return np.where(scene.unlabelled, np.uint8(0), values[scene.region_map])
@@ -72,7 +72,7 @@ def instance_annotations(scene: Scene, source: ToySource, *, with_masks: bool) -
 
     Args:
         scene: What to annotate.
-        source: Whose classes to name.
+        source: The source whose classes are named.
         with_masks: True: the exact visible masks, run-length encoded, and their area. False: boxes of what is visible,
             their area, and no ``segmentation``.
     """
@@ -94,7 +94,7 @@ def instance_annotations(scene: Scene, source: ToySource, *, with_masks: bool) -
 
 
 def mask_to_xywh(mask: np.ndarray) -> list[int]:
-    """The box of a mask that is not empty, as COCO writes it: x, y, width, height in pixels."""
+    """The box of a mask as COCO writes it: x, y, width, height in pixels. The mask must not be empty."""
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     x0, x1, y0, y1 = int(columns[0]), int(columns[-1]), int(rows[0]), int(rows[-1])
     return [x0, y0, x1 - x0 + 1, y1 - y0 + 1]

@@ -23,9 +23,9 @@ def contact_sheet(*, seed: int = 0, size: int = 128, pairs: int = 3) -> np.ndarr
     """Draw a few scenes of every source, each beside its annotation.
 
     Args:
-        seed: Of the world.
-        size: Height and width of its images.
-        pairs: Scenes a row.
+        seed: Seed of the world.
+        size: Height and width of its images in pixels.
+        pairs: Scenes per row.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -53,7 +53,7 @@ def _annotated(scene: Scene, source: ToySource, form: str) -> np.ndarray:
             _write(canvas, region, (x + 2, y + 10))
         return canvas
     ids, names = _id_map(scene, source, form)
-    # One colour an id, spread over the hues.
+    # One colour per id, spread over the hues.
     hues = np.array([[[(i * 47) % 180, 190, 230] for i in range(max(names, default=0) + 1)]], np.uint8)
     palette = cv2.cvtColor(hues, cv2.COLOR_HSV2RGB)[0]
     palette[0] = 0
@@ -79,7 +79,7 @@ def _id_map(scene: Scene, source: ToySource, form: str) -> tuple[np.ndarray, dic
         ids = np.where(is_thing[scene.region_map], scene.region_map + 1, 0)
     label_of = source.label_of
     return ids, {
-        i + 1: source.classes[label_of[region.kind]] + "*" * region.is_crowd
+        i + 1: source.classes[label_of[region.kind]] + ("*" if region.is_crowd else "")
         for i, region in enumerate(scene.regions)
         if region.kind in label_of
     }
@@ -88,7 +88,7 @@ def _id_map(scene: Scene, source: ToySource, form: str) -> tuple[np.ndarray, dic
 def _named(scene: Scene, source: ToySource) -> list[tuple[dict, str]]:
     """The box annotations of a scene, each with its name."""
     names = [
-        source.classes[source.label_of[r.kind]] + "*" * r.is_crowd
+        source.classes[source.label_of[r.kind]] + ("*" if r.is_crowd else "")
         for r in scene.regions
         if r.is_thing and r.kind in source.label_of
     ]
@@ -100,7 +100,7 @@ def _enlarge(image: np.ndarray) -> np.ndarray:
 
 
 def _write(canvas: np.ndarray, text: str, at: tuple[int, int]) -> None:
-    """Black on white letters, kept inside the picture."""
+    """Write black letters on white, inside the picture."""
     (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.36, 1)
     at = (int(np.clip(at[0], 1, CELL - width - 1)), int(np.clip(at[1], 10, CELL - 3)))
     for colour, thickness in (((255, 255, 255), 3), ((0, 0, 0), 1)):

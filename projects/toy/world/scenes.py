@@ -1,4 +1,4 @@
-"""Scenes of the toy world: which stuff lies where, which things stand on it, and the exact map of both."""
+"""Scenes of the toy world: where the stuff is, which things are on it, and the exact map of both."""
 
 import zlib
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from projects.toy.world.vocabulary import Kind, ToySource, drawn_stuff, foreign_
 MIN_SIZE = 64
 _DIAMETER = (0.2, 0.42)  # of the image's side: 26 to 54 pixels at 128, 6 to 13 cells of a stride-4 mask
 _CROWD_DIAMETER = (0.11, 0.14)
-_MIN_VISIBLE = 0.55  # of a thing's own area: what is hidden further could not be named
+_MIN_VISIBLE = 0.55  # of a thing's area: if less is visible, it cannot be recognised
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,18 @@ def draw_scene(source: ToySource, split: str, index: int, *, seed: int = 0, size
     """Draw one scene; the same arguments give the same scene, whatever was drawn before.
 
     Args:
-        source: Whose kinds to draw.
+        source: The source whose kinds are drawn.
         split: Name of the split, e.g. ``train``.
-        index: Number of the image in the split.
-        seed: Of the whole world.
+        index: Index of the image in the split.
+        seed: Seed of the whole world.
         size: Height and width in pixels, at least 64.
 
     Raises:
-        ValueError: A size too small for things to be recognised, a negative seed or index.
+        ValueError: The size is too small for things to be recognised, or the seed or index is negative.
     """
     if size < MIN_SIZE:
         raise ValueError(
-            f"toy world: expected a size of at least {MIN_SIZE} pixels, got {size}; smaller things cannot be named"
+            f"toy world: expected a size of at least {MIN_SIZE} pixels, got {size}; smaller things cannot be recognised"
         )
     if seed < 0 or index < 0:
         raise ValueError(f"toy world: seed and index must not be negative, got seed {seed} and index {index}")
@@ -82,7 +82,7 @@ def draw_scene(source: ToySource, split: str, index: int, *, seed: int = 0, size
 def _lay_ground(
     rng: np.random.Generator, kinds: tuple[Kind, ...], size: int
 ) -> tuple[np.ndarray, np.ndarray, list[Region]]:
-    """One to three kinds of stuff, parted by a wavy horizon or a diagonal, and at times a pool in the corner."""
+    """One to three kinds of stuff, separated by a wavy horizon or a diagonal, and sometimes a pool in the corner."""
     count = int(rng.choice([1, 2, 3], p=[0.2, 0.5, 0.3]))
     materials = list(dict.fromkeys(material for _, material in kinds))
     chosen = rng.permutation(len(materials))[:count]
@@ -108,10 +108,10 @@ def _lay_ground(
 def _place_things(
     rng: np.random.Generator, source: ToySource, image: np.ndarray, region_map: np.ndarray, regions: list[Region]
 ) -> np.ndarray:
-    """Put things on the ground, back to front; changes ``image`` and ``regions``, returns the new region map."""
+    """Put things on the ground, back to front; change ``image`` and ``regions``, return the new region map."""
     size = image.shape[0]
     own, foreign = source.thing_kinds, foreign_things(source)
-    # Few kinds an image, so that things of one class stand side by side: only then do instances differ from regions.
+    # Few kinds per image, so that things of one class are neighbours: only then do instances differ from regions.
     few = [own[i] for i in rng.permutation(len(own))[: rng.integers(2, 5)]]
     whole_area: dict[int, int] = {}
     if rng.random() < source.crowd_rate:
@@ -140,7 +140,7 @@ def _place_things(
 
 
 def _hides(mask: np.ndarray, region_map: np.ndarray, whole_area: dict[int, int]) -> bool:
-    """Whether a thing with this mask would leave too little of one that stands there already."""
+    """Whether a thing with this mask would hide too much of one that is already there."""
     left = np.bincount(region_map[~mask], minlength=max(whole_area, default=0) + 1)
     return any(left[i] < _MIN_VISIBLE * area for i, area in whole_area.items())
 
@@ -148,7 +148,7 @@ def _hides(mask: np.ndarray, region_map: np.ndarray, whole_area: dict[int, int])
 def _place_crowd(
     rng: np.random.Generator, kind: Kind, image: np.ndarray, region_map: np.ndarray, index: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A heap of small things of one kind; changes ``image``, returns the new region map and the heap's mask."""
+    """A heap of small things of one kind; change ``image``, return the new region map and the heap's mask."""
     size = image.shape[0]
     middle = rng.uniform(0.25, 0.75, 2) * size
     heap = np.zeros(region_map.shape, bool)

@@ -19,9 +19,9 @@ Which source annotates which thing (S semantic maps, P panoptic segments, B boxe
     crescent   B      O      .      B       B       B
     =========  =====  =====  =====  ======  ======  =====
 
-So rings and stars have masks in a few colours only, crescents nowhere; squares, triangles and discs are everybody's.
-The hold-out has one thing of each shape, and stuff, whose two words are each known from training and whose combination
-no other source ever draws.
+So rings and stars have masks in a few colours only, and crescents in none; all sources annotate squares, triangles and
+discs. The hold-out has one thing of each shape, and stuff. Each of its words is known from training, but no other
+source ever draws the combination.
 """
 
 from dataclasses import dataclass
@@ -41,13 +41,13 @@ class ToySource:
     """One source of the toy world.
 
     Args:
-        name: Its name, that of its folder, its label space and its file in ``configs/_base_/sources``.
+        name: The name of the source, its folder, its label space and its file in ``configs/_base_/sources``.
         things: Class name -> the kinds of thing it covers.
-        stuff: Class name -> the kinds of stuff it covers; empty where the source annotates things alone.
+        stuff: Class name -> the kinds of stuff it covers; empty if the source annotates things only.
         stuff_first: Whether stuff precedes things in the order of the labels, as in ADE20K, or follows, as in COCO.
         foreign_rate: Probability that a thing is of a kind that only other sources name. Such a thing is unlabelled:
-            void in a map. A source of boxes has no void, there it would be taught as background, so it draws its own
-            kinds only.
+            void in a map. A source of boxes has no void: such a thing would be trained as background, so the source
+            draws only its own kinds.
         crowd_rate: Probability that an image has a crowd: a heap of small things of one kind under one annotation.
         void_rate: Probability that a patch of stuff was left unlabelled.
     """
@@ -88,7 +88,7 @@ class ToySource:
 
 
 def _things(kinds: str, **shape_words: str) -> dict[str, tuple[Kind, ...]]:
-    """Classes of one kind each from 'red disc, blue star', the shapes under the source's own words."""
+    """Classes of one kind each from a list such as 'red disc, blue star', with the source's own words for shapes."""
     pairs = [tuple(kind.split()) for kind in kinds.split(", ")]
     return {f"{colour} {shape_words.get(shape, shape)}": ((colour, shape),) for colour, shape in pairs}
 
@@ -168,11 +168,12 @@ BOX_ONLY_CLASSES = (
     "purple crescent moon",
     "white crescent moon",
 )
-"""Classes of `TOY_BOXES` that no source annotates with masks: what is known of theirs comes from boxes and others."""
+"""Classes of `TOY_BOXES` that no source annotates with masks: a model learns their masks from boxes and from other
+classes."""
 
 
 def drawn_stuff(source: ToySource) -> tuple[Kind, ...]:
-    """The kinds of stuff in a source's images: its own or, where it annotates none, those of all training sources."""
+    """The kinds of stuff in a source's images: its own or, if it annotates none, those of all training sources."""
     return source.stuff_kinds or tuple(dict.fromkeys(k for s in TRAINING_SOURCES for k in s.stuff_kinds))
 
 

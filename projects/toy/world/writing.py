@@ -1,16 +1,16 @@
-"""The toy world on disk: which sets there are, where their files lie, and how an interrupted run goes on.
+"""The toy world on disk: its sets, the places of their files, and how an interrupted run continues.
 
 toy_semantic/images/{training,validation}/*.jpg          as ADE20K (SceneParsing)
 toy_semantic/annotations/{training,validation}/*.png
 toy_semantic/annotations/panoptic_validation{.json,/}    the validation images as panoptic segments, to score
 toy_panoptic/{train,val}/*.jpg                           as COCO panoptic
 toy_panoptic/annotations/panoptic_{train,val}{.json,/}
-toy_boxes/{train,val}/*.jpg                              as Objects365: boxes alone
+toy_boxes/{train,val}/*.jpg                              as Objects365: boxes only
 toy_boxes/annotations/boxes_{train,val}.json
 toy_boxes/true_masks/instances_val.json                  the masks that no training sees: for scoring
 toy_open/val/*.jpg                                       the hold-out, as COCO panoptic
 toy_open/annotations/panoptic_val{.json,/}
-toy.json                                                 what was asked for, and which sets are finished
+toy.json                                                 the arguments, and which sets are finished
 """
 
 import json
@@ -32,7 +32,7 @@ from projects.toy.world.scenes import Scene, draw_scene
 from projects.toy.world.vocabulary import TOY_BOXES, TOY_OPEN, TOY_PANOPTIC, TOY_SEMANTIC, TOY_SOURCES, ToySource
 
 WORLD_VERSION = 1
-# With 800 a source the toy model learned its training images by heart; the semantic source is small on purpose.
+# With 800 images per source, the toy model memorised its training images. The semantic source is small on purpose.
 DEFAULT_TRAIN_IMAGES = (120, 3000, 3000)
 DEFAULT_VAL_IMAGES = 80
 _JPEG_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
@@ -44,7 +44,7 @@ class ToySet:
     """The images of one source and split, and the forms in which they are annotated.
 
     Args:
-        source: Whose scenes.
+        source: The source of the scenes.
         split: ``train`` or ``val``.
         count: Number of images.
         img_dir: Folder of the images, under that of the source.
@@ -125,25 +125,25 @@ def make_world(
     val_images: int = DEFAULT_VAL_IMAGES,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Write the toy world, or what is missing of it.
+    """Write the toy world, or the missing part of it.
 
     Args:
         out: Folder; made if it is not there.
-        seed: Of every draw.
+        seed: Seed of every draw.
         size: Height and width of the images in pixels.
         train_images: Number of training images of toy_semantic, toy_panoptic and toy_boxes.
         val_images: Number of images of each validation set, and of the hold-out.
-        progress: Called after each image with the number of images that are there and that of all.
+        progress: Called after each image, with the number of finished images and the total.
 
     Returns:
-        How many images were drawn; 0 when the world was complete already.
+        The number of images that were drawn; 0 if the world was complete already.
 
     Raises:
-        ValueError: The folder holds another world or something else; numbers that make no world.
+        ValueError: The folder holds another world or other files, or a number is out of range.
     """
     out = Path(out)
     sets = plan_world(train_images, val_images)
-    draw_scene(TOY_OPEN, "val", 0, seed=seed, size=size)  # refuses bad numbers before anything is written
+    draw_scene(TOY_OPEN, "val", 0, seed=seed, size=size)  # raises for bad numbers before anything is written
     world = {
         "version": WORLD_VERSION,
         "vocabulary": zlib.crc32(repr(TOY_SOURCES).encode()),
@@ -170,7 +170,7 @@ def make_world(
 
 
 def _read_state(out: Path, world: _JSON) -> list[str]:
-    """Names of the finished sets of this very world; notes on a fresh folder what it is going to hold."""
+    """The finished sets of this world; in a new folder, write down the arguments first."""
     state_file = out / "toy.json"
     if state_file.is_file():
         try:
@@ -185,7 +185,7 @@ def _read_state(out: Path, world: _JSON) -> list[str]:
             key = differing[0]
             raise ValueError(
                 f"toy world: {out} holds another world: {key} is {found.get(key)} there, "
-                f"{world[key]} was asked for; delete the folder or choose another"
+                f"but {world[key]} was requested; delete the folder or choose another"
             )
         return finished
     if out.is_dir() and any(out.iterdir()):
@@ -203,10 +203,10 @@ def _write_state(out: Path, world: _JSON, finished: list[str]) -> None:
 
 
 def _write_set(root: Path, toy_set: ToySet, *, seed: int, size: int) -> Iterator[bool]:
-    """Write one set; yields for each image whether it was drawn now.
+    """Write one set; for each image, yield whether it was drawn now.
 
-    The JSON of a set can only be written at its end. Until then each image's share of it is a line in a journal,
-    appended after the image's files; a run that was cut short goes on behind the last whole line.
+    The JSON of a set can only be written at its end. Until then, each image's part of it is a line in a journal,
+    appended after the image's files; an interrupted run continues after the last whole line.
     """
     for folder in (toy_set.img_dir, toy_set.semantic_dir, toy_set.panoptic):
         if folder:
@@ -226,7 +226,7 @@ def _write_set(root: Path, toy_set: ToySet, *, seed: int, size: int) -> Iterator
 
 
 def _write_image(root: Path, toy_set: ToySet, scene: Scene, index: int) -> _JSON:
-    """Write an image with its maps; returns what the set's JSON files will say of it."""
+    """Write an image with its maps; return its part of the set's JSON files."""
     stem = f"{index + 1:08d}"
     _write_picture(root / toy_set.img_dir / f"{stem}.jpg", scene.image)
     record: _JSON = {"stem": stem}

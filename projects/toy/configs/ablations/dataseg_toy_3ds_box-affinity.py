@@ -1,7 +1,7 @@
 """Ablation of dataseg_toy_3ds: BoxInst's colour affinity inside the boxes, on top of the projection loss.
 
-Shows whether colours (Tian et al., BoxInst, 2021) add to what boxes and the other sources' masks teach; weighed
-as the projection, as there.
+Shows whether colours (Tian et al., BoxInst, 2021) add to what boxes and the other sources' masks teach; with the weight
+of the projection, as in BoxInst.
 At toy scale. Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/ablations/dataseg_toy_3ds_box-affinity.py
 """

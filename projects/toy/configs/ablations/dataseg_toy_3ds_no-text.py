@@ -1,6 +1,7 @@
 """Ablation of dataseg_toy_3ds: learned class vectors in place of text embeddings.
 
-Shows what a common space of names gives: nothing joins like classes, and no new vocabulary can be tested.
+Shows what a common space of names gives: without it, nothing connects equal classes of different sources, and no new
+vocabulary can be tested.
 At toy scale. Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/ablations/dataseg_toy_3ds_no-text.py
 """
@@ -15,4 +16,4 @@ val_dataloader = dict(dataset=dict(sources=test_sources))
 test_dataloader = val_dataloader
 val_evaluator = dict(metrics=test_sources)
 test_evaluator = val_evaluator
-find_unused_parameters = True  # a batch trains only its own source's
+find_unused_parameters = True  # a batch trains only the parameters of its own source

@@ -1,4 +1,4 @@
-"""dataseg_toy_3ds with what dataseg_r50_3ds_1gpu sets: 2 iterations of 4 images a step, bfloat16, checkpointing.
+"""dataseg_toy_3ds with what dataseg_r50_3ds_1gpu sets: 2 iterations of 4 images per step, bfloat16, checkpointing.
 
 Shows that these work together, also on a CPU. Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/hardware/dataseg_toy_3ds_1gpu.py

@@ -1,8 +1,7 @@
 """In the manner of LMSeg (Zhou et al., ICLR 2023): several semantic sources, text as the classifier.
 
-At toy scale. Data: python -m projects.toy.make_toy data/toy
-Only what co-training and text make of it: its prompts for each category and its augmentation for each dataset are
-not here.
+At toy scale. Data: python -m projects.toy.make_toy data/toy This has its co-training and its text classifier, but not
+its prompts for each category and its augmentation for each dataset.
 Command: mim train mmdataseg projects/toy/configs/others/lmseg_toy_semantic.py
 """
 

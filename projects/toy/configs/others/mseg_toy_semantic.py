@@ -1,7 +1,7 @@
 """In the manner of MSeg (Lambert et al., CVPR 2020): semantic sources under one taxonomy made by hand.
 
-At toy scale. Data: python -m projects.toy.make_toy data/toy
-One learned classifier. The taxonomy is a label map in the source files, and ours; MSeg also relabelled images.
+At toy scale. Data: python -m projects.toy.make_toy data/toy One learned classifier. The taxonomy is our own, a label
+map in the source files; MSeg also relabelled images.
 Command: mim train mmdataseg projects/toy/configs/others/mseg_toy_semantic.py
 """
 

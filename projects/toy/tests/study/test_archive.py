@@ -1,4 +1,4 @@
-"""What is kept of a study goes on elsewhere."""
+"""A study continues from its archive on another machine."""
 
 import json
 
@@ -30,7 +30,7 @@ def test_results_move_to_another_folder(tmp_path):
     assert restore(tmp_path / "study.json", there) == 0
 
 
-def test_no_path_is_kept(tmp_path):
+def test_the_archive_has_no_paths(tmp_path):
     here = run(tmp_path)
     here.write(result(here))
     save(tmp_path / "study.json", [here])
@@ -50,8 +50,8 @@ def test_weights_that_are_still_needed_are_trained_again(tmp_path):
     assert restore(tmp_path / "study.json", [there, tested]) == 1
 
 
-def test_nothing_is_ever_taken_out_of_the_file(tmp_path):
-    """Neither what has to be trained again, nor seeds that are not asked for."""
+def test_no_result_is_ever_removed_from_the_file(tmp_path):
+    """Results are kept even if they must be trained again, or their seeds are not requested."""
     here = [run(tmp_path / "here", seed=seed) for seed in range(2)]
     for each in here:
         each.write(result(each))
@@ -63,18 +63,18 @@ def test_nothing_is_ever_taken_out_of_the_file(tmp_path):
     assert set(before["dataseg_toy_3ds"]) == {"0", "1"}
 
 
-def test_no_file(tmp_path):
+def test_without_a_file_there_are_no_results(tmp_path):
     check(tmp_path / "study.json", [run(tmp_path)])
     assert restore(tmp_path / "study.json", [run(tmp_path)]) == 0
 
 
-def test_broken_file(tmp_path):
+def test_a_broken_file_is_refused(tmp_path):
     (tmp_path / "study.json").write_text("{")
     with pytest.raises(ValueError, match=r"study\.json: no results of a study: .* delete the file"):
         check(tmp_path / "study.json", [run(tmp_path)])
 
 
-def test_results_of_other_settings(tmp_path):
+def test_results_of_other_settings_are_refused(tmp_path):
     here = run(tmp_path / "here")
     here.write(result(here))
     save(tmp_path / "study.json", [here])
@@ -87,7 +87,7 @@ def test_results_of_other_settings(tmp_path):
         check(tmp_path / "study.json", [run(tmp_path / "there")])
 
 
-def test_results_of_other_settings_that_are_not_asked_for(tmp_path):
+def test_results_of_other_settings_are_refused_even_if_not_requested(tmp_path):
     here = run(tmp_path / "here", seed=1)
     here.write(result(here))
     save(tmp_path / "study.json", [here])

@@ -1,4 +1,4 @@
-"""What a run makes of its config, what it leaves, and in which order runs start."""
+"""The config of a run, its files, and the order in which runs start."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_steps_of_a_schedule_are_scaled(repo_root):
     assert cfg.param_scheduler.milestones == [32778, 35509]
 
 
-def test_no_iteration(toy):
+def test_zero_iterations_are_refused(toy):
     with pytest.raises(ValueError, match="expected at least 1 iteration, got 0"):
         scale_schedule(Config.fromfile(toy), 0)
 
@@ -53,7 +53,7 @@ def test_a_run_is_seeded_resumable_and_tested_once(toy, tmp_path):
     assert cfg.work_dir == str(tmp_path)
 
 
-def test_what_only_tests_takes_the_weights_of_another_run(repo_root, tmp_path):
+def test_a_config_that_only_tests_uses_the_weights_of_another_run(repo_root, tmp_path):
     leaf = repo_root / "projects/toy/configs/ablations/dataseg_toy_3ds_probability-merge.py"
     options = {"train_dataloader.batch_size": 2, "test_dataloader.batch_size": 3}
     run = Run(
@@ -74,7 +74,7 @@ def test_what_only_tests_takes_the_weights_of_another_run(repo_root, tmp_path):
     assert (cfg.load_from, cfg.train_dataloader, cfg.test_dataloader.batch_size) == ("there/iter_9.pth", None, 3)
 
 
-def test_results_of_other_settings_are_not_taken(tmp_path):
+def test_results_of_other_settings_are_refused(tmp_path):
     run = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=10)
     assert run.result() is None
     (tmp_path / "result.json").write_text(
@@ -86,7 +86,7 @@ def test_results_of_other_settings_are_not_taken(tmp_path):
     assert again.result()["metrics"] == {}
 
 
-def test_a_run_that_was_begun_with_other_settings_does_not_go_on(tmp_path):
+def test_a_run_that_was_started_with_other_settings_is_not_continued(tmp_path):
     asked = {"iterations": 20, "options": {}, "world": {"seed": 0}}
     (tmp_path / "asked.json").write_text(json.dumps({"asked": asked}))
     same = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20, world={"seed": 0})
@@ -172,12 +172,12 @@ def test_an_interruption_stops_the_processes(tmp_path, monkeypatch):
     assert all(process.stopped and process.awaited for process in started)
 
 
-def test_each_run_that_finishes_is_told_of(tmp_path, monkeypatch):
-    told = []
+def test_finished_is_called_after_each_finished_run(tmp_path, monkeypatch):
+    counts = []
     monkeypatch.setattr(running, "_start", lambda run, env: Process(run, []))  # noqa: ARG005
     monkeypatch.setattr(running.time, "sleep", lambda _: None)
     runs = [
         Run(config=f"{name}.py", folder=str(tmp_path / name), seed=0, iterations=1) for name in ("a", "broken", "b")
     ]
-    running.run_all(runs, finished=lambda: told.append(sum(run.result() is not None for run in runs)))
-    assert told == [1, 2]
+    running.run_all(runs, finished=lambda: counts.append(sum(run.result() is not None for run in runs)))
+    assert counts == [1, 2]

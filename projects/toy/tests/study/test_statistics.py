@@ -23,7 +23,7 @@ def test_mean_and_standard_deviation():
     assert str(stat(RESULTS, "a", "x")) == "42.0 ± 2.0"
 
 
-def test_what_is_no_number_is_left_out():
+def test_values_that_are_not_numbers_are_left_out():
     found = stat(RESULTS, "a", "y")
     assert (found.mean, found.seeds) == (15.0, 2)
     assert found.std == pytest.approx(math.sqrt(50))
@@ -35,13 +35,13 @@ def test_one_seed_has_no_spread():
     assert str(found) == "50.0"
 
 
-def test_cells():
+def test_a_cell_shows_mean_spread_and_number_of_runs():
     assert cell(RESULTS, "a", "x") == "42.0 ± 2.0"
     assert cell(RESULTS, "once", "y") == "-"
     assert cell(RESULTS, "nowhere", "x") == "not run"
 
 
-def test_mean_over_configs_is_taken_for_each_seed_that_all_have():
+def test_the_mean_over_configs_is_of_the_seeds_that_all_have():
     # seed 0: (40 + 30) / 2 = 35, seed 1: 37; seed 2 is missing in b
     found = mean_stat(RESULTS, ["a", "b"], ["x"])
     assert (found.mean, found.seeds) == (36.0, 2)
@@ -61,12 +61,12 @@ def test_mean_over_configs_is_taken_for_each_seed_that_all_have():
         (Stat(42, 3, 3), None, "not run", "not run"),
     ],
 )
-def test_verdicts(more, less, text, verdict):
+def test_a_difference_has_a_verdict(more, less, text, verdict):
     difference = Difference.of(more, less)
     assert (str(difference), difference.verdict) == (text, verdict)
 
 
-def test_table():
+def test_columns_of_numbers_are_aligned_to_the_right():
     assert markdown_table(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
     assert markdown_table(["a", "b"], [["-", "3ds"], ["-1.0", "y"]]).splitlines()[1] == "| ---: | --- |"
     assert markdown_table(["a"], []) == "| a |\n| --- |"

@@ -1,4 +1,4 @@
-"""The page of the toy study, from numbers made up so that each verdict can be told by hand."""
+"""The page of the toy study, from invented numbers for which each verdict is known."""
 
 import math
 
@@ -36,7 +36,8 @@ def run(seed, value, iterations=1800, **metrics):
 
 @pytest.fixture
 def results():
-    """Each source more is worth 10 points, learned classifiers cost 0.5; no pair P+B; masks are 5 over their boxes."""
+    """Each further source adds 10 points, learned classifiers cost 0.5; P+B is missing; masks score 5 more than
+    boxes."""
     found = {
         name: [run(seed, 10.0 * k, iterations=600 * k, **{FILLED: 25.0 + seed}) for seed in range(3)]
         for row, name in COMBINATIONS.items()
@@ -54,7 +55,7 @@ def line_of(page, start):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_tables(results, tmp_path):
+def test_tables_show_means_spreads_and_settings(results, tmp_path):
     page = tmp_path / "docs/page.md"
     results[COMBINATIONS["B"]][2]["metrics"]["toy_panoptic/PQ"] = math.nan
     write_page(page, results, setting=SETTING, ablations={NO_TEXT: "Learned class vectors."}, failed=["x (seed 1)"])
@@ -65,7 +66,7 @@ def test_tables(results, tmp_path):
     assert line_of(text, "S+P+B")[1:4] == ["1,800", "3", "31.0 ± 1.0"]
     assert line_of(text, "3ds no-text")[3:] == [*["30.0 ± 0.7"] * 6, "-"]
     assert line_of(text, "chance (S+P+B)")[-1] == "31.0 ± 1.0"
-    for what, said in {
+    for what, expected in {
         "iterations for each training source": "600",
         "images per iteration": "8",
         "image size": "128 x 128 pixels",
@@ -75,19 +76,19 @@ def test_tables(results, tmp_path):
         "machine": "a laptop",
         "time per iteration": "0.10 seconds (median)",
     }.items():
-        assert line_of(text, what)[1] == said
+        assert line_of(text, what)[1] == expected
     assert "```shell\npython -m projects.toy.toy_study --seeds 3\n```" in text
     assert "Stopped with an error: x (seed 1)." in text
     assert "- 3ds no-text: Learned class vectors." in text
 
 
-def test_findings(results):
+def test_findings_have_differences_and_verdicts(results):
     found = {f.compared: (str(f.difference), f.difference.verdict) for f in findings(results, [NO_TEXT])}
     spread = "± 1.4"  # sqrt(1 + 1)
     assert found["S+P+B against S, mIoU of S"] == (f"+20.0 {spread}", "shows")
     assert found["S+P+B, box-only classes: masks against filled boxes"] == (f"+5.0 {spread}", "shows")
     assert found["S+P+B against chance, PQ"] == (f"+0.0 {spread}", "within the spread")
-    # P+B is missing, so the mean over pairs is
+    # P+B is missing, and so is the mean over pairs
     assert found["two against one: mean of the paper's four columns and of all rows"] == ("not run", "not run")
     # 31 against 30, spreads 1 and sqrt(0.5)
     (text,) = [value for compared, value in found.items() if NO_TEXT in compared]
@@ -99,7 +100,7 @@ def test_every_finding_is_listed_without_any_result():
     assert len({f.claim for f in findings({})}) == 7
 
 
-def test_more_sources(results):
+def test_findings_compare_numbers_of_sources(results):
     results[COMBINATIONS["P+B"]] = [run(seed, 20.0) for seed in range(3)]
     found = {f.compared: str(f.difference) for f in findings(results)}
     assert found["two against one: mean of the paper's four columns and of all rows"] == "+10.0 ± 1.4"
@@ -123,7 +124,7 @@ def test_pictures_are_small_and_the_same_for_the_same_numbers(results, tmp_path)
     assert "S+P+B" in first[0].read_text()  # text, not outlines
 
 
-def test_notes_are_kept(results, tmp_path):
+def test_notes_written_by_hand_are_kept(results, tmp_path):
     page = tmp_path / "page.md"
     write_page(page, {}, setting=SETTING, ablations={})
     assert "![" not in page.read_text()

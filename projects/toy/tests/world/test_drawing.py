@@ -19,8 +19,8 @@ from projects.toy.world.drawing import paste, shape_coverage, stuff_texture
     ],
 )
 @pytest.mark.parametrize("degrees", [0.0, 20.0])
-def test_areas_are_those_of_the_figures(shape, area, degrees):
-    """By hand, for a circle of diameter 1 around the figure."""
+def test_covered_areas_equal_those_of_the_shapes(shape, area, degrees):
+    """Areas worked out by hand, for a circle of diameter 1 around the shape."""
     assert shape_coverage(shape, 80.0, degrees).sum() == pytest.approx(area * 80**2, rel=0.06)
 
 
@@ -34,7 +34,7 @@ def test_shapes_stay_inside_their_circle(shape):
     assert np.hypot(ys - centre, xs - centre).max() <= 20 + 1
 
 
-def test_ring_star_and_crescent_fill_their_boxes_badly():
+def test_ring_star_and_crescent_leave_much_of_their_boxes_empty():
     def filled(shape):
         mask = shape_coverage(shape, 50.0, 15.0) >= 0.5
         ys, xs = np.nonzero(mask)

@@ -56,7 +56,7 @@ def written(scene):
     return id_to_rgb(segments.ids), segments_info(segments)
 
 
-def test_scene_segments_keep_things_apart(handmade):
+def test_every_thing_is_its_own_segment(handmade):
     colours, segments = written(handmade)
     category = {c["name"]: c["id"] for c in categories(v.TOY_PANOPTIC)}
     sand, disc, crowd = (s["id"] for s in segments)
@@ -81,7 +81,7 @@ def test_stuff_of_one_class_is_one_segment(handmade):
     assert segments[0]["area"] == 15
 
 
-def test_a_segment_that_is_all_unlabelled_is_left_out(handmade):
+def test_a_segment_that_is_entirely_unlabelled_is_left_out(handmade):
     colours, segments = written(replace(handmade, unlabelled=handmade.region_map == 0))
     assert {s["id"] for s in segments} == set(np.unique(rgb_to_id(colours)).tolist()) - {0}
     assert len(segments) == 2

@@ -28,14 +28,14 @@ def test_a_scene_does_not_depend_on_what_was_drawn_before():
         (v.TOY_PANOPTIC, "train", 7, 2),
     ],
 )
-def test_source_split_index_and_seed_each_make_another_scene(other):
+def test_another_source_split_index_or_seed_gives_another_scene(other):
     source, split, index, seed = other
     first = draw_scene(v.TOY_PANOPTIC, "train", 7, seed=1, size=64)
     assert not np.array_equal(first.image, draw_scene(source, split, index, seed=seed, size=64).image)
 
 
 @pytest.mark.parametrize("source", ALL_SOURCES, ids=lambda s: s.name)
-def test_scenes_hold_what_their_source_may_draw(source):
+def test_scenes_contain_only_kinds_that_their_source_may_draw(source):
     allowed_things = {*source.thing_kinds, *(v.foreign_things(source) if source.foreign_rate else ())}
     drawn_things, num_crowds = set(), 0
     for index in range(60):
@@ -59,7 +59,7 @@ def test_no_training_scene_shows_a_combination_of_the_hold_out():
         assert not held_out & {*source.thing_kinds, *v.foreign_things(source), *v.drawn_stuff(source)}
 
 
-def test_things_occlude_one_another_and_stay_recognisable():
+def test_things_occlude_one_another_but_remain_recognisable():
     overlaps, sizes = 0, []
     for index in range(40):
         scene = draw_scene(v.TOY_BOXES, "train", index, size=128)
@@ -76,6 +76,6 @@ def test_things_occlude_one_another_and_stay_recognisable():
 
 
 @pytest.mark.parametrize("arguments", [dict(size=32), dict(seed=-1), dict(index=-1)])
-def test_refuses_numbers_that_make_no_scene(arguments):
+def test_numbers_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match="toy world: "):
         draw_scene(v.TOY_OPEN, "val", **{"index": 0, **arguments})

@@ -1,4 +1,4 @@
-"""The toy world's vocabulary: who annotates what, under which name, and what is held out."""
+"""The toy world's vocabulary: what each source annotates, under which name, and what is held out."""
 
 import pytest
 from mmengine.config import Config
@@ -32,7 +32,7 @@ def test_box_only_classes_are_those_without_masks_anywhere():
     assert len(expected) >= 5
 
 
-def test_sources_overlap_in_part_only():
+def test_sources_overlap_only_in_part():
     for one in v.TRAINING_SOURCES:
         for other in v.TRAINING_SOURCES:
             if one is not other:
@@ -49,7 +49,7 @@ def test_sources_name_the_same_kind_differently_with_shared_words():
     assert any(a == b for a, b in shared)
 
 
-def test_hold_out_combines_known_words_anew():
+def test_the_hold_out_has_new_combinations_of_known_words():
     words = {word for s in v.TRAINING_SOURCES for name in s.classes for word in name.split()}
     taught = {kind for s in v.TRAINING_SOURCES for kind in (*s.thing_kinds, *s.stuff_kinds)}
     assert {word for name in v.TOY_OPEN.classes for word in name.split()} <= words
@@ -63,7 +63,7 @@ def test_every_kind_can_be_drawn(source):
     assert {k for kind in source.stuff_kinds for k in kind} <= {*v.PATTERNS, *v.MATERIALS}
 
 
-def test_docstring_table_says_who_annotates_what():
+def test_the_docstrings_table_shows_what_each_source_annotates():
     rows = [line.split() for line in v.__doc__.splitlines() if line.split() and line.split()[0] in v.SHAPES]
     assert len(rows) == len(v.SHAPES)
     letters = {"S": v.TOY_SEMANTIC, "P": v.TOY_PANOPTIC, "B": v.TOY_BOXES, "O": v.TOY_OPEN}

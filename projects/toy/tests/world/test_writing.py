@@ -1,4 +1,4 @@
-"""The toy world's files: that they agree, that an interrupted run goes on, and the picture of all sources."""
+"""The toy world's files agree with one another, an interrupted run continues, and the preview shows all sources."""
 
 import json
 
@@ -36,7 +36,7 @@ def test_panoptic_files_agree_with_one_another(tmp_path):
             assert {i: a for i, a in zip(ids.tolist(), areas.tolist(), strict=True) if i} == expected
 
 
-def test_boxes_hold_no_masks_and_true_masks_lie_apart(tmp_path):
+def test_boxes_hold_no_masks_and_true_masks_are_in_another_file(tmp_path):
     make_world(tmp_path, **SMALL)
     root = tmp_path / "toy_boxes"
     for split in ("train", "val"):
@@ -63,7 +63,7 @@ def test_label_maps_are_single_channel_and_in_range(tmp_path):
             assert labels.max() <= len(v.TOY_SEMANTIC.classes)
 
 
-def test_second_run_touches_nothing(tmp_path):
+def test_a_second_run_changes_nothing(tmp_path):
     make_world(tmp_path, **SMALL)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
     assert make_world(tmp_path, **SMALL) == 0
@@ -72,7 +72,7 @@ def test_second_run_touches_nothing(tmp_path):
 
 @pytest.mark.parametrize("stop_after", [1, 6, 13, 19])
 @pytest.mark.parametrize("torn_line", ["", '{"stem": "000'])
-def test_an_interrupted_run_goes_on_to_the_same_world(tmp_path, stop_after, torn_line):
+def test_an_interrupted_run_continues_to_the_same_world(tmp_path, stop_after, torn_line):
     make_world(tmp_path / "whole", **SMALL)
 
     def interrupt(there, total):
@@ -90,7 +90,7 @@ def test_an_interrupted_run_goes_on_to_the_same_world(tmp_path, stop_after, torn
 
 
 @pytest.mark.parametrize("change", [dict(seed=6), dict(size=72), dict(train_images=(3, 4, 6)), dict(val_images=3)])
-def test_refuses_to_mix_two_worlds(tmp_path, change):
+def test_a_folder_with_another_world_is_refused(tmp_path, change):
     make_world(tmp_path, **SMALL)
     before = files_of(tmp_path)
     with pytest.raises(ValueError, match=f"another world: {next(iter(change))}"):
@@ -98,26 +98,26 @@ def test_refuses_to_mix_two_worlds(tmp_path, change):
     assert files_of(tmp_path) == before
 
 
-def test_refuses_a_folder_of_other_files(tmp_path):
+def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(ValueError, match="holds other files"):
         make_world(tmp_path, **SMALL)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"world": 3}'])
-def test_refuses_a_broken_state_file(tmp_path, content):
+def test_a_broken_state_file_is_refused(tmp_path, content):
     (tmp_path / "toy.json").write_text(content)
     with pytest.raises(ValueError, match=r"toy\.json is not what this tool wrote"):
         make_world(tmp_path, **SMALL)
 
 
 @pytest.mark.parametrize("train_images", [(1, 2), (1, 2, 0), ()])
-def test_refuses_numbers_that_make_no_world(train_images):
+def test_numbers_out_of_range_are_refused(train_images):
     with pytest.raises(ValueError, match="three numbers of training images"):
         plan_world(train_images, 1)
 
 
-def test_bad_size_leaves_no_folder_behind(tmp_path):
+def test_with_a_bad_size_no_folder_is_made(tmp_path):
     with pytest.raises(ValueError, match="at least 64"):
         make_world(tmp_path / "world", size=16)
     assert not (tmp_path / "world").exists()

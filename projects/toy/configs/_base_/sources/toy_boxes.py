@@ -1,7 +1,7 @@
 """Toy world, boxes as in Objects365; scored against true masks that no training reads.
 
-The second metric scores the classes that have masks in no training source, as they are and with every mask filled up to
-its box: what the masks have learned is the difference.
+The second metric scores the classes that have masks in no training source, once with the predicted masks and once with
+every mask replaced by its box: the difference shows what the masks have learned.
 Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy
 """
 
@@ -12,13 +12,26 @@ toy_boxes = dict(
     label_space=dict(
         name="toy_boxes",
         classes=[
-            *["green disc", "blue disc", "purple disc"],
-            *["yellow square", "white square"],
-            *["yellow pointed triangle", "purple pointed triangle"],
-            *["red plus cross", "white plus cross"],
-            *["red round ring", "green round ring", "purple round ring", "white round ring"],
-            *["red pointed star", "blue pointed star", "yellow pointed star"],
-            *["red crescent moon", "yellow crescent moon", "purple crescent moon", "white crescent moon"],
+            "green disc",
+            "blue disc",
+            "purple disc",
+            "yellow square",
+            "white square",
+            "yellow pointed triangle",
+            "purple pointed triangle",
+            "red plus cross",
+            "white plus cross",
+            "red round ring",
+            "green round ring",
+            "purple round ring",
+            "white round ring",
+            "red pointed star",
+            "blue pointed star",
+            "yellow pointed star",
+            "red crescent moon",
+            "yellow crescent moon",
+            "purple crescent moon",
+            "white crescent moon",
         ],
         is_thing=[True] * 20,
     ),
@@ -33,7 +46,7 @@ toy_boxes = dict(
             dict(type="mmdataseg.LoadInstances"),
             dict(type="RandomResize", scale=(128, 128), ratio_range=(0.8, 1.25), keep_ratio=True),
             dict(type="mmdataseg.RandomCrop", size=(128, 128)),
-            # no name of the toy world says which way is up
+            # no class of the toy world depends on which way is up
             dict(type="RandomFlip", prob=[0.25] * 3, direction=["horizontal", "vertical", "diagonal"]),
             dict(type="mmdataseg.PackInputs"),
         ],
@@ -58,10 +71,18 @@ toy_boxes = dict(
             type="mmdataseg.InstanceMetric",
             ann_file="data/toy/toy_boxes/true_masks/instances_val.json",
             classes=[
-                *["purple disc", "white plus cross"],
-                *["red round ring", "green round ring", "purple round ring"],
-                *["red pointed star", "blue pointed star", "yellow pointed star"],
-                *["red crescent moon", "yellow crescent moon", "purple crescent moon", "white crescent moon"],
+                "purple disc",
+                "white plus cross",
+                "red round ring",
+                "green round ring",
+                "purple round ring",
+                "red pointed star",
+                "blue pointed star",
+                "yellow pointed star",
+                "red crescent moon",
+                "yellow crescent moon",
+                "purple crescent moon",
+                "white crescent moon",
             ],
             fill_boxes=True,
             prefix="box_only",

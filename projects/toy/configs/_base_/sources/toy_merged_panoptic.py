@@ -5,7 +5,7 @@ Data: as toy_panoptic. No text embeddings: tested with learned classifiers.
 
 _base_ = ["./toy_merged_semantic.py", "./toy_panoptic.py"]
 
-# the last word says it: "red disc" is a disc; a class that the other source lacks is void
+# the last word is the class: "red disc" becomes "disc"; a class that the other source does not have becomes void
 _toy_names = {
     name: name.split()[-1] if name.split()[-1] in _base_.toy_merged_semantic.label_space.classes else None
     for name in _base_.toy_panoptic.label_space.classes

@@ -5,7 +5,7 @@ Data: as toy_semantic. No text embeddings: tested with learned classifiers.
 
 _base_ = ["./toy_semantic.py"]
 
-# class -> values in the label PNGs; of a class that the other source lacks (0: unlabelled): void
+# class -> values in the label PNGs; void: values of classes that the other source does not have (0: unlabelled)
 _toy_values = {
     **{"disc": [6, 7, 8], "square": [9, 10], "triangle": [12, 13, 14], "cross": [15]},
     **{"sand": [1, 2], "grass": [3], "water": [4]},

@@ -1,9 +1,9 @@
-"""Toy world, label maps as in ADE20K: few images, so that what the other sources teach shows.
+"""Toy world, label maps as in ADE20K: few images, so that the effect of the other sources shows.
 
 Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy
 """
 
-# Colours are names here: no augmentation may change a hue or swap channels, as PhotoMetricDistortion does.
+# Colours are part of the names: no augmentation may change a hue or swap channels, as PhotoMetricDistortion does.
 toy_semantic = dict(
     name="toy_semantic",
     task="semantic",
@@ -11,11 +11,23 @@ toy_semantic = dict(
     label_space=dict(
         name="toy_semantic",
         classes=[
-            *["striped sand", "dotted sand", "grass", "wavy water", "checked floor"],
-            *["red round disc", "blue round disc", "yellow round disc"],
-            *["green square tile", "yellow square tile", "purple square tile"],
-            *["red triangle", "blue triangle", "purple triangle"],
-            *["green cross", "green star", "white star"],
+            "striped sand",
+            "dotted sand",
+            "grass",
+            "wavy water",
+            "checked floor",
+            "red round disc",
+            "blue round disc",
+            "yellow round disc",
+            "green square tile",
+            "yellow square tile",
+            "purple square tile",
+            "red triangle",
+            "blue triangle",
+            "purple triangle",
+            "green cross",
+            "green star",
+            "white star",
         ],
         is_thing=[False] * 5 + [True] * 12,
     ),
@@ -33,7 +45,7 @@ toy_semantic = dict(
             dict(type="YOLOXHSVRandomAug", hue_delta=0, saturation_delta=12, value_delta=20),
             dict(type="RandomResize", scale=(128, 128), ratio_range=(0.8, 1.6), keep_ratio=True),
             dict(type="mmdataseg.RandomCrop", size=(128, 128), max_class_share=0.9),
-            # no name of the toy world says which way is up
+            # no class of the toy world depends on which way is up
             dict(type="RandomFlip", prob=[0.25] * 3, direction=["horizontal", "vertical", "diagonal"]),
             dict(type="mmdataseg.PackInputs"),
         ],

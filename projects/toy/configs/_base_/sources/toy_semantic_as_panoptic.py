@@ -1,6 +1,6 @@
 """Toy world, weak transfer: the validation images of toy_semantic, scored as panoptic. Test only.
 
-A config that names this file has toy_semantic, too.
+This file also defines toy_semantic.
 Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy
 """
 
