@@ -14,6 +14,7 @@ from pycocotools.coco import COCO
 
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation.ground_truth import classes_of, describe
+from mmdataseg.formats.coco_values import id_key
 from mmdataseg.formats.mask_annotations import read_mask_annotations
 from mmdataseg.formats.paths import require_file
 from mmdataseg.registry import METRICS
@@ -68,7 +69,7 @@ class InstanceMetric(CocoMetric):
         what = "InstanceMetric: annotation file"
         require_file(Path(ann_file), what, remedy="set ann_file in the metrics of the source")
         self.ann_file = ann_file
-        self._coco_api = _index(read_mask_annotations(Path(ann_file)))
+        self._coco_api = _index(renumbered(read_mask_annotations(Path(ann_file))))
         self.classes = None if classes is None else tuple(name.strip() for name in classes)
         self.fill_boxes = fill_boxes
 
@@ -102,12 +103,12 @@ class InstanceMetric(CocoMetric):
                     f"{describe(sample)}: no masks in 'pred_instances'",
                     remedy="mask AP needs a source whose task is 'instance'",
                 )
-            if sample["img_id"] not in self._coco_api.imgs:
+            if id_key(sample["img_id"]) not in self._coco_api.imgs:
                 raise UserError(
                     f"{describe(sample)}: image id {sample['img_id']!r} is not in '{self.ann_file}'",
                     remedy="the metric and the test dataset must read the same annotations",
                 )
-        super().process(data_batch, data_samples)
+        super().process(data_batch, [{**sample, "img_id": id_key(sample["img_id"])} for sample in data_samples])
 
     def compute_metrics(self, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
         """Average precision over all images.
@@ -145,7 +146,7 @@ class InstanceMetric(CocoMetric):
     def _categories(self) -> tuple[list[int], list[int]]:
         """Labels that are scored, and their category ids."""
         names = classes_of(self.dataset_meta)
-        category = {c["name"].strip(): c["id"] for c in self._coco_api.dataset["categories"]}
+        category = {c["name"]: c["id"] for c in self._coco_api.dataset["categories"]}
         used = {ann["category_id"] for ann in self._coco_api.dataset.get("annotations", ())}
         strange = sorted(name for name, number in category.items() if number in used and name not in names)
         if strange:
@@ -184,6 +185,26 @@ class InstanceMetric(CocoMetric):
 
     def _source(self) -> str:
         return self.dataset_meta.get("source", "?")
+
+
+def renumbered(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Annotations numbered from 1 on, and categories of one name joined.
+
+    pycocotools takes annotation id 0 for "no match", annotations of one id for one, and categories of one name for two.
+
+    Args:
+        content: Of `read_mask_annotations`.
+    """
+    first: dict[str, int] = {}
+    for category in content["categories"]:
+        first.setdefault(category["name"], category["id"])
+    joined = {category["id"]: first[category["name"]] for category in content["categories"]}
+    annotations = [
+        dict(annotation, id=number, category_id=joined[annotation["category_id"]])
+        for number, annotation in enumerate(content["annotations"], start=1)
+    ]
+    categories = [category for category in content["categories"] if first[category["name"]] == category["id"]]
+    return dict(content, annotations=annotations, categories=categories)
 
 
 def _index(content: dict[str, Any]) -> COCO:

@@ -11,9 +11,11 @@ import numpy as np
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
+from mmdataseg.formats.coco_values import as_file_name, box_column, flag_column, id_column, size_column
 from mmdataseg.formats.instance_table import InstanceTable
 from mmdataseg.formats.json_files import COCO_KEYS, check_keys
 from mmdataseg.formats.json_stream import stream_json
+from mmdataseg.formats.masks import check_segmentation
 from mmdataseg.formats.paths import require_file
 from mmdataseg.ops.id_map import VOID
 
@@ -90,30 +92,30 @@ class _Reader:
             return
         try:
             self.blocks[key].append(self.image_columns(block) if key == "images" else self.annotation_columns(block))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise self.first_fault(key, block, error) from None
 
     def image_columns(self, block: list[dict[str, Any]]) -> _Block:
-        names = [image["file_name"] for image in block]
+        names = [as_file_name(image["file_name"]) for image in block]
         if self.path_parts is not None:
             names = ["/".join(name.split("/")[-self.path_parts :]) for name in names]
         used = [name not in self.leave_out for name in names]
         names = [name.encode() for name in names]
         self.blobs["names"].append(b"".join(names))
         return {
-            "image_ids": np.array([image["id"] for image in block], np.int64),
-            "sizes": np.array([(image["height"], image["width"]) for image in block], np.int32).reshape(-1, 2),
+            "image_ids": id_column([image["id"] for image in block], "id"),
+            "sizes": size_column(block),
             "name_lengths": np.array([len(name) for name in names], np.int32),
             "used": np.array(used, bool),
         }
 
     def annotation_columns(self, block: list[dict[str, Any]]) -> _Block:
         columns: _Block = {
-            "annotation_ids": np.array([a["id"] for a in block], np.int64),
-            "image_of": np.array([a["image_id"] for a in block], np.int64),
-            "categories": np.array([a["category_id"] for a in block], np.int64),
-            "boxes": np.array([a["bbox"] for a in block], np.float32).reshape(len(block), 4),
-            "is_crowd": np.array([bool(a.get("iscrowd", 0)) for a in block], bool),
+            "annotation_ids": id_column([a["id"] for a in block], "id"),
+            "image_of": id_column([a["image_id"] for a in block], "image_id"),
+            "categories": id_column([a["category_id"] for a in block], "category_id"),
+            "boxes": box_column([a["bbox"] for a in block], "bbox"),
+            "is_crowd": flag_column([a.get("iscrowd", 0) for a in block], "iscrowd"),
         }
         if self.with_masks:
             masks = [json.dumps(_segmentation(a), separators=(",", ":")).encode() for a in block]
@@ -250,9 +252,12 @@ def unlisted_image(path: Path, annotation_id: Any, image_id: Any) -> UserError:
 
 
 def _segmentation(annotation: Mapping[str, Any]) -> Any:
-    if not annotation["segmentation"]:
+    segmentation = annotation["segmentation"]
+    if not segmentation:
         raise ValueError("its segmentation is empty")
-    return annotation["segmentation"]
+    if isinstance(segmentation, Mapping):
+        check_segmentation(segmentation)  # a damaged RLE is known at the start
+    return segmentation
 
 
 def _are_corners(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
