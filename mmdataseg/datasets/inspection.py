@@ -118,10 +118,8 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
         total.problems.append(str(error))
         return total
     table = getattr(inspection.dataset.datasets[0], "table", None)
-    if table is not None and table.suspicion:
-        total.problems.append(
-            f"source {source.name!r}: '{inspection.dataset.datasets[0].json_file}': {table.suspicion}"
-        )
+    for suspicion in () if table is None else table.suspicions:
+        total.problems.append(f"source {source.name!r}: '{inspection.dataset.datasets[0].json_file}': {suspicion}")
     count = len(inspection) if limit is None else min(limit, len(inspection))
     loader = DataLoader(
         Subset(inspection, range(count)), batch_size=None, num_workers=workers, worker_init_fn=_one_thread

@@ -94,8 +94,8 @@ class InstanceSegDataset(BaseDataset):
         else:
             self.table = cached_table(self.json_file, self.cache_dir, self.options, self._read)
         print_log(f"'{self.json_file}': {self.table.summary()}", logger="current", level=logging.INFO)
-        if self.table.suspicion:
-            print_log(f"'{self.json_file}': {self.table.suspicion}", logger="current", level=logging.WARNING)
+        for suspicion in self.table.suspicions:
+            print_log(f"'{self.json_file}': {suspicion}", logger="current", level=logging.WARNING)
         self.rows = np.asarray(self.table.rows)
         self._fully_initialized = True  # mmengine documents that `full_init` sets it
         if self.indices is not None:

@@ -106,6 +106,7 @@ class _Reader:
             "image_ids": id_column([image["id"] for image in block], "id"),
             "sizes": size_column(block),
             "name_lengths": np.array([len(name) for name in names], np.int32),
+            "name_hashes": np.array([hash(name) for name in names], np.int64),
             "used": np.array(used, bool),
         }
 
@@ -149,10 +150,12 @@ class _Reader:
         if not len(image_ids):
             raise UserError("the file has no image", file=self.path, remedy="give a file with at least one")
         row_of_image = self.sorted_image_ids(image_ids)
+        self.refuse_repeated_names(image_ids)
         blocks = self.blocks["annotations"]
         for block in blocks:
             block["images"] = self.match_images(block, *row_of_image)
             block["labels"] = self.match_labels(block, label_of)
+            block["fractions"] = np.all((block["boxes"] >= 0) & (block["boxes"] <= 1), axis=1)
             block["corners"] = _are_corners(block["boxes"], sizes[block["images"]])
             block["boxes"][:, 2:] += block["boxes"][:, :2]
             block["outside"] = np.any(block["boxes"][:, 2:] > sizes[block["images"], ::-1] + 1, axis=1)
@@ -167,8 +170,11 @@ class _Reader:
         kept = kept[np.argsort(images[kept], kind="stable")]
         per_image = np.bincount(images[kept], minlength=len(image_ids))
         is_crowd = _column(blocks, "is_crowd", bool)[kept]
-        clipped, outside, corners = (int(_column(blocks, n, bool).sum()) for n in ("clipped", "outside", "corners"))
-        counts = (void.sum(), clipped, (bad & ~void).sum(), is_crowd.sum(), (per_image == 0).sum())
+        clipped, *suspect = (
+            int(_column(blocks, n, bool).sum()) for n in ("clipped", "outside", "corners", "fractions")
+        )
+        ids = _column(blocks, "annotation_ids", np.int64)
+        counts = (void.sum(), clipped, (bad & ~void).sum(), is_crowd.sum(), (per_image == 0).sum(), *suspect)
         masks, mask_offsets = self.sorted_masks(kept)
         return InstanceTable(
             image_ids=image_ids,
@@ -181,8 +187,8 @@ class _Reader:
             is_crowd=is_crowd,
             masks=masks,
             mask_offsets=mask_offsets,
-            rows=np.flatnonzero(_column(self.blocks["images"], "used", bool)).astype(np.int32),
-            counts=np.array((*counts, outside, corners), np.int64),
+            rows=self.rows,
+            counts=np.array((*counts, len(ids) - len(np.unique(ids))), np.int64),
         )
 
     def sorted_image_ids(self, image_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -193,6 +199,27 @@ class _Reader:
         if len(twice):
             raise UserError(f"image id {twice[0]} appears twice in 'images'", file=self.path, remedy=_REPAIR)
         return known, order
+
+    def refuse_repeated_names(self, image_ids: np.ndarray) -> None:
+        """Two images of one file would share it, each with a part of the annotations."""
+        used = np.flatnonzero(_column(self.blocks["images"], "used", bool))
+        self.rows = used.astype(np.int32)
+        hashes = _column(self.blocks["images"], "name_hashes", np.int64)[used]
+        order = used[np.argsort(hashes, kind="stable")]
+        hashes = np.sort(hashes)
+        same = np.flatnonzero(hashes[1:] == hashes[:-1])
+        if not len(same):
+            return
+        first, second = order[same[0]], order[same[0] + 1]
+        lengths = np.concatenate([block["name_lengths"] for block in self.blocks["images"]])
+        start = int(lengths[:first].sum())
+        name = b"".join(self.blobs["names"])[start : start + int(lengths[first])].decode()
+        shortened = "" if self.path_parts is None else f" (the last {self.path_parts} parts of file_name)"
+        raise UserError(
+            f"images {image_ids[first]} and {image_ids[second]} have the same file '{name}'{shortened}",
+            file=self.path,
+            remedy="join their annotations under one id" if self.path_parts is None else "raise path_parts",
+        )
 
     def match_images(self, block: _Block, known: np.ndarray, order: np.ndarray) -> np.ndarray:
         """Row of each annotation's image."""

@@ -49,13 +49,6 @@ def read_mask_annotations(path: Path) -> _JSON:
         _read_values(annotation, ("id", "image_id", "category_id"), "annotations", path)
         if annotation["image_id"] not in images:
             raise unlisted_image(path, annotation["id"], annotation["image_id"])
-        if annotation["category_id"] not in names:
-            raise UserError(
-                f"annotation {annotation['id']} has category {annotation['category_id']}, which the file's own "
-                "'categories' do not list",
-                file=path,
-                remedy=_REPAIR,
-            )
     bare = [annotation for annotation in content["annotations"] if not annotation.get("segmentation")]
     if bare:
         raise UserError(
@@ -65,6 +58,13 @@ def read_mask_annotations(path: Path) -> _JSON:
         )
     for annotation in content["annotations"]:
         _complete(annotation, images[annotation["image_id"]], path)
+        if annotation["category_id"] not in names:
+            raise UserError(
+                f"annotation {annotation['id']} has category {annotation['category_id']}, which the file's own "
+                "'categories' do not list",
+                file=path,
+                remedy=_REPAIR,
+            )
     return content
 
 

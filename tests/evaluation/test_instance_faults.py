@@ -7,6 +7,7 @@ import pytest
 
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation.instance import InstanceMetric
+from mmdataseg.evaluation.multi_source import MultiSourceEvaluator
 
 from .samples import instances, score
 
@@ -146,3 +147,53 @@ def test_what_cannot_be_understood_is_refused_when_the_metric_is_built(tmp_path,
     with pytest.raises(UserError, match=match) as caught:
         InstanceMetric(ann_file=str(path))
     assert caught.value.file == str(path)
+
+
+def source(tmp_path, truth, tested, **test):
+    """A source tested on one file and scored against another."""
+    for name, file in (("truth", truth), ("tested", tested)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(file))
+    space = dict(name="street", classes=META["classes"], is_thing=META["is_thing"])
+    return dict(
+        name="street",
+        task="instance",
+        label_space=space,
+        test=dict(type="mmdataseg.InstanceSegDataset", data_root=str(tmp_path), ann_file="tested.json", **test),
+        metrics=[dict(type="mmdataseg.InstanceMetric", ann_file=str(tmp_path / "truth.json"))],
+    )
+
+
+def test_a_metric_file_of_another_split_is_refused_when_the_evaluator_is_built(tmp_path):
+    other = content()
+    for image in other["images"]:
+        image["id"] += 1
+        image["file_name"] = f"{image['id']}.jpg"
+    with pytest.raises(
+        UserError, match=r"source 'street': '.*truth\.json': lacks 1 of the 2 images that are tested, e\.g\. .* 3; set"
+    ):
+        MultiSourceEvaluator(metrics=[source(tmp_path, content(), other)])
+    # the one image that is tested is there
+    MultiSourceEvaluator(metrics=[source(tmp_path, content(), other, indices=1)])
+    MultiSourceEvaluator(metrics=[source(tmp_path, content(), other, leave_out=["3.jpg"])])
+    MultiSourceEvaluator(metrics=[source(tmp_path, content(), content())])
+
+
+def test_a_metric_file_whose_ids_are_other_images_is_refused(tmp_path):
+    other = content()
+    other["images"][1]["file_name"] = "train/2b.jpg"
+    with pytest.raises(UserError, match=r"image 2 is '2\.jpg', in the test dataset it is 'train/2b\.jpg'"):
+        MultiSourceEvaluator(metrics=[source(tmp_path, content(), other)])
+    other["images"][1]["file_name"] = "val\\2.jpg"
+    MultiSourceEvaluator(metrics=[source(tmp_path, content(), other)])
+
+
+def test_things_flagged_as_stuff_are_refused(tmp_path):
+    config = source(tmp_path, content(), content())
+    config["label_space"]["is_thing"] = (False, False)
+    with pytest.raises(UserError, match="'street': the instance task finds things.* flags each of its classes as stuff"):
+        MultiSourceEvaluator(metrics=[config])
+    config["label_space"]["is_thing"] = (True, False)
+    with pytest.raises(UserError, match="has annotations of 'bike', which label space 'street' flags as stuff"):
+        MultiSourceEvaluator(metrics=[config])
+    config["metrics"][0]["classes"] = ["car"]
+    MultiSourceEvaluator(metrics=[config])
