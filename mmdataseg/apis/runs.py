@@ -61,6 +61,7 @@ def run_training(
     register_all_modules()
     check_components(cfg)
     runner = build_runner(cfg)
+    runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=False))
     amounts = [f"{cfg.train_cfg[key]} {unit}" for key, unit in _UNITS.items() if key in cfg.train_cfg]
     runner.logger.info(f"training: {', '.join(amounts)} on {get_device()}, into {runner.work_dir}")
     earlier = Path(runner.work_dir, "last_checkpoint")
@@ -107,6 +108,7 @@ def run_testing(
     register_all_modules()
     check_components(cfg)
     runner = build_runner(cfg)
+    runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=True))
     if out is not None:
         runner.register_hook(DumpPredictionsHook(out_file=out))
     return runner.test()

@@ -1,6 +1,7 @@
 """Training loops and hooks."""
 
 from mmdataseg.engine.bfloat16 import Bfloat16OptimWrapper
+from mmdataseg.engine.check_weights import CheckWeights
 from mmdataseg.engine.draw_predictions import DrawPredictions
 from mmdataseg.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from mmdataseg.engine.loops import ResumableTrainLoop
@@ -8,6 +9,7 @@ from mmdataseg.engine.plot_curves import PlotCurves
 
 __all__ = [
     "Bfloat16OptimWrapper",
+    "CheckWeights",
     "DrawPredictions",
     "LayerDecayOptimWrapperConstructor",
     "PlotCurves",
