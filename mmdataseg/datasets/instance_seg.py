@@ -112,6 +112,19 @@ class InstanceSegDataset(BaseDataset):
         )
         return table
 
+    def require_targets(self) -> None:
+        """Check that there is something to train on.
+
+        Raises:
+            UserError: The file has no object, or crowd regions alone.
+        """
+        if not self.table.num_targets:
+            raise UserError(
+                f"has no object to train on: {self.table.summary()}",
+                file=self.json_file,
+                remedy="; ".join(self.table.suspicions) or "correct the file, or label_map",
+            )
+
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """``img_path``, ``img_id``, ``height``, ``width`` and ``instances``: dicts of bbox (xyxy pixels), bbox_label,
         ignore_flag and, on demand, mask."""
