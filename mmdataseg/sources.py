@@ -75,8 +75,8 @@ class Source:
         values["label_space"] = _label_space(values["label_space"], name)
         if values["task"] is Task.INSTANCE and not any(values["label_space"].is_thing):
             raise UserError(
-                f"source {name!r}: the instance task finds things, and label space '{values['label_space'].name}' flags "
-                "each of its classes as stuff; set is_thing to True for those that are single objects"
+                f"source {name!r}: the instance task finds things, and label space '{values['label_space'].name}' "
+                "flags each of its classes as stuff; set is_thing to True for those that are single objects"
             )
         values["metrics"] = tuple(values.get("metrics", ()))
         return cls(**values)

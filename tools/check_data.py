@@ -5,7 +5,11 @@
 
 Text embeddings are checked against the label spaces and the model, crops with each other, metrics against their files.
 A source's files and its annotation file are checked as a training checks them when it starts; then each image and each
-annotation is loaded by the loading transforms of the source's pipeline. Exit code 1 if anything is wrong.
+annotation is loaded by the loading transforms of the source's pipeline.
+
+Exit code 1 if anything is wrong: lines with '!'.
+Lines with '?' are to be looked at: images that are trained and tested on or have several names (by content), images
+with an EXIF orientation, annotation ids that repeat, flags of things and stuff that look swapped.
 """
 
 import argparse
@@ -16,7 +20,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdataseg.apis.config_files import find_config
-from mmdataseg.datasets.inspection import check_source, counted, report
+from mmdataseg.datasets.inspection import Findings, check_source, counted, report
+from mmdataseg.datasets.suspicions import shared_images
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation import MultiSourceEvaluator
 from mmdataseg.sources import Source, build_sources
@@ -160,10 +165,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]:
         problems += 1
         print(f"! {problem}", flush=True)
+    notes = 0
+    trained: list[tuple[str, Findings]] = []
     for split, source in sources:
         found = check_source(source, split, options.workers, options.limit)
+        if split == "train":
+            trained.append((source.name, found))
+        for name, other in trained if split == "test" else ():
+            shared = shared_images(other, found)
+            if shared is not None:
+                found.notes.append(f"source {source.name!r}: {shared} of source {name!r}")
         problems += len(found.problems)
+        notes += len(found.notes)
         print(report(source, split, found) + "\n", flush=True)
+    if notes:
+        print(f"{counted(notes, 'line')} with '?' to look at")
     print(counted(problems, "problem") if problems else "nothing wrong")
     return int(problems > 0)
 

@@ -1,9 +1,11 @@
 """Read each image of a source, and find all that is wrong with it and not only the first thing."""
 
+import hashlib
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -12,14 +14,19 @@ from mmcv.transforms import BaseTransform, LoadAnnotations, LoadImageFromFile
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from mmdataseg.datasets.multi_source import MultiSourceDataset
+from mmdataseg.datasets.suspicions import DARK, flag_problems, notes, training_problems
 from mmdataseg.datasets.transforms.boxes import large_enough
 from mmdataseg.datasets.transforms.loading import LoadInstances, LoadPanopticMap, LoadSemanticMap
 from mmdataseg.errors import UserError
+from mmdataseg.formats.png import orientation
 from mmdataseg.progress import progress_bar
 from mmdataseg.sources import Source
 
 _LOADERS = (LoadImageFromFile, LoadAnnotations, LoadSemanticMap, LoadPanopticMap, LoadInstances)
 _SHOWN = 20
+_SUMS = ("images", "pixels", "void", "crowd", "tiny", "empty", "vanished", "fractions", "turned", "dark")
+_COUNTS = ("classes", "images_with", "in_pieces", "wide")
+_THIRD = 3
 
 
 @dataclass
@@ -34,7 +41,16 @@ class Findings:
         crowd: Crowd regions: void for training.
         tiny: Boxes that no training sees, less than a pixel wide or high.
         empty: Images without any target.
+        vanished: Masks without a pixel, which no training sees.
+        fractions: Those of them that are polygons within 0 .. 1.
+        turned: Images with an EXIF orientation.
+        dark: Images that are nearly black.
+        images_with: Images in which each label is annotated.
+        in_pieces: Those in which it has several segments.
+        wide: Those in which one of its segments covers more than a third.
+        paths: Digest of an image's file -> its paths.
         problems: Messages, with source and file.
+        notes: What may be meant as it is, with the source.
     """
 
     images: int = 0
@@ -44,14 +60,27 @@ class Findings:
     crowd: int = 0
     tiny: int = 0
     empty: int = 0
+    vanished: int = 0
+    fractions: int = 0
+    turned: int = 0
+    dark: int = 0
+    images_with: Counter[int] = field(default_factory=Counter)
+    in_pieces: Counter[int] = field(default_factory=Counter)
+    wide: Counter[int] = field(default_factory=Counter)
+    paths: dict[bytes, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, other: "Findings") -> None:
         """Add another one's figures to these."""
-        for name in ("images", "pixels", "void", "crowd", "tiny", "empty"):
+        for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.classes.update(other.classes)
+        for name in _COUNTS:
+            getattr(self, name).update(getattr(other, name))
+        for digest, paths in other.paths.items():
+            self.paths.setdefault(digest, []).extend(paths)
         self.problems += other.problems
+        self.notes += other.notes
 
 
 class Inspection(Dataset):
@@ -74,7 +103,13 @@ class Inspection(Dataset):
             named = isinstance(error, UserError) and error.source is not None
             message = str(error) if named else f"{where}: {type(error).__name__}: {error}"
             return Findings(images=1, problems=[message])
-        return inspect(results)
+        found = inspect(results)
+        path = Path(results["img_path"])
+        if path.is_file():
+            found.turned = int(orientation(path) != 1)
+            found.paths[hashlib.blake2b(path.read_bytes(), digest_size=16).digest()] = [str(path)]
+        found.dark = int("img" in results and int(results["img"].max()) < DARK)
+        return found
 
 
 def loading_transforms(dataset: MultiSourceDataset) -> list[BaseTransform]:
@@ -91,15 +126,34 @@ def inspect(results: Mapping[str, Any]) -> Findings:
         labels = results["gt_segment_labels"]
         found.pixels = results["gt_seg_map"].size
         found.void = int((results["gt_seg_map"] < 0).sum())
+        areas = np.bincount(results["gt_seg_map"].ravel() + 1, minlength=len(labels) + 1)[1:]
+        found.wide = Counter(np.unique(labels[areas * _THIRD > found.pixels]).tolist())
     elif "gt_bboxes_labels" in results:
         keep = large_enough(results["gt_bboxes"].tensor.numpy())
         found.tiny = int((~keep).sum())
+        if results.get("gt_masks") is not None:
+            visible = results["gt_masks"].masks.any(axis=(1, 2))
+            found.vanished = int((~visible).sum())
+            found.fractions = sum(_within_one(instance.get("mask")) for instance in annotated) if found.vanished else 0
+            keep = visible
         labels = results["gt_bboxes_labels"][keep]
     else:
         labels = np.empty(0, np.int64)
     found.classes = Counter(labels.tolist())
     found.empty = int(not len(labels))
+    single = [a["category"] for a in annotated if "category" in a and not a.get("iscrowd")]
+    pieces = Counter(single) if single else found.classes
+    found.images_with = Counter({label: 1 for label in pieces if label >= 0})
+    found.in_pieces = Counter({label: 1 for label, count in pieces.items() if label >= 0 and count > 1})
     return found
+
+
+def _within_one(mask: Any) -> bool:
+    """Whether a segmentation is polygons within 0 .. 1."""
+    if not isinstance(mask, list) or not mask:
+        return False
+    points = np.concatenate([np.asarray(polygon, np.float64).ravel() for polygon in mask])
+    return bool(points.size and points.min() >= 0 and points.max() <= 1)
 
 
 def check_source(source: Source, split: str, workers: int, limit: int | None) -> Findings:
@@ -117,16 +171,39 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
     except (UserError, OSError) as error:
         total.problems.append(str(error))
         return total
-    table = getattr(inspection.dataset.datasets[0], "table", None)
-    for suspicion in () if table is None else table.suspicions:
-        total.problems.append(f"source {source.name!r}: '{inspection.dataset.datasets[0].json_file}': {suspicion}")
+    dataset = inspection.dataset.datasets[0]
+    table = getattr(dataset, "table", None)
+    for suspicion in getattr(dataset, "suspicions", ()) if table is None else table.suspicions:
+        total.problems.append(f"source {source.name!r}: '{dataset.json_file}': {suspicion}")
+    if table is not None and table.repeated_ids:
+        total.notes.append(
+            f"source {source.name!r}: '{dataset.json_file}': {table.repeated_ids} annotations have an id that an "
+            "earlier one has; read here as objects of their own, other tools may keep one of each"
+        )
     count = len(inspection) if limit is None else min(limit, len(inspection))
     loader = DataLoader(
         Subset(inspection, range(count)), batch_size=None, num_workers=workers, worker_init_fn=_one_thread
     )
     for found in progress_bar(loader, desc=f"{source.name} ({split})", unit="images"):
         total.add(found)
+    judge(source, total, dataset, complete=split == "train" and count == len(inspection))
     return total
+
+
+def judge(source: Source, total: Findings, dataset: Any, *, complete: bool) -> None:
+    """Add what only all images together show.
+
+    Args:
+        source: The source.
+        total: Of its images; changed.
+        dataset: Its dataset.
+        complete: Whether these are all images of a training split.
+    """
+    problems = [*flag_problems(source, total)]
+    if complete and not total.problems:
+        problems += training_problems(source, total, dataset)
+    total.problems += [f"source {source.name!r}: {problem}" for problem in problems]
+    total.notes += [f"source {source.name!r}: {note}" for note in notes(source, total)]
 
 
 def report(source: Source, split: str, found: Findings) -> str:
@@ -152,6 +229,7 @@ def report(source: Source, split: str, found: Findings) -> str:
     lines += [f"! {problem}" for problem in found.problems[:_SHOWN]]
     if len(found.problems) > _SHOWN:
         lines.append(f"! and {len(found.problems) - _SHOWN} more")
+    lines += [f"? {note}" for note in found.notes]
     return "\n".join(textwrap.fill(line, 120, subsequent_indent="    ", break_on_hyphens=False) for line in lines)
 
 

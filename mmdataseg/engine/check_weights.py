@@ -1,6 +1,5 @@
 """What of a checkpoint fits a model: told before training, required before testing."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -82,10 +81,12 @@ class WeightsAccount:
 
     def _prefix(self) -> str:
         """A clause for the message, where the keys would fit without what they all begin with."""
-        common = os.path.commonprefix(self.unknown).rpartition(".")[0] + "." if self.unknown else ""
-        if len(common) > 1 and {name.removeprefix(common) for name in self.unknown} & set(self.missing):
-            return f"; its keys begin with {common!r}, and without that they fit"
-        return ""
+        first = {name.partition(".")[0] for name in self.unknown}
+        if len(first) != 1:
+            return ""
+        prefix = f"{first.pop()}."
+        fits = {name.removeprefix(prefix) for name in self.unknown} & set(self.missing)
+        return f"; its keys begin with {prefix!r}, and without that they fit" if fits else ""
 
 
 def account_of_weights(content: Any, own: Mapping[str, Any], *, file: str | None = None) -> WeightsAccount:

@@ -90,7 +90,9 @@ class InstanceMetric(CocoMetric):
         config = source.test or {}
         path = resolve(config.get("data_root") or "", config.get("ann_file") or "")
         if path.suffix == ".json" and path.is_file() and not path.samefile(self.ann_file):
-            options = {key: config[key] for key in ("path_parts", "leave_out", "indices") if config.get(key) is not None}
+            options = {
+                key: config[key] for key in ("path_parts", "leave_out", "indices") if config.get(key) is not None
+            }
             self._compare_images(source.name, path, listed_images(path, **options))
 
     def _refuse_stuff(self, source: Source) -> None:

@@ -111,6 +111,4 @@ def _complete(annotation: _JSON, image: _JSON, path: Path) -> None:
         if not isinstance(annotation["area"], int | float):
             annotation["area"] = as_number(annotation["area"], "area")
     except ValueError as error:
-        raise UserError(
-            f"annotation {annotation['id']} cannot be read ({error})", file=path, remedy=_REPAIR
-        ) from None
+        raise UserError(f"annotation {annotation['id']} cannot be read ({error})", file=path, remedy=_REPAIR) from None

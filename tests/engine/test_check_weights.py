@@ -19,7 +19,7 @@ class Model(BaseModel):
         self.classifier.register_buffer("embeddings_ade", torch.zeros(4, 2))
         self.classifier.temperature = nn.Parameter(torch.ones(()))
 
-    def forward(self, inputs, data_samples=None, mode="tensor"):
+    def forward(self, inputs):
         return inputs
 
 
@@ -55,7 +55,10 @@ def test_the_models_own_weights_fit_with_or_without_embeddings():
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        ({"state_dict": {"foo.weight": torch.zeros(1)}}, "'a.pth': nothing of this checkpoint fits .* has foo.weight, the"),
+        (
+            {"state_dict": {"foo.weight": torch.zeros(1)}},
+            "'a.pth': nothing of this checkpoint fits .* has foo.weight, the",
+        ),
         ({f"model.{n}": v for n, v in OWN.items()}, "its keys begin with 'model.', and without that they fit"),
         ({}, "nothing of this checkpoint fits the model: it has nothing"),
         ([1, 2], "'a.pth': not a checkpoint but a list"),

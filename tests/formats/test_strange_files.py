@@ -58,7 +58,10 @@ def test_a_byte_order_mark_is_passed_over(boxes, panoptic):
 @pytest.mark.parametrize(
     ("entry", "match"),
     [
-        ({"iscrowd": "perhaps"}, r"entry of 'annotations' cannot be read \('iscrowd': expected 0 or 1, .*: id 1; repair"),
+        (
+            {"iscrowd": "perhaps"},
+            r"entry of 'annotations' cannot be read \('iscrowd': expected 0 or 1, .*: id 1; repair",
+        ),
         ({"category_id": None}, "'category_id': expected an integer, got null.: id 1"),
         ({"category_id": 3.5}, "'category_id': expected an integer, got 3.5"),
         ({"bbox": None}, "'bbox': expected four numbers x, y, width, height, got null"),
@@ -76,7 +79,10 @@ def test_an_annotation_that_cannot_be_understood_is_named(boxes, entry, match):
 @pytest.mark.parametrize(
     ("entry", "match"),
     [
-        ({"file_name": None}, "entry of 'images' cannot be read .'file_name': expected the name of a file, got null.: id 9"),
+        (
+            {"file_name": None},
+            "entry of 'images' cannot be read .'file_name': expected the name of a file, got null.: id 9",
+        ),
         ({"height": "tall"}, "'height': expected an integer, got 'tall'"),
         ({"file_name": "part1/ü.jpg"}, "images 9 and 8 have the same file 'part1/ü.jpg'; join their annotations"),
         ({"file_name": "part1\\ü.jpg"}, "images 9 and 8 have the same file 'part1/ü.jpg'"),
@@ -90,7 +96,9 @@ def test_an_image_that_cannot_be_understood_is_named(boxes, entry, match):
 
 def test_two_names_that_path_parts_makes_one_are_refused(boxes):
     boxes.content["images"][0]["file_name"] = "part2/ü.jpg"
-    with pytest.raises(UserError, match=r"images 9 and 8 have the same file 'ü.jpg' .the last 1 parts .*; raise path_p"):
+    with pytest.raises(
+        UserError, match=r"images 9 and 8 have the same file 'ü.jpg' .the last 1 parts .*; raise path_p"
+    ):
         table(boxes, path_parts=1)
 
 
@@ -145,8 +153,14 @@ def test_panoptic_values_as_text_and_null_are_understood(panoptic):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda c: c["annotations"][0].update(segments_info=5), "image 42 in 'annotations': 'segments_info': expected a l"),
-        (lambda c: c["annotations"][0].update(file_name=None), "image 42 in 'annotations': 'file_name': expected the name"),
+        (
+            lambda c: c["annotations"][0].update(segments_info=5),
+            "image 42 in 'annotations': 'segments_info': expected a l",
+        ),
+        (
+            lambda c: c["annotations"][0].update(file_name=None),
+            "image 42 in 'annotations': 'file_name': expected the name",
+        ),
         (lambda c: c["annotations"][0].update(image_id=None), "'image_id': expected an integer or text, got None"),
         (lambda c: c["annotations"][0]["segments_info"][0].update(iscrowd=7), "'iscrowd': expected 0 or 1, got 7"),
         (lambda c: c["annotations"][0]["segments_info"][0].update(id="x"), "'id': expected an integer, got 'x'"),
@@ -183,7 +197,9 @@ def test_things_and_stuff_swapped_are_refused_and_one_other_flag_is_said(panopti
     (said,) = PanopticSegDataset(**{**arguments, "metainfo": one}).suspicions
     assert said.startswith("1 of 4 categories have another 'isthing' than the label space's is_thing, e.g. 'dog ")
     swapped = dict(METAINFO, is_thing=(False, False, True, True))
-    with pytest.raises(UserError, match="4 of 4 categories have another 'isthing' .*; correct is_thing of the label sp"):
+    with pytest.raises(
+        UserError, match=r"4 of 4 categories have another 'isthing' .*; correct is_thing of the label sp"
+    ):
         PanopticSegDataset(**{**arguments, "metainfo": swapped})
 
 
