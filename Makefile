@@ -14,7 +14,7 @@ KERNELS := OMP_NUM_THREADS=1 OMP_NUM_THREADS=2 \
 FLOAT_TESTS := tests/ops tests/models tests/text tests/evaluation tests/engine
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kernels lint coverage clean
+.PHONY: help setup demo picture test test-kernels lint coverage clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -28,6 +28,9 @@ demo: setup  ## draw the toy world, train on its three sources, test on its task
 	$(PYTHON) -m mmdataseg test $(DEMO).py --checkpoint "$$(cat $(DEMO_DIR)/last_checkpoint)" \
 		--work-dir $(DEMO_DIR) --show-dir $(DEMO_DIR)/pictures
 	@echo "pictures of the predictions: $(DEMO_DIR)/pictures"
+
+picture: setup  ## the README's picture, of the pictures that the demo left
+	$(PYTHON) -m projects.toy.demo_picture $(DEMO_DIR)/pictures docs/images/demo.webp
 
 test: setup  ## the default tests, with branch coverage
 	$(PYTHON) -m pytest -q --cov --cov-report=term

@@ -6,22 +6,6 @@ Hardware, memory and hours: not measured. 16 images an iteration: 8 GPUs x 2; fo
 Command: mim train mmdataseg configs/dataseg_r50_3ds.py --launcher pytorch --gpus 8
 """
 
-_base_ = [
-    "./_base_/sources/ade_semantic.py",
-    "./_base_/sources/coco_panoptic.py",
-    "./_base_/sources/objects365_boxes.py",
-    "./_base_/sources/ade_panoptic.py",
-    "./_base_/sources/objects365_instances.py",
-    "./_base_/models/dataseg_r50.py",
-    "./_base_/schedules/adamw_368k.py",
-]
+_base_ = ["./_base_/ade_coco_objects365.py", "./_base_/models/dataseg_r50.py"]
 
-train_sources = [_base_.ade_semantic, _base_.coco_panoptic, _base_.objects365_boxes]
-test_sources = [_base_.ade_semantic, _base_.coco_panoptic, _base_.ade_panoptic, _base_.objects365_instances]
-
-model = dict(sources=[*test_sources, _base_.objects365_boxes])
-train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1, 4, 4]))
-val_dataloader = dict(dataset=dict(sources=test_sources))
-test_dataloader = val_dataloader
-val_evaluator = dict(metrics=test_sources)
-test_evaluator = val_evaluator
+model = dict(sources=[*_base_.test_sources, _base_.objects365_boxes])

@@ -7,21 +7,15 @@ Hardware, memory and hours: not measured.
 Command: mim train mmdataseg configs/dataseg_vitdet-b_3ds.py --launcher pytorch --gpus 8
 """
 
-_base_ = ["./dataseg_r50_3ds.py"]
+_base_ = ["./_base_/ade_coco_objects365.py", "./_base_/models/dataseg_vitdet-b.py"]
 
 model = dict(
     backbone=dict(
-        _delete_=True,
-        type="mmdataseg.ViTDet",
-        arch="base",
-        img_size=1024,
-        window_size=14,
         drop_path_rate=0.1,
-        out_channels=256,
         with_cp=False,
         init_cfg=dict(type="Pretrained", checkpoint="checkpoints/mae_pretrain_vit_base.pth"),
     ),
-    panoptic_head=dict(in_channels=[256, 256, 256, 256]),
+    sources=[*_base_.test_sources, _base_.objects365_boxes],
 )
 optim_wrapper = dict(
     constructor="mmdataseg.LayerDecayOptimWrapperConstructor", paramwise_cfg=dict(_delete_=True, decay_rate=0.7)

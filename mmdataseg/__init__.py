@@ -6,3 +6,8 @@ __version__ = "0.1.0"
 __all__ = ["__version__"]
 
 check_dependencies()
+
+from mmengine.config.utils import MODULE2PACKAGE  # noqa: E402  not before it is known to be there
+
+# lets a config anywhere say `_base_ = ["mmdataseg::_base_/models/dataseg_r50.py"]`
+MODULE2PACKAGE.setdefault(__name__, __name__)

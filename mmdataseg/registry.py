@@ -5,39 +5,45 @@ module, and the registry imports the modules in its ``locations``. No
 ``custom_imports`` is needed.
 """
 
-from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
-from mmengine.registry import DATASETS as MMENGINE_DATASETS
-from mmengine.registry import EVALUATOR as MMENGINE_EVALUATOR
-from mmengine.registry import HOOKS as MMENGINE_HOOKS
-from mmengine.registry import LOOPS as MMENGINE_LOOPS
-from mmengine.registry import METRICS as MMENGINE_METRICS
-from mmengine.registry import MODELS as MMENGINE_MODELS
-from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
-from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
-from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
-from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
 SCOPE = "mmdataseg"
 
-MODELS = Registry("model", parent=MMENGINE_MODELS, scope=SCOPE, locations=["mmdataseg.models"])
-TASK_UTILS = Registry("task util", parent=MMENGINE_TASK_UTILS, scope=SCOPE, locations=["mmdataseg.models"])
-DATASETS = Registry("dataset", parent=MMENGINE_DATASETS, scope=SCOPE, locations=["mmdataseg.datasets"])
-DATA_SAMPLERS = Registry("data sampler", parent=MMENGINE_DATA_SAMPLERS, scope=SCOPE, locations=["mmdataseg.datasets"])
-TRANSFORMS = Registry("transform", parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=["mmdataseg.datasets"])
-METRICS = Registry("metric", parent=MMENGINE_METRICS, scope=SCOPE, locations=["mmdataseg.evaluation"])
-EVALUATOR = Registry("evaluator", parent=MMENGINE_EVALUATOR, scope=SCOPE, locations=["mmdataseg.evaluation"])
-HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope=SCOPE, locations=["mmdataseg.engine"])
-LOOPS = Registry("loop", parent=MMENGINE_LOOPS, scope=SCOPE, locations=["mmdataseg.engine"])
-OPTIM_WRAPPER_CONSTRUCTORS = Registry(
-    "optimizer wrapper constructor",
-    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
-    scope=SCOPE,
-    locations=["mmdataseg.engine"],
-)
-OPTIM_WRAPPERS = Registry(
-    "optimizer wrapper", parent=MMENGINE_OPTIM_WRAPPERS, scope=SCOPE, locations=["mmdataseg.engine"]
-)
+
+class MMDetAwareRegistry(Registry):
+    """A registry in which a name without prefix that is neither here nor in mmengine is mmdet's.
+
+    Our configs are written for ``default_scope = "mmdet"``. Inherited as ``mmdataseg::_base_/...``, they are built in
+    the scope ``mmdataseg``, where ``ResNet`` has to mean the same.
+    """
+
+    def get(self, key: str) -> type | None:
+        """The class of this name, or None."""
+        found = super().get(key)
+        return super().get(f"mmdet.{key}") if found is None and "." not in key else found
+
+
+def _child_of(name: str, room: str = "registry") -> Registry:
+    """A registry of this scope below mmengine's of that name; importing the room fills it."""
+    parent = getattr(mmengine_registry, name)
+    return MMDetAwareRegistry(parent.name, parent=parent, scope=SCOPE, locations=[f"{SCOPE}.{room}"])
+
+
+MODELS = _child_of("MODELS", "models")
+TASK_UTILS = _child_of("TASK_UTILS", "models")
+DATASETS = _child_of("DATASETS", "datasets")
+DATA_SAMPLERS = _child_of("DATA_SAMPLERS", "datasets")
+TRANSFORMS = _child_of("TRANSFORMS", "datasets")
+METRICS = _child_of("METRICS", "evaluation")
+EVALUATOR = _child_of("EVALUATOR", "evaluation")
+HOOKS = _child_of("HOOKS", "engine")
+LOOPS = _child_of("LOOPS", "engine")
+OPTIM_WRAPPER_CONSTRUCTORS = _child_of("OPTIM_WRAPPER_CONSTRUCTORS", "engine")
+OPTIM_WRAPPERS = _child_of("OPTIM_WRAPPERS", "engine")
+# they hold nothing of ours: a config that is inherited by scope names components of mmdet's and mmengine's
+for _name in ("VISUALIZERS", "VISBACKENDS", "LOG_PROCESSORS", "OPTIMIZERS", "PARAM_SCHEDULERS", "WEIGHT_INITIALIZERS"):
+    _child_of(_name)
 
 
 def components() -> dict[str, type]:

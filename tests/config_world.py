@@ -127,6 +127,7 @@ def smaller(leaf: Path, work_dir: Path) -> Config:
             for size in {"scale", "size"} & set(transform):
                 transform[size] = (SMALL, SMALL)
     _forget_pretrained(cfg.model)
+    cfg.load_from = None  # nothing is converted here
     if cfg.model.backbone.get("arch") == "large":
         cfg.model.backbone.arch = dict(embed_dim=1024, depth=4, num_heads=16)
     cfg.default_hooks.checkpoint.update(save_optimizer=False, save_param_scheduler=False)

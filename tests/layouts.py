@@ -31,6 +31,9 @@ HEIGHT, WIDTH = 48, 64
 TRAIN_IMAGES, VAL_IMAGES = 3, 2
 EMBED_DIM = 768  # of ViT-L/14, which configs/_base_/models expect
 CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+GARDEN = LabelSpace(  # of configs/own_data
+    name="garden", classes=("lawn", "tree", "gravel path", "shed"), is_thing=(False, True, False, True)
+)
 UNPUBLISHED = (
     "v2/patch16/objects365_v2_00908726",
     "v1/patch6/objects365_v1_00320532",
@@ -58,10 +61,18 @@ def write_layout(name: str, root: Path) -> None:
 def write_embeddings(root: Path) -> None:
     """Write embeddings of a hashing encoder, a stand-in for CLIP, where the sources look for ViT-L/14's."""
     encoder = HashingEncoder(dim=EMBED_DIM)
-    vocabularies = ["ade150", "coco133", "objects365", "cityscapes19", "pascal_context59", "pascal_context459"]
-    for vocabulary in vocabularies:
-        embeddings = embed_classes(encoder, get_label_space(vocabulary).classes, vocabulary=vocabulary)
-        save_embeddings(root / f"data/embeddings/{vocabulary}_vit-l-14_openai.safetensors", embeddings)
+    vocabularies = [
+        "ade150",
+        "coco133",
+        "coco80",
+        "objects365",
+        "cityscapes19",
+        "pascal_context59",
+        "pascal_context459",
+    ]
+    for space in [*map(get_label_space, vocabularies), GARDEN]:
+        embeddings = embed_classes(encoder, space.classes, vocabulary=space.name)
+        save_embeddings(root / f"data/embeddings/{space.name}_vit-l-14_openai.safetensors", embeddings)
 
 
 @cache
@@ -153,12 +164,13 @@ def write_ade(data: Path, rng: np.random.Generator) -> None:
 
 
 def write_coco(data: Path, rng: np.random.Generator) -> None:
-    """COCO panoptic; one thing an image is a crowd."""
+    """COCO panoptic; one thing an image is a crowd. And the things of the validation images as instances."""
     root, space = data / "coco", get_label_space("coco133")
     categories = [
         {"id": 3 * i + 1, "name": name, "isthing": int(thing), "supercategory": "any"}
         for i, (name, thing) in enumerate(zip(space.classes, space.is_thing, strict=True))
     ]
+    instances: list[dict[str, Any]] = []
     for split, count in (("train2017", TRAIN_IMAGES), ("val2017", VAL_IMAGES)):
         images, annotations = [], []
         for index in range(count):
@@ -178,8 +190,17 @@ def write_coco(data: Path, rng: np.random.Generator) -> None:
             ]
             images.append({"id": image_id, "file_name": f"{stem}.jpg", "height": HEIGHT, "width": WIDTH})
             annotations.append({"image_id": image_id, "file_name": f"{stem}.png", "segments_info": segments})
+            if split == "val2017":
+                for thing in scene.things:
+                    rle = coco_mask.encode(np.asfortranarray(scene.mask(thing).astype(np.uint8)))
+                    (segment,) = (s for s in segments if s["id"] == 70_000 * thing)
+                    entry = {**segment, "id": len(instances) + 1, "image_id": image_id}
+                    instances.append({**entry, "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()}})
         content = {"images": images, "annotations": annotations, "categories": categories}
         save_json(content, root / f"annotations/panoptic_{split}.json")
+    things = [category for category in categories if category["isthing"]]
+    content = {"images": images, "annotations": instances, "categories": things}
+    save_json(content, root / "annotations/instances_val2017.json")
 
 
 def write_objects365(data: Path, rng: np.random.Generator) -> None:
@@ -247,10 +268,31 @@ def write_cityscapes(data: Path, rng: np.random.Generator) -> None:
     convert("cityscapes_panoptic", "--root", root)
 
 
+def write_garden(data: Path, rng: np.random.Generator) -> None:
+    """The template of configs/own_data: label maps, and boxes on other images."""
+    root, categories = data / "garden", [{"id": i, "name": name} for i, name in enumerate(GARDEN.classes)]
+    for split, count in (("train", TRAIN_IMAGES), ("val", VAL_IMAGES)):
+        for index in range(count):
+            scene = Scene(rng, GARDEN)
+            save(scene.picture(rng), root / f"images/{split}/{index}.jpg")
+            labels = scene.values(lambda n, s=scene: s.label[n], default=255)
+            save_array(labels.astype(np.uint8), root / f"labels/{split}/{index}.png")
+    images, annotations = [], []
+    for index in range(TRAIN_IMAGES):
+        scene = Scene(rng, GARDEN)
+        save(scene.picture(rng), root / f"images/boxes/{index}.jpg")
+        images.append({"id": index, "file_name": f"{index}.jpg", "height": HEIGHT, "width": WIDTH})
+        for thing in scene.things:
+            entry = {"id": len(annotations), "image_id": index, "category_id": scene.label[thing]}
+            annotations.append({**entry, "bbox": _box(scene.mask(thing))})
+    save_json({"images": images, "annotations": annotations, "categories": categories}, root / "boxes_train.json")
+
+
 LAYOUTS: dict[str, Callable[[Path, np.random.Generator], None]] = {
     "ade": write_ade,
     "coco": write_coco,
     "objects365": write_objects365,
     "pascal_context": write_pascal_context,
     "cityscapes": write_cityscapes,
+    "garden": write_garden,
 }

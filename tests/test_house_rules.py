@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import textwrap
 from pathlib import Path
 
@@ -122,3 +123,65 @@ def test_no_constructor_changes_the_process():
                     if call.split(".")[-1] in ("filterwarnings", "simplefilter", "init_default_scope")
                 }
     assert strays == set()
+
+
+def is_text_of_error(node: ast.AST) -> bool:
+    """``str(error)``, ``error.args[0]`` or ``error.message``, for a name that ends in "error"."""
+    named = re.compile(r"(error|exception|exc|err)$")
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "str" and node.args:
+        return isinstance(node.args[0], ast.Name) and bool(named.search(node.args[0].id))
+    if isinstance(node, ast.Attribute) and node.attr in ("args", "message"):
+        return isinstance(node.value, ast.Name) and bool(named.search(node.value.id))
+    return isinstance(node, ast.Subscript) and is_text_of_error(node.value)
+
+
+def comparisons_with_messages(tree: ast.AST) -> set[str]:
+    """Comparisons, ``startswith`` and the like, and regular expressions that read what an error says."""
+    found = set()
+    for node in ast.walk(tree):
+        parts: list[ast.AST] = []
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            if node.func.attr in ("startswith", "endswith", "find", "index", "count", "partition", "rpartition"):
+                parts = [owner]
+            elif isinstance(owner, ast.Name) and owner.id == "re":
+                parts = list(node.args)
+        if any(is_text_of_error(part) for part in parts):
+            found.add(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "seen"),
+    [
+        ("'no such' in str(error)", True),
+        ("str(error).startswith('source ')", True),
+        ("error.args[0] == 'x'", True),
+        ("re.search('x', str(error))", True),
+        ("isinstance(error, UserError) and error.source is not None", False),
+        ("f'{path}: {error}'", False),
+    ],
+)
+def test_the_rule_sees_comparisons_with_messages(code, seen):
+    assert bool(comparisons_with_messages(ast.parse(code))) == seen
+
+
+def test_no_comparison_with_the_message_of_an_error():
+    strays = {
+        f"{file.relative_to(PACKAGE.parent)}: {code}"
+        for file in FILES
+        for code in comparisons_with_messages(ast.parse(file.read_text(encoding="utf-8")))
+    }
+    assert strays == set()
+
+
+def test_parsed_arguments_stay_in_the_command_line():
+    """Below it, functions have keyword arguments that Python code can give, too."""
+    users = {file.relative_to(PACKAGE).as_posix() for file in PACKAGE.rglob("*.py") if "Namespace" in names_in(file)}
+    assert users == {"apis/cli.py"}
+
+
+def names_in(file: Path) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Name)}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import build_hooks
 import mmdataseg
 from mmdataseg.apis.config_files import config_root, find_config, leaf_configs
 from mmdataseg.dependencies import FAMILIES
@@ -41,7 +42,8 @@ def wheel(tmp_path_factory, repo_root) -> Path:
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("mmdataseg", "configs", "tools", "requirements"):
         if (repo_root / name).is_dir():
-            shutil.copytree(repo_root / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(repo_root / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".mim"))
+    build_hooks.link_mim(source)  # as an editable install leaves it
     for path in repo_root.iterdir():
         if path.is_file():
             shutil.copy2(path, source)
@@ -98,9 +100,31 @@ def test_the_wheel_holds_every_module_and_no_tests(wheel, repo_root):
     assert not [n for n in names if n.endswith(".pyc")]
 
 
-def test_mim_is_not_kept_in_the_source_tree(repo_root):
-    assert not (repo_root / "mmdataseg" / ".mim").exists()
+def test_the_source_tree_holds_no_leaf_twice(repo_root):
+    """mim follows links and refuses a leaf that it finds twice; of the base configs there may be links."""
+    kept = repo_root / "mmdataseg" / ".mim"
+    files = {path.name for path in kept.rglob("*") if path.suffix == ".py"}
+    assert files.isdisjoint(leaf.name for leaf in leaf_configs())
     assert not (repo_root / "build").exists()
+    ignored = subprocess.run(["git", "check-ignore", "mmdataseg/.mim/configs"], cwd=repo_root, capture_output=True)
+    assert ignored.returncode in (0, 128), "not ignored by git (128: not a git repository)"
+
+
+def test_links_for_mim_are_made_again_over_what_is_there(tmp_path):
+    for name in ("mmdataseg", "configs", "tools"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "configs/_base_").mkdir()
+    for name in ("configs/metafile.yml", "configs/leaf.py", "model-index.yml"):
+        (tmp_path / name).touch()
+    (tmp_path / "mmdataseg/.mim/tools").mkdir(parents=True)  # left by another tool
+    for _ in range(2):
+        build_hooks.link_mim(tmp_path)
+        mim = tmp_path / "mmdataseg/.mim"
+        assert sorted(path.name for path in mim.iterdir()) == ["configs", "model-index.yml"]
+        assert sorted(path.name for path in (mim / "configs").iterdir()) == ["_base_", "metafile.yml"]
+        for name in build_hooks.MIM_LINKS:
+            assert (mim / name).is_symlink()
+            assert (mim / name).samefile(tmp_path / name)
 
 
 def test_an_installed_wheel_finds_its_configs_without_mim(site, tmp_path):
@@ -116,8 +140,15 @@ def test_python_m_runs_from_an_installed_wheel(site, tmp_path):
     leaf = leaf_configs()[0]
     done = run_python("-m", "mmdataseg", "train", leaf.stem + "x", cwd=tmp_path, site=site)
     assert done.returncode == 2
-    assert f"did you mean: {leaf.relative_to(config_root()).as_posix()}" in done.stderr
+    assert f"did you mean: {leaf.relative_to(config_root().parent).as_posix()}" in done.stderr
     assert str(site) in done.stderr
+
+
+def test_a_config_elsewhere_inherits_from_an_installed_wheel(site, tmp_path):
+    (tmp_path / "mine.py").write_text('_base_ = ["mmdataseg::_base_/models/dataseg_r50.py"]\n')
+    code = "import mmdataseg; from mmengine.config import Config; print(Config.fromfile('mine.py').model.type)"
+    done = run_python("-c", code, cwd=tmp_path, site=site)
+    assert done.stdout.splitlines()[-1:] == ["mmdataseg.DaTaSeg"], done.stderr
 
 
 def test_mim_finds_scripts_and_config_of_an_installed_wheel(site, tmp_path):

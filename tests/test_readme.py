@@ -11,7 +11,7 @@ from mmdataseg.apis import cli
 from mmdataseg.apis.config_files import find_config
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def commands(page: Path) -> list[str]:
@@ -30,6 +30,17 @@ def test_the_readme_shows_commands() -> None:
         assert any(command.startswith(start) for command in shown), start
 
 
+def test_the_readme_is_short() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 120
+    assert [line for line in lines if len(line) > 120] == []
+
+
+def test_the_readme_says_that_no_weights_exist_before_it_asks_for_some() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert 0 < text.index("No trained weights exist yet") < text.index(".pth")
+
+
 @pytest.mark.parametrize(("command", "page"), ALL)
 def test_the_command_is_understood(command: str, page: Path) -> None:
     words = shlex.split(re.sub(r"^(\w+=\S+ )+", "", command), comments=True)
@@ -41,6 +52,8 @@ def test_the_command_is_understood(command: str, page: Path) -> None:
         parse_run(words[1], [word for word in words[3:] if word not in ("--gpus", "8", "1")], page)
     elif words[:3] == ["python", "-m", "mmdataseg"]:
         parse_run(words[3], words[4:], page)
+    elif words[:3] == ["python", "-m", "pytest"]:
+        assert all((ROOT / word).exists() for word in words[3:] if word.startswith("tests"))
     elif words[:2] == ["python", "-m"]:
         parse_tool(words[2], words[3:])
     elif words[0] == "python":
@@ -63,9 +76,12 @@ def parse_run(verb: str, arguments: list[str], page: Path) -> None:
         "train": cli.build_train_parser,
         "test": cli.build_test_parser,
         "predict": cli.build_predict_parser,
+        "convert": cli.build_convert_parser,
     }
     parser = parsers[verb]()
     config = parser.parse_args(arguments).config
+    if verb == "convert" and config is None:
+        return
     assert f"`{config}`" in page.read_text() or find_config(config).is_file()
 
 

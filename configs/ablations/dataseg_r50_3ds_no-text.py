@@ -1,4 +1,4 @@
-"""Ablation of dataseg_r50_3ds: learned class vectors in the place of text embeddings.
+"""Ablation of dataseg_r50_3ds: learned class vectors in place of text embeddings.
 
 Shows what a common space of names gives: nothing joins like classes, and no new vocabulary can be tested. Ours:
 not run.

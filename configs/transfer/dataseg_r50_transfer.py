@@ -8,22 +8,6 @@ Command: mim test mmdataseg configs/transfer/dataseg_r50_transfer.py --checkpoin
     work_dirs/dataseg_r50_3ds/iter_368750.pth
 """
 
-_base_ = [
-    "../_base_/sources/pascal_context59.py",
-    "../_base_/sources/pascal_context459.py",
-    "../_base_/sources/coco_semantic.py",
-    "../_base_/sources/cityscapes_panoptic.py",
-    "../_base_/sources/ade_panoptic.py",
-    "../_base_/models/dataseg_r50.py",
-    "../_base_/schedules/adamw_368k.py",
-]
+_base_ = ["../_base_/transfer.py", "../_base_/models/dataseg_r50.py"]
 
-sources = [
-    *[_base_.pascal_context59, _base_.pascal_context459, _base_.coco_semantic],
-    *[_base_.cityscapes_panoptic, _base_.ade_panoptic],
-]
-model = dict(sources=sources)
-test_dataloader = dict(dataset=dict(sources=sources))
-test_evaluator = dict(metrics=sources)
-# test only
-train_cfg = train_dataloader = optim_wrapper = param_scheduler = val_cfg = val_dataloader = val_evaluator = None
+model = dict(sources=_base_.sources)

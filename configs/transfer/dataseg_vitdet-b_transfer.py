@@ -7,9 +7,6 @@ Command: mim test mmdataseg configs/transfer/dataseg_vitdet-b_transfer.py --chec
     work_dirs/dataseg_vitdet-b_3ds/iter_368750.pth
 """
 
-_base_ = ["./dataseg_r50_transfer.py"]
+_base_ = ["../_base_/transfer.py", "../_base_/models/dataseg_vitdet-b.py"]
 
-model = dict(
-    backbone=dict(_delete_=True, type="mmdataseg.ViTDet", arch="base", img_size=1024, window_size=14, out_channels=256),
-    panoptic_head=dict(in_channels=[256, 256, 256, 256]),
-)
+model = dict(sources=_base_.sources)

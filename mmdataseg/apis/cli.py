@@ -18,19 +18,20 @@ from mmdataseg.errors import UserError
 USAGE = """usage: {prog} train CONFIG [options]
        {prog} test CONFIG CHECKPOINT [options]
        {prog} predict CONFIG CHECKPOINT IMAGES [options]
+       {prog} convert CHECKPOINT --to OUT [options]
 
 CONFIG is a path, or the file name of one of mmdataseg's own configs. Options: {prog} train -h and so on."""
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m mmdataseg") -> None:
-    """Run ``train``, ``test`` or ``predict`` with the arguments that follow it.
+    """Run ``train``, ``test``, ``predict`` or ``convert`` with the arguments that follow it.
 
     Args:
         argv: Arguments; None: those of the process.
         prog: What the usage text calls the program.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    commands = {"train": run_train, "test": run_test, "predict": run_predict}
+    commands = {"train": run_train, "test": run_test, "predict": run_predict, "convert": run_convert}
     usage = USAGE.format(prog=prog)
     if not argv or argv[0] in ("-h", "--help"):
         print(usage)
@@ -63,6 +64,7 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
             amp=args.amp,
             auto_scale_lr=args.auto_scale_lr,
             launcher=args.launcher,
+            trust_checkpoint=args.trust_checkpoint,
         )
 
 
@@ -88,6 +90,7 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
             out=args.out,
             show_dir=args.show_dir,
             launcher=args.launcher,
+            trust_checkpoint=args.trust_checkpoint,
         )
 
 
@@ -126,6 +129,28 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     if unreadable:
         print("\n".join([f"error: {len(unreadable)} images were left out:", *unreadable]), file=sys.stderr)
         sys.exit(1)
+
+
+def run_convert(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
+    """Parse the arguments of a conversion and run it.
+
+    Raises:
+        SystemExit: As `run_train`.
+    """
+    args = build_convert_parser(prog).parse_args(argv)
+    with user_errors():
+        from mmdataseg.apis.convert import DEFAULT_RIDGE, convert
+
+        print(
+            convert(
+                args.checkpoint,
+                args.to,
+                config=args.config,
+                embeddings=args.embeddings,
+                ridge=DEFAULT_RIDGE if args.ridge is None else args.ridge,
+                progress=sys.stderr.isatty(),
+            )
+        )
 
 
 def build_train_parser(prog: str | None = None) -> ArgumentParser:
@@ -184,6 +209,28 @@ def build_predict_parser(prog: str | None = None) -> ArgumentParser:
     return parser
 
 
+def build_convert_parser(prog: str | None = None) -> ArgumentParser:
+    """Arguments of a conversion."""
+    parser = ArgumentParser(
+        prog=prog, description="Turn a public Mask2Former into a checkpoint that answers to words", allow_abbrev=False
+    )
+    parser.add_argument("checkpoint", help="path or address of a Mask2Former of mmdet, mmseg or Hugging Face")
+    parser.add_argument("--to", required=True, metavar="OUT", help="checkpoint to write")
+    parser.add_argument(
+        "--config", metavar="NAME", help="default: that in configs/from_mask2former for its backbone and classes"
+    )
+    parser.add_argument(
+        "--embeddings", metavar="FILE", help="text embeddings of its classes (default: the file the config names)"
+    )
+    parser.add_argument(
+        "--ridge",
+        type=float,
+        metavar="X",
+        help="0: exact on its own classes; a little more (default: 0.003): open to other words, too",
+    )
+    return parser
+
+
 def _add_config(parser: ArgumentParser) -> None:
     parser.add_argument("config", help="path of a config, or the file name of one of mmdataseg's own")
     parser.add_argument(
@@ -200,6 +247,9 @@ def _add_common(parser: ArgumentParser) -> None:
     _add_config(parser)
     parser.add_argument(
         "--work-dir", metavar="FOLDER", help="for logs and checkpoints; default: the config's, or work_dirs/<config>"
+    )
+    parser.add_argument(
+        "--trust-checkpoint", action="store_true", help="run the code that a checkpoint holds: for files of your own"
     )
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none", help="job launcher")
     # torch.distributed.launch passes it in either spelling; the Runner reads the environment

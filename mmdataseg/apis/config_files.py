@@ -18,7 +18,8 @@ def config_root() -> Path:
     """
     candidates = ((PACKAGE / ".mim" / "configs").resolve(), PACKAGE.parent / "configs")
     for folder in candidates:
-        if (folder / "_base_").is_dir():
+        # an editable install has links to the base configs in the first, for mmengine alone
+        if (folder / "_base_").is_dir() and not (folder / "_base_").is_symlink():
             return folder
     raise FileNotFoundError(
         f"mmdataseg's configs are neither in {candidates[0]} nor in {candidates[1]}; reinstall the package "

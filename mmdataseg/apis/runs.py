@@ -15,6 +15,7 @@ from mmdataseg.apis.config_check import check_components
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
+from mmdataseg.checkpoints.mmengine_loading import use_safe_reader
 from mmdataseg.errors import UserError
 
 Launcher = Literal["none", "pytorch", "slurm", "mpi"]
@@ -35,6 +36,7 @@ def run_training(
     amp: bool = False,
     auto_scale_lr: bool = False,
     launcher: Launcher = "none",
+    trust_checkpoint: bool = False,
 ) -> Runner:
     """Train as a config says. The log says at the start for how long, on what device, and where to.
 
@@ -46,6 +48,7 @@ def run_training(
         amp: Train in mixed precision.
         auto_scale_lr: Scale the learning rate by the batch size over the config's ``auto_scale_lr.base_batch_size``.
         launcher: Of the processes.
+        trust_checkpoint: Run the code that checkpoints may hold; without, tensors and plain values are read.
 
     Returns:
         The Runner that trained.
@@ -59,6 +62,7 @@ def run_training(
     cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
     set_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
     register_all_modules()
+    use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
     runner = build_runner(cfg)
     runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=False))
@@ -84,6 +88,7 @@ def run_testing(
     out: str | None = None,
     show_dir: str | None = None,
     launcher: Launcher = "none",
+    trust_checkpoint: bool = False,
 ) -> dict[str, float]:
     """Test as a config says.
 
@@ -95,6 +100,7 @@ def run_testing(
         out: Also write the predictions to this pickle file.
         show_dir: Also draw the predictions into this folder.
         launcher: As for `run_training`.
+        trust_checkpoint: As for `run_training`.
 
     Returns:
         Name -> score.
@@ -107,6 +113,7 @@ def run_testing(
     cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
     set_test(cfg, checkpoint=checkpoint, show_dir=show_dir)
     register_all_modules()
+    use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
     runner = build_runner(cfg)
     runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=True))

@@ -28,16 +28,20 @@ class CosineClassifier(BaseModule):
         embed_dim: D.
         owners: None: one learnable background for all sources (Gu et al., 2023). Else, for each source,
             the source whose own background it takes.
+        normalize: Whether logits are of cosines. False: s <e, v / |v|>, so that a proposal says by the length of its
+            class embedding how sure it is; s then starts at 1. A linear class layer is one of these exactly
+            (`mmdataseg.ops.class_layer`).
     """
 
-    def __init__(self, *, embed_dim: int, owners: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *, embed_dim: int, owners: Mapping[str, str] | None = None, normalize: bool = True) -> None:
         super().__init__()
         self.embed_dim = embed_dim
+        self.normalize = normalize
         self._owners = owners
         names = ["background"] if owners is None else [f"background_{name}" for name in sorted(set(owners.values()))]
         for name in names:
             self.register_parameter(name, nn.Parameter(F.normalize(torch.randn(embed_dim), dim=0)))
-        self.log_scale = nn.Parameter(torch.tensor(math.log(INITIAL_SCALE)))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(INITIAL_SCALE) if normalize else 0.0))
 
     def check_complete(self) -> None:
         """Check that nothing is missing that only comes to be used much later."""
@@ -78,7 +82,8 @@ class CosineClassifier(BaseModule):
         background_D = self.background_of(source)
         with torch.autocast(class_embeds.device.type, enabled=False):  # cosines times 100 want float32
             classes = F.normalize(torch.cat([text_KD.float(), background_D.float()[None]]), dim=-1)
-            return self._scale() * F.normalize(class_embeds.float(), dim=-1) @ classes.T
+            embeds = F.normalize(class_embeds.float(), dim=-1) if self.normalize else class_embeds.float()
+            return self._scale() * embeds @ classes.T
 
     def _scale(self) -> Tensor:
         """(), s; the parameter itself is held at the cap, as in CLIP: beyond it no gradient would bring it back."""

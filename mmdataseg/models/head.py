@@ -35,14 +35,9 @@ class Proposals(NamedTuple):
     mask_features_BCHW: Tensor
 
 
-def _mlp(channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(channels, channels),
-        nn.ReLU(inplace=True),
-        nn.Linear(channels, channels),
-        nn.ReLU(inplace=True),
-        nn.Linear(channels, out_channels),
-    )
+def _mlp(channels: int, out_channels: int, num_layers: int = 3) -> nn.Sequential:
+    hidden = [part for _ in range(num_layers - 1) for part in (nn.Linear(channels, channels), nn.ReLU(inplace=True))]
+    return nn.Sequential(*hidden, nn.Linear(channels, out_channels))
 
 
 @MODELS.register_module()
@@ -61,13 +56,18 @@ class DaTaSegHead(BaseModule):
         num_queries: Q.
         query_sets: Names (letters, digits, ``_`` and ``-``) of sets of Q queries, of which each image takes one: the
             dataset-specific queries that the paper argues against. None, as in the paper: one set for all images.
-        pixel_decoder: Config of mmdet's ``MSDeformAttnPixelDecoder``, without its channels.
+        pixel_decoder: Config of mmdet's ``MSDeformAttnPixelDecoder`` or ours, without its channels.
         transformer_decoder: Config of mmdet's ``Mask2FormerTransformerDecoder``.
         positional_encoding: Config of mmdet's ``SinePositionalEncoding``.
+        class_embed_layers: Of ``class_embed``: 3, or 1: a linear map, as Mask2Former's classifier is, for the
+            checkpoints that are made from its.
         init_cfg: mmengine's.
+
+    Raises:
+        ValueError: Another number of layers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- ten of its own, and mmengine's
         self,
         *,
         in_channels: Sequence[int],
@@ -79,6 +79,7 @@ class DaTaSegHead(BaseModule):
         out_channels: int = 256,
         num_queries: int = 100,
         query_sets: Sequence[str] | None = None,
+        class_embed_layers: int = 3,
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -98,7 +99,9 @@ class DaTaSegHead(BaseModule):
             self.add_module(f"query_embed{suffix}", nn.Embedding(num_queries, channels))
             self.add_module(f"query_feat{suffix}", nn.Embedding(num_queries, channels))
         self.level_embed = nn.Embedding(self.num_levels, channels)
-        self.class_embed = _mlp(channels, class_embed_dim)
+        if class_embed_layers not in (1, 3):
+            raise ValueError(f"class_embed_layers: expected 1 or 3, got {class_embed_layers}")
+        self.class_embed = _mlp(channels, class_embed_dim, class_embed_layers)
         self.mask_embed = _mlp(channels, out_channels)
 
     def init_weights(self) -> None:

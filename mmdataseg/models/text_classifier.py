@@ -44,6 +44,7 @@ class TextClassifier(CosineClassifier):
         embed_dim: D.
         background: ``shared``, as in the paper, or ``per_source``, the design it argues against: a background for each
             source that is trained on. Then train in parallel with ``find_unused_parameters = True``.
+        normalize: As `CosineClassifier`.
 
     Raises:
         UserError: A source without embeddings, or with some that do not fit its label space or ``embed_dim``;
@@ -52,12 +53,18 @@ class TextClassifier(CosineClassifier):
     """
 
     def __init__(
-        self, *, sources: Sequence[Mapping[str, Any] | Source], embed_dim: int, background: str = "shared"
+        self,
+        *,
+        sources: Sequence[Mapping[str, Any] | Source],
+        embed_dim: int,
+        background: str = "shared",
+        normalize: bool = True,
     ) -> None:
         if background not in BACKGROUNDS:
             raise UserError(f"background: expected one of {BACKGROUNDS}, got {background!r}; correct it")
         built = build_sources(sources)
-        super().__init__(embed_dim=embed_dim, owners=parameter_owners(built) if background == "per_source" else None)
+        owners = parameter_owners(built) if background == "per_source" else None
+        super().__init__(embed_dim=embed_dim, owners=owners, normalize=normalize)
         self._sources = {source.name: source for source in built}
         self._absent: set[str] = set()
         self._of_files: dict[str, TextRecipe] = {}

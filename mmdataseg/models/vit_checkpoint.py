@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mmdataseg.checkpoints.reading import read_checkpoint
 from mmdataseg.errors import UserError
 
 RELATIVE_POSITION = re.compile(r"\.rel_pos_[hw]$")
@@ -96,7 +96,7 @@ def load_vit_checkpoint(vit: nn.Module, path: str | Path) -> LoadReport:
         FileNotFoundError: No such file, or an address instead of a path.
         UserError: The file does not read, has no block of a ViT, or a shape that interpolation cannot mend.
     """
-    state, kind = rename(read_checkpoint(path))
+    state, kind = rename(read_checkpoint(path).state_dict)
     targets = vit.state_dict()
     new_state, resized = {}, []
     for name in sorted(targets.keys() & state.keys()):
@@ -125,51 +125,6 @@ def load_vit_checkpoint(vit: nn.Module, path: str | Path) -> LoadReport:
         level=logging.WARNING if report.surprising else logging.INFO,
     )
     return report
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a ``.safetensors`` or ``torch.save`` file, without executing code.
-
-    Args:
-        path: A local file; the tensors may lie under ``model`` or ``state_dict``.
-
-    Returns:
-        Name -> tensor on the CPU.
-
-    Raises:
-        FileNotFoundError: No such file, or an address instead of a path.
-        UserError: Not such a file, or no tensors in it.
-    """
-    if "://" in str(path):
-        raise FileNotFoundError(
-            f"ViTDet: the checkpoint must be a local file, got the address {path}; download it and give its path"
-        )
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"ViTDet: checkpoint {path} does not exist; "
-            "give the path of an MAE or a SAM-ViT checkpoint, or init_cfg=None"
-        )
-    try:
-        if Path(path).suffix == ".safetensors":
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file that is torn or of another format raises whatever its reader trips over
-        raise UserError(
-            f"{path}: does not read as plain tensors, without executing code ({type(error).__name__}: {error}); "
-            "if it holds more than tensors, save its state dict alone to a new file"
-        ) from error
-    for key in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    state = (
-        {name: value for name, value in content.items() if isinstance(value, Tensor)}
-        if isinstance(content, dict)
-        else {}
-    )
-    if not state:
-        raise UserError(f"{path}: expected a state dict, also under 'model' or 'state_dict'; found no tensors")
-    return state
 
 
 def rename(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:

@@ -1,71 +1,16 @@
-"""From proposals to the answer of a task at the size of the original image, in row blocks of bounded memory.
+"""From proposals to the answer of a task at the size of the original image, in bounded memory.
 
 Letters: Q proposals, K classes, J = K + 1 logits (background last), R rows of MERGE, N segments or instances, (H, W)
 the grid of the mask logits, (Ho, Wo) the original image in pixels.
 """
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from mmdataseg.ops.enlarging import ImageSizes, enlarge_blocks, enlarge_boxes
 from mmdataseg.ops.merge import merge_masks, merge_rows
-
-BLOCK_ELEMENTS = 2**25  # mask values enlarged at a time: 128 MiB of float32
-
-
-@dataclass(frozen=True)
-class ImageSizes:
-    """Where an image lies in its batch, all (height, width) in pixels.
-
-    Args:
-        padded: Of the batch the network saw.
-        image: Of the image in the upper left corner of that.
-        original: Of the image on disk, before it was resized.
-    """
-
-    padded: tuple[int, int]
-    image: tuple[int, int]
-    original: tuple[int, int]
-
-
-def _taps(cells: int, padded: int, image: int, original: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """For each original pixel along one axis: the two cells it lies between, and the share of the second.
-
-    Cells that the image does not touch are not read: the loss leaves them free.
-    """
-    last = min(cells, math.ceil(image * cells / padded)) - 1
-    centre = (torch.arange(original, device=device, dtype=torch.float32) + 0.5) * (image / original)
-    position = (centre * (cells / padded) - 0.5).clamp(0, last)
-    low = position.floor().long()
-    return low, (low + 1).clamp(max=last), position - low
-
-
-def enlarge_blocks(mask_logits_QHW: Tensor, sizes: ImageSizes) -> Iterator[tuple[slice, Tensor]]:
-    """Mask logits at the original image's pixels, a block of rows at a time.
-
-    One bilinear step from the grid to the original pixels, skipping the padding; mmdet enlarges, cuts and resizes in
-    two.
-
-    Args:
-        mask_logits_QHW: (Q, H, W).
-        sizes: Of the image.
-
-    Yields:
-        The rows, and their logits (Q, rows, Wo) float32.
-    """
-    num_masks, height, width = mask_logits_QHW.shape
-    device = mask_logits_QHW.device
-    top, bottom, down = _taps(height, sizes.padded[0], sizes.image[0], sizes.original[0], device)
-    left, right, across = _taps(width, sizes.padded[1], sizes.image[1], sizes.original[1], device)
-    logits = mask_logits_QHW.float()
-    rows_a_block = max(1, BLOCK_ELEMENTS // max(1, num_masks * sizes.original[1]))
-    for start in range(0, sizes.original[0], rows_a_block):
-        rows = slice(start, min(start + rows_a_block, sizes.original[0]))
-        band = torch.lerp(logits[:, top[rows]], logits[:, bottom[rows]], down[rows, None])
-        yield rows, torch.lerp(band[:, :, left], band[:, :, right], across)
 
 
 def check_merge(merge: str) -> None:
@@ -156,16 +101,33 @@ def panoptic_segments(
         return winner, labels_R
     kept_row_Q = (keep_R.cumsum(0) - 1)[row_Q[keep_Q]]
     logits_RHW = merge_masks(mask_logits_QHW[keep_Q], kept_row_Q, num_rows)
-    full_area_R = torch.zeros_like(labels_R)
-    for rows, logits_RhW in enlarge_blocks(logits_RHW, sizes):
-        mask_RhW = logits_RhW >= 0
-        best = (logits_RhW.sigmoid_() * scores_R[:, None, None]).argmax(0)
-        full_area_R += mask_RhW.sum((1, 2))
-        winner[rows] = best.masked_fill(~mask_RhW.gather(0, best[None])[0], num_rows)
+    full_area_R = _compete(logits_RHW, scores_R, sizes, winner)
     area_R = torch.bincount(winner.flatten(), minlength=num_rows + 1)[:-1]
     stays_R = (area_R > 0) & (area_R >= kept_share * full_area_R)
     number_R = torch.where(stays_R, stays_R.cumsum(0), 0)
     return torch.cat([number_R, number_R.new_zeros(1)])[winner], labels_R[stays_R]
+
+
+def _compete(logits_RHW: Tensor, scores_R: Tensor, sizes: ImageSizes, winner: Tensor) -> Tensor:
+    """Write the index of the best row of each pixel into ``winner`` (Ho, Wo), R where that is void.
+
+    A row is enlarged only around the cells where it could beat a mask of probability 1/2: beyond them either another
+    row wins or the pixel is void.
+
+    Returns:
+        (R,) int64 pixels of each row's mask.
+    """
+    least_R = 0.499 * scores_R.min() / scores_R  # a little below 1/2, for the rounding
+    best = torch.zeros(sizes.original, device=logits_RHW.device)
+    area_R = scores_R.new_zeros(len(scores_R), dtype=torch.int64)
+    for row, box, logits in enlarge_boxes(logits_RHW, sizes, least_R.logit()):
+        mask = logits >= 0
+        area_R[row] = mask.sum()
+        product = logits.sigmoid_().mul_(scores_R[row])
+        better = product > best[box]
+        best[box] = torch.where(better, product, best[box])
+        winner[box] = torch.where(better, torch.where(mask, row, len(scores_R)), winner[box])
+    return area_R
 
 
 def _rows(class_logits_QJ: Tensor, mergeable: Sequence[bool]) -> tuple[Tensor, Tensor]:
@@ -214,14 +176,15 @@ def instances(
     queries, labels = pairs // len(is_thing_K), pairs % len(is_thing_K)
     # a proposal that stands in several pairs is enlarged once
     used, row = torch.unique(queries, return_inverse=True)
-    masks = torch.empty(len(used), *sizes.original, dtype=torch.bool, device=mask_logits_QHW.device)
+    logits_UHW = mask_logits_QHW[used]
+    masks = torch.zeros(len(used), *sizes.original, dtype=torch.bool, device=mask_logits_QHW.device)
     inside = torch.zeros(len(used), device=mask_logits_QHW.device)
     area = torch.zeros(len(used), device=mask_logits_QHW.device)
-    for rows, logits_QhW in enlarge_blocks(mask_logits_QHW[used], sizes):
-        mask = logits_QhW > 0
-        masks[:, rows] = mask
-        inside += (logits_QhW.sigmoid_() * mask).sum((1, 2))
-        area += mask.sum((1, 2))
+    for proposal, box, logits in enlarge_boxes(logits_UHW, sizes, torch.zeros_like(inside)):
+        mask = logits > 0
+        masks[proposal][box] = mask
+        inside[proposal] = (logits.sigmoid_() * mask).sum()
+        area[proposal] = mask.sum()
     scores = scores * (inside / area.clamp(min=1))[row]
     order = scores.argsort(descending=True, stable=True)
     order = order[area[row][order] > 0]

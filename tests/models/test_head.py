@@ -122,3 +122,21 @@ def test_bad_input():
         build(num_classes=80)
     with pytest.raises(TypeError, match="unexpected keyword argument 'num_layer'"):
         build(transformer_decoder={**head_config()["transformer_decoder"], "num_layer": 3})
+
+
+@torch.no_grad()
+def test_class_embeddings_of_one_layer_are_linear_in_the_queries():
+    """And nothing else changes: masks are those of the head with three layers and the same weights."""
+    one, three = build(class_embed_layers=1), build()
+    shared = {name: value for name, value in three.state_dict().items() if not name.startswith("class_embed.")}
+    one.load_state_dict(shared, strict=False)
+    linear = one.class_embed[0]
+    assert (len(one.class_embed), linear.in_features, linear.out_features) == (1, CHANNELS, TEXT_DIM)
+    ours, theirs = one(maps()), three(maps())
+    torch.testing.assert_close(ours.mask_embeds_LBQC, theirs.mask_embeds_LBQC)
+    assert ours.class_embeds_LBQD.shape == theirs.class_embeds_LBQD.shape
+
+
+def test_another_number_of_layers_is_refused():
+    with pytest.raises(ValueError, match="class_embed_layers: expected 1 or 3, got 2"):
+        build(class_embed_layers=2)

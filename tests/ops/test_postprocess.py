@@ -6,8 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdataseg.ops import postprocess
-from mmdataseg.ops.postprocess import ImageSizes, enlarge_blocks, instances, panoptic_segments, semantic_map
+from mmdataseg.ops import enlarging
+from mmdataseg.ops.enlarging import enlarge_blocks, enlarge_boxes
+from mmdataseg.ops.postprocess import ImageSizes, instances, panoptic_segments, semantic_map
 from tests.tolerances import SUMS
 
 SURE = 30.0
@@ -52,11 +53,23 @@ class TestEnlarging:
         logits = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
         sizes = ImageSizes(padded=(24, 32), image=(21, 30), original=(37, 51))
         whole = enlarged(logits, sizes)
-        monkeypatch.setattr(postprocess, "BLOCK_ELEMENTS", elements)
+        monkeypatch.setattr(enlarging, "BLOCK_ELEMENTS", {"cpu": elements})
         blocks = list(enlarge_blocks(logits, sizes))
         assert max(block.shape[1] for _, block in blocks) <= max(1, elements // (3 * 51))
         torch.testing.assert_close(torch.cat([block for _, block in blocks], dim=1), whole, **SUMS)
         assert [rows.start for rows, _ in blocks][1:] == [rows.stop for rows, _ in blocks][:-1]
+
+    @pytest.mark.parametrize("bound", [-2.0, 0.0, 1.5, 100.0])
+    def test_a_box_holds_every_pixel_from_the_bound_on(self, bound):
+        logits = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
+        sizes = ImageSizes(padded=(24, 32), image=(21, 30), original=(37, 51))
+        whole = enlarged(logits, sizes)
+        outside = torch.ones_like(whole, dtype=torch.bool)
+        for mask, box, inside in enlarge_boxes(logits, sizes, torch.full((3,), bound)):
+            torch.testing.assert_close(inside, whole[mask][box], **SUMS)
+            outside[mask][box] = False
+        assert (whole[outside] < bound).all()
+        assert outside.all() == (bound == 100.0)
 
     @pytest.mark.parametrize("image", [(16, 24), (15, 22)])
     def test_what_lies_in_the_padding_changes_nothing(self, image):
@@ -204,14 +217,26 @@ class TestPanoptic:
         assert any(len(members) > 1 for members in regions.values())
         assert len(labels) < len(regions)
 
-    def test_the_size_of_a_block_changes_nothing(self, monkeypatch):
-        generator = torch.Generator().manual_seed(0)
-        arguments = 2 * torch.randn(12, 5, generator=generator), 3 * torch.randn(12, 5, 6, generator=generator)
-        options = {"mergeable": self.STUFF, "score_threshold": 0.3, "kept_share": 0.4}
-        whole = panoptic_segments(*arguments, plain(5, 6), **options)
-        monkeypatch.setattr(postprocess, "BLOCK_ELEMENTS", 1)
-        for expected, actual in zip(whole, panoptic_segments(*arguments, plain(5, 6), **options), strict=True):
-            assert torch.equal(actual, expected)
+    @pytest.mark.parametrize("seed", range(8))
+    def test_boxes_leave_out_nothing_that_could_win(self, seed):
+        """The same as with all rows at all pixels."""
+        generator = torch.Generator().manual_seed(seed)
+        classes = 2 * torch.randn(12, 5, generator=generator)
+        masks = 3 * torch.randn(12, 5, 6, generator=generator) - seed  # from large masks to hardly any
+        sizes = ImageSizes(padded=(20, 24), image=(18, 23), original=(31, 29))
+        segments, labels = panoptic_segments(
+            classes, masks, sizes, mergeable=(False,) * 4, score_threshold=0.3, kept_share=0.0
+        )
+        scores, best_class = classes.softmax(-1).max(-1)
+        keep = (best_class != 4) & (scores > 0.3)
+        logits = enlarged(masks[keep], sizes)
+        winner = (scores[keep, None, None] * logits.sigmoid()).argmax(0)
+        expected = torch.where(logits.gather(0, winner[None])[0] >= 0, winner, -1)
+        present = expected.unique()
+        present = present[present >= 0]
+        assert torch.equal(labels, best_class[keep][present])
+        for number, row in enumerate(present, 1):
+            assert torch.equal(segments == number, expected == row)
 
     @pytest.mark.parametrize("probs", [[0.1, 0.1, 0.1, 0.1], [0.45, 0.4, 0.1, 0.05]])  # background, and in doubt
     def test_no_proposal_left_is_all_void(self, probs):

@@ -8,11 +8,17 @@ import pytest
 from mmdataseg.datasets import InstanceSegDataset
 from mmdataseg.text.vocabularies import get_label_space
 from tests import layouts
+from tools.benchmarks import annotations
 
 
 @pytest.fixture(scope="module")
 def tool():
-    return layouts.load_tool("benchmark_annotations.py")
+    return annotations
+
+
+@pytest.fixture(scope="module")
+def command():
+    return layouts.load_tool("benchmark.py")
 
 
 def test_generated_file_is_read_whole_by_both(tool, tmp_path):
@@ -36,23 +42,25 @@ def test_generated_file_is_read_whole_by_both(tool, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("option", "cases"), [([], 3), (["--ours-only"], 2)])
-def test_table(tool, tmp_path, capsys, option, cases):
-    tool.main(["--images", "60", "--boxes", "500", "--repeats", "1", "--folder", str(tmp_path), *option])
+def test_table(tool, command, tmp_path, capsys, option, cases):
+    command.main(
+        ["annotations", "--images", "60", "--boxes", "500", "--repeats", "1", "--folder", str(tmp_path), *option]
+    )
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("60 images, 500 boxes")
     rows = [re.fullmatch(r"\| (.*) \| [\d.]+ \| \d+ \| \d+ \|", line) for line in lines]
     assert [row[1] for row in rows if row] == list(tool.CASES[:cases])
 
 
-def test_commands_of_the_page_parse(tool, repo_root):
+def test_commands_of_the_page_parse(command, repo_root):
     page = (repo_root / "docs/benchmarks.md").read_text()
-    commands = re.findall(r"^python tools/benchmark_annotations\.py ?(.*)$", page, flags=re.M)
+    commands = re.findall(r"^python tools/benchmark\.py (annotations.*)$", page, flags=re.M)
     assert len(commands) == 3
-    for command in commands:
-        assert tool.parse_args(shlex.split(command)).measure is None
+    for words in commands:
+        assert command.parse_args(shlex.split(words)).measure is None
 
 
-def test_numbers_below_1(tool, capsys):
+def test_numbers_below_1(command, capsys):
     with pytest.raises(SystemExit):
-        tool.parse_args(["--images", "0"])
+        command.parse_args(["annotations", "--images", "0"])
     assert "must be at least 1" in capsys.readouterr().err

@@ -1,22 +1,15 @@
-"""docs/datasets.md: its commands parse, its sources and layouts are there, its example builds."""
+"""docs/datasets.md: its commands parse, its sources and layouts are there."""
 
 import argparse
-import json
 import re
 import shlex
-import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from mmengine.config import Config
-from mmengine.dataset import DefaultSampler
-from mmengine.registry import init_default_scope
 
 from mmdataseg.apis import cli
 from mmdataseg.apis.config_files import find_config
-from mmdataseg.datasets import MultiSourceDataset, RatioBatchSampler
-from mmdataseg.evaluation import MultiSourceEvaluator
 from mmdataseg.text.vocabularies import known_label_spaces
 from tests import layouts
 
@@ -34,7 +27,7 @@ def blocks(page, language):
 
 def test_every_command_parses(page, repo_root, monkeypatch):
     commands = [shlex.split(line) for block in blocks(page, "shell") for line in block.strip().splitlines()]
-    assert len(commands) == 23
+    assert len(commands) == 20
     assert {command[0] for command in commands} == KNOWN_PROGRAMS
     scripts = [command for command in commands if command[0] == "python"]
     assert {command[1] for command in scripts} >= {
@@ -101,7 +94,7 @@ def test_every_source_is_in_the_table(page, repo_root):
 
 def test_generated_layouts_are_those_of_the_page(page, tmp_path):
     """Every file pattern of the page's trees matches something in the generated data."""
-    for name in layouts.LAYOUTS:
+    for name in set(layouts.LAYOUTS) - {"garden"}:  # on a page of its own
         layouts.write_layout(name, tmp_path)
     patterns = [pattern for block in blocks(page, "text") for pattern in tree_patterns(block)]
     assert len(patterns) > 25
@@ -133,55 +126,3 @@ def expand(pattern):
         for choice in found[1].split(",")
         for result in expand(pattern[: found.start()] + choice + pattern[found.end() :])
     ]
-
-
-def test_the_example_builds(page, repo_root, tmp_path, monkeypatch):
-    """The two files as printed, on four generated images."""
-    source, leaf, _ = blocks(page, "python")
-    shutil.copytree(repo_root / "configs", tmp_path / "configs")
-    (tmp_path / "configs/_base_/sources/garden.py").write_text(source)
-    (tmp_path / "configs/garden_with_coco.py").write_text(leaf)
-    monkeypatch.chdir(tmp_path)
-    layouts.write_layout("coco", tmp_path)
-    rng = np.random.default_rng(0)
-    for split in ("train", "val"):
-        for index in range(2):
-            picture = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
-            labels = rng.choice(np.array([0, 1, 2, 3, 255], np.uint8), (6, 8)).repeat(8, 0).repeat(8, 1)
-            layouts.save_array(picture, tmp_path / f"data/garden/images/{split}/{index}.jpg")
-            layouts.save_array(labels, tmp_path / f"data/garden/labels/{split}/{index}.png")
-    init_default_scope("mmdet")
-    config = Config.fromfile("configs/garden_with_coco.py")
-    train = MultiSourceDataset(**{k: v for k, v in config.train_dataloader.dataset.items() if k != "type"})
-    test = MultiSourceDataset(**{k: v for k, v in config.val_dataloader.dataset.items() if k != "type"})
-    assert train.source_names == ["garden", "coco_panoptic"]
-    assert train.sizes == [2, layouts.TRAIN_IMAGES]
-    assert set(test[0]["data_samples"].gt_instances.labels.tolist()) <= {0, 1, 2, 3}
-    assert config.model.sources == config.train_dataloader.dataset.sources
-    assert len(config.train_dataloader.batch_sampler.ratios) == 2
-    (own_sizes,) = re.findall(r"`(batch_sampler=dict\(.*batch_sizes.*?\))`", page)
-    own_sizes = Config.fromstring(own_sizes, ".py").batch_sampler
-    sampler = RatioBatchSampler(sampler=DefaultSampler(train, seed=0), batch_size=2, **own_sizes)
-    assert {sampler.global_batch(t)[0]: len(sampler.batch(t)) for t in range(4)} == {0: 4, 1: 2}
-
-
-def test_the_test_of_instances_builds(page, tmp_path, monkeypatch):
-    """As printed, on an annotation with nothing but what the page says is needed."""
-    *_, scored = blocks(page, "python")
-    monkeypatch.chdir(tmp_path)
-    layouts.save_array(np.zeros((48, 64, 3), np.uint8), tmp_path / "data/garage/images/val/a.jpg")
-    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [8, 8, 16, 16]}
-    content = {
-        "images": [{"id": 1, "file_name": "a.jpg", "height": 48, "width": 64}],
-        "annotations": [{**box, "segmentation": [[8, 8, 24, 8, 24, 24, 8, 24]]}],
-        "categories": [{"id": 1, "name": "car"}],
-    }
-    (tmp_path / "data/garage/masks_val.json").write_text(json.dumps(content))
-    init_default_scope("mmdet")
-    space = {"name": "garage", "classes": ["car"], "is_thing": [True]}
-    source = {"name": "garage", "task": "instance", "label_space": space, **Config.fromstring(scored, ".py").to_dict()}
-    dataset = MultiSourceDataset(split="test", sources=[source])
-    truth = dataset[0]["data_samples"].gt_instances
-    assert truth.masks.shape == (1, 48, 64), "at the size on disk"
-    assert truth.is_crowd.tolist() == [False]
-    MultiSourceEvaluator(metrics=[source])

@@ -35,7 +35,7 @@ model = dict(
         num_queries=100,
         positional_encoding=_positions,
         pixel_decoder=dict(
-            type="MSDeformAttnPixelDecoder",
+            type="mmdataseg.MSDeformAttnPixelDecoder",
             num_outs=3,
             norm_cfg=dict(type="GN", num_groups=32),
             act_cfg=dict(type="ReLU"),

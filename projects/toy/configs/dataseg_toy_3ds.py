@@ -6,10 +6,9 @@ Command: mim train mmdataseg projects/toy/configs/dataseg_toy_3ds.py
 """
 
 _base_ = [
-    "./_base_/sources/toy_semantic.py",
     "./_base_/sources/toy_panoptic.py",
     "./_base_/sources/toy_boxes.py",
-    "./_base_/sources/toy_semantic_as_panoptic.py",
+    "./_base_/sources/toy_semantic_as_panoptic.py",  # has toy_semantic, too: it is made of it
     "./_base_/sources/toy_open.py",
     "../../../configs/_base_/models/dataseg_small.py",
     "../../../configs/_base_/schedules/adamw_2k.py",

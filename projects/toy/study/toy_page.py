@@ -20,12 +20,12 @@ from projects.toy.study.toy_findings import (
     findings,
 )
 
-NOTES = ("<!-- notes: what stands between these lines is kept -->", "<!-- end of notes -->")
+NOTES = ("<!-- notes: what is between these lines is kept -->", "<!-- end of notes -->")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a reader must know of how the numbers came about, besides what stands in the results.
+    """What a reader must know about how the numbers came about, besides the results themselves.
 
     Args:
         iterations_per_source: A training on k sources has k times as many.
@@ -49,7 +49,7 @@ class Setting:
 def write_page(
     page: Path, results: Results, *, setting: Setting, ablations: Mapping[str, str], failed: Sequence[str] = ()
 ) -> None:
-    """Write the page and, beside it in ``images``, its pictures. Notes made by hand between the marks are kept.
+    """Write the page and, beside it in ``images``, its pictures. Notes written by hand between the marks are kept.
 
     Args:
         page: A Markdown file; overwritten.
@@ -66,19 +66,20 @@ def write_page(
         "# The toy study",
         "The paper's study of training sources, on coloured shapes: the same method, losses and sampling, on a world "
         "that a laptop can train on. It says which of the paper's findings come out at this scale and which do not. "
-        "It says nothing of scores on real images. Text embeddings are a hashing encoder's, a stand-in for CLIP in "
-        "which only shared words make two names alike.",
+        "It says nothing about scores on real images. Text embeddings come from a hashing encoder, a stand-in for "
+        "CLIP: only shared words make two names alike.",
         "## Scale",
         _scale(results, setting),
         f"```shell\n{setting.command}\n```",
-        "What has a result beside this page is not run again; `--page work_dirs/mine.md` starts from nothing. Device, "
-        "threads and seconds are those of the runs that are recorded; `--device`, `--threads` and `--jobs` set them.",
+        "A run whose result is in the JSON file beside this page is not repeated; `--page work_dirs/mine.md` starts "
+        "from nothing. Device, threads and seconds are those of the recorded runs; `--device`, `--threads` and "
+        "`--jobs` set them.",
         *([f"Stopped with an error: {', '.join(failed)}."] if failed else []),
         "## Training sources",
         "S: label maps, few images. P: panoptic segments. B: boxes. Mean and standard deviation over seeds, in "
         "percent. A training has as many iterations as separate models of its sources have together, divided among "
-        "them by the config's ratios: at equal iterations, so few and from scratch, a row would show how far its "
-        "training came, not what a source adds. Box-only classes have masks in no training source; filled boxes are "
+        "them by the config's ratios. With equal iterations, so few and from scratch, a row would show how far its "
+        "training came, not what a source adds. Box-only classes have masks in no training source. Filled boxes are "
         "the same detections with each mask replaced by its box. Unseen names are new combinations of known words.",
         _table(results, COMBINATIONS, {"chance": OPEN_CHANCE}),
         *[f"![{title}](images/{file.name})" for title, file in pictures.items()],
@@ -124,7 +125,7 @@ def _scale(results: Results, setting: Setting) -> str:
     options = ", ".join(f"`{key}={value}`" for key, value in setting.options.items()) or "none"
     lines = [
         ("iterations for each training source", f"{setting.iterations_per_source:,}"),
-        ("images an iteration", all_of("batch_size")),
+        ("images per iteration", all_of("batch_size")),
         ("image size", f"{setting.image_size} x {setting.image_size} pixels"),
         ("training images S / P / B", images),
         ("images of each test set", str(setting.val_images)),
@@ -132,8 +133,8 @@ def _scale(results: Results, setting: Setting) -> str:
         ("parameters", all_of("parameters")),
         ("settings changed for all runs", options),
         ("machine", all_of("machine")),
-        ("device, threads of a run", f"{all_of('device')}, {all_of('threads')}"),
-        ("an iteration took", took),
+        ("device, threads per run", f"{all_of('device')}, {all_of('threads')}"),
+        ("time per iteration", took),
     ]
     return markdown_table(["what", "here"], [list(line) for line in lines])
 

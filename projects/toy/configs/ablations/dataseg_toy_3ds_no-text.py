@@ -1,4 +1,4 @@
-"""Ablation of dataseg_toy_3ds: learned class vectors in the place of text embeddings.
+"""Ablation of dataseg_toy_3ds: learned class vectors in place of text embeddings.
 
 Shows what a common space of names gives: nothing joins like classes, and no new vocabulary can be tested.
 At toy scale. Data: python -m projects.toy.make_toy data/toy

@@ -1,7 +1,7 @@
 """A yardstick: mmdet's own Mask2Former on one panoptic source, with its own classifier, losses and fusion of segments.
 
-Data, schedule, metric, backbone, neck, sizes and loss weights are those of mask2former_toy_panoptic: the two differ by
-model and criterion alone; docs/method.md says in what. At toy scale. Data: python -m projects.toy.make_toy data/toy
+All but model and criterion is as in mask2former_toy_panoptic; docs/method.md lists the differences. At toy scale.
+Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/others/mmdet-mask2former_toy_panoptic.py
 """
 
@@ -12,6 +12,7 @@ _match_costs = [
     dict(type="CrossEntropyLossCost", weight=5.0),
     dict(type="DiceCost", weight=5.0, pred_act=True, eps=1.0),
 ]
+_assigner = dict(type="HungarianAssigner", match_costs=_match_costs)
 
 model = dict(
     _delete_=True,
@@ -28,6 +29,7 @@ model = dict(
     panoptic_head=dict(
         _base_.model.panoptic_head,
         type="Mask2FormerHead",
+        pixel_decoder=dict(_base_.model.panoptic_head.pixel_decoder, type="MSDeformAttnPixelDecoder"),
         num_things_classes=15,
         num_stuff_classes=5,
         num_transformer_feat_level=2,
@@ -36,10 +38,6 @@ model = dict(
         loss_dice=dict(type="DiceLoss", naive_dice=True, eps=1.0, loss_weight=5.0),
     ),
     panoptic_fusion_head=dict(type="MaskFormerFusionHead", num_things_classes=15, num_stuff_classes=5),
-    train_cfg=dict(
-        num_points=512,
-        assigner=dict(type="HungarianAssigner", match_costs=_match_costs),
-        sampler=dict(type="MaskPseudoSampler"),
-    ),
+    train_cfg=dict(num_points=512, assigner=_assigner, sampler=dict(type="MaskPseudoSampler")),
     test_cfg=dict(object_mask_thr=0.5, iou_thr=0.8, filter_low_score=True),
 )

@@ -67,13 +67,13 @@ def test_tables(results, tmp_path):
     assert line_of(text, "chance (S+P+B)")[-1] == "31.0 ± 1.0"
     for what, said in {
         "iterations for each training source": "600",
-        "images an iteration": "8",
+        "images per iteration": "8",
         "image size": "128 x 128 pixels",
         "training images S / P / B": "120 / 800 / 800",
         "seeds wanted": "3",
         "parameters": "3,234,129",
         "machine": "a laptop",
-        "an iteration took": "0.10 seconds (median)",
+        "time per iteration": "0.10 seconds (median)",
     }.items():
         assert line_of(text, what)[1] == said
     assert "```shell\npython -m projects.toy.toy_study --seeds 3\n```" in text

@@ -1,23 +1,16 @@
 """Toy world, weak transfer: the validation images of toy_semantic, scored as panoptic. Test only.
 
+A config that names this file has toy_semantic, too.
 Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy
 """
+
+_base_ = ["./toy_semantic.py"]
 
 toy_semantic_as_panoptic = dict(
     name="toy_semantic_as_panoptic",
     task="panoptic",
-    label_space=dict(
-        name="toy_semantic",
-        classes=[
-            *["striped sand", "dotted sand", "grass", "wavy water", "checked floor"],
-            *["red round disc", "blue round disc", "yellow round disc"],
-            *["green square tile", "yellow square tile", "purple square tile"],
-            *["red triangle", "blue triangle", "purple triangle"],
-            *["green cross", "green star", "white star"],
-        ],
-        is_thing=[False] * 5 + [True] * 12,
-    ),
-    embeddings="data/toy/embeddings/toy_semantic.safetensors",
+    label_space=_base_.toy_semantic.label_space,
+    embeddings=_base_.toy_semantic.embeddings,
     test=dict(
         type="mmdataseg.PanopticSegDataset",
         data_root="data/toy/toy_semantic",

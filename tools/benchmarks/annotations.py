@@ -1,8 +1,4 @@
-"""Measure how long the annotations of an Objects365-sized file take to load, and how much memory: ours against mmdet's.
-
-    python tools/benchmark_annotations.py                                  # 200,000 images, 3,000,000 boxes
-    python tools/benchmark_annotations.py --images 2000 --boxes 30000      # a quick look
-    python tools/benchmark_annotations.py --images 1742289 --boxes 25400000 --repeats 1 --ours-only    # the whole size
+"""`annotations`: how long those of an Objects365-sized file take to load, and how much memory: ours against mmdet's.
 
 The file and its (empty) images are drawn from a seed and kept in --folder, so that a second run starts at once. Each
 measurement is a process of its own: seconds from the dataset's constructor to its first sample's annotations, and the
@@ -18,7 +14,6 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +26,8 @@ _BLOCK = 10_000
 _MIB = 1 << 20
 
 
-def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
     parser.add_argument("--images", type=int, default=200_000, help="images in the file (default: 200000)")
     parser.add_argument("--boxes", type=int, default=3_000_000, help="boxes in the file (default: 3000000)")
     parser.add_argument("--repeats", type=int, default=3, help="processes a case; medians are printed (default: 3)")
@@ -46,10 +38,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--folder", type=Path, default=Path("work_dirs/benchmark_annotations"), help="of the generated data"
     )
     parser.add_argument("--measure", choices=CASES, help=argparse.SUPPRESS)
-    args = parser.parse_args(arguments)
+
+
+def check_arguments(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """End with a message where a number is below 1."""
     if min(args.images, args.boxes, args.repeats) < 1:
         parser.error("--images, --boxes and --repeats must be at least 1")
-    return args
 
 
 def write_data(folder: Path, num_images: int, num_boxes: int) -> Path:
@@ -146,9 +140,9 @@ def _peak_mib() -> float:
     return peak / (_MIB if sys.platform == "darwin" else 1024)
 
 
-def run_case(case: str, args: argparse.Namespace) -> dict[str, float]:
+def run_case(case: str, args: argparse.Namespace, script: Path) -> dict[str, float]:
     """Measure a case in a fresh process."""
-    command = [sys.executable, __file__, "--measure", case, "--folder", str(args.folder)]
+    command = [sys.executable, str(script), "annotations", "--measure", case, "--folder", str(args.folder)]
     command += ["--images", str(args.images), "--boxes", str(args.boxes)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -156,9 +150,13 @@ def run_case(case: str, args: argparse.Namespace) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the data, measure the cases in turn, print a table."""
-    args = parse_args(arguments)
+def run(args: argparse.Namespace, script: Path) -> None:
+    """Write the data, measure the cases in turn, print a table.
+
+    Args:
+        args: Of `add_arguments`.
+        script: The command, for the processes of the measurements.
+    """
     path = write_data(args.folder, args.images, args.boxes)
     if args.measure:
         print(json.dumps(measure(args.measure, path)))
@@ -167,14 +165,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for _ in progress_bar(range(args.repeats), desc="repeats"):
         shutil.rmtree(args.folder / "cache", ignore_errors=True)
         for case, runs in found.items():
-            runs.append(run_case(case, args))
+            runs.append(run_case(case, args, script))
     print(f"{args.images} images, {args.boxes} boxes, JSON of {path.stat().st_size / _MIB:.0f} MiB; ", end="")
     print(f"medians of {args.repeats}\n\n| dataset | seconds | peak memory, MiB | of it above the imports, MiB |")
     print("|---|---|---|---|")
     for case, runs in found.items():
         values = [statistics.median(run[key] for run in runs) for key in ("seconds", "peak", "added")]
         print(f"| {case} | {values[0]:.2f} | {values[1]:.0f} | {values[2]:.0f} |")
-
-
-if __name__ == "__main__":
-    main()

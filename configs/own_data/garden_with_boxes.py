@@ -1,0 +1,22 @@
+"""A template to copy: few label maps and many boxes of your own, one vocabulary, one GPU. Not a row of the paper.
+
+From ImageNet weights; with a pretrained model name it in load_from (docs/own_data.md). Ours: not run at this size.
+Hardware, memory and hours: not measured.
+Command: mim train mmdataseg configs/own_data/garden_with_boxes.py
+"""
+
+_base_ = [
+    "./_base_/garden_boxes.py",  # has garden, too: it takes its words from it
+    "../_base_/models/dataseg_r50.py",
+    "../_base_/schedules/adamw_4k.py",
+]
+
+train_sources = [_base_.garden, _base_.garden_boxes]
+test_sources = [_base_.garden]
+
+model = dict(backbone=dict(with_cp=True), sources=train_sources)
+train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1, 1]))
+val_dataloader = dict(dataset=dict(sources=test_sources))
+test_dataloader = val_dataloader
+val_evaluator = dict(metrics=test_sources)
+test_evaluator = val_evaluator

@@ -1,0 +1,301 @@
+"""What the command ``convert`` does: a public Mask2Former becomes a checkpoint of ours, which answers to words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import Tensor
+
+import mmdataseg
+from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.plain_config import PlainConfig
+from mmdataseg.apis.registration import register_all_modules
+from mmdataseg.checkpoints.architecture import architecture_of
+from mmdataseg.checkpoints.classes import numbers_of, rows_of
+from mmdataseg.checkpoints.conversion import TextLayer, text_layer
+from mmdataseg.checkpoints.foreign import Foreign, read_foreign
+from mmdataseg.checkpoints.names import CLASS_LAYER
+from mmdataseg.errors import UserError
+from mmdataseg.registry import MODELS
+from mmdataseg.sources import Source, build_sources
+from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, load_embeddings, matrix_sha256
+from mmdataseg.text.vocabularies import get_label_space
+
+DEFAULT_RIDGE = 0.003  # docs/start_from_mask2former.md: the least that was tried
+FORMAT = "1"
+# Label space -> the part of a config's name that says so, in configs/from_mask2former.
+LEAVES = {"coco133": "coco-panoptic", "coco80": "coco-instance", "ade150": "ade", "cityscapes19": "cityscapes"}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Conversion:
+    """What was written, and from what.
+
+    Args:
+        path: The checkpoint.
+        config: The name of the config.
+        provenance: As it is in the checkpoint's ``meta['mmdataseg']``.
+        options: Settings of that config that were changed for it, as ``--cfg-options`` takes them.
+        notes: What a user should know: what was left out.
+    """
+
+    path: Path
+    config: str
+    provenance: Mapping[str, Any]
+    options: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        made = self.provenance
+        options = f" --cfg-options {' '.join(self.options)}" if self.options else ""
+        lines = [
+            f"{made['layout']}'s Mask2Former: {made['architecture']}",
+            f"{len(made['classes'])} classes: {', '.join(made['classes'][:3])} ...",
+            f"text: {made['encoder']}; ridge {made['ridge']:g}; largest error of the class layer {made['error']:.2g}",
+            *self.notes,
+            f"written: {self.path}, with its embeddings, its config and where it is from",
+            "next:",
+            f"  python -m mmdataseg predict {self.config} {self.path} PHOTOS --things dog 'traffic cone' --stuff road "
+            f"sky{options}",
+            f"  python -m mmdataseg test {self.config} {self.path}{options}",
+        ]
+        return "\n".join(lines)
+
+
+def convert(
+    checkpoint: str | PathLike[str],
+    to: str | PathLike[str],
+    *,
+    config: str | PathLike[str] | Config | None = None,
+    embeddings: str | PathLike[str] | None = None,
+    ridge: float = DEFAULT_RIDGE,
+    progress: bool = True,
+) -> Conversion:
+    """Turn a Mask2Former of mmdet, mmseg or Hugging Face into a checkpoint of ours.
+
+    Its proposals stay as they are. Its class layer becomes a map to class embeddings, whose products with the text
+    embeddings of its classes are the class layer's logits (`mmdataseg.ops.class_layer`).
+
+    Args:
+        checkpoint: Path or address of the file; of Hugging Face also of the folder with ``config.json``.
+        to: Where to write.
+        config: Path or name of a config of `DaTaSeg`, or the config; None: that in ``configs/from_mask2former`` for
+            its backbone and its classes.
+        embeddings: File with text embeddings of its classes; None: the file that the config names for them.
+        ridge: 0: on its own classes, the class probabilities are the original's. More: these are given up bit by bit
+            for words it was not trained on, which fail without one where class texts nearly depend on each other.
+        progress: Show a bar while downloading.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: What cannot be read, recognised or fitted together; says what.
+    """
+    register_all_modules()
+    foreign = read_foreign(checkpoint, embeddings=embeddings, progress=progress)
+    cfg, name = _config_of(config, foreign)
+    init_default_scope(cfg.get("default_scope", "mmdet"))
+    options = _fit_to(cfg, foreign, name)
+    text, text_KD = _embed(cfg, foreign, embeddings, name)
+    if cfg.model.classifier.get("embed_dim") != text.dim:
+        cfg.model.classifier.embed_dim = text.dim
+        options.append(f"model.classifier.embed_dim={text.dim}")
+    layer = text_layer(foreign.state, text_KD, classes=foreign.classes, ridge=ridge, file=foreign.checkpoint.origin)
+    state, absent = _assemble(cfg, foreign, layer, name)
+    provenance = _provenance(foreign, text, text_KD, layer, ridge)
+    skipped = foreign.checkpoint.skipped
+    notes = [f"in the file, and not built: {', '.join(skipped)}"] if skipped else []
+    notes += [f"without the text embeddings of source {source!r}, which has no file yet" for source in absent]
+    _write(Path(to), state, cfg, {**provenance, "config": name})
+    return Conversion(path=Path(to), config=name, provenance=provenance, options=tuple(options), notes=tuple(notes))
+
+
+# ---- the config
+
+
+def _config_of(config: str | PathLike[str] | Config | None, foreign: Foreign) -> tuple[Config, str]:
+    """The config, and what to call it in a command."""
+    if isinstance(config, Config):
+        return PlainConfig.of(Config(config.to_dict())), str(config.filename or "CONFIG")
+    if config is None:
+        config = _leaf_for(foreign)
+    try:
+        path = find_config(str(config))
+    except (FileNotFoundError, ValueError) as error:
+        raise UserError(str(error)) from error
+    return PlainConfig.of(Config.fromfile(path)), str(config)
+
+
+def _leaf_for(foreign: Foreign) -> str:
+    if not foreign.architecture.known:
+        raise UserError(
+            f"has {foreign.architecture.backbone}, which no config in configs/from_mask2former has",
+            file=foreign.checkpoint.origin,
+            remedy="give --config, one with that backbone",
+        )
+    for space in sorted(LEAVES, key=lambda name: len(get_label_space(name))):  # COCO's 80 things are in its 133, too
+        if isinstance(numbers_of(foreign.classes, get_label_space(space).classes), list):
+            return f"mask2former_{foreign.architecture.backbone}_{LEAVES[space]}.py"
+    raise UserError(
+        f"has {len(foreign.classes)} classes, {foreign.classes[0]!r} first, which no config in "
+        "configs/from_mask2former has",
+        file=foreign.checkpoint.origin,
+        remedy="give --config, one with a source of these classes",
+    )
+
+
+def _fit_to(cfg: Config, foreign: Foreign, name: str) -> list[str]:
+    """Set what published models of one backbone differ in; returns what was set."""
+    model, options = cfg.model, []
+    head, classifier = model.get("panoptic_head", {}), model.get("classifier", {})
+    if model.get("type") not in ("mmdataseg.DaTaSeg", "DaTaSeg") or "TextClassifier" not in classifier.get("type", ""):
+        raise UserError(f"config {name}: expected a model mmdataseg.DaTaSeg with a mmdataseg.TextClassifier")
+    if head.get("class_embed_layers", 3) != 1 or classifier.get("normalize", True):
+        raise UserError(
+            f"config {name}: a class layer is linear; expected model.panoptic_head.class_embed_layers=1 and "
+            "model.classifier.normalize=False",
+            remedy="set both, as configs/_base_/models/mask2former_r50.py does",
+        )
+    if "query_sets" in head or model.get("queries", "shared") != "shared":
+        raise UserError(f"config {name}: has queries for each source, and a Mask2Former has one set")
+    found = foreign.architecture
+    for holder, key, value in (
+        (head, "num_queries", found.num_queries),
+        (model.backbone, "window_size", found.window_size),
+    ):
+        standard = {"num_queries": 100, "window_size": 7}[key]
+        if value is not None and holder.get(key, standard) != value:
+            place = "panoptic_head" if holder is head else "backbone"
+            options.append(f"model.{place}.{key}={value}")
+            holder[key] = value
+    return options
+
+
+# ---- the words
+
+
+def _embed(
+    cfg: Config, foreign: Foreign, embeddings: str | PathLike[str] | None, name: str
+) -> tuple[TextEmbeddings, Tensor]:
+    """Embeddings with the classes of the checkpoint, and their (K, D) rows; the config gets the file."""
+    sources = build_sources(cfg.model.sources)
+    if embeddings is None:
+        text = _from_config(sources, foreign, name)
+    else:
+        text = load_embeddings(embeddings)
+        for config, source in zip(cfg.model.sources, sources, strict=True):
+            if source.label_space.classes == text.classes:
+                config["embeddings"] = str(embeddings)
+    rows = rows_of(foreign.classes, text)
+    if isinstance(rows, str):
+        raise UserError(
+            f"class {rows!r} of {foreign.checkpoint.origin} has no row of its own among the {len(text.classes)} of "
+            f"{embeddings or text.vocabulary}",
+            remedy="embed its classes with tools/text_embeddings.py and give the file as --embeddings",
+        )
+    for config, source in zip(cfg.model.sources, sources, strict=True):
+        file = config.get("embeddings")
+        if file and Path(file).is_file():
+            own = load_embeddings(file, label_space=source.label_space, source=source.name)
+            if own.dim != text.dim or not own.encoder.fits(text.encoder):
+                raise UserError(
+                    f"{file} was made by '{own.encoder}' ({own.dim} dimensions), the embeddings of the checkpoint's "
+                    f"classes by '{text.encoder}' ({text.dim}); directions of different encoders have nothing in "
+                    "common",
+                    source=source.name,
+                    remedy="make both with one, by tools/text_embeddings.py --force",
+                )
+    return text, rows
+
+
+def _from_config(sources: tuple[Source, ...], foreign: Foreign, name: str) -> TextEmbeddings:
+    """Those of the first source of a config that has the checkpoint's classes."""
+    missing = ""
+    for source in sources:
+        found = numbers_of(foreign.classes, source.label_space.classes)
+        if isinstance(found, str):
+            missing = missing or f"{found!r} is not in {source.label_space.name!r}"
+            continue
+        if source.embeddings is None or not Path(source.embeddings).is_file():
+            path = source.embeddings or f"{source.label_space.name}.safetensors"
+            raise UserError(
+                f"text embeddings {path}: no such file",
+                source=source.name,
+                remedy=f"{build_remedy(path, source.label_space)}; or give --embeddings",
+            )
+        return load_embeddings(source.embeddings, label_space=source.label_space, source=source.name)
+    raise UserError(
+        f"config {name}: none of its sources has the {len(foreign.classes)} classes of {foreign.checkpoint.origin} "
+        f"({missing})",
+        remedy="give --config, one with a source of these classes, or --embeddings",
+    )
+
+
+# ---- the checkpoint
+
+
+def _assemble(cfg: Config, foreign: Foreign, layer: TextLayer, name: str) -> tuple[dict[str, Tensor], list[str]]:
+    """State dict of the config's model with the foreign weights; and the sources whose embeddings it lacks."""
+    model = MODELS.build(cfg.model)
+    own = model.state_dict()
+    given = {k: v for k, v in foreign.state.items() if not k.startswith(f"{CLASS_LAYER}.")} | dict(layer.state)
+    _check_same_model(own, given, foreign, name)
+    absent = model.classifier.absent
+    left_out = {f"classifier.embeddings_{source}" for source in absent}
+    state = {k: given[k].to(v) if k in given else v for k, v in own.items() if k not in left_out}
+    return state, absent
+
+
+def _check_same_model(own: Mapping[str, Tensor], given: Mapping[str, Tensor], foreign: Foreign, name: str) -> None:
+    # tables that a model computes for itself, and counts of batches, which older files lack
+    computed = ("relative_position_index", "num_batches_tracked")
+    missing = [k for k in own if not k.startswith("classifier.") and k not in given and not k.endswith(computed)]
+    more = [k for k in given if k not in own and not k.endswith(computed)]
+    shapes = [k for k in given if k in own and given[k].shape != own[k].shape]
+    if not (missing or more or shapes):
+        return
+    built, found = architecture_of(own), foreign.architecture
+    if built != found:
+        raise UserError(
+            f"config {name} is of another model: it has {built}; {foreign.checkpoint.origin} has {found}",
+            remedy="leave --config out, or give one of that model",
+        )
+    examples = [f"missing {k}" for k in missing[:2]] + [f"unknown {k}" for k in more[:2]]
+    examples += [f"{k} of shape {tuple(given[k].shape)}, not {tuple(own[k].shape)}" for k in shapes[:2]]
+    raise UserError(
+        f"its weights are not those of config {name}: {'; '.join(examples)}", file=foreign.checkpoint.origin
+    )
+
+
+def _provenance(
+    foreign: Foreign, text: TextEmbeddings, text_KD: Tensor, layer: TextLayer, ridge: float
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": mmdataseg.__version__,
+        "converted_from": foreign.checkpoint.origin,
+        "sha256": foreign.checkpoint.sha256(),
+        "layout": foreign.layout,
+        "architecture": str(foreign.architecture),
+        "classes": list(foreign.classes),
+        "encoder": str(text.encoder),
+        "templates": list(text.templates),
+        "embeddings_sha256": matrix_sha256(text_KD),
+        "ridge": float(ridge),
+        "error": layer.error,
+        "stretch": layer.stretch,
+    }
+
+
+def _write(path: Path, state: Mapping[str, Tensor], cfg: Config, provenance: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + ".part")
+    meta = {"cfg": cfg.pretty_text, "mmdataseg": dict(provenance), "epoch": 0, "iter": 0}
+    torch.save({"meta": meta, "state_dict": dict(state)}, aside)
+    aside.replace(path)

@@ -1,0 +1,111 @@
+"""The classes of a foreign class layer: their names, and their rows of text embeddings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmdataseg.errors import UserError
+from mmdataseg.text.embeddings import TextEmbeddings
+from mmdataseg.text.vocabularies import get_label_space
+
+# Published class layers by their number of classes, where the file does not name them.
+BY_NUMBER = {133: "coco133", 80: "coco80", 150: "ade150", 19: "cityscapes19"}
+
+
+def named_classes(meta: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> tuple[str, ...] | None:
+    """Class names that a checkpoint brings.
+
+    Args:
+        meta: The checkpoint's, as mmdet and mmseg save it.
+        config: Content of the ``config.json`` beside one of Hugging Face.
+
+    Returns:
+        The names in the order of the class layer; None where it brings none.
+    """
+    dataset = meta.get("dataset_meta")
+    for holder in (dataset if isinstance(dataset, Mapping) else {}, meta):
+        for key in ("classes", "CLASSES"):
+            names = holder.get(key)
+            if isinstance(names, list | tuple) and names:
+                return tuple(str(name) for name in names)
+    labels = (config or {}).get("id2label")
+    if isinstance(labels, Mapping) and labels:
+        by_number = {int(number): str(name) for number, name in labels.items() if str(number).isdecimal()}
+        names = tuple(by_number[number] for number in sorted(by_number))
+        if not all(name.startswith("LABEL_") for name in names):
+            return names
+    return None
+
+
+def classes_of(
+    num_classes: int, meta: Mapping[str, Any], config: Mapping[str, Any] | None = None, *, file: str
+) -> tuple[str, ...]:
+    """The classes of a class layer, from what the checkpoint brings, else from their number.
+
+    Args:
+        num_classes: K of the class layer.
+        meta: As `named_classes`.
+        config: As `named_classes`.
+        file: For the message.
+
+    Returns:
+        K names.
+
+    Raises:
+        UserError: It names another number of classes than its class layer has; or it names none, and there is no
+            published model of so many.
+    """
+    names = named_classes(meta, config)
+    if names is None:
+        if num_classes not in BY_NUMBER:
+            raise UserError(
+                f"does not name its classes, and its class layer has {num_classes}; expected one of "
+                f"{ {number: space for number, space in BY_NUMBER.items()} }",
+                file=file,
+                remedy="give --embeddings, a file with its classes in their order",
+            )
+        return get_label_space(BY_NUMBER[num_classes]).classes
+    if len(names) != num_classes:
+        raise UserError(
+            f"names {len(names)} classes, and its class layer has {num_classes}",
+            file=file,
+            remedy="the file was put together from two models; get the original",
+        )
+    return names
+
+
+def rows_of(classes: Sequence[str], text: TextEmbeddings) -> Tensor | str:
+    """The rows of classes, found by their names.
+
+    "road, route" is found as "road", "Window " as "window"; a name in full goes before its first word.
+
+    Args:
+        classes: K names of a checkpoint.
+        text: Embeddings of these and perhaps others.
+
+    Returns:
+        (K, D) rows in the order of ``classes``; or the first name that there is no row for, or that takes another's.
+    """
+    numbers = numbers_of(classes, text.classes)
+    return numbers if isinstance(numbers, str) else text.matrix[torch.tensor(numbers)]
+
+
+def numbers_of(classes: Sequence[str], known: Sequence[str]) -> list[int] | str:
+    """Where each of some names is among others; or the first that is nowhere, or where another is already."""
+    exact = {name: number for number, name in enumerate(known)}
+    full = {_key(name): number for number, name in enumerate(known)}
+    first = {_key(name.split(",")[0]): number for number, name in reversed(list(enumerate(known)))}
+    numbers: list[int] = []
+    for name in classes:
+        tried = (exact.get(name), full.get(_key(name)), first.get(_key(name)), full.get(_key(name.split(",")[0])))
+        number = next((n for n in tried if n is not None and n not in numbers), None)
+        if number is None:
+            return name
+        numbers.append(number)
+    return numbers
+
+
+def _key(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())

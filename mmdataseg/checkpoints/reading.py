@@ -1,0 +1,178 @@
+"""Opening a checkpoint: a file or an address, read without running code."""
+
+import hashlib
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mmdataseg.checkpoints.addresses import download, is_address
+from mmdataseg.checkpoints.unpickling import CodeInPickleError, pickle_module, plain, restore_histories
+from mmdataseg.errors import MissingFileError, UserError
+
+STATE_KEYS = ("state_dict", "model")
+_HARMLESS = ("mmengine.config.", "mmengine.logging.", "mmengine.dist.", "argparse.Namespace", "torch.Tensor")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Checkpoint:
+    """What a file holds.
+
+    Args:
+        origin: Path or address, as it was given.
+        path: The file on disk.
+        content: What was saved: tensors, numbers, strings and containers of them; what was of another type is a dict of
+            its items, or None.
+        skipped: Names of the types that were not built, sorted.
+    """
+
+    origin: str
+    path: Path
+    content: Any
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def state_dict(self) -> dict[str, Tensor]:
+        """Name -> tensor, of a state dict at the top or under ``state_dict`` or ``model``.
+
+        Raises:
+            UserError: There is none.
+        """
+        content = self.content
+        for key in STATE_KEYS:
+            if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+                content = content[key]
+                break
+        if isinstance(content, Mapping):
+            state = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+            if state:
+                return {name.removeprefix("module."): value for name, value in state.items()}
+        kind = type(self.content).__name__
+        found = f" with the keys {sorted(map(str, self.content))[:6]}" if isinstance(self.content, Mapping) else ""
+        raise UserError(
+            f"expected a checkpoint with tensors, at the top or under 'state_dict' or 'model', got a {kind}{found}",
+            file=self.origin,
+            remedy="give the file that a training wrote",
+        )
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What was saved under ``meta``; empty where nothing was."""
+        meta = self.content.get("meta") if isinstance(self.content, Mapping) else None
+        return meta if isinstance(meta, Mapping) else {}
+
+    def sha256(self) -> str:
+        """SHA-256 of the file, in hexadecimal."""
+        digest = hashlib.sha256()
+        with self.path.open("rb") as file:
+            while block := file.read(2**22):
+                digest.update(block)
+        return digest.hexdigest()
+
+
+def read_checkpoint(origin: str | PathLike[str], *, trust: bool = False, progress: bool = True) -> Checkpoint:
+    """Read a checkpoint to the CPU, without running code that it holds.
+
+    Args:
+        origin: Path of a ``.safetensors`` or ``torch.save`` file, or an address: then torch hub's cache holds the file.
+        trust: Build every object that the file names, which runs whatever code it holds: for files of one's own.
+        progress: Show a bar while downloading.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        MissingFileError: No such file.
+        UserError: An address that cannot be read; a file cut short or of another format; one whose pickle calls code,
+            whose name is then given.
+    """
+    name = str(origin)
+    path = download(name, progress=progress) if is_address(name) else Path(name)
+    if path.is_dir():
+        raise UserError("is a folder; expected a checkpoint", file=name, remedy="give the file in it")
+    if not path.is_file():
+        raise MissingFileError("no such file; expected a checkpoint", file=name, remedy="check the path")
+    if _is_safetensors(path):
+        return Checkpoint(origin=name, path=path, content=_read_safetensors(path, name))
+    _refuse_torchscript(path, name)
+    content, skipped = _read_pickle(path, name, trust=trust)
+    return Checkpoint(origin=name, path=path, content=content, skipped=tuple(sorted(skipped)))
+
+
+def _is_safetensors(path: Path) -> bool:
+    if path.suffix == ".safetensors":
+        return True
+    with path.open("rb") as file:  # eight bytes of length, then JSON
+        start = file.read(9)
+    return start[8:9] == b"{" and not start.startswith((b"PK", b"\x80"))
+
+
+def _read_safetensors(path: Path, name: str) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _unreadable(name, error) from error
+
+
+def _refuse_torchscript(path: Path, name: str) -> None:
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.endswith("/constants.pkl") for entry in archive.namelist()):
+            raise UserError(
+                "expected a checkpoint, got a TorchScript program, which is code",
+                file=name,
+                remedy="give the state dict of its model",
+            )
+
+
+def _read_pickle(path: Path, name: str, *, trust: bool) -> tuple[Any, set[str]]:
+    skipped: set[str] = set()
+    histories: list[Any] = []
+    module = pickle if trust else pickle_module(skipped, histories)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", pickle_module=module, weights_only=False)
+    except CodeInPickleError as error:
+        raise UserError(
+            f"its pickle calls {error}, which is code; nothing of it was run",
+            file=name,
+            remedy="get the weights from whom you trust, as safetensors or as a state dict",
+        ) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # a file that is torn or of another format raises whatever its reader trips over
+        raise _unreadable(name, error, skipped) from error
+    restore_histories(histories)
+    return (content if trust else plain(content)), skipped
+
+
+def _unreadable(name: str, error: Exception, skipped: set[str] | None = None) -> UserError:
+    said = next(iter(str(error).splitlines()), "")[:160]
+    if skipped:
+        found = ", ".join(sorted(skipped)[:5])
+        return UserError(
+            f"cannot be read without running its code: it is built from {found}",
+            file=name,
+            remedy="save its state dict alone to a new file, or, if you made the file yourself, read it with trust",
+        )
+    return UserError(
+        f"is not a checkpoint, or was cut short ({type(error).__name__}: {said})",
+        file=name,
+        remedy="give a .safetensors file or what torch.save wrote; download it again if it was downloaded",
+    )
+
+
+def surprising(skipped: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the types that were not built, those that trainings of OpenMMLab do not write."""
+    return tuple(name for name in skipped if not name.startswith(_HARMLESS))

@@ -1,0 +1,205 @@
+"""An unpickler that builds tensors and plain values, and inert stand-ins for everything else.
+
+A pickle is a program: it names functions and calls them. Here the names of a short list mean what they say; every other
+name gives a class whose instances keep what a plain dict or list would, and do nothing.
+"""
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+
+# Names that build tensors, arrays, scalars and containers. None of them takes a function, a name or a path.
+PLAIN: Mapping[str, frozenset[str]] = {
+    "builtins": frozenset({"bytearray", "complex", "dict", "float", "frozenset", "int", "list", "set", "slice"}),
+    "collections": frozenset({"OrderedDict"}),
+    "_codecs": frozenset({"encode"}),
+    "numpy": frozenset({"dtype", "ndarray"}),
+    "numpy.core.multiarray": frozenset({"_reconstruct", "scalar"}),
+    "numpy._core.multiarray": frozenset({"_reconstruct", "scalar"}),
+    "torch": frozenset({"Size", "device"}),  # and its data types
+    "torch._utils": frozenset({"_rebuild_parameter", "_rebuild_tensor", "_rebuild_tensor_v2"}),
+}
+STORAGES = frozenset(
+    f"{kind}Storage"
+    for kind in ("BFloat16", "Bool", "Byte", "Char", "ComplexDouble", "ComplexFloat", "Double", "Float", "Half", "Int")
+) | {"LongStorage", "ShortStorage", "UntypedStorage"}
+# Where what a pickle can do harm with comes from. A file that names one of these is refused, not read around.
+CODE = frozenset(
+    {"os", "posix", "nt", "sys", "subprocess", "pty", "runpy", "importlib", "shutil", "socket", "ctypes", "code"}
+    | {
+        "io",
+        "_io",
+        "multiprocessing",
+        "threading",
+        "asyncio",
+        "webbrowser",
+        "pickle",
+        "_pickle",
+        "marshal",
+        "types",
+        "operator",
+        "functools",
+        "torch.jit",
+        "torch.hub",
+    }
+)
+CODE_BUILTINS = frozenset(
+    {"eval", "exec", "compile", "open", "__import__", "setattr", "delattr", "input", "breakpoint"}
+)
+HISTORY = ("mmengine.logging.history_buffer", "HistoryBuffer")
+
+
+class CodeInPickleError(pickle.UnpicklingError):
+    """A pickle names what can run code; the message is that name."""
+
+
+class Ignored(dict):
+    """Stands in for an object of a type that is not built; keeps the items of a dict, and nothing else."""
+
+    def __init__(self, *args: Any, **_: Any) -> None:
+        super().__init__(args[0] if args and isinstance(args[0], dict) else {})
+
+    def __setstate__(self, state: Any) -> None:
+        """Drop it."""
+
+    def append(self, item: Any) -> None:
+        """Drop it."""
+
+    def extend(self, items: Any) -> None:
+        """Drop them."""
+
+    add = append
+
+
+class _Callable:
+    """A function of `PLAIN` that a pickle can call and not change."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self._function(*args)
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """Reads a pickle without importing what it names.
+
+    Args:
+        file: To read from.
+        skipped: Gets the names of the types that were not built.
+        histories: Gets mmengine's logs of scalars, still to be given their class (`restore_histories`).
+        **kwargs: pickle's.
+    """
+
+    def __init__(self, file: BinaryIO, *, skipped: set[str], histories: list[Any], **kwargs: Any) -> None:
+        super().__init__(file, **kwargs)
+        self._skipped, self._histories = skipped, histories
+        self._ignored: dict[str, type] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What a name in the pickle stands for."""
+        module = {"__builtin__": "builtins", "torch.storage": "torch"}.get(module, module)
+        if module in CODE or module.split(".")[0] in CODE or (module == "builtins" and name in CODE_BUILTINS):
+            raise CodeInPickleError(f"{module}.{name}")
+        if (module, name) == ("torch._tensor", "_rebuild_from_type_v2"):  # a tensor with attributes: without them
+            return _Callable(lambda function, _type, args, _state: function(*args))
+        if (module, name) == ("torch._utils", "_rebuild_parameter_with_state"):
+            return _Callable(lambda data, *_: data)
+        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
+            return getattr(torch, name)
+        if (module, name) == ("builtins", "getattr"):  # in mmengine's logs of scalars: their own methods
+            return _Callable(lambda *_: None)
+        if (module, name) == HISTORY:
+            return self._history_class()
+        if name in PLAIN.get(module, ()) or (module == "torch" and name in STORAGES):
+            return _plain_name(module, name)
+        if module in ("numpy", "numpy.dtypes") and name.endswith("DType"):
+            return _plain_name("numpy.dtypes", name)
+        return self._stand_in(f"{module}.{name}")
+
+    def _stand_in(self, name: str) -> type:
+        self._skipped.add(name)
+        return self._ignored.setdefault(name, type("Ignored", (Ignored,), {}))
+
+    def _history_class(self) -> type:
+        found = self._histories
+
+        class History:
+            """A class of this one file: what a pickle does to it does not last."""
+
+            def __new__(cls, *_: Any) -> "History":
+                made = super().__new__(cls)
+                found.append(made)
+                return made
+
+        return History
+
+
+def _plain_name(module: str, name: str) -> Any:
+    if module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # numpy 2 moved it
+        module = "numpy._core.multiarray" if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else "numpy.core.multiarray"
+    found = getattr(import_module(module), name)
+    return found if isinstance(found, type) or not callable(found) else _Callable(found)
+
+
+def restore_histories(histories: list[Any]) -> None:
+    """Make mmengine's ``HistoryBuffer`` of what was read for one; training needs them to resume.
+
+    Args:
+        histories: What `PlainUnpickler` collected; changed in place.
+    """
+    if not histories:
+        return
+    from mmengine.logging import HistoryBuffer
+
+    fields = ("_log_history", "_count_history", "max_length")
+    for history in histories:
+        state = {key: history.__dict__[key] for key in fields if key in history.__dict__}
+        history.__class__ = HistoryBuffer
+        history.__dict__.clear()
+        history.__dict__.update(HistoryBuffer().__dict__ | state)
+
+
+def plain(value: Any) -> Any:
+    """Turn stand-ins into dicts, all the way down; one without items into None."""
+    if isinstance(value, Ignored):
+        return {key: plain(item) for key, item in value.items()} or None
+    if type(value) in (dict, OrderedDict):
+        for key in value:
+            value[key] = plain(value[key])
+        return value
+    if type(value) is list:
+        value[:] = map(plain, value)
+        return value
+    return tuple(map(plain, value)) if type(value) is tuple else value
+
+
+def pickle_module(skipped: set[str], histories: list[Any]) -> Any:
+    """What ``torch.load`` takes for the module ``pickle``.
+
+    Args:
+        skipped: As `PlainUnpickler`.
+        histories: As `PlainUnpickler`.
+    """
+
+    class Unpickler(PlainUnpickler):
+        def __init__(self, file: BinaryIO, **kwargs: Any) -> None:
+            super().__init__(file, skipped=skipped, histories=histories, **kwargs)
+
+    def load(file: BinaryIO, **kwargs: Any) -> Any:
+        return Unpickler(file, **kwargs).load()
+
+    return SimpleNamespace(__name__="mmdataseg.checkpoints", Unpickler=Unpickler, load=load, loads=partial(_refuse))
+
+
+def _refuse(*_: Any, **__: Any) -> None:
+    raise pickle.UnpicklingError("a pickle inside a pickle is not read")

@@ -1,0 +1,104 @@
+"""mmdet's pixel decoder with deformable attention that needs no compiled operator.
+
+Letters: B images, N cells of all levels, A heads, L levels, P points a level.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmcv.ops import MultiScaleDeformableAttention, get_compiling_cuda_version
+from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetMSDeformAttnPixelDecoder
+from torch import Tensor
+
+from mmdataseg.ops.deformable_attention import deformable_attention
+from mmdataseg.registry import MODELS
+
+
+class DeformableAttention(MultiScaleDeformableAttention):
+    """mmcv's module, parameters and all, through `mmdataseg.ops.deformable_attention`.
+
+    On a GPU mmcv's compiled operator is taken where it is there: mmcv must have been built with CUDA, and the operator
+    knows no bfloat16.
+    """
+
+    def forward(
+        self,
+        query: Tensor,
+        *,
+        reference_points: Tensor,
+        spatial_shapes: Tensor,
+        value: Tensor | None = None,
+        identity: Tensor | None = None,
+        query_pos: Tensor | None = None,
+        key_padding_mask: Tensor | None = None,
+        **others: Any,
+    ) -> Tensor:
+        """What mmcv's module computes.
+
+        Args:
+            query: (B, N, channels); (N, B, channels) where the module is not ``batch_first``.
+            reference_points: (B, N, L, 2) points in [0, 1], or (B, N, L, 4) boxes.
+            spatial_shapes: (L, 2) int64, (height, width) of each level in cells.
+            value: As ``query``, the cells of all levels; None: ``query``.
+            identity: As ``query``, is added to the answer; None: ``query``.
+            query_pos: As ``query``, is added to it; None: nothing is.
+            key_padding_mask: (B, N) bool, True where a cell is 0; None: nowhere.
+            others: What else mmcv's module takes.
+
+        Returns:
+            As ``query``.
+        """
+        value = query if value is None else value
+        identity = query if identity is None else identity
+        on_points = reference_points.shape[-1] == 2 and self.batch_first
+        if not on_points or _mmcv_operator_runs_on(value):
+            return super().forward(
+                query,
+                value=value,
+                identity=identity,
+                query_pos=query_pos,
+                key_padding_mask=key_padding_mask,
+                reference_points=reference_points,
+                spatial_shapes=spatial_shapes,
+                **others,
+            )
+        query = query if query_pos is None else query + query_pos
+        value = self.value_proj(value)
+        if key_padding_mask is not None:
+            value = value.masked_fill(key_padding_mask[..., None], 0.0)
+        shape = (self.num_heads, self.num_levels, self.num_points)
+        weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1)).softmax(-1)
+        # columns and rows each in one piece, not by turns
+        matrix, bias = self.sampling_offsets.weight.unflatten(0, (-1, 2)), self.sampling_offsets.bias.view(-1, 2)
+        positions = []
+        for axis in (0, 1):
+            offset = F.linear(query, matrix[:, axis], bias[:, axis]).unflatten(-1, shape)
+            centre_BNL = reference_points[..., axis] * spatial_shapes[:, 1 - axis] - 0.5
+            positions.append(centre_BNL[:, :, None, :, None] + offset)
+        sizes = [(int(height), int(width)) for height, width in spatial_shapes.tolist()]
+        answer = deformable_attention(
+            value.unflatten(-1, (self.num_heads, -1)), sizes, *positions, weights.unflatten(-1, shape[1:])
+        )
+        return self.dropout(self.output_proj(answer.flatten(2))) + identity
+
+
+def _mmcv_operator_runs_on(value: Tensor) -> bool:
+    return value.is_cuda and get_compiling_cuda_version() != "not available" and value.dtype != torch.bfloat16
+
+
+@MODELS.register_module()
+class MSDeformAttnPixelDecoder(MMDetMSDeformAttnPixelDecoder):
+    """mmdet's pixel decoder of the same name: same parameters, same numbers, `DeformableAttention` in its encoder.
+
+    Args:
+        options: The arguments of mmdet's.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for layer in self.encoder.layers:
+            with torch.random.fork_rng(devices=[]):  # a seed gives the weights that it gives mmdet's
+                attention = DeformableAttention(**layer.self_attn_cfg)
+            attention.load_state_dict(layer.self_attn.state_dict())
+            layer.self_attn = attention

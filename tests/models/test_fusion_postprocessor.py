@@ -1,0 +1,47 @@
+"""mmdet's panoptic rule over our label spaces; that converted models give mmdet's pixels is in apis/test_convert.py."""
+
+import pytest
+import torch
+
+from mmdataseg.models import FusionPanopticPostProcessor
+from mmdataseg.ops.postprocess import ImageSizes
+from mmdataseg.structures import LabelSpace
+
+SIZES = ImageSizes(padded=(8, 12), image=(8, 12), original=(16, 24))
+SPACE = LabelSpace(name="three", classes=("sky", "cat", "dog"), is_thing=(False, True, True))
+
+
+def answer(labels: list[int], masks: torch.Tensor, space: LabelSpace = SPACE) -> torch.Tensor:
+    classes = 9 * torch.eye(len(space) + 1)[labels]
+    processor = FusionPanopticPostProcessor(score_threshold=0.5, kept_share=0.5)
+    return processor(classes, masks, space, SIZES)["pred_panoptic_seg"].sem_seg
+
+
+@pytest.fixture
+def masks() -> torch.Tensor:
+    """Left and right above, left and right below; the last column is nobody's."""
+    found = torch.full((4, 8, 12), -9.0)
+    found[0, :4, :6] = found[1, :4, 6:] = found[2, 4:, :6] = found[3, 4:, 6:11] = 9.0
+    return found
+
+
+def test_classes_numbers_and_void_by_hand_with_stuff_before_things(masks):
+    ids = answer([2, 2, 0, 0], masks)
+    assert ids.shape == (1, 16, 24)
+    left, right, below, beside, void = (int(ids[0, y, x]) for y, x in ((0, 0), (0, -1), (-1, 0), (-1, 16), (-1, -1)))
+    assert (left % 1000, right % 1000, below % 1000, void) == (2, 2, 0, 0)
+    assert left != right, "two dogs"
+    assert below == beside, "one sky"
+    assert min(left, right, below) >= 1000
+
+
+def test_the_order_of_the_classes_does_not_matter(masks):
+    turned = LabelSpace(name="turned", classes=("cat", "dog", "sky"), is_thing=(True, True, False))
+    ids, other = answer([2, 1, 0, 0], masks), answer([1, 0, 2, 2], masks, turned)
+    names = [*SPACE.classes]
+    classes = torch.tensor([names.index(name) for name in turned.classes])[other % 1000]
+    assert torch.equal(torch.where(other == 0, -1, classes), torch.where(ids == 0, -1, ids % 1000))
+
+
+def test_no_proposal_left_is_all_void(masks):
+    assert not answer([3, 3, 3, 3], masks).any()

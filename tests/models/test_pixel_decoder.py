@@ -1,0 +1,104 @@
+"""The pixel decoder: mmdet's, number for number, whatever computes its attention."""
+
+import pytest
+import torch
+from mmcv.ops import MultiScaleDeformableAttention
+from mmdet.models.layers import MSDeformAttnPixelDecoder as Theirs
+
+from mmdataseg.models import DeformableAttention, MSDeformAttnPixelDecoder
+from mmdataseg.registry import MODELS
+from tests.models.conftest import CHANNELS, head_config
+from tests.tolerances import THROUGH_LAYERS
+
+IN_CHANNELS = (16, 24, 32, 48)
+
+
+def options(layers: int = 2):
+    config = head_config().pixel_decoder
+    config.pop("type")
+    config.encoder.num_layers = layers
+    config.update(in_channels=list(IN_CHANNELS), feat_channels=CHANNELS, out_channels=CHANNELS)
+    return config
+
+
+@pytest.fixture
+def decoders():
+    """Theirs and ours, each of the same seed."""
+    built = []
+    for kind in (Theirs, MSDeformAttnPixelDecoder):
+        torch.manual_seed(0)
+        decoder = kind(**options())
+        decoder.init_weights()
+        built.append(decoder)
+    return built
+
+
+@pytest.fixture
+def features():
+    generator = torch.Generator().manual_seed(2)
+    return [
+        torch.randn(2, c, 64 // s, 96 // s, generator=generator)
+        for c, s in zip(IN_CHANNELS, (4, 8, 16, 32), strict=True)
+    ]
+
+
+def test_a_seed_gives_the_weights_that_it_gives_mmdets(decoders):
+    theirs, ours = (decoder.state_dict() for decoder in decoders)
+    assert list(theirs) == list(ours)
+    assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
+    draws = []
+    for kind in (Theirs, MSDeformAttnPixelDecoder):
+        torch.manual_seed(0)
+        kind(**options())
+        draws.append(torch.rand(1))
+    assert torch.equal(*draws)  # and what is built after it
+
+
+def test_maps_and_gradients_equal_mmdets(decoders, features):
+    results = []
+    for decoder in decoders:
+        with torch.no_grad():
+            torch.manual_seed(3)
+            for parameter in decoder.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        mask_feature, levels = decoder(features)
+        (mask_feature.square().mean() + sum(level.square().mean() for level in levels)).backward()
+        results.append((mask_feature, *levels))
+    torch.testing.assert_close(results[1], results[0], **THROUGH_LAYERS)
+    theirs = dict(decoders[0].named_parameters())
+    for name, parameter in decoders[1].named_parameters():
+        expected = theirs[name].grad
+        torch.testing.assert_close(
+            parameter.grad, expected, rtol=1e-4, atol=1e-5 * max(1e-3, float(expected.abs().max())), msg=name
+        )
+
+
+def test_every_layer_of_the_encoder_has_our_attention():
+    decoder = MODELS.build({"type": "mmdataseg.MSDeformAttnPixelDecoder", **options()})
+    attentions = [m for m in decoder.modules() if isinstance(m, MultiScaleDeformableAttention)]
+    assert [type(attention) for attention in attentions] == [DeformableAttention] * 2
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("reference", [2, 4])
+def test_one_attention_equals_mmcvs_in_all_its_forms(batch_first, reference):
+    torch.manual_seed(0)
+    config = {"embed_dims": 16, "num_heads": 2, "num_levels": 2, "batch_first": batch_first, "dropout": 0.0}
+    theirs, ours = MultiScaleDeformableAttention(**config), DeformableAttention(**config)
+    ours.load_state_dict(theirs.state_dict())
+    shapes = torch.tensor([[2, 3], [4, 6]])
+    query, position = torch.randn(2, 2, 30, 16) if batch_first else torch.randn(2, 30, 2, 16)
+    others = {
+        "query_pos": position,
+        "key_padding_mask": torch.rand(2, 30) > 0.8,
+        "reference_points": torch.rand(2, 30, 2, reference),
+        "spatial_shapes": shapes,
+        "level_start_index": torch.tensor([0, 6]),
+    }
+    torch.testing.assert_close(ours(query, **others), theirs(query, **others), **THROUGH_LAYERS)
+    value, identity = 2 * query, 3 * query
+    torch.testing.assert_close(
+        ours(query, value=value, identity=identity, **others),
+        theirs(query, value=value, identity=identity, **others),
+        **THROUGH_LAYERS,
+    )

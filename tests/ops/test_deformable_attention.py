@@ -1,0 +1,107 @@
+"""Deformable attention as a sparse product: by hand, against mmcv, and where a position is no use."""
+
+import pytest
+import torch
+from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+
+from mmdataseg.ops import deformable_attention as module
+from mmdataseg.ops.deformable_attention import deformable_attention
+
+SIZES = [(3, 5), (6, 10)]
+CELLS = 75
+WAYS = {"sparse product": module._by_sparse_product, "grid_sample": module._by_grid_sample}
+
+
+def case(batch: int = 2, queries: int = 7, heads: int = 3, channels: int = 4, points: int = 2, dtype=torch.float32):
+    """Values, columns, rows and weights; a good part of the points lies outside of the maps."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (batch, queries, heads, len(SIZES), points)
+    value = torch.randn(batch, CELLS, heads, channels, generator=generator)
+    x, y = 8 * torch.rand(2, *shape, generator=generator) - 2
+    return [part.to(dtype).requires_grad_() for part in (value, x, y, torch.rand(shape, generator=generator))]
+
+
+def by_mmcv(value, x, y, weights):
+    shapes = torch.tensor(SIZES)
+    size = shapes.flip(1)[:, None].float()
+    return multi_scale_deformable_attn_pytorch(value, shapes, (torch.stack([x, y], -1) + 0.5) / size, weights)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_one_point_by_hand(way):
+    value = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 4, 1, 1)  # one map, (1, 2) over (3, 4)
+    x, y, weights = (torch.tensor(number).view(1, 1, 1, 1, 1) for number in (0.25, 0.5, 2.0))
+    # rows 0.75 * 1 + 0.25 * 2 and 0.75 * 3 + 0.25 * 4, their mean, twice
+    assert WAYS[way](value, [(2, 2)], x, y, weights).item() == pytest.approx(2 * (1.25 + 3.25) / 2)
+    half_outside = torch.full_like(x, -0.5)
+    assert WAYS[way](value, [(2, 2)], half_outside, 0 * y, weights).item() == pytest.approx(2 * 0.5 * 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("batch", [1, 2])
+def test_values_and_gradients_equal_mmcvs(way, batch):
+    inputs = case(batch)
+    expected = by_mmcv(*inputs)
+    upstream = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
+    expected_grads = torch.autograd.grad(expected, inputs, upstream)
+    actual = WAYS[way](inputs[0], SIZES, *inputs[1:]).flatten(2)
+    grads = torch.autograd.grad(actual, inputs, upstream)
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+    for grad, expected_grad in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(grad, expected_grad, rtol=1e-5, atol=1e-5 * float(expected_grad.abs().max()))
+
+
+def test_far_outside_nothing_is_read_and_nothing_learned():
+    value, x, y, weights = case()
+    far = (1e9 * torch.sign(x.detach())).requires_grad_()
+    answer = deformable_attention(value, SIZES, far, y, weights)
+    assert torch.equal(answer, torch.zeros_like(answer))
+    answer.sum().backward()
+    assert all(torch.equal(part.grad, torch.zeros_like(part)) for part in (value, far, y, weights))
+
+
+def test_a_position_that_is_not_a_number_gives_no_number_and_no_crash():
+    value, x, y, weights = case()
+    bad = x.detach().clone()
+    bad[0, 0, 0, 0, 0] = float("nan")
+    answer = deformable_attention(value, SIZES, bad, y, weights)
+    assert answer[0, 0, 0].isnan().all()
+    assert answer[1].isfinite().all()
+    answer.sum().backward()
+
+
+def test_backward_twice_gives_the_same():
+    inputs = case()
+    answer = deformable_attention(inputs[0], SIZES, *inputs[1:]).square().sum()
+    first = torch.autograd.grad(answer, inputs, retain_graph=True)
+    assert all(map(torch.equal, first, torch.autograd.grad(answer, inputs)))
+
+
+def test_half_precision_comes_back_as_it_went_in():
+    inputs = case(dtype=torch.bfloat16)
+    answer = deformable_attention(inputs[0], SIZES, *inputs[1:])
+    assert answer.dtype == torch.bfloat16
+    expected = deformable_attention(inputs[0].float(), SIZES, *(part.float() for part in inputs[1:]))
+    torch.testing.assert_close(answer.float(), expected, rtol=1e-2, atol=1e-2)
+
+
+def test_no_query():
+    value, *points = case()
+    none = [part[:, :0] for part in points]
+    answer = deformable_attention(value, SIZES, *none)
+    assert answer.shape == (2, 0, 3, 4)
+
+
+def test_bad_shapes():
+    value, x, y, weights = case()
+    with pytest.raises(ValueError, match=r"value: expected \(B, 75, A, c\)"):
+        deformable_attention(value[:, 1:], SIZES, x, y, weights)
+    with pytest.raises(ValueError, match=r"expected points of shape \(2, N, 3, 2, P\)"):
+        deformable_attention(value, SIZES, x[:, :, :1], y, weights)
+    with pytest.raises(ValueError, match="expected rows and weights for columns of shape"):
+        deformable_attention(value, SIZES, x, y[:, 1:], weights)
+
+
+def test_more_than_int32_can_count():
+    with pytest.raises(ValueError, match=r"fewer than 2\^31 cells and points"):
+        module._Layout.of([(2**15, 2**15)], 1, 1, 8, 4)

@@ -1,0 +1,101 @@
+"""docs/own_data.md: its example is configs/own_data, and what it says of it holds."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.dataset import DefaultSampler
+from mmengine.registry import init_default_scope
+
+from mmdataseg.datasets import MultiSourceDataset, RatioBatchSampler
+from mmdataseg.evaluation import MultiSourceEvaluator
+from tests import layouts
+
+EXAMPLE = ("_base_/garden.py", "_base_/garden_boxes.py", "garden_with_boxes.py")
+
+
+@pytest.fixture(scope="module")
+def page(repo_root: Path) -> str:
+    return (repo_root / "docs/own_data.md").read_text()
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page, flags=re.S)
+
+
+def test_the_example_is_the_files(page: str, repo_root: Path) -> None:
+    assert blocks(page)[:3] == [(repo_root / "configs/own_data" / name).read_text() for name in EXAMPLE]
+
+
+def test_the_recipe_is_the_config(page: str, repo_root: Path) -> None:
+    cfg = Config.fromfile(repo_root / "configs/own_data/garden_with_boxes.py")
+    rows = dict(re.findall(r"^\| ([\w ]+) \| (.+?) \|", page.partition("## A recipe")[2], flags=re.M))
+    (crop,) = {tuple(step["size"]) for s in cfg.train_sources for step in s.train.pipeline if "size" in step}
+    assert rows["crop"].startswith(f"{crop[0]} x {crop[1]}")
+    assert rows["batch"].startswith(f"{cfg.train_dataloader.batch_size} images")
+    assert rows["iterations"].startswith(f"{cfg.train_cfg.max_iters:,} ")
+    assert rows["learning rate"].startswith(f"{cfg.optim_wrapper.optimizer.lr:.5f}, a tenth")
+    assert cfg.optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult == 0.1
+    assert cfg.model.backbone.with_cp
+
+
+def test_two_sources_share_one_vocabulary(repo_root: Path) -> None:
+    garden, boxes = Config.fromfile(repo_root / "configs/own_data/garden_with_boxes.py").train_sources
+    assert garden.name != boxes.name
+    assert garden.label_space == boxes.label_space
+    assert garden.embeddings == boxes.embeddings
+
+
+def test_naming_both_files_is_what_the_page_says(repo_root: Path, tmp_path: Path) -> None:
+    folder = repo_root / "configs/own_data/_base_"
+    (tmp_path / "both.py").write_text(f"_base_ = ['{folder}/garden.py', '{folder}/garden_boxes.py']\n")
+    with pytest.raises(KeyError, match="Duplicate key is not allowed among bases"):
+        Config.fromfile(tmp_path / "both.py")
+
+
+def test_coco_joins(page: str, repo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As printed, on generated images; and the batch sizes that the page names."""
+    (joined,) = [block for block in blocks(page) if "ratios=[1, 1, 3]" in block]
+    path = "mmdataseg_joined.py"
+    joined = joined.replace('"./', f'"{repo_root}/configs/own_data/').replace('"../', f'"{repo_root}/configs/')
+    (tmp_path / path).write_text(joined)
+    monkeypatch.chdir(tmp_path)
+    for name in ("coco", "garden"):
+        layouts.write_layout(name, tmp_path)
+    init_default_scope("mmdet")
+    cfg = Config.fromfile(path)
+    train = MultiSourceDataset(**{k: v for k, v in cfg.train_dataloader.dataset.items() if k != "type"})
+    test = MultiSourceDataset(**{k: v for k, v in cfg.val_dataloader.dataset.items() if k != "type"})
+    assert train.source_names == ["garden", "garden_boxes", "coco_panoptic"]
+    assert train.sizes == [layouts.TRAIN_IMAGES] * 3
+    assert test.source_names == ["garden"]
+    assert cfg.model.sources == cfg.train_dataloader.dataset.sources
+    (own_sizes,) = re.findall(r"`(batch_sampler=dict\(.*batch_sizes.*?\))`", page)
+    own_sizes = Config.fromstring(own_sizes, ".py").batch_sampler
+    sampler = RatioBatchSampler(sampler=DefaultSampler(train, seed=0), batch_size=2, **own_sizes)
+    assert {sampler.global_batch(t)[0]: len(sampler.batch(t)) for t in range(5)} == {0: 4, 1: 4, 2: 2}
+
+
+def test_the_test_of_instances_builds(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As printed, on an annotation with nothing but what the page says is needed."""
+    *_, scored = blocks(page)
+    monkeypatch.chdir(tmp_path)
+    layouts.save_array(np.zeros((48, 64, 3), np.uint8), tmp_path / "data/garage/images/val/a.jpg")
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [8, 8, 16, 16]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "height": 48, "width": 64}],
+        "annotations": [{**box, "segmentation": [[8, 8, 24, 8, 24, 24, 8, 24]]}],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    (tmp_path / "data/garage/masks_val.json").write_text(json.dumps(content))
+    init_default_scope("mmdet")
+    space = {"name": "garage", "classes": ["car"], "is_thing": [True]}
+    source = {"name": "garage", "task": "instance", "label_space": space, **Config.fromstring(scored, ".py").to_dict()}
+    dataset = MultiSourceDataset(split="test", sources=[source])
+    truth = dataset[0]["data_samples"].gt_instances
+    assert truth.masks.shape == (1, 48, 64), "at the size on disk"
+    assert truth.is_crowd.tolist() == [False]
+    MultiSourceEvaluator(metrics=[source])

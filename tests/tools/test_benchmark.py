@@ -1,0 +1,101 @@
+"""The benchmark runs at a size that takes no time, so that it cannot rot; no threshold on a time."""
+
+import json
+import re
+import shlex
+
+import pytest
+import torch
+
+from tests import layouts
+from tools.benchmarks import comparing, metrics, report
+from tools.benchmarks.comparing import PRESETS, Comparison, Missing, Result, Setting
+
+
+@pytest.fixture(scope="module")
+def command():
+    return layouts.load_tool("benchmark.py")
+
+
+def test_both_sides_run_by_turns_after_one_call_that_is_not_counted():
+    calls = []
+    sides = {side: (lambda side=side: calls.append(side)) for side in comparing.SIDES}
+    row = comparing.compare(Comparison("row", "them", lambda: sides, "size"), Setting(rounds=3))
+    assert calls == ["ours", "theirs", "ours", "theirs", "theirs", "ours", "ours", "theirs"]
+    assert [len(row.seconds[side]) for side in comparing.SIDES] == [3, 3]
+
+
+def test_ratio_is_that_of_the_medians_and_the_spread_that_of_the_rounds():
+    row = Result("row", "them", "size", {"ours": [1.0, 2.0, 9.0], "theirs": [4.0, 4.0, 3.0]}, {"ours": 5, "theirs": 10})
+    assert row.ratio == 0.5
+    assert row.spread == (0.25, 3.0)
+    assert row.memory_ratio == 0.5
+    assert report.table([row]).splitlines()[-1] == "| row | size | them | 0.50 | 0.25 to 3.00 | 0.50 |"
+
+
+def test_a_missing_yardstick_is_skipped_with_its_reason():
+    def prepare():
+        raise Missing("not installed")
+
+    row = comparing.compare(Comparison("row", "them", prepare, "size"), Setting())
+    assert report.table([row]).splitlines()[-1] == "skipped: row, against them: not installed"
+
+
+def test_peak_memory_is_that_of_the_call():
+    size = 256 * comparing.MIB
+    peak = comparing.peak_memory(lambda: torch.ones(size // 4).sum(), "cpu")
+    assert 250 <= peak <= 300
+
+
+@pytest.mark.parametrize("subcommand", ["postprocess", "metric", "sampler"])
+def test_table_json_and_plot(command, subcommand, tmp_path, capsys):
+    files = [tmp_path / "a/result.json", tmp_path / "b/plot.png"]
+    command.main([subcommand, "--preset", "tiny", "--json", str(files[0]), "--plot", str(files[1])])
+    printed = capsys.readouterr().out
+    assert report.HEADER in printed
+    content = json.loads(files[0].read_text())
+    assert content["settings"]["preset"] == "tiny"
+    assert torch.__version__.startswith(content["versions"]["torch"])
+    rows = len(command.SUBCOMMANDS[subcommand](PRESETS["tiny"]))
+    assert len(content["results"]) == rows
+    assert all(row["ratio"] > 0 for row in content["results"] if not row["skipped"])
+    assert files[1].stat().st_size > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("subcommand", ["train-step", "inference"])
+def test_networks_run(command, subcommand, capsys):
+    command.main([subcommand, "--preset", "tiny"])
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("| ") for line in lines) > 1
+
+
+def test_memory_of_each_side_in_a_fresh_process(command, capsys):
+    command.main(["sampler", "--preset", "tiny", "--only", "resumed", "--memory"])
+    assert re.search(r"^\| resumed sampler .* \| (-|[\d.]+) \|$", capsys.readouterr().out, flags=re.M)
+
+
+def test_trace_holds_a_call_of_ours_for_each_row(command, tmp_path):
+    path = tmp_path / "trace.json"
+    command.main(["postprocess", "--preset", "tiny", "--trace", str(path)])
+    names = {event.get("name") for event in json.loads(path.read_text())["traceEvents"]}
+    assert {"panoptic answer", "instances"} <= names
+
+
+def test_counts_of_the_metric_are_verniers():
+    pytest.importorskip("vernier")
+    assert metrics.counts_differ(metrics.pairs(PRESETS["tiny"])) == []
+
+
+def test_commands_of_the_page_parse(command, repo_root):
+    page = (repo_root / "docs/benchmarks.md").read_text()
+    commands = re.findall(r"^python tools/benchmark\.py (.+)$", page, flags=re.M)
+    assert commands
+    for words in commands:
+        command.parse_args(shlex.split(words))
+
+
+def test_numbers_below_1(command, capsys):
+    with pytest.raises(SystemExit):
+        command.parse_args(["train-step", "--rounds", "0"])
+    assert "must be at least 1" in capsys.readouterr().err

@@ -1,0 +1,147 @@
+"""Measure ours against the best there is: ratios of time and of peak memory, on the same inputs, in one process.
+
+    python tools/benchmark.py all                             # sizes for two cores
+    python tools/benchmark.py train-step --preset paper --device cuda --memory
+    python tools/benchmark.py postprocess --rounds 9 --json work_dirs/benchmark/post.json --plot post.png
+    python tools/benchmark.py inference --trace trace.json     # for chrome://tracing; ours alone, one call a row
+    python tools/benchmark.py annotations --images 2000 --boxes 30000 --repeats 1
+
+Both sides run by turns, ours first in even rounds and theirs first in odd ones. A ratio below 1 is ours faster, or
+smaller. On a CPU the time is that of the processors (all threads together), which other work on the machine disturbs
+less than the clock does; on a GPU it is the clock's, synchronised. Yardsticks that are not installed are skipped, with
+the reason.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmdataseg.progress import progress_bar
+from tools.benchmarks import annotations, answers, comparing, metrics, report, sampling, training
+from tools.benchmarks.comparing import PRESETS, Comparison, Setting
+
+SUBCOMMANDS: dict[str, Callable[[Setting], list[Comparison]]] = {
+    "train-step": training.train_steps,
+    "inference": training.inferences,
+    "postprocess": answers.postprocessings,
+    "metric": metrics.metrics,
+    "sampler": sampling.samplers,
+}
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="subcommand", required=True)
+    for name in (*SUBCOMMANDS, "all"):
+        _add_arguments(commands.add_parser(name, allow_abbrev=False))
+    reading = commands.add_parser("annotations", allow_abbrev=False)
+    annotations.add_arguments(reading)
+    args = parser.parse_args(arguments)
+    if args.subcommand == "annotations":
+        annotations.check_arguments(args, reading)
+    elif any(value is not None and value < 1 for value in (args.rounds, args.size, args.batch, args.threads)):
+        parser.error("--rounds, --size, --batch and --threads must be at least 1")
+    return args
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", choices=PRESETS, default="small", help="sizes (default: small)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--size", type=int, help="side of a training image in pixels, instead of the preset's")
+    parser.add_argument("--batch", type=int, help="images of a training batch, instead of the preset's")
+    parser.add_argument("--rounds", type=int, help="runs of each side, instead of the preset's")
+    parser.add_argument("--threads", type=int, help="of torch (default: its own choice)")
+    parser.add_argument("--only", default="", help="rows whose name has this in it")
+    parser.add_argument("--memory", action="store_true", help="peak memory too, each side in a fresh process")
+    parser.add_argument("--json", type=Path, help="write everything there")
+    parser.add_argument("--plot", type=Path, help="draw the ratios there")
+    parser.add_argument("--trace", type=Path, help="write a trace of ours by torch.profiler there, and no times")
+    parser.add_argument("--memory-of", nargs=2, metavar=("NAME", "SIDE"), help=argparse.SUPPRESS)
+
+
+def setting_of(args: argparse.Namespace) -> Setting:
+    """The preset with what the command line changes."""
+    changes = {name: getattr(args, name) for name in ("size", "batch", "rounds") if getattr(args, name) is not None}
+    return replace(PRESETS[args.preset], device=args.device, **changes)
+
+
+def comparisons_of(args: argparse.Namespace, setting: Setting) -> list[tuple[str, Comparison]]:
+    """(subcommand, row) of what was asked for."""
+    names = SUBCOMMANDS if args.subcommand == "all" else [args.subcommand]
+    rows = [(name, row) for name in names for row in SUBCOMMANDS[name](setting)]
+    return [(name, row) for name, row in rows if args.only in f"{row.name} / {row.yardstick}"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print the table, write what was asked for."""
+    args = parse_args(arguments)
+    if args.subcommand == "annotations":
+        annotations.run(args, Path(__file__))
+        return
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    setting = setting_of(args)
+    rows = comparisons_of(args, setting)
+    if args.memory_of:
+        name, side = args.memory_of
+        row = next(row for _, row in rows if f"{row.name} / {row.yardstick}" == name)
+        print(json.dumps({"peak": comparing.peak_memory(row.prepare()[side], setting.device)}))
+        return
+    if args.trace:
+        _trace([row for _, row in rows], args.trace)
+        return
+    results = []
+    for name, row in progress_bar(rows, desc="comparisons"):
+        result = comparing.compare(row, setting)
+        if args.memory and not result.skipped:
+            full_name = f"{row.name} / {row.yardstick}"
+            memory = comparing.memory_of(full_name, name, _sizes(args), Path(__file__))
+            result = replace(result, memory=memory)
+        results.append(result)
+    print(report.table(results))
+    settings = {"preset": args.preset, **asdict(setting)}
+    if args.json:
+        report.write_json(results, settings, args.json)
+    if args.plot:
+        report.plot(results, args.plot)
+
+
+def _sizes(args: argparse.Namespace) -> list[str]:
+    """The options that choose the inputs, for a process that makes them again."""
+    words = ["--preset", args.preset, "--device", args.device]
+    for name in ("size", "batch", "threads"):
+        if getattr(args, name) is not None:
+            words += [f"--{name}", str(getattr(args, name))]
+    return words
+
+
+def _trace(rows: Sequence[Comparison], path: Path) -> None:
+    """One call of ours for each row, after one that is not recorded."""
+    calls = []
+    for row in rows:
+        try:
+            calls.append((row.name, row.prepare()["ours"]))
+        except comparing.Missing as reason:
+            print(f"skipped: {row.name}: {reason}")
+    for _, call in calls:
+        call()
+    with torch.profiler.profile() as profile:
+        for name, call in calls:
+            with torch.profiler.record_function(name):
+                call()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    profile.export_chrome_trace(str(path))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What `tools/benchmark.py` compares: a module for each subcommand. Nothing in the package imports it."""

@@ -1,0 +1,153 @@
+"""`metric`: panoptic quality from arrays in memory, one thread."""
+
+import importlib
+import json
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmdataseg.ops.panoptic_quality import FN, FP, TP, panoptic_counts, panoptic_quality, segment_intersections
+from mmdataseg.text.vocabularies import get_label_space
+from tools.benchmarks.comparing import Comparison, Missing, Setting
+from tools.benchmarks.networks import id_map
+
+SPACE = get_label_space("coco133")
+
+
+class Pair(NamedTuple):
+    """The truth and the answer of one image; -1 is void."""
+
+    truth: Tensor
+    truth_labels: Tensor
+    answer: Tensor
+    answer_labels: Tensor
+
+
+def pairs(setting: Setting) -> list[Pair]:
+    """Answers that are the truth moved a little, with a few wrong classes and some void on both sides."""
+    made = []
+    for image in range(setting.images):
+        truth, labels = id_map(setting, image, setting.answer)
+        answer, answer_labels = truth.roll((3, 5), (0, 1)).clone(), labels.clone()
+        answer_labels[::4] = answer_labels[::4].roll(1)
+        truth[: setting.answer[0] // 16] = -1
+        answer[:, : setting.answer[1] // 16] = -1
+        made.append(Pair(truth, labels, answer, answer_labels))
+    return made
+
+
+def metrics(setting: Setting) -> list[Comparison]:
+    """Rows of `metric`."""
+    sizes = f"{setting.images} images, {setting.answer[0]} x {setting.answer[1]}, {setting.targets} segments each"
+    yardsticks = {"torchmetrics": _torchmetrics, "vernier": _vernier}
+    return [Comparison("panoptic quality", name, _prepare(setting, make), sizes) for name, make in yardsticks.items()]
+
+
+def our_counts(images: Sequence[Pair]) -> Tensor:
+    """(K, 4) counts of all images."""
+    total = torch.zeros(len(SPACE), 4, dtype=torch.float64)
+    for pair in images:
+        shared = segment_intersections(
+            pair.truth, pair.answer, num_gt=len(pair.truth_labels), num_pred=len(pair.answer_labels)
+        )
+        total += panoptic_counts(
+            shared,
+            gt_labels_N=pair.truth_labels,
+            gt_is_crowd_N=torch.zeros(len(pair.truth_labels), dtype=torch.bool),
+            pred_labels_M=pair.answer_labels,
+            num_classes=len(SPACE),
+        )
+    return total
+
+
+def _prepare(
+    setting: Setting, make: Callable[[Sequence[Pair]], Callable[[], Any]]
+) -> Callable[[], dict[str, Callable[[], Any]]]:
+    def prepare() -> dict[str, Callable[[], Any]]:
+        images = pairs(setting)
+        return {"ours": lambda: panoptic_quality(our_counts(images)), "theirs": make(images)}
+
+    return prepare
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise Missing(f"not installed ({error})") from error
+
+
+def _torchmetrics(images: Sequence[Pair]) -> Callable[[], Any]:
+    """Its maps have a class and a number for each pixel."""
+    detection = _module("torchmetrics.detection")
+    things = {k for k in range(len(SPACE)) if SPACE.is_thing[k]}
+    metric = detection.PanopticQuality(things, set(range(len(SPACE))) - things, allow_unknown_preds_category=True)
+    void = len(SPACE)
+
+    def as_map(ids: Tensor, labels: Tensor) -> Tensor:
+        labels_and_void = torch.cat([labels, labels.new_tensor([void])])
+        return torch.stack([labels_and_void[ids.long()], ids.long() + 1], dim=-1)[None]
+
+    maps = [(as_map(p.answer, p.answer_labels), as_map(p.truth, p.truth_labels)) for p in images]
+
+    def run() -> Tensor:
+        metric.reset()
+        for answer, truth in maps:
+            metric.update(answer, truth)
+        return metric.compute()
+
+    return run
+
+
+def vernier_inputs(images: Sequence[Pair]) -> Any:
+    """vernier itself, (maps, segments as JSON) of the truth and of the answers, and the categories as JSON."""
+    core = _module("vernier._core")
+    categories = [
+        {"id": k + 1, "name": name, "isthing": int(SPACE.is_thing[k])} for k, name in enumerate(SPACE.classes)
+    ]
+    sides = []
+    for ids_of, labels_of in ((0, 1), (2, 3)):
+        maps, segments = {}, {}
+        for number, pair in enumerate(images, 1):
+            ids, labels = pair[ids_of], pair[labels_of]
+            maps[number] = (ids + 1).numpy().astype(np.uint32)
+            areas = torch.bincount((ids + 1).flatten().long(), minlength=len(labels) + 1)[1:].tolist()
+            segments[number] = [
+                {"id": n, "category_id": label + 1, "iscrowd": 0, "area": area, "bbox": [0, 0, 1, 1]}
+                for n, (label, area) in enumerate(zip(labels.tolist(), areas, strict=True), 1)
+                if area or ids_of == 0  # a true segment without a pixel is missed
+            ]
+        sides.append((maps, json.dumps(segments).encode()))
+    return core, sides, json.dumps(categories).encode()
+
+
+def _vernier(images: Sequence[Pair]) -> Callable[[], Any]:
+    core, (truth, answer), categories = vernier_inputs(images)
+
+    def run() -> Any:
+        dataset = core.PanopticDataset.from_arrays(*truth, categories)
+        predictions = core.PanopticPredictions.from_arrays(*answer)
+        return core.evaluate_panoptic(dataset, predictions, "strict", num_threads=1)
+
+    try:
+        run()
+    except (TypeError, ValueError) as error:
+        raise Missing(f"it does not take these arrays ({error})") from error
+    return run
+
+
+def counts_differ(images: Sequence[Pair]) -> list[str]:
+    """Where vernier's counts differ from ours, class by class; empty where they agree."""
+    summary = _vernier(images)()
+    found = []
+    counts = our_counts(images)
+    for number, stats in summary.per_class().items():
+        ours = [int(counts[number - 1, column]) for column in (TP, FP, FN)]
+        theirs = [stats.n_tp, stats.n_fp, stats.n_fn]
+        if ours != theirs:
+            found.append(f"{SPACE.classes[number - 1]}: TP, FP, FN {ours}, vernier {theirs}")
+    return found

@@ -1,0 +1,75 @@
+"""The table of ratios, the JSON and the plot of a benchmark."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tools.benchmarks.comparing import Result
+
+PACKAGES = ("torch", "onedl-mmcv", "mmcv", "onedl-mmdetection", "mmdet", "transformers", "torchmetrics", "vernier")
+PACKAGES = (*PACKAGES, "hotcoco")
+HEADER = "| what | sizes | against | time | one round | memory |"
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that take part, those that are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def table(results: Sequence[Result]) -> str:
+    """Ratios ours / theirs as Markdown; below 1 is faster, or smaller.
+
+    Args:
+        results: Rows.
+
+    Returns:
+        Lines, those of skipped comparisons below the table.
+    """
+    lines = [HEADER, "|---|---|---|---|---|---|"]
+    for row in results:
+        if row.skipped:
+            continue
+        low, high = row.spread
+        memory = "-" if row.memory_ratio is None else f"{row.memory_ratio:.2f}"
+        cells = (row.name, row.sizes, row.yardstick, f"{row.ratio:.2f}", f"{low:.2f} to {high:.2f}", memory)
+        lines.append(f"| {' | '.join(cells)} |")
+    skipped = [f"skipped: {row.name}, against {row.yardstick}: {row.skipped}" for row in results if row.skipped]
+    return "\n".join([*lines, *([""] if skipped else []), *skipped])
+
+
+def write_json(results: Sequence[Result], settings: Mapping[str, Any], path: Path) -> None:
+    """Everything that was measured, with versions and sizes."""
+    content = {
+        "settings": dict(settings),
+        "versions": versions(),
+        "threads": torch.get_num_threads(),
+        "results": [row.as_dict() for row in results],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def plot(results: Sequence[Result], path: Path) -> None:
+    """A bar for each ratio, with a line at 1."""
+    from matplotlib.figure import Figure
+
+    rows = [row for row in results if not row.skipped][::-1]
+    figure = Figure(figsize=(8, 0.4 * len(rows) + 1), layout="constrained")
+    axes = figure.add_subplot()
+    errors = [[max(0, row.ratio - row.spread[0]) for row in rows], [max(0, row.spread[1] - row.ratio) for row in rows]]
+    axes.barh([f"{row.name} / {row.yardstick}" for row in rows], [row.ratio for row in rows], xerr=errors)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xlabel("time, ours / theirs")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,167 @@
+"""`train-step` and `inference`: whole networks, and the parts that are ours."""
+
+import copy
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tools.benchmarks import networks
+from tools.benchmarks.comparing import Comparison, Missing, Setting
+
+LEVELS = (32, 16, 8)  # strides of the pixel decoder's encoder
+HEADS, CHANNELS, POINTS = 8, 32, 4
+
+
+class _Given(nn.Module):
+    """In the place of a pixel decoder: maps that are there already."""
+
+    def __init__(self, decoder: nn.Module, features: list[Tensor]) -> None:
+        super().__init__()
+        self.num_encoder_levels = decoder.num_encoder_levels
+        with torch.no_grad():
+            self.maps = decoder(features)
+
+    def forward(self, _: Any) -> tuple[Tensor, list[Tensor]]:
+        mask_features, levels = self.maps
+        return mask_features.requires_grad_(), [level.requires_grad_() for level in levels]
+
+
+class _GivenFeatures(nn.Module):
+    """In the place of a backbone."""
+
+    def __init__(self, features: list[Tensor]) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, _: Any) -> list[Tensor]:
+        return self.features
+
+
+def train_steps(setting: Setting) -> list[Comparison]:
+    """Rows of `train-step`."""
+    sizes = f"{setting.size} x {setting.size}, batch {setting.batch}, {setting.targets} targets"
+    against = "mmdet Mask2Former"
+    return [
+        Comparison("whole step, masks", against, lambda: _steps(setting, "panoptic"), sizes),
+        Comparison("whole step, boxes", against, lambda: _steps(setting, "boxes"), sizes),
+        Comparison("decoder and losses, masks", against, lambda: _steps(setting, "panoptic", given=True), sizes),
+        Comparison("decoder and losses, boxes", against, lambda: _steps(setting, "boxes", given=True), sizes),
+        Comparison("whole step, masks", "transformers Mask2Former", lambda: _against_transformers(setting), sizes),
+        Comparison("deformable attention, both ways", "mmcv", lambda: _attention(setting), sizes),
+    ]
+
+
+def inferences(setting: Setting) -> list[Comparison]:
+    """Rows of `inference`."""
+    sizes = f"{setting.size} x {setting.size}, batch {setting.batch}"
+    return [
+        Comparison("image to panoptic answer", "mmdet Mask2Former", lambda: _predictions(setting), sizes),
+        Comparison("deformable attention, forward", "mmcv", lambda: _attention(setting, backward=False), sizes),
+    ]
+
+
+def _steps(setting: Setting, source: str, *, given: bool = False) -> dict[str, Callable[[], Any]]:
+    models = {"ours": networks.our_model(setting), "theirs": networks.mmdets_model(setting, our_attention=given)}
+    images, our_samples, their_samples = networks.batch(setting, source)
+    if given:
+        ours, theirs = models["ours"], models["theirs"]
+        with torch.no_grad():
+            features = ours.backbone(images)
+        decoder = _Given(ours.panoptic_head.pixel_decoder, features)
+        for model in (ours, theirs):
+            model.backbone = _GivenFeatures(features)
+            model.panoptic_head.pixel_decoder = copy.copy(decoder)
+    samples = {"ours": our_samples, "theirs": their_samples}
+    return {side: _step(models[side], images, samples[side]) for side in models}
+
+
+def _step(model: nn.Module, images: Tensor, samples: list[Any]) -> Callable[[], None]:
+    return lambda: networks.train_step(model, images, samples)
+
+
+def _predictions(setting: Setting) -> dict[str, Callable[[], Any]]:
+    images, samples, _ = networks.batch(setting, "panoptic")
+    calls = {}
+    for side, build in (("ours", networks.our_model), ("theirs", networks.mmdets_model)):
+        calls[side] = _prediction(build(setting).eval(), images, copy.deepcopy(samples))
+    return calls
+
+
+def _prediction(model: nn.Module, images: Tensor, samples: list[Any]) -> Callable[[], Any]:
+    @torch.no_grad()
+    def predict() -> Any:
+        return model.predict(images, samples, rescale=True)
+
+    return predict
+
+
+def _against_transformers(setting: Setting) -> dict[str, Callable[[], Any]]:
+    """transformers' own ResNet-50, decoders and losses, from a config: nothing is downloaded."""
+    try:
+        transformers = importlib.import_module("transformers")
+    except ImportError as error:
+        raise Missing(f"not installed ({error})") from error
+    backbone = transformers.ResNetConfig(out_features=["stage1", "stage2", "stage3", "stage4"])
+    masks = networks.our_model(setting).criterion.targets["masks"]
+    config = transformers.Mask2FormerConfig(
+        backbone_config=backbone,
+        num_labels=len(networks.SPACE),
+        num_queries=setting.queries,
+        decoder_layers=10,  # counts the output before the first layer too: nine layers
+        train_num_points=masks.num_points,
+    )
+    torch.manual_seed(0)
+    try:
+        theirs = transformers.Mask2FormerForUniversalSegmentation(config).train().to(setting.device)
+    except (ImportError, OSError, ValueError) as error:
+        raise Missing(f"cannot be built here ({error})") from error
+    images, samples, _ = networks.batch(setting, "panoptic")
+    masks = [networks.masks_from_id_map(s.gt_id_map.data[0], len(s.gt_instances.labels)).float() for s in samples]
+    labels = [sample.gt_instances.labels for sample in samples]
+
+    def their_step() -> None:
+        theirs(pixel_values=images, mask_labels=masks, class_labels=labels).loss.sum().backward()
+        theirs.zero_grad()
+
+    return {"ours": _step(networks.our_model(setting), images, samples), "theirs": their_step}
+
+
+def _attention(setting: Setting, *, backward: bool = True) -> Mapping[str, Callable[[], Any]]:
+    """One layer of the encoder's attention, points near each query."""
+    from mmcv.ops import MultiScaleDeformableAttention
+
+    from mmdataseg.models import DeformableAttention
+
+    generator = torch.Generator().manual_seed(0)
+    sizes = [(setting.size // stride,) * 2 for stride in LEVELS]
+    options = {"embed_dims": HEADS * CHANNELS, "num_heads": HEADS, "num_levels": len(LEVELS), "num_points": POINTS}
+    torch.manual_seed(0)
+    modules = [kind(**options, batch_first=True) for kind in (DeformableAttention, MultiScaleDeformableAttention)]
+    modules[1].load_state_dict(modules[0].state_dict())
+    centres = []
+    for height, width in sizes:
+        y, x = (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width
+        centres.append(torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).flatten(0, 1))
+    references = torch.cat(centres)[None, :, None].expand(setting.batch, -1, len(sizes), -1).to(setting.device)
+    query = torch.randn(*references.shape[:2], HEADS * CHANNELS, generator=generator).to(setting.device)
+    shapes = torch.tensor(sizes, device=setting.device)
+    starts = torch.cat([shapes.new_zeros(1), shapes.prod(1).cumsum(0)[:-1]])
+    context = {"reference_points": references, "spatial_shapes": shapes, "level_start_index": starts}
+    return {
+        side: _attend(module.to(setting.device), query, context, backward)
+        for side, module in zip(("ours", "theirs"), modules, strict=True)
+    }
+
+
+def _attend(module: nn.Module, query: Tensor, context: Mapping[str, Tensor], backward: bool) -> Callable[[], None]:
+    def call() -> None:
+        with torch.set_grad_enabled(backward):
+            answer = module(query.clone().requires_grad_(backward), **context)
+        if backward:
+            answer.square().mean().backward()
+            module.zero_grad()
+
+    return call
