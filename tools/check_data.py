@@ -20,7 +20,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdataseg.apis.config_files import find_config
-from mmdataseg.datasets.inspection import Findings, check_source, counted, report
+from mmdataseg.datasets.findings import Findings
+from mmdataseg.datasets.inspection import check_source, counted, report
 from mmdataseg.datasets.suspicions import shared_images
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation import MultiSourceEvaluator

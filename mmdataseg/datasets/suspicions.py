@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mmdataseg.datasets.findings import Findings
 from mmdataseg.errors import UserError
 from mmdataseg.formats.png import read_png
 from mmdataseg.sources import Source
 from mmdataseg.structures import Task
-
-if TYPE_CHECKING:
-    from mmdataseg.datasets.inspection import Findings
 
 _FEW_CLASSES = 12
 _FEW_VALUES = 20
@@ -22,7 +20,7 @@ DARK = 32
 """An image whose brightest value is below is nearly black."""
 
 
-def training_problems(source: Source, found: "Findings", dataset: Any) -> Iterator[str]:
+def training_problems(source: Source, found: Findings, dataset: Any) -> Iterator[str]:
     """What makes a training see nothing, or one class fewer than it should.
 
     Args:
@@ -48,7 +46,7 @@ def training_problems(source: Source, found: "Findings", dataset: Any) -> Iterat
         yield f"{found.vanished} masks have no pixel" + (f", and {polygons}" if found.fractions else "")
 
 
-def _hints(found: "Findings", dataset: Any) -> str:
+def _hints(found: Findings, dataset: Any) -> str:
     values = values_of_label_maps(dataset, found.images) if found.void else set()
     if values == _BINARY:
         return (
@@ -84,7 +82,7 @@ def values_of_label_maps(dataset: Any, count: int) -> set[int]:
     return values
 
 
-def flag_problems(source: Source, found: "Findings") -> Iterator[str]:
+def flag_problems(source: Source, found: Findings) -> Iterator[str]:
     """Objects of classes that an instance source flags as stuff: trained, and never predicted.
 
     Args:
@@ -103,7 +101,7 @@ def flag_problems(source: Source, found: "Findings") -> Iterator[str]:
         )
 
 
-def notes(source: Source, found: "Findings") -> Iterator[str]:
+def notes(source: Source, found: Findings) -> Iterator[str]:
     """What may be meant as it is, and should be looked at.
 
     Args:
@@ -131,7 +129,7 @@ def notes(source: Source, found: "Findings") -> Iterator[str]:
         yield f"{len(twice)} images are there under several names, e.g. '{twice[0][0]}' and '{twice[0][1]}'"
 
 
-def _flag_notes(classes: Sequence[str], is_thing: Sequence[bool], found: "Findings") -> Iterator[str]:
+def _flag_notes(classes: Sequence[str], is_thing: Sequence[bool], found: Findings) -> Iterator[str]:
     for label, images in sorted(found.images_with.items()):
         pieces, wide = found.in_pieces[label], found.wide[label]
         if not is_thing[label] and images > 1 and 2 * pieces > images:
@@ -146,7 +144,7 @@ def _flag_notes(classes: Sequence[str], is_thing: Sequence[bool], found: "Findin
             )
 
 
-def shared_images(trained: "Findings", tested: "Findings") -> str | None:
+def shared_images(trained: Findings, tested: Findings) -> str | None:
     """Say it if images are in both, by content.
 
     Args:

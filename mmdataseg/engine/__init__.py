@@ -7,6 +7,7 @@ from mmdataseg.engine.finite_loss import FiniteLoss
 from mmdataseg.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from mmdataseg.engine.loops import ResumableTrainLoop
 from mmdataseg.engine.plot_curves import PlotCurves
+from mmdataseg.engine.whole_checkpoints import WholeCheckpoints
 
 __all__ = [
     "Bfloat16OptimWrapper",
@@ -16,4 +17,5 @@ __all__ = [
     "LayerDecayOptimWrapperConstructor",
     "PlotCurves",
     "ResumableTrainLoop",
+    "WholeCheckpoints",
 ]

@@ -148,10 +148,17 @@ class CheckWeights(Hook):
         """Compare, and log.
 
         Raises:
-            UserError: As `WeightsAccount.require_all` or, before a training, `WeightsAccount.require_some`.
+            UserError: Weights alone, to resume from; and as `WeightsAccount.require_all` or, before a training,
+                `WeightsAccount.require_some`.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         file = runner.cfg.get("load_from")
+        if runner.cfg.get("resume") and not self.testing and not {"meta", "optimizer"} <= set(checkpoint):
+            raise UserError(
+                "holds weights alone, without the state of optimizer and schedule that --resume goes on with",
+                file=file,
+                remedy="start a training from them with --cfg-options load_from=PATH",
+            )
         account = account_of_weights(checkpoint, model.state_dict(), file=file)
         if self.testing or runner.cfg.get("resume"):
             account.require_all(file)

@@ -100,13 +100,13 @@ class _Reader:
         if self.path_parts is not None:
             names = ["/".join(name.split("/")[-self.path_parts :]) for name in names]
         used = [name not in self.leave_out for name in names]
-        names = [name.encode() for name in names]
-        self.blobs["names"].append(b"".join(names))
+        encoded = [name.encode() for name in names]
+        self.blobs["names"].append(b"".join(encoded))
         return {
             "image_ids": id_column([image["id"] for image in block], "id"),
             "sizes": size_column(block),
-            "name_lengths": np.array([len(name) for name in names], np.int32),
-            "name_hashes": np.array([hash(name) for name in names], np.int64),
+            "name_lengths": np.array([len(name) for name in encoded], np.int32),
+            "name_hashes": np.array([hash(name) for name in encoded], np.int64),
             "used": np.array(used, bool),
         }
 

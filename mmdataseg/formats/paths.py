@@ -4,9 +4,11 @@ import os
 import unicodedata
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from mmdataseg.errors import MissingFileError
 
+_Form = Literal["NFC", "NFD"]
 _SET_ROOT = "set data_root in the source's config"
 
 
@@ -122,7 +124,8 @@ def other_form(missing: Iterable[str], present: Collection[str]) -> str:
     for name in missing:
         if name.isascii():
             continue
-        for form, other in (("NFC", "NFD"), ("NFD", "NFC")):
+        forms: tuple[tuple[_Form, _Form], ...] = (("NFC", "NFD"), ("NFD", "NFC"))
+        for form, other in forms:
             if unicodedata.normalize(other, name) in present and unicodedata.is_normalized(form, name):
                 return (
                     f" ('{name}' is there in another Unicode form, {other} where {form} is expected, which looks the "

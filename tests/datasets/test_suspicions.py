@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmdataseg.datasets.inspection import Findings, check_source, report
+from mmdataseg.datasets.findings import Findings
+from mmdataseg.datasets.inspection import check_source, report
 from mmdataseg.datasets.suspicions import shared_images
 from mmdataseg.sources import Source
 from tests.datasets.writing import id_to_rgb, write_json, write_png

@@ -86,7 +86,8 @@ def load(tmp_path, state, *, testing, resume=False):
     """What mmengine's Runner does with a checkpoint, with the hook."""
     path = tmp_path / "some.pth"
     tmp_path.mkdir(exist_ok=True)
-    torch.save({"state_dict": state}, path)
+    more = dict(meta={}, optimizer={}) if resume == "whole" else {}
+    torch.save({"state_dict": state, **more}, path)
     runner = Runner(
         model=Model(),
         work_dir=str(tmp_path / "work"),
@@ -104,7 +105,9 @@ def test_a_test_refuses_a_part_and_a_training_logs_it(tmp_path):
     with pytest.raises(UserError, match=r"some\.pth': 1 of the model's 3 weights are in the checkpoint; not there: "):
         load(tmp_path / "a", part, testing=True)
     with pytest.raises(UserError, match="not there"):
-        load(tmp_path / "b", part, testing=False, resume=True)
+        load(tmp_path / "b", part, testing=False, resume="whole")
+    with pytest.raises(UserError, match=r"some\.pth': holds weights alone, .*; start a training from them with"):
+        load(tmp_path / "e", OWN, testing=False, resume=True)
     with pytest.raises(UserError, match="nothing of this checkpoint fits"):
         load(tmp_path / "c", {"foo.weight": torch.ones(1)}, testing=False)
     runner = load(tmp_path / "d", part, testing=False)

@@ -67,7 +67,7 @@ def test_the_training_stops_and_the_last_good_checkpoint_stays(tmp_path):
 
 def fake_runner(tmp_path, **wrapper):
     logged = []
-    logger = SimpleNamespace(log=lambda level, text: logged.append(text))
+    logger = SimpleNamespace(log=lambda _level, text: logged.append(text))
     return logged, SimpleNamespace(iter=0, work_dir=tmp_path, logger=logger, optim_wrapper=SimpleNamespace(**wrapper))
 
 
