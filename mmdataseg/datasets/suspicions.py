@@ -126,7 +126,7 @@ def notes(source: Source, found: Findings) -> Iterator[str]:
         )
     twice = [paths for paths in found.paths.values() if len(paths) > 1]
     if twice:
-        yield f"{len(twice)} images are there under several names, e.g. '{twice[0][0]}' and '{twice[0][1]}'"
+        yield f"images under several names: {len(twice)}, e.g. '{twice[0][0]}' and '{twice[0][1]}'"
 
 
 def _flag_notes(classes: Sequence[str], is_thing: Sequence[bool], found: Findings) -> Iterator[str]:

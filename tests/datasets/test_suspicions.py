@@ -160,7 +160,7 @@ def test_repeated_annotation_ids_and_two_names_of_one_image_are_said(tmp_path):
     (tmp_path / "img/2.png").write_bytes((tmp_path / "img/1.png").read_bytes())
     repeated, twice = findings(built).notes
     assert "3 annotations have an id that an earlier one has" in repeated
-    assert "1 images are there under several names, e.g. '" in twice
+    assert "images under several names: 1, e.g. '" in twice
     assert twice.endswith("img/2.png'")
 
 
