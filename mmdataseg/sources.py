@@ -50,7 +50,7 @@ class Source:
 
         Raises:
             UserError: A key is unknown or missing; the name has other characters; the task or the label space is
-                unknown; or the supervision is not a word.
+                unknown; the supervision is not a word; or an instance task has no thing.
         """
         if isinstance(config, Source):
             return config
@@ -73,6 +73,11 @@ class Source:
                 f"source {name!r}: expected a supervision such as 'masks' or 'boxes', got {values['supervision']!r}"
             )
         values["label_space"] = _label_space(values["label_space"], name)
+        if values["task"] is Task.INSTANCE and not any(values["label_space"].is_thing):
+            raise UserError(
+                f"source {name!r}: the instance task finds things, and label space '{values['label_space'].name}' "
+                "flags each of its classes as stuff; set is_thing to True for those that are single objects"
+            )
         values["metrics"] = tuple(values.get("metrics", ()))
         return cls(**values)
 

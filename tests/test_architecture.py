@@ -20,8 +20,8 @@ EDGES = {
     "__init__": {"dependencies"},
     "__main__": {"apis"},
     "apis": {
-        *("checkpoints", "errors", "formats", "models", "ops", "progress", "registry", "sources", "structures", "text"),
-        "visualization",
+        *("checkpoints", "engine", "errors", "formats", "models", "ops", "progress", "registry", "sources"),
+        *("structures", "text", "visualization"),
     },
     "checkpoints": {"errors", "ops", "text"},
     "datasets": {"errors", "formats", "ops", "progress", "registry", "sources", "structures"},

@@ -2,25 +2,39 @@
 
     python tools/check_data.py configs/dataseg_r50_3ds.py
     python tools/check_data.py configs/dataseg_r50_3ds.py --workers 16 --limit 10000
+    python tools/check_data.py configs/dataseg_r50_3ds.py --pictures pictures
 
 Text embeddings are checked against the label spaces and the model, crops with each other, metrics against their files.
 A source's files and its annotation file are checked as a training checks them when it starts; then each image and each
-annotation is loaded by the loading transforms of the source's pipeline. Exit code 1 if anything is wrong.
+annotation is loaded by the loading transforms of the source's pipeline.
+
+Exit code 1 if anything is wrong: lines with '!'.
+Lines with '?' are to be looked at: images that are trained and tested on or have several names (by content), images
+with an EXIF orientation, annotation ids that repeat, flags of things and stuff that look swapped.
 """
 
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
+import mmcv
+import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdataseg.apis.config_files import find_config
-from mmdataseg.datasets.inspection import check_source, counted, report
+from mmdataseg.datasets.findings import Findings
+from mmdataseg.datasets.inspection import check_source, counted, loading_transforms, report
+from mmdataseg.datasets.multi_source import MultiSourceDataset
+from mmdataseg.datasets.suspicions import shared_images
+from mmdataseg.datasets.transforms.packing import PackInputs
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation import MultiSourceEvaluator
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.text.embeddings import encoder_mismatch, load_embeddings
+from mmdataseg.visualization.drawing import draw_segments, panel_size, resize, side_by_side
+from mmdataseg.visualization.segments import true_segments
 
 
 def sources_of(config: Config) -> Iterable[tuple[str, Source]]:
@@ -48,6 +62,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("config", help="a config that mmdataseg trains or tests")
     parser.add_argument("--workers", type=int, default=2, help="processes that read (default: %(default)s)")
     parser.add_argument("--limit", type=int, help="read only the first so many images of each source")
+    parser.add_argument("--pictures", type=Path, help="draw annotations with their class names into this folder")
     options = parser.parse_args(arguments)
     for name in ("workers", "limit"):
         if getattr(options, name) is not None and getattr(options, name) < (name == "limit"):
@@ -135,6 +150,43 @@ def embedding_problems(config: Config) -> Iterator[str]:
         yield mismatch
 
 
+def write_pictures(source: Source, split: str, folder: Path, count: int = 4) -> int:
+    """Draw annotations with their class names: whether the values mean these classes, no check can know.
+
+    Args:
+        source: The source.
+        split: ``train`` or ``test``.
+        folder: Of the pictures; made if missing.
+        count: How many images, spread over the split.
+
+    Returns:
+        Number of pictures; images that cannot be read have none.
+    """
+    try:
+        dataset = MultiSourceDataset(sources=[source], split=split)
+    except (UserError, OSError):
+        return 0
+    steps = [*loading_transforms(dataset), PackInputs()]
+    written = 0
+    for index in sorted({round(place) for place in np.linspace(0, len(dataset) - 1, count)}):
+        results = dataset.get_data_info(index)
+        try:
+            for step in steps[:-1]:
+                results = step(results)
+            sample = steps[-1](results)["data_samples"]
+        except (UserError, OSError):
+            continue
+        image = results["img"][..., ::-1]
+        size = panel_size(*image.shape[:2])
+        drawn = draw_segments(image, true_segments(sample, source), size=size)
+        title = Path(results["img_path"]).name
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = side_by_side([(title, resize(image, size)), (f"{source.task.value} annotation", drawn)])
+        mmcv.imwrite(picture[..., ::-1], str(folder / f"{source.name}_{split}_{index}.png"))
+        written += 1
+    return written
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the sources of a config.
 
@@ -160,10 +212,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]:
         problems += 1
         print(f"! {problem}", flush=True)
+    notes = 0
+    trained: list[tuple[str, Findings]] = []
     for split, source in sources:
         found = check_source(source, split, options.workers, options.limit)
+        if split == "train":
+            trained.append((source.name, found))
+        for name, other in trained if split == "test" else ():
+            shared = shared_images(other, found)
+            if shared is not None:
+                found.notes.append(f"source {source.name!r}: {shared} of source {name!r}")
         problems += len(found.problems)
-        print(report(source, split, found) + "\n", flush=True)
+        notes += len(found.notes)
+        print(report(source, split, found), flush=True)
+        if options.pictures is not None:
+            count = write_pictures(source, split, options.pictures)
+            print(f"{counted(count, 'picture')} of annotations in {options.pictures}: are the names right?")
+        print()
+    if notes:
+        print(f"{counted(notes, 'line')} with '?' to look at")
     print(counted(problems, "problem") if problems else "nothing wrong")
     return int(problems > 0)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
@@ -35,6 +36,20 @@ class NamedConfigRunner(Runner):
         """Write the config as it runs, all bases merged, into the work_dir."""
         name = config_name(self.cfg.filename) if self.cfg.filename else self.timestamp
         self.cfg.dump(str(Path(self.work_dir, f"{name}_resolved.py")))
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """mmengine's, written aside and renamed: a checkpoint is whole, or it is not there."""
+        if "://" in out_dir:  # a store, which takes files whole
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        aside = Path(out_dir, f"{filename}.part")
+        try:
+            super().save_checkpoint(out_dir, aside.name, *args, **kwargs)
+            if is_main_process():
+                aside.replace(Path(out_dir, filename))
+        finally:
+            if is_main_process():
+                aside.unlink(missing_ok=True)
 
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> MMLogger:
         """mmengine's logger; on the console without what fills thousands of lines before the first iteration.

@@ -16,6 +16,7 @@ from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
 from mmdataseg.checkpoints.mmengine_loading import use_safe_reader
+from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume
 from mmdataseg.errors import UserError
 
 Launcher = Literal["none", "pytorch", "slurm", "mpi"]
@@ -64,7 +65,13 @@ def run_training(
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
+    found, said = checkpoint_to_resume(Path(cfg.work_dir)) if resume is True else (None, "")
+    cfg.load_from = str(found) if found is not None else cfg.get("load_from")
     runner = build_runner(cfg)
+    if said:
+        runner.logger.warning(said)
+    runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=False))
+    runner.register_hook(dict(type="mmdataseg.FiniteLoss"))
     amounts = [f"{cfg.train_cfg[key]} {unit}" for key, unit in _UNITS.items() if key in cfg.train_cfg]
     runner.logger.info(f"training: {', '.join(amounts)} on {get_device()}, into {runner.work_dir}")
     earlier = Path(runner.work_dir, "last_checkpoint")
@@ -114,6 +121,7 @@ def run_testing(
     use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
     runner = build_runner(cfg)
+    runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=True))
     if out is not None:
         runner.register_hook(DumpPredictionsHook(out_file=out))
     return runner.test()

@@ -1,9 +1,10 @@
 """Read each image of a source, and find all that is wrong with it and not only the first thing."""
 
+import hashlib
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,47 +12,19 @@ import numpy as np
 from mmcv.transforms import BaseTransform, LoadAnnotations, LoadImageFromFile
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from mmdataseg.datasets.findings import Findings
 from mmdataseg.datasets.multi_source import MultiSourceDataset
+from mmdataseg.datasets.suspicions import DARK, flag_problems, notes, training_problems
 from mmdataseg.datasets.transforms.boxes import large_enough
 from mmdataseg.datasets.transforms.loading import LoadInstances, LoadPanopticMap, LoadSemanticMap
 from mmdataseg.errors import UserError
+from mmdataseg.formats.png import orientation
 from mmdataseg.progress import progress_bar
 from mmdataseg.sources import Source
 
 _LOADERS = (LoadImageFromFile, LoadAnnotations, LoadSemanticMap, LoadPanopticMap, LoadInstances)
 _SHOWN = 20
-
-
-@dataclass
-class Findings:
-    """What one image has, or the sum over many.
-
-    Args:
-        images: How many were read.
-        classes: Segments or boxes of each label.
-        pixels: Annotated and void pixels of id maps.
-        void: Those that are void.
-        crowd: Crowd regions: void for training.
-        tiny: Boxes that no training sees, less than a pixel wide or high.
-        empty: Images without any target.
-        problems: Messages, with source and file.
-    """
-
-    images: int = 0
-    classes: Counter[int] = field(default_factory=Counter)
-    pixels: int = 0
-    void: int = 0
-    crowd: int = 0
-    tiny: int = 0
-    empty: int = 0
-    problems: list[str] = field(default_factory=list)
-
-    def add(self, other: "Findings") -> None:
-        """Add another one's figures to these."""
-        for name in ("images", "pixels", "void", "crowd", "tiny", "empty"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.classes.update(other.classes)
-        self.problems += other.problems
+_THIRD = 3
 
 
 class Inspection(Dataset):
@@ -74,7 +47,13 @@ class Inspection(Dataset):
             named = isinstance(error, UserError) and error.source is not None
             message = str(error) if named else f"{where}: {type(error).__name__}: {error}"
             return Findings(images=1, problems=[message])
-        return inspect(results)
+        found = inspect(results)
+        path = Path(results["img_path"])
+        if path.is_file():
+            found.turned = int(orientation(path) != 1)
+            found.paths[hashlib.blake2b(path.read_bytes(), digest_size=16).digest()] = [str(path)]
+        found.dark = int("img" in results and int(results["img"].max()) < DARK)
+        return found
 
 
 def loading_transforms(dataset: MultiSourceDataset) -> list[BaseTransform]:
@@ -91,15 +70,34 @@ def inspect(results: Mapping[str, Any]) -> Findings:
         labels = results["gt_segment_labels"]
         found.pixels = results["gt_seg_map"].size
         found.void = int((results["gt_seg_map"] < 0).sum())
+        areas = np.bincount(results["gt_seg_map"].ravel() + 1, minlength=len(labels) + 1)[1:]
+        found.wide = Counter(np.unique(labels[areas * _THIRD > found.pixels]).tolist())
     elif "gt_bboxes_labels" in results:
         keep = large_enough(results["gt_bboxes"].tensor.numpy())
         found.tiny = int((~keep).sum())
+        if results.get("gt_masks") is not None:
+            visible = results["gt_masks"].masks.any(axis=(1, 2))
+            found.vanished = int((~visible).sum())
+            found.fractions = sum(_within_one(instance.get("mask")) for instance in annotated) if found.vanished else 0
+            keep = visible
         labels = results["gt_bboxes_labels"][keep]
     else:
         labels = np.empty(0, np.int64)
     found.classes = Counter(labels.tolist())
     found.empty = int(not len(labels))
+    single = [a["category"] for a in annotated if "category" in a and not a.get("iscrowd")]
+    pieces = Counter(single) if single else found.classes
+    found.images_with = Counter({label: 1 for label in pieces if label >= 0})
+    found.in_pieces = Counter({label: 1 for label, count in pieces.items() if label >= 0 and count > 1})
     return found
+
+
+def _within_one(mask: Any) -> bool:
+    """Whether a segmentation is polygons within 0 .. 1."""
+    if not isinstance(mask, list) or not mask:
+        return False
+    points = np.concatenate([np.asarray(polygon, np.float64).ravel() for polygon in mask])
+    return bool(points.size and points.min() >= 0 and points.max() <= 1)
 
 
 def check_source(source: Source, split: str, workers: int, limit: int | None) -> Findings:
@@ -117,10 +115,14 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
     except (UserError, OSError) as error:
         total.problems.append(str(error))
         return total
-    table = getattr(inspection.dataset.datasets[0], "table", None)
-    if table is not None and table.suspicion:
-        total.problems.append(
-            f"source {source.name!r}: '{inspection.dataset.datasets[0].json_file}': {table.suspicion}"
+    dataset = inspection.dataset.datasets[0]
+    table = getattr(dataset, "table", None)
+    for suspicion in getattr(dataset, "suspicions", ()) if table is None else table.suspicions:
+        total.problems.append(f"source {source.name!r}: '{dataset.json_file}': {suspicion}")
+    if table is not None and table.repeated_ids:
+        total.notes.append(
+            f"source {source.name!r}: '{dataset.json_file}': {table.repeated_ids} annotations have an id that an "
+            "earlier one has; read here as objects of their own, other tools may keep one of each"
         )
     count = len(inspection) if limit is None else min(limit, len(inspection))
     loader = DataLoader(
@@ -128,7 +130,24 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
     )
     for found in progress_bar(loader, desc=f"{source.name} ({split})", unit="images"):
         total.add(found)
+    judge(source, total, dataset, complete=split == "train" and count == len(inspection))
     return total
+
+
+def judge(source: Source, total: Findings, dataset: Any, *, complete: bool) -> None:
+    """Add what only all images together show.
+
+    Args:
+        source: The source.
+        total: Of its images; changed.
+        dataset: Its dataset.
+        complete: Whether these are all images of a training split.
+    """
+    problems = [*flag_problems(source, total)]
+    if complete and not total.problems:
+        problems += training_problems(source, total, dataset)
+    total.problems += [f"source {source.name!r}: {problem}" for problem in problems]
+    total.notes += [f"source {source.name!r}: {note}" for note in notes(source, total)]
 
 
 def report(source: Source, split: str, found: Findings) -> str:
@@ -154,6 +173,7 @@ def report(source: Source, split: str, found: Findings) -> str:
     lines += [f"! {problem}" for problem in found.problems[:_SHOWN]]
     if len(found.problems) > _SHOWN:
         lines.append(f"! and {len(found.problems) - _SHOWN} more")
+    lines += [f"? {note}" for note in found.notes]
     return "\n".join(textwrap.fill(line, 120, subsequent_indent="    ", break_on_hyphens=False) for line in lines)
 
 

@@ -94,8 +94,8 @@ class InstanceSegDataset(BaseDataset):
         else:
             self.table = cached_table(self.json_file, self.cache_dir, self.options, self._read)
         print_log(f"'{self.json_file}': {self.table.summary()}", logger="current", level=logging.INFO)
-        if self.table.suspicion:
-            print_log(f"'{self.json_file}': {self.table.suspicion}", logger="current", level=logging.WARNING)
+        for suspicion in self.table.suspicions:
+            print_log(f"'{self.json_file}': {suspicion}", logger="current", level=logging.WARNING)
         self.rows = np.asarray(self.table.rows)
         self._fully_initialized = True  # mmengine documents that `full_init` sets it
         if self.indices is not None:
@@ -111,6 +111,19 @@ class InstanceSegDataset(BaseDataset):
             remedy="complete the folder, or name them in leave_out, as they are spelled here",
         )
         return table
+
+    def require_targets(self) -> None:
+        """Check that there is something to train on.
+
+        Raises:
+            UserError: The file has no object, or crowd regions alone.
+        """
+        if not self.table.num_targets:
+            raise UserError(
+                f"has no object to train on: {self.table.summary()}",
+                file=self.json_file,
+                remedy="; ".join(self.table.suspicions) or "correct the file, or label_map",
+            )
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """``img_path``, ``img_id``, ``height``, ``width`` and ``instances``: dicts of bbox (xyxy pixels), bbox_label,

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from mmdataseg.datasets.foreign import build_and_read, first_difference, names_as_spelt
 from mmdataseg.datasets.seeding import ATTEMPT, derive_seed, seeded_generators
-from mmdataseg.errors import UserError, named
+from mmdataseg.errors import UserError, named, naming
 from mmdataseg.registry import DATASETS
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.structures import LabelSpace
@@ -222,6 +222,9 @@ def _build_dataset(source: Source, split: str) -> Any:
         )
     if len(dataset) == 0:
         raise UserError(f"source {source.name!r}: its {split} dataset has no image; check its paths and filters")
+    if split == "train" and hasattr(dataset, "require_targets"):
+        with naming(source=source.name):
+            dataset.require_targets()
     return dataset
 
 

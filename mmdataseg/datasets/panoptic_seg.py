@@ -1,14 +1,17 @@
 """Panoptic data sets in COCO's format: a JSON, a folder of id PNGs, a folder of images."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 
 from mmdataseg.datasets.class_names import class_names
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
 from mmdataseg.formats.coco_panoptic import load_panoptic_json
+from mmdataseg.formats.coco_values import as_flag, as_id, id_key
 from mmdataseg.formats.paths import check_files, require_dir, resolve
 from mmdataseg.ops.id_map import VOID
 from mmdataseg.registry import DATASETS
@@ -32,7 +35,7 @@ class PanopticSegDataset(BaseDataset):
     Raises:
         FileNotFoundError: A folder, the JSON, an image or a PNG is missing.
         UserError: The JSON is not valid or lacks a key; images without annotation, or the reverse; a category outside
-            the label space.
+            the label space; an id or a flag that is none; things and stuff swapped between file and label space.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class PanopticSegDataset(BaseDataset):
         self.img_dir = resolve(data_root, img_dir)
         self.ann_dir = resolve(data_root, ann_dir)
         self.label_map = label_map
+        self.suspicions: list[str] = []
         self.classes = class_names(metainfo, type(self).__name__)
         super().__init__(metainfo=metainfo, pipeline=list(pipeline), test_mode=test_mode, indices=indices)
 
@@ -81,6 +85,7 @@ class PanopticSegDataset(BaseDataset):
                 file=self.json_file,
                 remedy="repair the file",
             ) from None
+        self._compare_flags(labels, is_thing)
         check_files(self.img_dir, (i["file_name"] for i in images.values()), "images", self.json_file)
         check_files(self.ann_dir, (a["file_name"] for a in annotations.values()), "panoptic PNGs", self.json_file)
         return data_list
@@ -90,7 +95,7 @@ class PanopticSegDataset(BaseDataset):
         is_thing = self.metainfo.get("is_thing")
         if is_thing is not None:
             return [bool(thing) for thing in is_thing]
-        things = {str(c["name"]).strip() for c in self._categories if c.get("isthing", 0)}
+        things = {str(c["name"]).strip() for c in self._categories if self._flag(c, "isthing")}
         return [name.strip() in things for name in self.classes]
 
     def _data_info(
@@ -99,19 +104,20 @@ class PanopticSegDataset(BaseDataset):
         segments = []
         ids = set()
         for segment in annotation["segments_info"]:
-            label = labels.get(segment["category_id"], UNKNOWN)
+            category_id = id_key(segment["category_id"])
+            label = labels.get(category_id, UNKNOWN)
             if label == UNKNOWN:
                 where = f"segment {segment['id']} of image {image['id']}"
-                raise unknown_category(self.json_file, where, segment["category_id"], self._categories)
+                raise unknown_category(self.json_file, where, category_id, self._categories)
             segments.append(
                 {
-                    "id": segment["id"],
+                    "id": self._id(segment),
                     "category": label,
                     "is_thing": label != VOID and is_thing[label],
-                    "iscrowd": bool(segment.get("iscrowd", 0)),
+                    "iscrowd": self._flag(segment, "iscrowd"),
                 }
             )
-            ids.add(segment["id"])
+            ids.add(segments[-1]["id"])
         if len(ids) != len(segments) or 0 in ids:
             raise UserError(
                 f"the segment ids of image {image['id']} must differ and be positive",
@@ -122,7 +128,44 @@ class PanopticSegDataset(BaseDataset):
             "img_path": str(self.img_dir / image["file_name"]),
             "seg_map_path": str(self.ann_dir / annotation["file_name"]),
             "img_id": image["id"],
-            "height": image["height"],
-            "width": image["width"],
+            "height": self._id(image, "height"),
+            "width": self._id(image, "width"),
             "segments_info": segments,
         }
+
+    def _id(self, entry: Mapping[str, Any], key: str = "id") -> int:
+        try:
+            return as_id(entry[key], key)
+        except ValueError as error:
+            raise self._unreadable(entry, error) from None
+
+    def _flag(self, entry: Mapping[str, Any], key: str) -> bool:
+        try:
+            return as_flag(entry.get(key), key)
+        except ValueError as error:
+            raise self._unreadable(entry, error) from None
+
+    def _unreadable(self, entry: Mapping[str, Any], error: ValueError) -> UserError:
+        return UserError(
+            f"an entry cannot be read ({error}): {str(entry)[:200]}", file=self.json_file, remedy="repair the file"
+        )
+
+    def _compare_flags(self, labels: Mapping[Any, int], is_thing: Sequence[bool]) -> None:
+        """Compare the label space's flags with those of the file, where it has any.
+
+        Raises:
+            UserError: They differ for each class: things and stuff are swapped.
+        """
+        flagged = [(c, labels[id_key(c["id"])]) for c in self._categories if c.get("isthing") is not None]
+        flagged = [(category, label) for category, label in flagged if label >= 0]
+        other = [str(c["name"]) for c, label in flagged if self._flag(c, "isthing") != is_thing[label]]
+        if not other:
+            return
+        what = (
+            f"{len(other)} of {len(flagged)} categories have another 'isthing' than the label space's is_thing, e.g. "
+            f"{other[0]!r}"
+        )
+        if len(other) == len(flagged) > 1:
+            raise UserError(what, file=self.json_file, remedy="correct is_thing of the label space")
+        self.suspicions.append(f"{what}; correct one of them if it is not on purpose")
+        print_log(f"'{self.json_file}': {self.suspicions[-1]}", logger="current", level=logging.WARNING)

@@ -11,7 +11,8 @@ from mmdataseg.datasets.class_names import class_names
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN, check_targets
 from mmdataseg.formats.id_maps import label_table
-from mmdataseg.formats.paths import list_files, require_dir, require_file, resolve
+from mmdataseg.formats.paths import list_files, other_form, require_dir, require_file, resolve
+from mmdataseg.formats.text_files import read_lines
 from mmdataseg.ops.id_map import VOID
 from mmdataseg.registry import DATASETS
 
@@ -79,12 +80,13 @@ class SemanticSegDataset(BaseDataset):
         labels = list_files(self.ann_dir, self.suffixes[1])
         if self.name_file is None:
             names, origin = sorted(images), self.img_dir
-            _refuse(labels - images, "label PNGs have no image", self.img_dir, self.suffixes[0])
+            _refuse(labels - images, "label PNGs have no image", self.img_dir, self.suffixes[0], images)
         else:
-            lines = require_file(self.name_file, "list of names").read_text(encoding="utf-8").splitlines()
-            names, origin = [line.strip() for line in lines if line.strip()], self.name_file
-            _refuse(set(names) - images, f"names of '{self.name_file}' have no image", self.img_dir, self.suffixes[0])
-        _refuse(set(names) - labels, "images have no label PNG", self.ann_dir, self.suffixes[1])
+            names, origin = read_lines(require_file(self.name_file, "list of names")), self.name_file
+            names = [name.replace("\\", "/") for name in names]
+            what = f"names of '{self.name_file}' have no image"
+            _refuse(set(names) - images, what, self.img_dir, self.suffixes[0], images)
+        _refuse(set(names) - labels, "images have no label PNG", self.ann_dir, self.suffixes[1], labels)
         if not names:
             raise UserError(
                 f"names no image with the suffix {self.suffixes[0]!r}",
@@ -130,10 +132,10 @@ def _table_by_name(label_map: Mapping[int, str | None], classes: Sequence[str], 
     return table
 
 
-def _refuse(names: set[str], what: str, folder: Path, suffix: str) -> None:
+def _refuse(names: set[str], what: str, folder: Path, suffix: str, present: set[str]) -> None:
     if names:
         first = [name + suffix for name in sorted(names)[:3]]
         raise FileNotFoundError(
-            f"{len(names)} {what} in '{folder}', e.g. {first} missing; complete the folder, or name the complete ones "
-            "in ann_file"
+            f"{len(names)} {what} in '{folder}', e.g. {first} missing{other_form(sorted(names), present)}; complete "
+            "the folder, or name the complete ones in ann_file"
         )

@@ -1,15 +1,21 @@
 """Training loops and hooks."""
 
 from mmdataseg.engine.bfloat16 import Bfloat16OptimWrapper
+from mmdataseg.engine.check_weights import CheckWeights
 from mmdataseg.engine.draw_predictions import DrawPredictions
+from mmdataseg.engine.finite_loss import FiniteLoss
 from mmdataseg.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from mmdataseg.engine.loops import ResumableTrainLoop
 from mmdataseg.engine.plot_curves import PlotCurves
+from mmdataseg.engine.whole_checkpoints import WholeCheckpoints
 
 __all__ = [
     "Bfloat16OptimWrapper",
+    "CheckWeights",
     "DrawPredictions",
+    "FiniteLoss",
     "LayerDecayOptimWrapperConstructor",
     "PlotCurves",
     "ResumableTrainLoop",
+    "WholeCheckpoints",
 ]

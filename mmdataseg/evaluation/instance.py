@@ -1,5 +1,6 @@
 """Mask average precision against a COCO annotation file."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
@@ -14,9 +15,12 @@ from pycocotools.coco import COCO
 
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation.ground_truth import classes_of, describe
+from mmdataseg.formats.coco_values import id_key
+from mmdataseg.formats.image_list import listed_images
 from mmdataseg.formats.mask_annotations import read_mask_annotations
-from mmdataseg.formats.paths import require_file
+from mmdataseg.formats.paths import require_file, resolve
 from mmdataseg.registry import METRICS
+from mmdataseg.sources import Source
 
 _NAMES = {
     "segm_mAP": "mask_AP",
@@ -68,9 +72,59 @@ class InstanceMetric(CocoMetric):
         what = "InstanceMetric: annotation file"
         require_file(Path(ann_file), what, remedy="set ann_file in the metrics of the source")
         self.ann_file = ann_file
-        self._coco_api = _index(read_mask_annotations(Path(ann_file)))
+        self._coco_api = _index(renumbered(read_mask_annotations(Path(ann_file))))
         self.classes = None if classes is None else tuple(name.strip() for name in classes)
         self.fill_boxes = fill_boxes
+
+    def check_source(self, source: Source) -> None:
+        """Compare the annotation file with the source, at the start of a training.
+
+        Args:
+            source: To be tested.
+
+        Raises:
+            UserError: The file has objects of a class that the label space flags as stuff; or the test dataset reads
+                images that this file does not list, or lists under other names.
+        """
+        self._refuse_stuff(source)
+        config = source.test or {}
+        path = resolve(config.get("data_root") or "", config.get("ann_file") or "")
+        if path.suffix == ".json" and path.is_file() and not path.samefile(self.ann_file):
+            options = {
+                key: config[key] for key in ("path_parts", "leave_out", "indices") if config.get(key) is not None
+            }
+            self._compare_images(source.name, path, listed_images(path, **options))
+
+    def _refuse_stuff(self, source: Source) -> None:
+        name_of = {number: category["name"] for number, category in self._coco_api.cats.items()}
+        used = {name_of[annotation["category_id"]] for annotation in self._coco_api.anns.values()}
+        stuff = sorted(used & set(self.classes or used) & set(source.label_space.stuff_classes))
+        if stuff:
+            raise UserError(
+                f"has annotations of {stuff[0]!r}, which label space '{source.label_space.name}' flags as stuff "
+                f"({len(stuff)} such classes): the instance task predicts things only, so their AP would be 0",
+                source=source.name,
+                file=self.ann_file,
+                remedy="correct is_thing of the label space, or name only things in classes of the metric",
+            )
+
+    def _compare_images(self, source: str, path: Path, tested: Mapping[Any, str]) -> None:
+        images = self._coco_api.imgs
+        missing = [image for image in tested if image not in images]
+        if missing:
+            what = f"lacks {len(missing)} of the {len(tested)} images that are tested, e.g. image id {missing[0]!r}"
+        else:
+            names = {image: str(images[image].get("file_name") or "").replace("\\", "/") for image in tested}
+            other = [i for i, name in tested.items() if name and names[i] and not _is_one_file(name, names[i])]
+            if not other:
+                return
+            what = f"image {other[0]!r} is '{names[other[0]]}', in the test dataset it is '{tested[other[0]]}'"
+        raise UserError(
+            what,
+            source=source,
+            file=self.ann_file,
+            remedy=f"set ann_file of the metric to annotations of the images that '{path}' lists",
+        )
 
     @property
     def dataset_meta(self) -> dict | None:
@@ -102,12 +156,12 @@ class InstanceMetric(CocoMetric):
                     f"{describe(sample)}: no masks in 'pred_instances'",
                     remedy="mask AP needs a source whose task is 'instance'",
                 )
-            if sample["img_id"] not in self._coco_api.imgs:
+            if id_key(sample["img_id"]) not in self._coco_api.imgs:
                 raise UserError(
                     f"{describe(sample)}: image id {sample['img_id']!r} is not in '{self.ann_file}'",
                     remedy="the metric and the test dataset must read the same annotations",
                 )
-        super().process(data_batch, data_samples)
+        super().process(data_batch, [{**sample, "img_id": id_key(sample["img_id"])} for sample in data_samples])
 
     def compute_metrics(self, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
         """Average precision over all images.
@@ -145,7 +199,7 @@ class InstanceMetric(CocoMetric):
     def _categories(self) -> tuple[list[int], list[int]]:
         """Labels that are scored, and their category ids."""
         names = classes_of(self.dataset_meta)
-        category = {c["name"].strip(): c["id"] for c in self._coco_api.dataset["categories"]}
+        category = {c["name"]: c["id"] for c in self._coco_api.dataset["categories"]}
         used = {ann["category_id"] for ann in self._coco_api.dataset.get("annotations", ())}
         strange = sorted(name for name, number in category.items() if number in used and name not in names)
         if strange:
@@ -184,6 +238,32 @@ class InstanceMetric(CocoMetric):
 
     def _source(self) -> str:
         return self.dataset_meta.get("source", "?")
+
+
+def _is_one_file(name: str, other: str) -> bool:
+    """Whether two paths, which may begin in different folders, end in one name."""
+    own, theirs = (unicodedata.normalize("NFC", path).rpartition("/")[2] for path in (name, other))
+    return own == theirs
+
+
+def renumbered(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Annotations numbered from 1 on, and categories of one name joined.
+
+    pycocotools takes annotation id 0 for "no match", annotations of one id for one, and categories of one name for two.
+
+    Args:
+        content: Of `read_mask_annotations`.
+    """
+    first: dict[str, int] = {}
+    for category in content["categories"]:
+        first.setdefault(category["name"], category["id"])
+    joined = {category["id"]: first[category["name"]] for category in content["categories"]}
+    annotations = [
+        dict(annotation, id=number, category_id=joined[annotation["category_id"]])
+        for number, annotation in enumerate(content["annotations"], start=1)
+    ]
+    categories = [category for category in content["categories"] if first[category["name"]] == category["id"]]
+    return dict(content, annotations=annotations, categories=categories)
 
 
 def _index(content: dict[str, Any]) -> COCO:

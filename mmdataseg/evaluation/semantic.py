@@ -17,9 +17,9 @@ from mmdataseg.registry import METRICS
 class SemanticMetric(CountMetric):
     """mIoU as mmseg's ``IoUMetric`` counts it, with the ground truth read off the id map.
 
-    Reads of each data sample ``gt_id_map`` with ``gt_instances`` and ``pred_sem_seg`` (``sem_seg`` (1, H, W), labels).
-    So it scores panoptic ground truth as well: segments of one class are one region, and so are crowd regions, whose
-    class is known. Void is left out.
+    Reads of each data sample ``gt_id_map`` with ``gt_instances`` and ``pred_sem_seg`` (``sem_seg`` or, as mmseg's heads
+    write it, ``data``: (1, H, W), labels). So it scores panoptic ground truth as well: segments of one class are one
+    region, and so are crowd regions, whose class is known. Void is left out.
 
     Reports in percent mIoU (classes in the ground truth or in the prediction), mAcc (classes in the ground truth) and
     aAcc (all pixels).
@@ -51,7 +51,8 @@ class SemanticMetric(CountMetric):
                 raise UserError(
                     f"{describe(sample)}: no prediction 'pred_sem_seg'; mIoU needs a source whose task is 'semantic'"
                 )
-            predicted = sample["pred_sem_seg"]["sem_seg"][0]
+            prediction = sample["pred_sem_seg"]
+            predicted = prediction["sem_seg" if "sem_seg" in prediction else "data"][0]
             ids, labels, _ = id_map_of(sample, size=predicted.shape)
             # void, -1, finds the -1 at the end
             true = torch.cat([labels, labels.new_tensor([-1])])[ids]

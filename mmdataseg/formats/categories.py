@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdataseg.errors import UserError
+from mmdataseg.formats.coco_values import id_key
 from mmdataseg.ops.id_map import VOID
 from mmdataseg.structures import LabelSpace
 
@@ -25,7 +26,7 @@ def make_categories(space: LabelSpace, ids: Iterable[int]) -> list[dict[str, Any
     ]
 
 
-def check_categories(categories: Sequence[Any], path: Path) -> dict[int, str]:
+def check_categories(categories: Sequence[Any], path: Path) -> dict[Any, str]:
     """Check the ``categories`` of a COCO-style file.
 
     Args:
@@ -33,12 +34,12 @@ def check_categories(categories: Sequence[Any], path: Path) -> dict[int, str]:
         path: The file.
 
     Returns:
-        Category id -> name without blanks around it.
+        Category id -> name without blanks around it; ids as of `id_key`.
 
     Raises:
         UserError: A category has no id or no name, or an id appears twice.
     """
-    names: dict[int, str] = {}
+    names: dict[Any, str] = {}
     for category in categories:
         if not isinstance(category, Mapping) or "id" not in category or "name" not in category:
             raise UserError(
@@ -46,9 +47,16 @@ def check_categories(categories: Sequence[Any], path: Path) -> dict[int, str]:
                 file=path,
                 remedy="repair the file",
             )
-        if category["id"] in names:
-            raise UserError(f"category id {category['id']} appears twice", file=path, remedy="repair the file")
-        names[category["id"]] = str(category["name"]).strip()
+        number, name = id_key(category["id"]), category["name"]
+        if not isinstance(number, int | str) or not isinstance(name, int | str) or not str(name).strip():
+            raise UserError(
+                f"expected categories whose 'id' is an integer and whose 'name' is text, got {category!r}",
+                file=path,
+                remedy="repair the file",
+            )
+        if number in names:
+            raise UserError(f"category id {number} appears twice", file=path, remedy="repair the file")
+        names[number] = str(name).strip()
     return names
 
 
@@ -58,7 +66,7 @@ def category_labels(
     classes: Sequence[str],
     label_map: Mapping[str, str | None] | None,
     path: Path,
-) -> dict[int, int]:
+) -> dict[Any, int]:
     """Match the categories of a COCO-style file to a label space, by name and never by order.
 
     Args:
@@ -79,7 +87,7 @@ def category_labels(
     names = check_categories(categories, path)
     label_of = {name.strip(): label for label, name in enumerate(classes)}
     renamed = {name.strip(): target for name, target in (label_map or {}).items()}
-    labels: dict[int, int] = {}
+    labels: dict[Any, int] = {}
     for number, name in names.items():
         target = renamed.get(name, name)
         labels[number] = VOID if target is None else label_of.get(target.strip(), UNKNOWN)
@@ -120,7 +128,7 @@ def unknown_category(
         category_id: Its category.
         categories: All of the file.
     """
-    names = [str(c["name"]) for c in categories if c["id"] == category_id]
+    names = [str(c["name"]) for c in categories if id_key(c["id"]) == category_id]
     what = f"category {category_id} ({names[0]!r})" if names else f"category {category_id}"
     remedy = (
         "map its name with label_map, to a name of the label space or to None for void"

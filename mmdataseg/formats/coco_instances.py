@@ -11,9 +11,11 @@ import numpy as np
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
+from mmdataseg.formats.coco_values import as_file_name, box_column, flag_column, id_column, size_column
 from mmdataseg.formats.instance_table import InstanceTable
 from mmdataseg.formats.json_files import COCO_KEYS, check_keys
 from mmdataseg.formats.json_stream import stream_json
+from mmdataseg.formats.masks import check_segmentation
 from mmdataseg.formats.paths import require_file
 from mmdataseg.ops.id_map import VOID
 
@@ -90,30 +92,31 @@ class _Reader:
             return
         try:
             self.blocks[key].append(self.image_columns(block) if key == "images" else self.annotation_columns(block))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise self.first_fault(key, block, error) from None
 
     def image_columns(self, block: list[dict[str, Any]]) -> _Block:
-        names = [image["file_name"] for image in block]
+        names = [as_file_name(image["file_name"]) for image in block]
         if self.path_parts is not None:
             names = ["/".join(name.split("/")[-self.path_parts :]) for name in names]
         used = [name not in self.leave_out for name in names]
-        names = [name.encode() for name in names]
-        self.blobs["names"].append(b"".join(names))
+        encoded = [name.encode() for name in names]
+        self.blobs["names"].append(b"".join(encoded))
         return {
-            "image_ids": np.array([image["id"] for image in block], np.int64),
-            "sizes": np.array([(image["height"], image["width"]) for image in block], np.int32).reshape(-1, 2),
-            "name_lengths": np.array([len(name) for name in names], np.int32),
+            "image_ids": id_column([image["id"] for image in block], "id"),
+            "sizes": size_column(block),
+            "name_lengths": np.array([len(name) for name in encoded], np.int32),
+            "name_hashes": np.array([hash(name) for name in encoded], np.int64),
             "used": np.array(used, bool),
         }
 
     def annotation_columns(self, block: list[dict[str, Any]]) -> _Block:
         columns: _Block = {
-            "annotation_ids": np.array([a["id"] for a in block], np.int64),
-            "image_of": np.array([a["image_id"] for a in block], np.int64),
-            "categories": np.array([a["category_id"] for a in block], np.int64),
-            "boxes": np.array([a["bbox"] for a in block], np.float32).reshape(len(block), 4),
-            "is_crowd": np.array([bool(a.get("iscrowd", 0)) for a in block], bool),
+            "annotation_ids": id_column([a["id"] for a in block], "id"),
+            "image_of": id_column([a["image_id"] for a in block], "image_id"),
+            "categories": id_column([a["category_id"] for a in block], "category_id"),
+            "boxes": box_column([a["bbox"] for a in block], "bbox"),
+            "is_crowd": flag_column([a.get("iscrowd", 0) for a in block], "iscrowd"),
         }
         if self.with_masks:
             masks = [json.dumps(_segmentation(a), separators=(",", ":")).encode() for a in block]
@@ -147,10 +150,12 @@ class _Reader:
         if not len(image_ids):
             raise UserError("the file has no image", file=self.path, remedy="give a file with at least one")
         row_of_image = self.sorted_image_ids(image_ids)
+        self.refuse_repeated_names(image_ids)
         blocks = self.blocks["annotations"]
         for block in blocks:
             block["images"] = self.match_images(block, *row_of_image)
             block["labels"] = self.match_labels(block, label_of)
+            block["fractions"] = np.all((block["boxes"] >= 0) & (block["boxes"] <= 1), axis=1)
             block["corners"] = _are_corners(block["boxes"], sizes[block["images"]])
             block["boxes"][:, 2:] += block["boxes"][:, :2]
             block["outside"] = np.any(block["boxes"][:, 2:] > sizes[block["images"], ::-1] + 1, axis=1)
@@ -165,8 +170,11 @@ class _Reader:
         kept = kept[np.argsort(images[kept], kind="stable")]
         per_image = np.bincount(images[kept], minlength=len(image_ids))
         is_crowd = _column(blocks, "is_crowd", bool)[kept]
-        clipped, outside, corners = (int(_column(blocks, n, bool).sum()) for n in ("clipped", "outside", "corners"))
-        counts = (void.sum(), clipped, (bad & ~void).sum(), is_crowd.sum(), (per_image == 0).sum())
+        clipped, *suspect = (
+            int(_column(blocks, n, bool).sum()) for n in ("clipped", "outside", "corners", "fractions")
+        )
+        ids = _column(blocks, "annotation_ids", np.int64)
+        counts = (void.sum(), clipped, (bad & ~void).sum(), is_crowd.sum(), (per_image == 0).sum(), *suspect)
         masks, mask_offsets = self.sorted_masks(kept)
         return InstanceTable(
             image_ids=image_ids,
@@ -179,8 +187,8 @@ class _Reader:
             is_crowd=is_crowd,
             masks=masks,
             mask_offsets=mask_offsets,
-            rows=np.flatnonzero(_column(self.blocks["images"], "used", bool)).astype(np.int32),
-            counts=np.array((*counts, outside, corners), np.int64),
+            rows=self.rows,
+            counts=np.array((*counts, len(ids) - len(np.unique(ids))), np.int64),
         )
 
     def sorted_image_ids(self, image_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -191,6 +199,27 @@ class _Reader:
         if len(twice):
             raise UserError(f"image id {twice[0]} appears twice in 'images'", file=self.path, remedy=_REPAIR)
         return known, order
+
+    def refuse_repeated_names(self, image_ids: np.ndarray) -> None:
+        """Two images of one file would share it, each with a part of the annotations."""
+        used = np.flatnonzero(_column(self.blocks["images"], "used", bool))
+        self.rows = used.astype(np.int32)
+        hashes = _column(self.blocks["images"], "name_hashes", np.int64)[used]
+        order = used[np.argsort(hashes, kind="stable")]
+        hashes = np.sort(hashes)
+        same = np.flatnonzero(hashes[1:] == hashes[:-1])
+        if not len(same):
+            return
+        first, second = order[same[0]], order[same[0] + 1]
+        lengths = np.concatenate([block["name_lengths"] for block in self.blocks["images"]])
+        start = int(lengths[:first].sum())
+        name = b"".join(self.blobs["names"])[start : start + int(lengths[first])].decode()
+        shortened = "" if self.path_parts is None else f" (the last {self.path_parts} parts of file_name)"
+        raise UserError(
+            f"images {image_ids[first]} and {image_ids[second]} have the same file '{name}'{shortened}",
+            file=self.path,
+            remedy="join their annotations under one id" if self.path_parts is None else "raise path_parts",
+        )
 
     def match_images(self, block: _Block, known: np.ndarray, order: np.ndarray) -> np.ndarray:
         """Row of each annotation's image."""
@@ -250,9 +279,12 @@ def unlisted_image(path: Path, annotation_id: Any, image_id: Any) -> UserError:
 
 
 def _segmentation(annotation: Mapping[str, Any]) -> Any:
-    if not annotation["segmentation"]:
+    segmentation = annotation["segmentation"]
+    if not segmentation:
         raise ValueError("its segmentation is empty")
-    return annotation["segmentation"]
+    if isinstance(segmentation, Mapping):
+        check_segmentation(segmentation)  # a damaged RLE is known at the start
+    return segmentation
 
 
 def _are_corners(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from mmdataseg.errors import UserError
+from mmdataseg.formats.coco_values import as_file_name, id_key
 from mmdataseg.formats.json_files import COCO_KEYS, load_json
 from mmdataseg.formats.png import write_png
 
@@ -35,8 +36,8 @@ class PanopticJson:
     """The content of a panoptic JSON, each image with exactly one annotation.
 
     Args:
-        images: Image id -> entry of ``images``, in the order of the file.
-        annotations: Image id -> entry of ``annotations``.
+        images: Image id, as of `id_key` -> entry of ``images``, in the order of the file.
+        annotations: Image id -> entry of ``annotations``; ``segments_info`` is a list.
         categories: As in the file.
     """
 
@@ -122,10 +123,18 @@ def load_panoptic_json(path: Path) -> PanopticJson:
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: It is not valid JSON, or lacks a key; an image without annotation, or the reverse; an image that
-            appears twice.
+        UserError: It is not valid JSON, or lacks a key; it is an instance file; an entry lacks a key, or its file name
+            is none; an image without annotation, or the reverse; an image or a file that appears twice.
     """
     content = load_json(path, COCO_KEYS)
+    bare = [a for a in content["annotations"] if isinstance(a, dict) and "segments_info" not in a]
+    if bare and ("bbox" in bare[0] or "segmentation" in bare[0]):
+        raise UserError(
+            "its annotations are single objects, without 'segments_info': an instance file, where a panoptic one is "
+            "expected",
+            file=path,
+            remedy="give the panoptic JSON, or read this one with InstanceSegDataset",
+        )
     images = _by_id(content["images"], "id", "images", path)
     annotations = _by_id(content["annotations"], "image_id", "annotations", path)
     without = [key for key in images if key not in annotations]
@@ -142,6 +151,7 @@ def load_panoptic_json(path: Path) -> PanopticJson:
             file=path,
             remedy="add them to 'images', or take the annotations out",
         )
+    _refuse_shared_files(images, path)
     return PanopticJson(images=images, annotations=annotations, categories=content["categories"])
 
 
@@ -150,7 +160,47 @@ def _by_id(entries: Sequence[_JSON], key: str, what: str, path: Path) -> dict[An
     for entry in entries:
         if not isinstance(entry, dict) or key not in entry:
             raise UserError(f"an entry of {what!r} has no {key!r}", file=path, remedy="repair the file")
-        if entry[key] in found:
-            raise UserError(f"image {entry[key]} appears twice in {what!r}", file=path, remedy="repair the file")
-        found[entry[key]] = entry
+        image = id_key(entry[key])
+        if not isinstance(image, int | str):
+            raise UserError(
+                f"an entry of {what!r}: '{key}': expected an integer or text, got {entry[key]!r}",
+                file=path,
+                remedy="repair the file",
+            )
+        if image in found:
+            raise UserError(f"image {image} appears twice in {what!r}", file=path, remedy="repair the file")
+        found[image] = _with_read_values(entry, f"image {image!r} in {what!r}", path)
     return found
+
+
+def _with_read_values(entry: _JSON, what: str, path: Path) -> _JSON:
+    """The entry with its file name and its list of segments as they are meant."""
+    read = dict(entry)
+    if "file_name" in entry:
+        try:
+            read["file_name"] = as_file_name(entry["file_name"])
+        except ValueError as error:
+            raise UserError(f"{what}: {error}", file=path, remedy="repair the file") from None
+    if "segments_info" in entry:
+        read["segments_info"] = [] if entry["segments_info"] is None else entry["segments_info"]
+        if not isinstance(read["segments_info"], list):
+            raise UserError(
+                f"{what}: 'segments_info': expected a list, got {type(entry['segments_info']).__name__}",
+                file=path,
+                remedy="repair the file",
+            )
+    return read
+
+
+def _refuse_shared_files(images: Mapping[Any, _JSON], path: Path) -> None:
+    owners: dict[str, Any] = {}
+    for image, entry in images.items():
+        if "file_name" not in entry:
+            continue
+        other = owners.setdefault(entry["file_name"], image)
+        if other != image:
+            raise UserError(
+                f"images {other!r} and {image!r} have the same file '{entry['file_name']}'",
+                file=path,
+                remedy="take one of them out",
+            )

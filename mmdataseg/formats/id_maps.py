@@ -77,7 +77,8 @@ def segments_of_label_png(label_png: np.ndarray, table: np.ndarray) -> Segments:
     Raises:
         UserError: A value that stands for no class.
     """
-    values = np.flatnonzero(np.bincount(label_png.ravel()))
+    large = label_png.size and int(label_png.max()) > np.iinfo(np.uint16).max  # one bin per value would take gigabytes
+    values = np.unique(label_png) if large else np.flatnonzero(np.bincount(label_png.ravel()))
     unknown = values[values >= len(table)]
     inside = values[values < len(table)]
     unknown = np.concatenate([inside[table[inside] == UNKNOWN], unknown])

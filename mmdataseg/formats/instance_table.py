@@ -33,9 +33,10 @@ class InstanceTable:
         masks: JSON of each ``segmentation``, end to end, uint8; empty if not asked for.
         mask_offsets: (N + 1,) int64; empty if not asked for.
         rows: (J,) int32, the images that are used: all but those left out on demand.
-        counts: (7,) int64: boxes left out as their category is void, boxes clipped to their image, boxes dropped as
-            bad, crowd regions, images without box; boxes that stick out of their image by more than a pixel, and boxes
-            whose four numbers are a box in their image as xyxy.
+        counts: (9,) int64: boxes left out as their category is void, boxes clipped to their image, boxes dropped as
+            bad, crowd regions, images without box; boxes that stick out of their image by more than a pixel, boxes
+            whose four numbers are a box in their image as xyxy, boxes within 0 .. 1, and annotations whose id another
+            one has.
     """
 
     image_ids: np.ndarray
@@ -87,16 +88,37 @@ class InstanceTable:
         )
 
     @property
-    def suspicion(self) -> str | None:
-        """What seems to be wrong with the boxes as a whole, though each of them can be read; None: nothing."""
-        void, _, dropped, _, _, outside, corners = self.counts.tolist()
+    def num_targets(self) -> int:
+        """Boxes that training uses: no crowd regions."""
+        return len(self.boxes) - int(self.counts[3])
+
+    @property
+    def suspicions(self) -> list[str]:
+        """What seems to be wrong with the boxes as a whole, though each of them can be read."""
+        void, _, dropped, crowd, _, outside, corners, fractions, _ = self.counts.tolist()
         total = len(self.boxes) + void + dropped
+        found = []
         if total >= _MANY and outside >= _OUTSIDE * total and corners >= _CORNERS * total:
-            return (
+            found.append(
                 f"{outside} of {total} boxes stick out of their image as x, y, width, height, COCO's order, and "
                 f"{corners} lie in it as x1, y1, x2, y2; if that is what they are, write x2 - x1 and y2 - y1 instead"
             )
-        return None
+        if total and fractions == total:
+            found.append(
+                f"all {total} boxes lie within 0 .. 1, so each is under a pixel; if they are fractions of the image, "
+                "multiply them by its width and height"
+            )
+        if crowd and crowd == len(self.boxes):
+            found.append(
+                f"all {crowd} annotations are crowd regions (iscrowd 1), which training leaves out; some exporters of "
+                "masks write that: set iscrowd to 0 for single objects"
+            )
+        return found
+
+    @property
+    def repeated_ids(self) -> int:
+        """Annotations whose id an earlier one has: understood, but another tool may keep one of each only."""
+        return int(self.counts[8])
 
     @classmethod
     def columns(cls) -> list[str]:

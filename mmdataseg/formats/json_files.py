@@ -26,7 +26,7 @@ def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
     """
     require_file(path, "annotation file")
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             content = json.load(file)
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
         raise invalid_json(path, str(error)) from None
@@ -60,7 +60,11 @@ def check_keys(keys: Iterable[str] | None, required: Sequence[str], path: Path) 
         UserError: A key is missing.
     """
     if keys is None:
-        raise UserError(f"expected a JSON object with the keys {list(required)}", file=path, remedy=_OTHER_FILE)
+        raise UserError(
+            f"expected a JSON object with the keys {list(required)}, got a list or a single value",
+            file=path,
+            remedy=_OTHER_FILE,
+        )
     found = sorted(keys)
     missing = [key for key in required if key not in found]
     if missing:

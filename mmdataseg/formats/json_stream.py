@@ -36,7 +36,7 @@ def stream_json(path: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, Any]]:
         UserError: It is not a JSON object; or one element is longer than 64 Mi characters, which no annotation is.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             yield from _Window(file, chunk).top_level()
     except UnicodeDecodeError as error:
         raise invalid_json(path, str(error)) from None

@@ -7,8 +7,9 @@ from typing import Any
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import check_categories
 from mmdataseg.formats.coco_instances import unlisted_image
+from mmdataseg.formats.coco_values import as_flag, as_id, as_number
 from mmdataseg.formats.json_files import COCO_KEYS, load_json
-from mmdataseg.formats.masks import decode_mask
+from mmdataseg.formats.masks import check_segmentation, decode_mask
 
 _JSON = dict[str, Any]
 _REPAIR = "repair the file"
@@ -21,23 +22,31 @@ def read_mask_annotations(path: Path) -> _JSON:
         path: The file.
 
     Returns:
-        Its content. ``iscrowd`` is 0 where it was missing, and ``area`` the mask's, in pixels.
+        Its content, values read as `read_instance_table` reads them: ids are integers, the names of categories have no
+        blanks around them, ``iscrowd`` is 0 or 1, polygons are lists of lists. ``area`` is the mask's, in pixels, where
+        it was missing.
 
     Raises:
         FileNotFoundError: There is no such file.
         UserError: It is not valid JSON, or lacks a key; a category id or an image id appears twice; an annotation lacks
-            a key or its mask, or is of an image that is not listed; a mask whose area is needed cannot be read.
+            a key or its mask, or is of an image that is not listed; an id or a number is none; a mask cannot be read.
     """
     content = load_json(path, COCO_KEYS)
-    check_categories(content["categories"], path)
-    images: dict[Any, _JSON] = {}
+    names = check_categories(content["categories"], path)
+    content["categories"] = [
+        dict(category, id=number, name=name)
+        for category, (number, name) in zip(content["categories"], names.items(), strict=True)
+    ]
+    images: dict[int, _JSON] = {}
     for image in content["images"]:
         _require(image, ("id",), "images", path)
+        _read_values(image, ("id", "height", "width"), "images", path)
         if image["id"] in images:
             raise UserError(f"image id {image['id']} appears twice in 'images'", file=path, remedy=_REPAIR)
         images[image["id"]] = image
     for annotation in content["annotations"]:
         _require(annotation, ("id", "image_id", "category_id"), "annotations", path)
+        _read_values(annotation, ("id", "image_id", "category_id"), "annotations", path)
         if annotation["image_id"] not in images:
             raise unlisted_image(path, annotation["id"], annotation["image_id"])
     bare = [annotation for annotation in content["annotations"] if not annotation.get("segmentation")]
@@ -48,9 +57,14 @@ def read_mask_annotations(path: Path) -> _JSON:
             remedy="use annotations with 'segmentation': mask AP cannot be scored against boxes",
         )
     for annotation in content["annotations"]:
-        annotation.setdefault("iscrowd", 0)
-        if "area" not in annotation:
-            annotation["area"] = _area(annotation, images[annotation["image_id"]], path)
+        _complete(annotation, images[annotation["image_id"]], path)
+        if annotation["category_id"] not in names:
+            raise UserError(
+                f"annotation {annotation['id']} has category {annotation['category_id']}, which the file's own "
+                "'categories' do not list",
+                file=path,
+                remedy=_REPAIR,
+            )
     return content
 
 
@@ -60,18 +74,41 @@ def _require(entry: Any, keys: tuple[str, ...], what: str, path: Path) -> None:
         raise UserError(f"an entry of {what!r} lacks {missing[0]!r}: {str(entry)[:200]}", file=path, remedy=_REPAIR)
 
 
-def _area(annotation: _JSON, image: _JSON, path: Path) -> float:
-    if not {"height", "width"} <= image.keys():
-        raise UserError(
-            f"annotation {annotation['id']} has no 'area', and its image no 'height' and 'width' to find it by",
-            file=path,
-            remedy="add one or the other",
-        )
+def _read_values(entry: _JSON, keys: tuple[str, ...], what: str, path: Path) -> None:
+    """Ids, and sizes where they are given, as integers."""
     try:
-        return float(decode_mask(annotation["segmentation"], image["height"], image["width"]).sum())
-    except Exception as error:  # pycocotools raises what it comes upon
+        entry.update({key: as_id(entry[key], key) for key in keys if key in entry})
+    except ValueError as error:
+        raise UserError(
+            f"an entry of {what!r} cannot be read ({error}): {str(entry)[:200]}", file=path, remedy=_REPAIR
+        ) from None
+
+
+def _complete(annotation: _JSON, image: _JSON, path: Path) -> None:
+    """Check the mask, and fill in what may be missing."""
+    height, width = image.get("height"), image.get("width")
+    if height is None or width is None:
+        height = width = None
+        if annotation.get("area") is None or not isinstance(annotation["segmentation"], Mapping):
+            what = "has no 'area'" if annotation.get("area") is None else "is a polygon"
+            raise UserError(
+                f"annotation {annotation['id']} {what}, and its image no 'height' and 'width' to find its pixels by",
+                file=path,
+                remedy="add them to the image",
+            )
+    try:
+        annotation["segmentation"] = check_segmentation(annotation["segmentation"], height, width)
+        if annotation.get("area") is None:
+            annotation["area"] = float(decode_mask(annotation["segmentation"], height, width).sum())
+    except (TypeError, ValueError) as error:
         raise UserError(
             f"the mask of annotation {annotation['id']} cannot be read ({type(error).__name__}: {error})",
             file=path,
             remedy="repair or remove it",
         ) from error
+    try:
+        annotation["iscrowd"] = int(as_flag(annotation.get("iscrowd"), "iscrowd"))
+        if not isinstance(annotation["area"], int | float):
+            annotation["area"] = as_number(annotation["area"], "area")
+    except ValueError as error:
+        raise UserError(f"annotation {annotation['id']} cannot be read ({error})", file=path, remedy=_REPAIR) from None

@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+_LONGEST_RUN = 6  # characters of five bits: 2^30 pixels
+_DAMAGED = "its compressed RLE is damaged: "
+
 
 def describe_mask(mask: np.ndarray) -> dict[str, Any]:
     """Describe a bitmap as an annotation of COCO's does.
@@ -25,35 +28,124 @@ def describe_mask(mask: np.ndarray) -> dict[str, Any]:
     }
 
 
-def decode_mask(segmentation: Any, height: int, width: int) -> np.ndarray:
+def decode_mask(segmentation: Any, height: int | None, width: int | None) -> np.ndarray:
     """Bitmap of a COCO ``segmentation``.
 
     Args:
         segmentation: Polygons (lists of x1, y1, x2, y2, ... pixels), an uncompressed or a compressed RLE.
-        height: Of the image.
-        width: Of the image.
+        height: Of the image; None: an RLE's own.
+        width: Of the image, or None.
 
     Returns:
         (height, width) uint8, 0 or 1.
 
     Raises:
-        ValueError: None of the three forms, a polygon of fewer than three points, or an RLE of another size.
+        ValueError: As `check_segmentation`.
+    """
+    checked = check_segmentation(segmentation, height, width)
+    if isinstance(checked, dict):
+        listed = isinstance(checked["counts"], list)
+        return coco_mask.decode(coco_mask.frPyObjects(checked, height, width) if listed else checked)
+    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(checked, height, width)))
+
+
+def check_segmentation(
+    segmentation: Any, height: int | None = None, width: int | None = None
+) -> dict[str, Any] | list[list[float]]:
+    """Check a COCO ``segmentation`` before pycocotools reads it, which checks nothing.
+
+    Args:
+        segmentation: Polygons (lists of x1, y1, x2, y2, ... pixels), or one as a flat list; an uncompressed or a
+            compressed RLE.
+        height: Of the image; None: not known, the RLE's own size is taken for it.
+        width: Of the image, or None.
+
+    Returns:
+        The RLE, or a list of polygons.
+
+    Raises:
+        ValueError: None of these forms; a polygon of fewer than three points; an RLE of another size, or whose runs do
+            not add up to it.
     """
     if isinstance(segmentation, Mapping):
-        if "size" not in segmentation or "counts" not in segmentation:
-            raise ValueError("its RLE lacks 'size' or 'counts'")
-        size = [int(s) for s in segmentation["size"]]
-        if size != [height, width]:
-            raise ValueError(f"its RLE is {size[0]} x {size[1]} (height x width), the image {height} x {width}")
-        rle = dict(segmentation)
-        if isinstance(rle["counts"], list):
-            if sum(rle["counts"]) != height * width:
-                raise ValueError(f"its RLE counts {sum(rle['counts'])} pixels, the image has {height * width}")
-            rle = coco_mask.frPyObjects(rle, height, width)
-        return coco_mask.decode(rle)
-    if not isinstance(segmentation, Sequence) or isinstance(segmentation, str) or not segmentation:
+        return _checked_rle(segmentation, height, width)
+    if not isinstance(segmentation, Sequence) or isinstance(segmentation, str | bytes) or not segmentation:
         raise ValueError("expected polygons or RLE as its segmentation")
-    for polygon in segmentation:
-        if len(polygon) < 6 or len(polygon) % 2 or not np.isfinite(polygon).all():
-            raise ValueError(f"a polygon needs three or more finite points x, y; one has {len(polygon)} numbers")
-    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(list(segmentation), height, width)))
+    flat = not isinstance(segmentation[0], Sequence) or isinstance(segmentation[0], str)
+    return [_polygon(points) for points in ([segmentation] if flat else segmentation)]
+
+
+def compressed_runs(counts: str | bytes) -> np.ndarray:
+    """Read the runs of a compressed RLE: five bits per character, from the third run on as differences.
+
+    Args:
+        counts: Of the RLE.
+
+    Returns:
+        (R,) int64, in pixels: off, on, off, ...
+
+    Raises:
+        ValueError: A character that none has; an end within a number; or a run that is negative.
+    """
+    text = counts.encode("latin-1", "replace") if isinstance(counts, str) else bytes(counts)
+    codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
+    if not len(codes):
+        raise ValueError(_DAMAGED + "it is empty")
+    if codes.min() < 0 or codes.max() > 63:
+        wrong = int(np.flatnonzero((codes < 0) | (codes > 63))[0])
+        raise ValueError(_DAMAGED + f"character {wrong} is {chr(text[wrong])!r}")
+    ends = np.flatnonzero(codes < 32)
+    if not len(ends) or ends[-1] != len(codes) - 1:
+        raise ValueError(_DAMAGED + "it ends within a number")
+    lengths = np.diff(ends, prepend=-1)
+    if lengths.max() > _LONGEST_RUN:
+        raise ValueError(_DAMAGED + "a run is longer than any image")
+    starts = ends - lengths + 1
+    place = np.arange(len(codes)) - np.repeat(starts, lengths)
+    runs = np.add.reduceat((codes & 31) << (5 * place), starts)
+    runs -= np.where(codes[ends] & 16, np.int64(1) << (5 * lengths), 0)
+    runs[1::2] = np.cumsum(runs[1::2])
+    runs[2::2] = np.cumsum(runs[2::2])
+    if runs.min() < 0:
+        raise ValueError(_DAMAGED + f"run {int(np.argmin(runs))} has {int(runs.min())} pixels")
+    return runs
+
+
+def _checked_rle(rle: Mapping[str, Any], height: int | None, width: int | None) -> dict[str, Any]:
+    if "size" not in rle or "counts" not in rle:
+        raise ValueError("its RLE lacks 'size' or 'counts'")
+    try:
+        size = [int(side) for side in rle["size"]]
+    except (TypeError, ValueError):
+        size = []
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"its RLE's 'size': expected height and width, got {rle['size']!r}")
+    if height is not None and size != [height, width]:
+        raise ValueError(f"its RLE is {size[0]} x {size[1]} (height x width), the image {height} x {width}")
+    counts = rle["counts"]
+    if isinstance(counts, str | bytes):
+        runs = compressed_runs(counts)
+    elif isinstance(counts, Sequence):
+        counts = [int(run) for run in counts]
+        runs = np.array(counts, np.int64)
+        if len(runs) and runs.min() < 0:
+            raise ValueError(f"its RLE has a run of {int(runs.min())} pixels")
+    else:
+        raise ValueError(f"its RLE's 'counts': expected text or a list, got {type(counts).__name__}")
+    if int(runs.sum()) != size[0] * size[1]:
+        raise ValueError(
+            f"its RLE counts {int(runs.sum())} pixels, the image has {size[0] * size[1]}"
+            + ("; was a backslash lost when the file was written?" if isinstance(counts, str) else "")
+        )
+    return {"size": size, "counts": counts}
+
+
+def _polygon(points: Any) -> list[float]:
+    try:
+        numbers = np.asarray(points, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"a polygon is a list of numbers x1, y1, x2, y2, ..., got {str(points)[:80]}") from None
+    if numbers.ndim != 1 or len(numbers) < 6 or len(numbers) % 2 or not np.isfinite(numbers).all():
+        count = numbers.size
+        raise ValueError(f"a polygon needs three or more finite points x, y; one has {count} numbers")
+    return numbers.tolist()

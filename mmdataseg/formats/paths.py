@@ -1,11 +1,14 @@
 """Where data lies: paths under a root, and checks that files and folders are there."""
 
 import os
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from mmdataseg.errors import MissingFileError
 
+_Form = Literal["NFC", "NFD"]
 _SET_ROOT = "set data_root in the source's config"
 
 
@@ -90,6 +93,7 @@ def check_files(
         MissingFileError: Some are missing; the message names the first three.
     """
     by_dir: dict[str, list[str]] = {}
+    hint = ""
     for name in names:
         path = PurePosixPath(name)
         by_dir.setdefault(str(path.parent), []).append(path.name)
@@ -97,8 +101,34 @@ def check_files(
     for parent, files in by_dir.items():
         where = folder / parent
         present = set(os.listdir(where)) if where.is_dir() else set()
-        missing += [str(PurePosixPath(parent) / f) for f in files if f not in present]
+        absent = [f for f in files if f not in present]
+        missing += [str(PurePosixPath(parent) / f) for f in absent]
+        hint = hint or other_form(absent, present)
     if missing:
         raise MissingFileError(
-            f"{len(missing)} {what} that '{origin}' names are missing under '{folder}', e.g. {missing[:3]}; {remedy}"
+            f"{len(missing)} {what} that '{origin}' names are missing under '{folder}', e.g. {missing[:3]}{hint}; "
+            f"{remedy}"
         )
+
+
+def other_form(missing: Iterable[str], present: Collection[str]) -> str:
+    """Say it if a missing name is there and looks alike: composed (NFC) against decomposed letters (NFD, macOS).
+
+    Args:
+        missing: Names looked for.
+        present: Names there are.
+
+    Returns:
+        A clause for a message; '' if no name is like that.
+    """
+    for name in missing:
+        if name.isascii():
+            continue
+        forms: tuple[tuple[_Form, _Form], ...] = (("NFC", "NFD"), ("NFD", "NFC"))
+        for form, other in forms:
+            if unicodedata.normalize(other, name) in present and unicodedata.is_normalized(form, name):
+                return (
+                    f" ('{name}' is there in another Unicode form, {other} where {form} is expected, which looks the "
+                    "same: rename the files to one form)"
+                )
+    return ""

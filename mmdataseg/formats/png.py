@@ -4,11 +4,17 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.paths import require_file
 from mmdataseg.formats.whole_files import write_whole
+
+_LOSSLESS = ("PNG", "TIFF", "BMP", "GIF", "PPM")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_GREY = 0  # PNG's colour type
+_SCALE = {2: 85, 4: 17}  # bits -> by what PIL multiplies, so that the largest value becomes 255
+_ORIENTATION = 0x0112  # EXIF tag
 
 
 def write_png(path: Path, array: np.ndarray) -> None:
@@ -42,9 +48,10 @@ def read_png(path: Path, what: str) -> np.ndarray:
 
 
 def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> np.ndarray:
-    """Decode a PNG to the values that are stored.
+    """Decode a PNG, or another lossless image, to the values that are stored.
 
-    PIL keeps palette indices and 16 bits, where OpenCV expands palettes to colours.
+    PIL keeps palette indices and 16 bits, where OpenCV expands palettes to colours. It scales greys of 1, 2 and 4 bits
+    to 0 .. 255; that is undone. An EXIF orientation is applied, as it is to images (see `LoadImage`).
 
     Args:
         content: Of the file.
@@ -53,17 +60,55 @@ def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> n
         remedy: What to do, for messages.
 
     Returns:
-        (H, W), or (H, W, C).
+        (H, W) unsigned integers, or (H, W, C) uint8.
 
     Raises:
-        UserError: It cannot be decoded.
+        UserError: It cannot be decoded; its format loses values, as JPEG does; or it holds no integers of at least 0.
     """
     try:
         with Image.open(BytesIO(content)) as image:
-            return np.asarray(image)
+            if image.format not in _LOSSLESS:
+                raise UserError(
+                    f"this {what} is saved as {image.format}, which changes values; expected a PNG",
+                    file=path,
+                    remedy="make it anew as a PNG: what is lost cannot be brought back",
+                )
+            values = np.asarray(ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image)
     except (OSError, SyntaxError) as error:  # PIL raises SyntaxError for a broken PNG chunk
         why = "not an image" if isinstance(error, UnidentifiedImageError) else error  # that one names a memory address
         raise UserError(f"cannot decode this {what} ({why})", file=path, remedy=remedy) from None
+    return _stored_values(content, values, path, what)
+
+
+def _stored_values(content: bytes, values: np.ndarray, path: str | Path, what: str) -> np.ndarray:
+    """What the file holds, where PIL gives something else."""
+    if values.dtype == bool:
+        return values.astype(np.uint8)
+    if values.dtype.kind not in "iu" or (values.dtype.kind == "i" and values.size and int(values.min()) < 0):
+        found = f"{values.dtype} values" if values.dtype.kind not in "iu" else f"a value of {int(values.min())}"
+        raise UserError(f"this {what} has {found}; expected integers of at least 0", file=path, remedy="convert it")
+    if content.startswith(_PNG):
+        depth, colour = content[24], content[25]
+        if colour == _GREY and depth in _SCALE:
+            return values // _SCALE[depth]
+        if depth == 16 and values.ndim == 3:
+            raise UserError(
+                f"this {what} has colours of 16 bits, of which 8 can be read", file=path, remedy="save it with 8 bits"
+            )
+    return values
+
+
+def orientation(path: Path) -> int:
+    """EXIF orientation of an image, 1 to 8; 1, upright, where it says nothing or cannot be read.
+
+    Args:
+        path: The file.
+    """
+    try:
+        with Image.open(path) as image:
+            return int(image.getexif().get(_ORIENTATION, 1))
+    except (OSError, SyntaxError, ValueError, TypeError):
+        return 1
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mmdataseg.formats.masks import decode_mask, describe_mask
+from mmdataseg.formats.masks import compressed_runs, decode_mask, describe_mask
 
 SQUARE = np.zeros((4, 6), np.uint8)
 SQUARE[1:3, 2:5] = 1
@@ -54,3 +54,51 @@ def test_an_empty_mask_has_an_empty_box():
     described = describe_mask(np.zeros((4, 6), bool))
     assert (described["area"], described["bbox"]) == (0, [0, 0, 0, 0])
     assert not decode_mask(described["segmentation"], 4, 6).any()
+
+
+def test_compressed_runs_are_those_of_pycocotools():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        height, width = rng.integers(1, 60, 2)
+        mask = (rng.random((height, width)) < rng.random()).astype(np.uint8)
+        mask[: rng.integers(0, height + 1)] = rng.integers(0, 2)  # long runs, too
+        encoded = coco_mask.encode(np.asfortranarray(mask))
+        runs = compressed_runs(encoded["counts"])
+        assert runs.sum() == height * width
+        assert np.array_equal(np.repeat(np.arange(len(runs)) % 2, runs), mask.ravel(order="F"))
+        assert np.array_equal(compressed_runs(encoded["counts"].decode()), runs)
+
+
+def test_a_character_lost_from_a_compressed_rle_is_never_decoded():
+    mask = np.zeros((48, 64), np.uint8)
+    mask[5:30, 7:40] = 1
+    mask[20:44, 30:60] = 1
+    counts = describe_mask(mask)["segmentation"]["counts"]
+    for place in range(len(counts)):
+        lost = counts[:place] + counts[place + 1 :]
+        with pytest.raises(ValueError, match=r"compressed RLE is damaged|counts \d+ pixels, the image has 3072"):
+            decode_mask({"size": [48, 64], "counts": lost}, 48, 64)
+
+
+@pytest.mark.parametrize(
+    ("counts", "match"),
+    [
+        ("", "it is empty"),
+        ("zz", "character 0 is 'z'"),
+        ("0P", "it ends within a number"),
+        ("PPPPPPP0", "a run is longer than any image"),
+        ("O", "run 0 has -1 pixels"),
+        ("é0", "character 0 is"),
+    ],
+)
+def test_damaged_compressed_rles(counts, match):
+    with pytest.raises(ValueError, match=match):
+        compressed_runs(counts)
+
+
+def test_a_flat_polygon_and_numbers_as_text_are_understood():
+    square = [2, 1, 6, 1, 6, 4, 2, 4]
+    expected = decode_mask([square], 10, 20)
+    assert expected.sum() == 12
+    assert np.array_equal(decode_mask(square, 10, 20), expected)
+    assert np.array_equal(decode_mask([[str(x) for x in square]], 10, 20), expected)

@@ -132,6 +132,29 @@ def test_help_shows_how_it_is_called(check_data, capsys):
     )
 
 
+def test_pictures_show_annotations_with_their_names(check_data, world, capsys):
+    root, config = world
+    write_png(root / "semantic/ann/b.png", np.full((2, 4), 9, np.uint8))  # cannot be read, so not drawn
+    assert check_data.main([str(config), "--workers", "0", "--pictures", str(root / "seen")]) == 1
+    out = capsys.readouterr().out
+    assert f"1 picture of annotations in {root / 'seen'}: are the names right?" in out
+    assert sorted(path.name for path in (root / "seen").iterdir()) == [
+        "box_train_0.png",
+        "box_train_1.png",
+        "pan_test_0.png",
+        "sem_train_0.png",
+    ]
+
+
+def test_a_line_to_look_at_does_not_fail_the_check(check_data, world, capsys):
+    root, config = world
+    (root / "boxes/images/part2/empty.jpg").write_bytes((root / "boxes/images/part1/ü.jpg").read_bytes())
+    assert check_data.main([str(config), "--workers", "0"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "? source 'box': images under several names: 1, e.g. " in out
+    assert out.endswith("to look at nothing wrong")
+
+
 def test_limit(check_data, world, capsys):
     assert check_data.main([str(world[1]), "--workers", "0", "--limit", "1"]) == 0
     assert "sem (train): 1 image, 2 targets," in capsys.readouterr().out

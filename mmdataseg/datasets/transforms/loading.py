@@ -42,7 +42,12 @@ def place(results: Mapping[str, Any], path: str) -> dict[str, str | None]:
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
-    """mmcv's `LoadImageFromFile` with an error that names the file."""
+    """mmcv's `LoadImageFromFile` with an error that names the file.
+
+    An image is turned as its EXIF orientation says, as viewers show it and OpenCV reads it, and so is a label PNG that
+    has one of its own. So annotations are for the image as it is shown. Where they were made on the pixels as stored,
+    load the images with ``color_type='color_ignore_orientation'``.
+    """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Read ``img_path``.

@@ -1,0 +1,163 @@
+"""What is probably wrong with a source though each of its files can be read, in words."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmdataseg.datasets.findings import Findings
+from mmdataseg.errors import UserError
+from mmdataseg.formats.png import read_png
+from mmdataseg.sources import Source
+from mmdataseg.structures import Task
+
+_FEW_CLASSES = 12
+_FEW_VALUES = 20
+_MAPS = 50
+_BINARY = {0, 255}
+DARK = 32
+"""An image whose brightest value is below is nearly black."""
+
+
+def training_problems(source: Source, found: Findings, dataset: Any) -> Iterator[str]:
+    """What makes a training see nothing, or one class fewer than it should.
+
+    Args:
+        source: The source.
+        found: In all images of its training split.
+        dataset: Its dataset.
+
+    Yields:
+        Clauses without the source's name.
+    """
+    classes = source.label_space.classes
+    if not found.classes:
+        yield f"none of the {found.images} images has a target: a training would learn nothing{_hints(found, dataset)}"
+    elif len(classes) <= _FEW_CLASSES and found.images >= len(classes):
+        missing = [name for label, name in enumerate(classes) if label not in found.classes]
+        if missing:
+            yield (
+                f"{', '.join(repr(name) for name in missing)} of {len(classes)} classes never occur in "
+                f"{found.images} images{_hints(found, dataset)}"
+            )
+    if found.vanished and 2 * found.vanished >= found.vanished + found.classes.total():
+        polygons = f"{found.fractions} are polygons within 0 .. 1: multiply fractions of the image by its size"
+        yield f"{found.vanished} masks have no pixel" + (f", and {polygons}" if found.fractions else "")
+
+
+def _hints(found: Findings, dataset: Any) -> str:
+    values = values_of_label_maps(dataset, found.images) if found.void else set()
+    if values == _BINARY:
+        return (
+            "; its label maps hold 0 and 255 alone, and 255 is void: set ignore_index=None and label_map={0: ..., "
+            "255: ...} for a foreground stored as 255"
+        )
+    if values and len(values) <= _FEW_VALUES:
+        return f"; its label maps hold the values {sorted(values)}"
+    return ""
+
+
+def values_of_label_maps(dataset: Any, count: int) -> set[int]:
+    """The values stored in the first label PNGs of a semantic dataset.
+
+    Args:
+        dataset: With ``get_data_info``.
+        count: Images there are.
+
+    Returns:
+        Of the first 50; empty where they are not label PNGs.
+    """
+    values: set[int] = set()
+    for index in range(min(count, _MAPS)):
+        info = dataset.get_data_info(index) if hasattr(dataset, "get_data_info") else {}
+        if "seg_map_path" not in info or "segments_info" in info:
+            return set()
+        try:
+            array = read_png(Path(info["seg_map_path"]), "label PNG")
+        except (UserError, OSError):
+            continue
+        if array.ndim == 2:
+            values |= set(np.unique(array).tolist())
+    return values
+
+
+def flag_problems(source: Source, found: Findings) -> Iterator[str]:
+    """Objects of classes that an instance source flags as stuff: trained, and never predicted.
+
+    Args:
+        source: The source.
+        found: In its images.
+
+    Yields:
+        Clauses without the source's name.
+    """
+    space = source.label_space
+    stuff = [space.classes[label] for label in sorted(found.classes) if not space.is_thing[label]]
+    if source.task is Task.INSTANCE and stuff:
+        yield (
+            f"{stuff[0]!r} is annotated and flagged as stuff ({len(stuff)} such classes): the instance task predicts "
+            "things only; correct is_thing of the label space"
+        )
+
+
+def notes(source: Source, found: Findings) -> Iterator[str]:
+    """What may be meant as it is, and should be looked at.
+
+    Args:
+        source: The source.
+        found: In its images.
+
+    Yields:
+        Clauses without the source's name.
+    """
+    if source.task is Task.PANOPTIC:
+        yield from _flag_notes(source.label_space.classes, source.label_space.is_thing, found)
+    if found.turned:
+        yield (
+            f"{found.turned} of {found.images} images have an EXIF orientation and are turned by it when they are "
+            "loaded, as viewers show them; if the annotations were made on the pixels as stored, load them with "
+            "color_type='color_ignore_orientation'"
+        )
+    if found.dark and 2 * found.dark >= found.images:
+        yield (
+            f"{found.dark} of {found.images} images are nearly black, at most {DARK - 1} of 255; if they hold 10 or 12 "
+            "bits in files of 16, scale them to 8 bits"
+        )
+    twice = [paths for paths in found.paths.values() if len(paths) > 1]
+    if twice:
+        yield f"images under several names: {len(twice)}, e.g. '{twice[0][0]}' and '{twice[0][1]}'"
+
+
+def _flag_notes(classes: Sequence[str], is_thing: Sequence[bool], found: Findings) -> Iterator[str]:
+    for label, images in sorted(found.images_with.items()):
+        pieces, wide = found.in_pieces[label], found.wide[label]
+        if not is_thing[label] and images > 1 and 2 * pieces > images:
+            yield (
+                f"{classes[label]!r} is flagged as stuff and has several segments in {pieces} of {images} images; is "
+                "it a thing?"
+            )
+        if is_thing[label] and images > 1 and not pieces and 2 * wide > found.images:
+            yield (
+                f"{classes[label]!r} is flagged as a thing, and covers more than a third of {wide} of {found.images} "
+                "images in one segment; is it stuff?"
+            )
+
+
+def shared_images(trained: Findings, tested: Findings) -> str | None:
+    """Say it if images are in both, by content.
+
+    Args:
+        trained: In a training split.
+        tested: In a test split.
+
+    Returns:
+        A clause; None if they share none.
+    """
+    both = [digest for digest in tested.paths if digest in trained.paths]
+    if not both:
+        return None
+    return (
+        f"{len(both)} of {tested.images} test images are trained on, too, e.g. '{tested.paths[both[0]][0]}' as "
+        f"'{trained.paths[both[0]][0]}'"
+    )

@@ -1,0 +1,167 @@
+"""What of a checkpoint fits a model: told before training, required before testing."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmdataseg.errors import UserError
+from mmdataseg.registry import HOOKS
+
+_VOCABULARIES = "classifier.embeddings_"
+_EXTRA_STATE = "_extra_state"
+_SHOWN = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsAccount:
+    """Which of a checkpoint's keys fit a model.
+
+    Args:
+        taken: In both, of one shape.
+        missing: In the model alone; without embeddings of vocabularies, which the files bring, too.
+        other_shape: In both, of different shapes.
+        unknown: In the checkpoint alone; without embeddings of other vocabularies.
+    """
+
+    taken: tuple[str, ...]
+    missing: tuple[str, ...]
+    other_shape: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    def __str__(self) -> str:
+        total = len(self.taken) + len(self.missing) + len(self.other_shape)
+        parts = [f"{len(self.taken)} of the model's {total} weights are in the checkpoint"]
+        for what, names in (
+            ("not there", self.missing),
+            ("there in another shape", self.other_shape),
+            ("in the checkpoint alone", self.unknown),
+        ):
+            if names:
+                parts.append(f"{what}: {summary(names)}")
+        return "; ".join(parts)
+
+    def require_some(self, file: str | None) -> None:
+        """Refuse a checkpoint of which nothing fits.
+
+        Args:
+            file: Of the checkpoint, for the message.
+
+        Raises:
+            UserError: No weight is taken.
+        """
+        if not self.taken:
+            raise UserError(
+                f"nothing of this checkpoint fits the model: it has {summary(self.unknown or self.other_shape)}, the "
+                f"model {summary(self.missing or self.other_shape)}{self._prefix()}",
+                file=file,
+                remedy="give a checkpoint of this model, or rename its keys",
+            )
+
+    def require_all(self, file: str | None) -> None:
+        """Refuse a checkpoint that is not of this model.
+
+        Args:
+            file: Of the checkpoint, for the message.
+
+        Raises:
+            UserError: A weight is missing, has another shape, or is not the model's.
+        """
+        self.require_some(file)
+        if self.missing or self.other_shape or self.unknown:
+            raise UserError(
+                str(self),
+                file=file,
+                remedy="give the checkpoint of a training with this config, or the config of that training",
+            )
+
+    def _prefix(self) -> str:
+        """A clause for the message, where the keys would fit without what they all begin with."""
+        first = {name.partition(".")[0] for name in self.unknown}
+        if len(first) != 1:
+            return ""
+        prefix = f"{first.pop()}."
+        fits = {name.removeprefix(prefix) for name in self.unknown} & set(self.missing)
+        return f"; its keys begin with {prefix!r}, and without that they fit" if fits else ""
+
+
+def account_of_weights(content: Any, own: Mapping[str, Any], *, file: str | None = None) -> WeightsAccount:
+    """Compare a checkpoint with a model.
+
+    Args:
+        content: Of the checkpoint: weights, alone or under ``state_dict``; a leading ``module.`` is passed over.
+        own: State dict of the model.
+        file: Of the checkpoint, for the message.
+
+    Raises:
+        UserError: It holds no weights.
+    """
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else content
+    if not isinstance(state, Mapping):
+        raise UserError(
+            f"not a checkpoint but a {type(state).__name__}", file=file, remedy="give what a training wrote"
+        )
+    theirs = {name.removeprefix("module."): getattr(value, "shape", None) for name, value in state.items()}
+    theirs = {name: shape for name, shape in theirs.items() if not name.endswith(_EXTRA_STATE)}
+    wanted = {name: value.shape for name, value in own.items() if not name.endswith(_EXTRA_STATE)}
+    return WeightsAccount(
+        taken=tuple(name for name in wanted if theirs.get(name) == wanted[name]),
+        missing=tuple(name for name in wanted if name not in theirs and not name.startswith(_VOCABULARIES)),
+        other_shape=tuple(name for name in wanted if name in theirs and theirs[name] != wanted[name]),
+        unknown=tuple(name for name in theirs if name not in wanted and not name.startswith(_VOCABULARIES)),
+    )
+
+
+def summary(names: Iterable[str]) -> str:
+    """Names by what they begin with: ``backbone.layer1 (12), backbone.layer2 (15)``.
+
+    Args:
+        names: Dotted names.
+    """
+    counts = Counter(".".join(name.split(".")[:2]) for name in names)
+    shown = [f"{name} ({count})" if count > 1 else name for name, count in list(counts.items())[:_SHOWN]]
+    more = [f"and {len(counts) - _SHOWN} other groups"] if len(counts) > _SHOWN else []
+    return ", ".join([*shown, *more]) or "nothing"
+
+
+@HOOKS.register_module()
+class CheckWeights(Hook):
+    """Compare a checkpoint with the model before mmengine loads it, which takes what fits and goes on with the rest.
+
+    To start a training from (``load_from``), something must fit, and the log says what was taken and what was not. To
+    test, and to resume, everything must.
+
+    Args:
+        testing: Whether the run is a test.
+    """
+
+    priority = "VERY_LOW"  # after hooks that change the checkpoint, such as mmengine's EMAHook
+
+    def __init__(self, *, testing: bool) -> None:
+        self.testing = testing
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Any) -> None:
+        """Compare, and log.
+
+        Raises:
+            UserError: Weights alone, to resume from; and as `WeightsAccount.require_all` or, before a training,
+                `WeightsAccount.require_some`.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        file = runner.cfg.get("load_from")
+        if runner.cfg.get("resume") and not self.testing and not {"meta", "optimizer"} <= set(checkpoint):
+            raise UserError(
+                "holds weights alone, without the state of optimizer and schedule that --resume goes on with",
+                file=file,
+                remedy="start a training from them with --cfg-options load_from=PATH",
+            )
+        account = account_of_weights(checkpoint, model.state_dict(), file=file)
+        if self.testing or runner.cfg.get("resume"):
+            account.require_all(file)
+        else:
+            account.require_some(file)
+            runner.logger.info(f"load_from '{file}': {account}")

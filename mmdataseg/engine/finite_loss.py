@@ -1,0 +1,83 @@
+"""A training whose loss is not finite stops, before its checkpoints are replaced by worthless ones."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmdataseg.errors import UserError
+from mmdataseg.registry import HOOKS
+
+_SKIPPED_IN_A_ROW = 20
+_SHOWN = 4
+
+
+@HOOKS.register_module()
+class FiniteLoss(Hook):
+    """Stop without saving where a loss is not finite, on all ranks in the same iteration.
+
+    Mixed precision with a loss scale skips steps that overflow: those are logged, and stop the training only when there
+    are more than 20 in a row.
+    """
+
+    priority = "VERY_HIGH"  # before the checkpoint hook saves what the step made of the weights
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
+    ) -> None:
+        """Look at the losses of a batch.
+
+        Args:
+            runner: The runner.
+            batch_idx: Not used.
+            data_batch: Names the source and the images.
+            outputs: Name -> loss.
+
+        Raises:
+            UserError: One is not finite.
+        """
+        del batch_idx
+        values = {name: value for name, value in (outputs or {}).items() if isinstance(value, torch.Tensor | float)}
+        if not values:
+            return
+        wrong = torch.stack([~torch.as_tensor(value).detach().isfinite().all() for value in values.values()])
+        somewhere = wrong.any().int()
+        all_reduce(somewhere, op="max")
+        if not somewhere:
+            self._in_a_row = 0
+            return
+        names = [name for name, bad in zip(values, wrong.tolist(), strict=True) if bad]
+        message = _describe(runner.iter + 1, names, data_batch)
+        self._in_a_row += 1
+        if hasattr(runner.optim_wrapper, "loss_scaler") and self._in_a_row <= _SKIPPED_IN_A_ROW:
+            runner.logger.log(logging.WARNING, f"{message}; mixed precision skips this step")
+            return
+        raise UserError(message, remedy=_way_on(Path(runner.work_dir)))
+
+
+def _describe(iteration: int, names: list[str], data_batch: Any) -> str:
+    if not names:
+        return f"iteration {iteration}: a loss of another rank is not finite"
+    samples = data_batch.get("data_samples", ()) if isinstance(data_batch, Mapping) else ()
+    infos = [sample.metainfo for sample in samples if hasattr(sample, "metainfo")]
+    sources = sorted({repr(info["source"]) for info in infos if "source" in info})
+    images = [str(info["img_path"]) for info in infos if "img_path" in info]
+    of = f" of source {', '.join(sources)}" if sources else ""
+    more = f" and {len(images) - _SHOWN} more" if len(images) > _SHOWN else ""
+    where = f"; images {', '.join(images[:_SHOWN])}{more}" if images else ""
+    return f"iteration {iteration}{of}: not finite: {', '.join(names[:_SHOWN])}{where}"
+
+
+def _way_on(work_dir: Path) -> str:
+    last = work_dir / "last_checkpoint"
+    saved = last.read_text(encoding="utf-8").strip() if last.is_file() else ""
+    from_where = f"--resume goes on from {saved}" if saved else "no checkpoint was written yet"
+    return f"nothing was saved since; {from_where}; look at these images, lower the learning rate, or clip gradients"

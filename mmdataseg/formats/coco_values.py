@@ -1,0 +1,165 @@
+"""Values of COCO-style files as exporters write them: understood where the meaning is certain, else refused by key."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+_FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
+
+
+def as_id(value: Any, key: str) -> int:
+    """Read an id: an integer, also one written as text or as a float.
+
+    Args:
+        value: As in the file.
+        key: Under which it is, for the message.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+        return int(value)
+    raise ValueError(f"'{key}': expected an integer, got {_shown(value)}")
+
+
+def id_key(value: Any) -> Any:
+    """An id for comparing: 5 and "5" are one; other text, as Cityscapes' image names, stays as it is."""
+    try:
+        return as_id(value, "id")
+    except ValueError:
+        return value
+
+
+def as_flag(value: Any, key: str) -> bool:
+    """Read a flag: 0 or 1, true or false, also as text; null is 0.
+
+    Args:
+        value: As in the file.
+        key: Under which it is, for the message.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    if value is None:
+        return False
+    if isinstance(value, int | float) and value in (0, 1):
+        return bool(value)
+    if isinstance(value, str) and value.strip().lower() in _FLAGS:
+        return _FLAGS[value.strip().lower()]
+    raise ValueError(f"'{key}': expected 0 or 1, got {_shown(value)}")
+
+
+def as_number(value: Any, key: str) -> float:
+    """Read a number, also one written as text.
+
+    Args:
+        value: As in the file.
+        key: Under which it is, for the message.
+
+    Raises:
+        ValueError: It is not a number.
+    """
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    raise ValueError(f"'{key}': expected a number, got {_shown(value)}")
+
+
+def as_file_name(value: Any, key: str = "file_name") -> str:
+    r"""Read a file name; ``a\b.jpg``, as Windows writes it, is ``a/b.jpg``.
+
+    Args:
+        value: As in the file.
+        key: Under which it is, for the message.
+
+    Raises:
+        ValueError: It is not text, or empty.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"'{key}': expected the name of a file, got {_shown(value)}")
+    return value.replace("\\", "/")
+
+
+def id_column(values: Sequence[Any], key: str) -> np.ndarray:
+    """Read the ids of many entries.
+
+    Args:
+        values: N values, as in the file.
+        key: Under which they are, for the message.
+
+    Returns:
+        (N,) int64.
+
+    Raises:
+        ValueError: One is not an id; see `as_id`.
+    """
+    if all(type(value) is int for value in values):
+        return np.array(values, np.int64)
+    return np.array([as_id(value, key) for value in values], np.int64)
+
+
+def flag_column(values: Sequence[Any], key: str) -> np.ndarray:
+    """Read the flags of many entries.
+
+    Args:
+        values: N values, as in the file.
+        key: Under which they are, for the message.
+
+    Returns:
+        (N,) bool.
+
+    Raises:
+        ValueError: One is not a flag; see `as_flag`.
+    """
+    return np.array([value if value is True else as_flag(value, key) if value else False for value in values], bool)
+
+
+def box_column(values: Sequence[Any], key: str) -> np.ndarray:
+    """Read boxes.
+
+    Args:
+        values: N lists of four numbers, as in the file.
+        key: Under which they are, for the message.
+
+    Returns:
+        (N, 4) float32.
+
+    Raises:
+        ValueError: One is not a list of four numbers.
+    """
+    wrong = [value for value in values if not isinstance(value, list | tuple) or len(value) != 4]
+    if wrong:
+        raise ValueError(f"'{key}': expected four numbers x, y, width, height, got {_shown(wrong[0])}")
+    try:
+        return np.array(values, np.float32).reshape(len(values), 4)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"'{key}': expected four numbers x, y, width, height ({error})") from None
+
+
+def size_column(images: Sequence[dict[str, Any]]) -> np.ndarray:
+    """Read ``height`` and ``width`` of images.
+
+    Args:
+        images: N entries of ``images``.
+
+    Returns:
+        (N, 2) int32, pixels.
+
+    Raises:
+        KeyError: An image lacks one of them.
+        ValueError: One is not an integer.
+    """
+    columns = [id_column([image[key] for image in images], key) for key in ("height", "width")]
+    return np.stack(columns, axis=1).astype(np.int32)
+
+
+def _shown(value: Any) -> str:
+    """As JSON would have it, cut short."""
+    return {"None": "null"}.get(repr(value), repr(value)[:80])

@@ -1,0 +1,90 @@
+"""A loss that is not finite ends the training in its own iteration, and the checkpoints stay as they were."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.dataset import DefaultSampler
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import Dataset
+
+from mmdataseg.engine.finite_loss import FiniteLoss
+from mmdataseg.errors import UserError
+
+
+class Numbers(Dataset):
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        sample = DetDataSample(metainfo=dict(source="ade", img_path=f"img/{index}.jpg"))
+        return dict(inputs=torch.tensor(float(index)), data_samples=sample)
+
+
+class BreaksAtFive(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, inputs, data_samples, mode):
+        assert mode == "loss"
+        assert data_samples
+        bad = inputs[0] == 5
+        return dict(loss_a=self.weight * (float("nan") if bad else 1.0), loss_b=self.weight * 1.0)
+
+
+def run(tmp_path):
+    runner = Runner(
+        model=BreaksAtFive(),
+        work_dir=str(tmp_path),
+        cfg=Config(),
+        experiment_name=tmp_path.name,
+        train_dataloader=dict(
+            dataset=Numbers(), batch_size=1, num_workers=0, sampler=dict(type=DefaultSampler, shuffle=False)
+        ),
+        train_cfg=dict(by_epoch=False, max_iters=8),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
+        default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=2, by_epoch=False, max_keep_ckpts=1)),
+    )
+    runner.register_hook(dict(type="mmdataseg.FiniteLoss"))
+    runner.train()
+
+
+def test_the_training_stops_and_the_last_good_checkpoint_stays(tmp_path):
+    with pytest.raises(UserError) as caught:
+        run(tmp_path)
+    text = str(caught.value)
+    assert text.startswith("iteration 6 of source 'ade': not finite: loss, loss_a; images img/5.jpg; nothing was saved")
+    assert f"--resume goes on from {tmp_path / 'iter_4.pth'}" in text
+    assert [path.name for path in Path(tmp_path).glob("*.pth")] == ["iter_4.pth"]
+    assert torch.load(tmp_path / "iter_4.pth", weights_only=False)["state_dict"]["weight"].isfinite()
+
+
+def fake_runner(tmp_path, **wrapper):
+    logged = []
+    logger = SimpleNamespace(log=lambda _level, text: logged.append(text))
+    return logged, SimpleNamespace(iter=0, work_dir=tmp_path, logger=logger, optim_wrapper=SimpleNamespace(**wrapper))
+
+
+def test_steps_that_mixed_precision_skips_are_logged_and_end_it_after_twenty_in_a_row(tmp_path):
+    logged, runner = fake_runner(tmp_path, loss_scaler=object())
+    hook, bad = FiniteLoss(), {"loss": torch.tensor(float("inf"))}
+    for _ in range(20):
+        hook.after_train_iter(runner, 0, outputs=bad)
+    assert len(logged) == 20
+    assert "mixed precision skips this step" in logged[0]
+    hook.after_train_iter(runner, 0, outputs={"loss": torch.tensor(1.0)})
+    for _ in range(20):
+        hook.after_train_iter(runner, 0, outputs=bad)
+    with pytest.raises(UserError, match="iteration 1: not finite: loss; nothing was saved since; no checkpoint was"):
+        hook.after_train_iter(runner, 0, outputs=bad)
+
+
+@pytest.mark.parametrize("outputs", [None, {}, {"loss": torch.tensor(1.0), "images": 3}])
+def test_finite_losses_and_none_pass(tmp_path, outputs):
+    FiniteLoss().after_train_iter(fake_runner(tmp_path)[1], 0, outputs=outputs)

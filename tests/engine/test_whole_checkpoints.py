@@ -1,0 +1,101 @@
+"""A failed save loses nothing, and a run goes on from what is whole."""
+
+import shutil
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmdataseg.apis.runner import NamedConfigRunner
+from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, is_whole, newest_whole
+from mmdataseg.errors import UserError
+
+from .test_finite_loss import BreaksAtFive, DefaultSampler, Numbers
+
+
+def train(work_dir, max_iters=4, **hook):
+    runner = NamedConfigRunner(
+        model=BreaksAtFive(),
+        work_dir=str(work_dir),
+        cfg=Config(),
+        experiment_name=f"{work_dir.name}{max_iters}",
+        train_dataloader=dict(
+            dataset=Numbers(), batch_size=1, num_workers=0, sampler=dict(type=DefaultSampler, shuffle=False)
+        ),
+        train_cfg=dict(by_epoch=False, max_iters=max_iters),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
+        default_hooks=dict(checkpoint=dict(type="mmdataseg.WholeCheckpoints", interval=1, by_epoch=False, **hook)),
+    )
+    runner.train()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.glob("*.pth*"))
+
+
+@pytest.mark.parametrize(("keep", "left"), [(1, [4]), (2, [3, 4]), (-1, [1, 2, 3, 4])])
+def test_so_many_are_kept(tmp_path, keep, left):
+    train(tmp_path, max_keep_ckpts=keep)
+    assert names(tmp_path) == [f"iter_{step}.pth" for step in left]
+    assert (tmp_path / "last_checkpoint").read_text() == str(tmp_path / "iter_4.pth")
+
+
+@pytest.mark.parametrize("written", [0, 1000])
+def test_a_save_that_fails_leaves_the_last_good_checkpoint(tmp_path, monkeypatch, written):
+    """The third save fills the disk, before or after a part of it is written."""
+    import mmengine.runner.runner as module
+
+    save = module.save_checkpoint
+
+    def full_disk(checkpoint, filename, *args, **kwargs):
+        if "iter_3" in filename:
+            with open(filename, "wb") as file:
+                file.write(b"0" * written)
+            raise OSError(28, "No space left on device")
+        save(checkpoint, filename, *args, **kwargs)
+
+    monkeypatch.setattr(module, "save_checkpoint", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        train(tmp_path, max_keep_ckpts=1)
+    assert names(tmp_path) == ["iter_2.pth"]
+    assert checkpoint_to_resume(tmp_path) == (tmp_path / "iter_2.pth", "")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    work_dir = tmp_path / "work"
+    train(work_dir)
+    return work_dir
+
+
+def test_what_last_checkpoint_names_is_resumed(saved):
+    assert checkpoint_to_resume(saved) == (saved / "iter_4.pth", "")
+
+
+@pytest.mark.parametrize("size", [0, 500])
+def test_a_cut_checkpoint_gives_way_to_the_newest_whole_one(saved, size):
+    path = saved / "iter_4.pth"
+    path.write_bytes(path.read_bytes()[:size])
+    assert not is_whole(path)
+    found, said = checkpoint_to_resume(saved)
+    assert found == newest_whole(saved) == saved / "iter_3.pth"
+    assert "iter_4.pth', which is not there or cut short; going on from the newest whole checkpoint" in said
+    assert torch.load(found, weights_only=False)["meta"]["iter"] == 3
+
+
+def test_a_moved_work_dir_and_an_empty_note_are_understood(saved, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.move(saved, moved)
+    assert checkpoint_to_resume(moved)[0] == moved / "iter_4.pth"
+    (moved / "last_checkpoint").write_text("")
+    found, said = checkpoint_to_resume(moved)
+    assert found == moved / "iter_4.pth"
+    assert "last_checkpoint' is missing or empty; going on" in said
+
+
+def test_a_new_run_starts_and_one_of_broken_checkpoints_does_not(saved, tmp_path):
+    assert checkpoint_to_resume(tmp_path / "new") == (None, "")
+    for path in saved.glob("*.pth"):
+        path.write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"which is not there or cut short, and no checkpoint here is whole; give one"):
+        checkpoint_to_resume(saved)

@@ -1,0 +1,86 @@
+"""Label maps are read as they are stored, in every depth; what loses or lacks integers is refused."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmdataseg.errors import UserError
+from mmdataseg.formats.png import decode_png, orientation
+
+
+def chunk(kind, content):
+    body = kind + content
+    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def grey_png(values, depth, colour=0):
+    """A PNG of 1, 2, 4, 8 or 16 bits, which PIL itself cannot write."""
+    rows = b""
+    for row in values:
+        bits = "".join(format(value, f"0{depth}b") for value in row)
+        bits += "0" * (-len(bits) % 8)
+        rows += b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+    head = struct.pack(">IIBBBBB", len(values[0]), len(values), depth, colour, 0, 0, 0)
+    palette = chunk(b"PLTE", bytes(range(3 * 2**depth))) if colour == 3 else b""
+    parts = chunk(b"IHDR", head), palette, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def saved(array, kind, **options):
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, format=kind, **options)
+    return file.getvalue()
+
+
+def decode(content):
+    return decode_png(content, path="a.png", what="annotation", remedy="replace the file")
+
+
+@pytest.mark.parametrize(("depth", "colour"), [(1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (1, 3), (2, 3), (4, 3)])
+def test_each_depth_gives_the_values_stored(depth, colour):
+    values = [[0, 1, 2**depth - 1], [1, 0, 2 ** (depth - 1)]]
+    found = decode(grey_png(values, depth, colour))
+    assert found.dtype.kind == "u"
+    assert found.tolist() == values
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+def test_lossless_formats_are_read(kind):
+    values = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    assert decode(saved(values, kind)).tolist() == values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (saved(np.ones((4, 4), np.float32), "TIFF"), "'a.png': this annotation has float32 values; expected integers"),
+        (saved(np.full((4, 4), -1, np.int32), "TIFF"), "has a value of -1; expected integers of at least 0"),
+        (saved(np.ones((4, 4), np.uint8), "JPEG"), "saved as JPEG, which changes values; expected a PNG; make it anew"),
+        (saved(np.ones((4, 4, 3), np.uint8), "WEBP"), "saved as WEBP"),
+        (b"nothing", "cannot decode this annotation .not an image.; replace the file"),
+    ],
+)
+def test_what_holds_no_labels_is_refused(content, match):
+    with pytest.raises(UserError, match=match):
+        decode(content)
+
+
+def test_an_orientation_turns_a_map_as_it_turns_an_image(tmp_path):
+    import cv2
+
+    values = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+    for turn in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        content = saved(values, "PNG", exif=exif)
+        (tmp_path / "a.png").write_bytes(content)
+        assert orientation(tmp_path / "a.png") == turn
+        jpeg = saved(np.repeat(np.repeat(values, 8, 0), 8, 1), "JPEG", exif=exif, quality=100)
+        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[4::8, 4::8, 0]
+        assert np.abs(decode(content).astype(int) - image).max() < 8
+    (tmp_path / "b.png").write_bytes(b"nothing")
+    assert orientation(tmp_path / "b.png") == 1

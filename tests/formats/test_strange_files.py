@@ -1,0 +1,220 @@
+"""What exporters write is understood where its meaning is certain, else one sentence says file, entry and key."""
+
+import json
+import unicodedata
+
+import numpy as np
+import pytest
+
+from mmdataseg.datasets import InstanceSegDataset, MultiSourceDataset, PanopticSegDataset, SemanticSegDataset
+from mmdataseg.errors import UserError
+from mmdataseg.formats.coco_panoptic import load_panoptic_json
+from tests.datasets.writing import CLASSES, METAINFO, InstanceFiles, PanopticFiles, write_image, write_png
+
+
+@pytest.fixture
+def boxes(tmp_path):
+    files = InstanceFiles(tmp_path / "boxes")
+    files.add_masks()
+    return files
+
+
+@pytest.fixture
+def panoptic(tmp_path):
+    return PanopticFiles(tmp_path / "panoptic")
+
+
+def table(files, **options):
+    return InstanceSegDataset(**files.write(), **options).table
+
+
+def same(one, other):
+    names = [name for name in one.columns() if name != "counts"]
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+
+
+def test_text_null_and_floats_are_the_same_table(boxes):
+    expected = table(boxes, with_masks=True)
+    for annotation in boxes.annotations:
+        annotation.update(id=str(annotation["id"]), image_id=float(annotation["image_id"]))
+        annotation["category_id"] = f" {annotation['category_id']} "
+    boxes.annotations[0]["iscrowd"] = "0"
+    boxes.annotations[1]["iscrowd"] = "1"
+    boxes.annotations[2]["iscrowd"] = None
+    boxes.content["images"][0]["id"] = "9"
+    boxes.content["images"][1]["file_name"] = "part1\\ü.jpg"
+    boxes.content["categories"] = [dict(c, id=str(c["id"])) for c in boxes.content["categories"]]
+    assert same(table(boxes, with_masks=True), expected)
+
+
+def test_a_byte_order_mark_is_passed_over(boxes, panoptic):
+    for files, kind in ((boxes, InstanceSegDataset), (panoptic, PanopticSegDataset)):
+        arguments = files.write()
+        path = files.root / arguments["ann_file"]
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+        assert len(kind(**arguments)) > 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "match"),
+    [
+        (
+            {"iscrowd": "perhaps"},
+            r"entry of 'annotations' cannot be read \('iscrowd': expected 0 or 1, .*: id 1; repair",
+        ),
+        ({"category_id": None}, "'category_id': expected an integer, got null.: id 1"),
+        ({"category_id": 3.5}, "'category_id': expected an integer, got 3.5"),
+        ({"bbox": None}, "'bbox': expected four numbers x, y, width, height, got null"),
+        ({"bbox": [1, 2, 3]}, "'bbox': expected four numbers"),
+        ({"segmentation": {"size": [10, 20], "counts": "zzzz"}}, "compressed RLE is damaged: character 0 is 'z'"),
+    ],
+)
+def test_an_annotation_that_cannot_be_understood_is_named(boxes, entry, match):
+    boxes.annotations[0].update(entry)
+    with pytest.raises(UserError, match=match) as caught:
+        table(boxes, with_masks=True)
+    assert caught.value.file.endswith("instances.json")
+
+
+@pytest.mark.parametrize(
+    ("entry", "match"),
+    [
+        (
+            {"file_name": None},
+            "entry of 'images' cannot be read .'file_name': expected the name of a file, got null.: id 9",
+        ),
+        ({"height": "tall"}, "'height': expected an integer, got 'tall'"),
+        ({"file_name": "part1/ü.jpg"}, "images 9 and 8 have the same file 'part1/ü.jpg'; join their annotations"),
+        ({"file_name": "part1\\ü.jpg"}, "images 9 and 8 have the same file 'part1/ü.jpg'"),
+    ],
+)
+def test_an_image_that_cannot_be_understood_is_named(boxes, entry, match):
+    boxes.content["images"][0].update(entry)
+    with pytest.raises(UserError, match=match):
+        table(boxes)
+
+
+def test_two_names_that_path_parts_makes_one_are_refused(boxes):
+    boxes.content["images"][0]["file_name"] = "part2/ü.jpg"
+    with pytest.raises(
+        UserError, match=r"images 9 and 8 have the same file 'ü.jpg' .the last 1 parts .*; raise path_p"
+    ):
+        table(boxes, path_parts=1)
+
+
+def test_a_name_in_another_unicode_form_is_said(boxes):
+    boxes.content["images"][1]["file_name"] = unicodedata.normalize("NFD", "part1/ü.jpg")
+    with pytest.raises(FileNotFoundError, match="is there in another Unicode form, NFC where NFD is expected"):
+        table(boxes)
+
+
+def test_annotation_ids_that_repeat_are_counted(boxes):
+    boxes.annotations[1]["id"] = boxes.annotations[2]["id"] = 1
+    assert table(boxes).repeated_ids == 2
+
+
+def test_crowds_alone_and_fractions_are_suspicious(boxes):
+    for annotation in boxes.annotations:
+        annotation["iscrowd"] = 1
+    (said,) = table(boxes).suspicions
+    assert said.startswith("all 3 annotations are crowd regions (iscrowd 1)")
+    for annotation in boxes.annotations:
+        annotation.update(iscrowd=0, bbox=[0.25, 0.25, 0.5, 0.5])
+    (said,) = table(boxes).suspicions
+    assert said.startswith("all 3 boxes lie within 0 .. 1")
+
+
+@pytest.mark.parametrize("annotations", ["crowd", "none"])
+def test_a_training_split_without_a_target_is_refused(boxes, annotations):
+    if annotations == "none":
+        boxes.content["annotations"] = []
+    for annotation in boxes.annotations:
+        annotation["iscrowd"] = 1
+    arguments = {**boxes.write(), "type": "mmdataseg.InstanceSegDataset"}
+    arguments.pop("metainfo")
+    space = {"name": "four", "classes": CLASSES, "is_thing": METAINFO["is_thing"]}
+    source = {"name": "finds", "task": "instance", "label_space": space, "train": arguments, "test": arguments}
+    assert len(MultiSourceDataset(sources=[source], split="test")) == 2
+    with pytest.raises(UserError, match=r"source 'finds': '.*instances\.json': has no object to train on: 2 images"):
+        MultiSourceDataset(sources=[source], split="train")
+
+
+def test_panoptic_values_as_text_and_null_are_understood(panoptic):
+    expected = PanopticSegDataset(**panoptic.write()).get_data_info(0)["segments_info"]
+    for segment in panoptic.segments:
+        segment.update(id=str(segment["id"]), category_id=str(segment["category_id"]), iscrowd=str(segment["iscrowd"]))
+    panoptic.content["annotations"][0]["image_id"] = "42"
+    panoptic.content["images"][0]["file_name"] = ".\\a.jpg"
+    assert PanopticSegDataset(**panoptic.write()).get_data_info(0)["segments_info"] == expected
+    panoptic.content["annotations"][0]["segments_info"] = None
+    assert PanopticSegDataset(**panoptic.write()).get_data_info(0)["segments_info"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (
+            lambda c: c["annotations"][0].update(segments_info=5),
+            "image 42 in 'annotations': 'segments_info': expected a l",
+        ),
+        (
+            lambda c: c["annotations"][0].update(file_name=None),
+            "image 42 in 'annotations': 'file_name': expected the name",
+        ),
+        (lambda c: c["annotations"][0].update(image_id=None), "'image_id': expected an integer or text, got None"),
+        (lambda c: c["annotations"][0]["segments_info"][0].update(iscrowd=7), "'iscrowd': expected 0 or 1, got 7"),
+        (lambda c: c["annotations"][0]["segments_info"][0].update(id="x"), "'id': expected an integer, got 'x'"),
+        (lambda c: c.update(categories=[*c["categories"], {"id": 50, "name": None}]), "whose 'name' is text"),
+        (
+            lambda c: c.update(annotations=[{"id": 1, "image_id": 42, "category_id": 1, "bbox": [0, 0, 1, 1]}]),
+            "without 'segments_info': an instance file, where a panoptic one is expected; give the panoptic JSON",
+        ),
+        (
+            lambda c: (
+                c["images"].append(dict(c["images"][0], id=43)),
+                c["annotations"].append(dict(c["annotations"][0], image_id=43)),
+            ),
+            "images 42 and 43 have the same file 'a.jpg'; take one of them out",
+        ),
+    ],
+)
+def test_panoptic_files_that_cannot_be_understood(panoptic, change, match):
+    change(panoptic.content)
+    with pytest.raises(UserError, match=match) as caught:
+        PanopticSegDataset(**panoptic.write())
+    assert caught.value.file.endswith("panoptic.json")
+
+
+def test_a_list_at_top_level_is_refused(tmp_path):
+    (tmp_path / "list.json").write_text(json.dumps([{"id": 1}]))
+    with pytest.raises(UserError, match=r"expected a JSON object with the keys .*, got a list or a single value"):
+        load_panoptic_json(tmp_path / "list.json")
+
+
+def test_things_and_stuff_swapped_are_refused_and_one_other_flag_is_said(panoptic):
+    arguments = panoptic.write()
+    one = dict(METAINFO, is_thing=(True, False, False, False))
+    (said,) = PanopticSegDataset(**{**arguments, "metainfo": one}).suspicions
+    assert said.startswith("1 of 4 categories have another 'isthing' than the label space's is_thing, e.g. 'dog ")
+    swapped = dict(METAINFO, is_thing=(False, False, True, True))
+    with pytest.raises(
+        UserError, match=r"4 of 4 categories have another 'isthing' .*; correct is_thing of the label sp"
+    ):
+        PanopticSegDataset(**{**arguments, "metainfo": swapped})
+
+
+def test_a_list_of_names_from_windows_is_understood(tmp_path):
+    for folder, suffix, write in (("img", "jpg", write_image), ("ann", "png", None)):
+        for name in ("x/a", "x/b"):
+            path = tmp_path / folder / f"{name}.{suffix}"
+            if write:
+                write(path, 2, 2)
+            else:
+                write_png(path, np.zeros((2, 2), np.uint8))
+    (tmp_path / "names.txt").write_bytes("\ufeffx\\a\r\nx\\b\r\n".encode())
+    arguments = dict(data_root=str(tmp_path), img_dir="img", ann_dir="ann", metainfo={"classes": CLASSES})
+    dataset = SemanticSegDataset(**arguments, ann_file="names.txt")
+    assert [dataset.get_data_info(i)["img_id"] for i in range(2)] == ["x/a", "x/b"]
+    (tmp_path / "names.txt").write_bytes("für".encode("latin-1"))
+    with pytest.raises(UserError, match=r"names\.txt': not valid UTF-8 .*; save it as UTF-8"):
+        SemanticSegDataset(**arguments, ann_file="names.txt")
