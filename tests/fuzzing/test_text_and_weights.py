@@ -86,8 +86,10 @@ SOURCE = {
     "task": st.sampled_from(["panoptic", "semantic", "instance"]),
     "label_space": st.one_of(entries(SPACE, spoilt=False), entries(SPACE, spoilt=True)),
     "supervision": st.sampled_from(["masks", "boxes"]),
-    "ratio": st.floats(0.5, 4),
-    "seed": st.integers(0, 5),
+    "embeddings": st.sampled_from([None, "a.safetensors"]),
+    "train": st.none(),
+    "metrics": st.just([]),
+    "parameters_of": st.none(),
     "unknown": ODD,
 }
 
