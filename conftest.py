@@ -2,13 +2,22 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from mmengine.registry import DefaultScope
 
 ROOT = Path(__file__).resolve().parent
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _default_scope() -> Iterator[None]:
+    """Each file of tests starts with the scope of our configs: a Runner leaves its own behind for the process."""
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """A source: a dataset as the method sees it, described once for every component that reads it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -50,7 +50,7 @@ class Source:
 
         Raises:
             UserError: A key is unknown or missing; the name has other characters; the task or the label space is
-                unknown; the supervision is not a word; or an instance task has no thing.
+                unknown; the supervision is not a word; the metrics are not a list; or an instance task has no thing.
         """
         if isinstance(config, Source):
             return config
@@ -78,7 +78,7 @@ class Source:
                 f"source {name!r}: the instance task finds things, and label space '{values['label_space'].name}' "
                 "flags each of its classes as stuff; set is_thing to True for those that are single objects"
             )
-        values["metrics"] = tuple(values.get("metrics", ()))
+        values["metrics"] = _metrics(values.get("metrics", ()), name)
         return cls(**values)
 
 
@@ -140,6 +140,14 @@ def _task(value: Any, source: str) -> Task:
     except ValueError:
         known = [task.value for task in Task]
         raise UserError(f"source {source!r}: unknown task {value!r}; expected one of {known}") from None
+
+
+def _metrics(value: Any, source: str) -> tuple[Mapping[str, Any], ...]:
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        raise UserError(
+            f"source {source!r}: expected metrics to be a list of configs, got {value!r}; put it into a list"
+        )
+    return tuple(value)
 
 
 def _label_space(value: Any, source: str) -> LabelSpace:

@@ -1,6 +1,6 @@
 """The task and the label space of a source."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -27,7 +27,7 @@ class LabelSpace:
 
     Raises:
         UserError: There is no class; a name is empty or appears twice; there is not one flag for each class; or the
-            classes are a string.
+            classes or the flags are not a list.
     """
 
     name: str
@@ -40,6 +40,12 @@ class LabelSpace:
                 f"label space '{self.name}': expected a list of class names, got the string {self.classes!r}; "
                 "put it into a list"
             )
+        for key, values in {"classes": self.classes, "is_thing": self.is_thing}.items():
+            if isinstance(values, Mapping) or not isinstance(values, Iterable):
+                raise UserError(
+                    f"label space '{self.name}': expected {key} to be a list with an entry for each class, got "
+                    f"{values!r}; correct it"
+                )
         classes = tuple(str(c).strip() for c in self.classes)
         is_thing = tuple(bool(t) for t in self.is_thing)
         if not classes:

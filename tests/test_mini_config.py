@@ -15,7 +15,7 @@ from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.registry import DATASETS, EVALUATOR, MODELS
 from mmdataseg.structures import Task
-from mmdataseg.text.embeddings import read_metadata
+from mmdataseg.text.embeddings import load_embeddings
 from tests.config_world import docstring
 
 
@@ -49,7 +49,7 @@ def test_three_real_sources_with_clip_embeddings(
     model.classifier.check_complete()
     assert {source.task for source in model.sources.values()} == set(Task)
     for source in model.sources.values():
-        assert read_metadata(source.embeddings)["encoder"] == "CLIP ViT-B/16 (imported)"
+        assert str(load_embeddings(source.embeddings).encoder) == "CLIP ViT-B/16 (imported)"
         assert model.classifier.matrix(source.name).shape == (len(source.label_space), 512)
     evaluator = EVALUATOR.build(cfg.test_evaluator)
     assert [source.name for source in evaluator.sources] == list(model.sources)

@@ -126,13 +126,17 @@ def _read_safetensors(path: Path, name: str) -> dict[str, Tensor]:
 def _refuse_torchscript(path: Path, name: str) -> None:
     if not zipfile.is_zipfile(path):
         return
-    with zipfile.ZipFile(path) as archive:
-        if any(entry.endswith("/constants.pkl") for entry in archive.namelist()):
-            raise UserError(
-                "expected a checkpoint, got a TorchScript program, which is code",
-                file=name,
-                remedy="give the state dict of its model",
-            )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.namelist()
+    except Exception as error:  # a damaged file can raise any error in the reader of zip files, too
+        raise _unreadable(name, error) from error
+    if any(entry.endswith("/constants.pkl") for entry in entries):
+        raise UserError(
+            "expected a checkpoint, got a TorchScript program, which is code",
+            file=name,
+            remedy="give the state dict of its model",
+        )
 
 
 def _read_pickle(path: Path, name: str, *, trust: bool) -> tuple[Any, set[str]]:

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,15 @@ class WholeCheckpoints(CheckpointHook):
     Args:
         max_keep_ckpts: How many to keep; -1: all.
         **kwargs: mmengine's.
+
+    Raises:
+        TypeError: An argument that mmengine's hook does not name.
     """
 
     def __init__(self, *, max_keep_ckpts: int = -1, **kwargs: Any) -> None:
+        unknown = set(kwargs) - set(signature(CheckpointHook).parameters)
+        if unknown:  # mmengine's hook would pass them on to the function that saves, which ignores them
+            raise TypeError(f"WholeCheckpoints got an unexpected keyword argument {min(unknown)!r}")
         super().__init__(max_keep_ckpts=-1, **kwargs)
         self.num_kept = max_keep_ckpts
 

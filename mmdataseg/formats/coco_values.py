@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+_LONGEST_SIDE = 1 << 30  # pixels
 _FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
 
 
@@ -67,7 +68,7 @@ def as_number(value: Any, key: str) -> float:
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     raise ValueError(f"'{key}': expected a number, got {_shown(value)}")
 
@@ -100,9 +101,11 @@ def id_column(values: Sequence[Any], key: str) -> np.ndarray:
     Raises:
         ValueError: One is not an id; see `as_id`.
     """
-    if all(type(value) is int for value in values):
-        return np.array(values, np.int64)
-    return np.array([as_id(value, key) for value in values], np.int64)
+    read = values if all(type(value) is int for value in values) else [as_id(value, key) for value in values]
+    try:
+        return np.array(read, np.int64)
+    except OverflowError:
+        raise ValueError(f"'{key}': expected integers of at most 64 bits, got {_shown(max(read, key=abs))}") from None
 
 
 def flag_column(values: Sequence[Any], key: str) -> np.ndarray:
@@ -154,10 +157,15 @@ def size_column(images: Sequence[dict[str, Any]]) -> np.ndarray:
 
     Raises:
         KeyError: An image lacks one of them.
-        ValueError: One is not an integer.
+        ValueError: One is not an integer, or not the side of an image.
     """
     columns = [id_column([image[key] for image in images], key) for key in ("height", "width")]
-    return np.stack(columns, axis=1).astype(np.int32)
+    sizes = np.stack(columns, axis=1)
+    wrong = np.flatnonzero(np.any((sizes < 1) | (sizes > _LONGEST_SIDE), axis=1))
+    if len(wrong):
+        height, width = sizes[wrong[0]].tolist()
+        raise ValueError(f"'height' and 'width': expected sides of an image in pixels, got {height} and {width}")
+    return sizes.astype(np.int32)
 
 
 def _shown(value: Any) -> str:

@@ -28,7 +28,7 @@ def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
     try:
         with path.open(encoding="utf-8-sig") as file:
             content = json.load(file)
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
+    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise invalid_json(path, str(error)) from None
     check_keys(content.keys() if isinstance(content, dict) else None, required, path)
     wrong = [key for key in required if not isinstance(content[key], list)]

@@ -38,7 +38,7 @@ def stream_json(path: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, Any]]:
     try:
         with path.open(encoding="utf-8-sig") as file:
             yield from _Window(file, chunk).top_level()
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, RecursionError) as error:
         raise invalid_json(path, str(error)) from None
     except _SyntaxFault as fault:
         raise invalid_json(path, str(fault)) from None
@@ -105,7 +105,7 @@ class _Window:
                 break
             try:
                 values, end = _DECODER.raw_decode("[" + self.text[self.position : cut] + "]")
-            except json.JSONDecodeError:
+            except ValueError:
                 self.tries_left -= 1
                 continue
             self.position += end - 2  # without our brackets; less than all of it where the list ends before the cut
@@ -142,6 +142,8 @@ class _Window:
                 if len(self.text) - start > LARGEST_VALUE or not self.read_on():
                     raise fault from None
                 continue
+            except ValueError as error:  # an integer of thousands of digits
+                raise self.fault(str(error)) from None
             if len(self.text) - end >= _LONGEST_TAIL:
                 self.position = end
                 return value

@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from mmdataseg.formats.coco_values import id_column
+
 _LONGEST_RUN = 6  # characters of five bits: 2^30 pixels
+_FARTHEST = 1 << 20  # pixels
 _DAMAGED = "its compressed RLE is damaged: "
 
 
@@ -115,7 +118,7 @@ def _checked_rle(rle: Mapping[str, Any], height: int | None, width: int | None) 
     if "size" not in rle or "counts" not in rle:
         raise ValueError("its RLE lacks 'size' or 'counts'")
     try:
-        size = [int(side) for side in rle["size"]]
+        size = id_column(rle["size"], "size").tolist()
     except (TypeError, ValueError):
         size = []
     if len(size) != 2 or min(size) < 1:
@@ -126,15 +129,16 @@ def _checked_rle(rle: Mapping[str, Any], height: int | None, width: int | None) 
     if isinstance(counts, str | bytes):
         runs = compressed_runs(counts)
     elif isinstance(counts, Sequence):
-        counts = [int(run) for run in counts]
-        runs = np.array(counts, np.int64)
+        runs = id_column(counts, "counts")
         if len(runs) and runs.min() < 0:
             raise ValueError(f"its RLE has a run of {int(runs.min())} pixels")
+        counts = runs.tolist()
     else:
         raise ValueError(f"its RLE's 'counts': expected text or a list, got {type(counts).__name__}")
-    if int(runs.sum()) != size[0] * size[1]:
+    pixels = sum(runs.tolist())  # of Python: a sum of int64 may wrap
+    if pixels != size[0] * size[1]:
         raise ValueError(
-            f"its RLE counts {int(runs.sum())} pixels, the image has {size[0] * size[1]}"
+            f"its RLE counts {pixels} pixels, the image has {size[0] * size[1]}"
             + ("; was a backslash lost when the file was written?" if isinstance(counts, str) else "")
         )
     return {"size": size, "counts": counts}
@@ -148,4 +152,6 @@ def _polygon(points: Any) -> list[float]:
     if numbers.ndim != 1 or len(numbers) < 6 or len(numbers) % 2 or not np.isfinite(numbers).all():
         count = numbers.size
         raise ValueError(f"a polygon needs three or more finite points x, y; one has {count} numbers")
+    if np.abs(numbers).max() > _FARTHEST:  # pycocotools walks along each edge, pixel by pixel
+        raise ValueError(f"a polygon has the coordinate {numbers[np.abs(numbers).argmax()]:g}, outside any image")
     return numbers.tolist()

@@ -189,7 +189,7 @@ def test_the_recipe_of_a_checkpoint_without_one_cannot_be_read(classifier, sourc
     rebuilt = TextClassifier(sources=sources, embed_dim=3)
     rebuilt.load_state_dict(state, strict=False)
     assert rebuilt.matrix("two").shape == (2, 3)
-    with pytest.raises(UserError, match=r"does not say which encoder .* put the file .* back: .*two\.safetensors"):
+    with pytest.raises(UserError, match=r"does not say which encoder .* put back the file .*: .*two\.safetensors"):
         rebuilt.recipe("two")
 
 
