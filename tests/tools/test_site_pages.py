@@ -36,6 +36,7 @@ def navigation() -> list[str]:
         ("method.md", "[all](../configs/separate)", "[all](source/configs/separate/index.md)"),
         ("method.md", "[glossary.md](glossary.md)", "[Glossary](glossary.md)"),
         ("CONTRIBUTING.md", "[docs/glossary.md](docs/glossary.md)", "[Glossary](glossary.md)"),
+        ("method.md", "[CONTRIBUTING.md](../CONTRIBUTING.md#checks)", "[Contributing](CONTRIBUTING.md#checks)"),
         ("source/projects/toy/README.md", "[study](../../docs/toy_study.md)", "[study](../../../toy_study.md)"),
     ],
 )

@@ -102,7 +102,8 @@ def relinked(markdown: str, uri: str) -> str:
 
     def replace(link: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), link[2]))
-        text = title_of(ROOT / path) if link[1] == link[2] and path.endswith(".md") else link[1]
+        is_path = path.endswith(".md") and link[1].split("/")[-1] == path.split("/")[-1]
+        text = title_of(ROOT / path) if is_path else link[1]
         return f"[{text}]({posixpath.relpath(site_uri(path), posixpath.dirname(uri) or '.')}{link[3] or ''})"
 
     parts = CODE_BLOCK.split(markdown)

@@ -91,7 +91,7 @@ class Drawing:
                     start = column
                 elif not flag and start is not None:
                     left, wide = x + start * cell, (column - start) * cell
-                    self.rect(left, y + row * cell, wide, cell, fill=color, **style)
+                    self.rect(left, y + row * cell, wide, cell, fill=color, shape_rendering="crispEdges", **style)
                     start = None
         self.rect(x, y, width * cell, height * cell, fill="none", stroke="#888888")
 
