@@ -14,7 +14,7 @@ KERNELS := OMP_NUM_THREADS=1 OMP_NUM_THREADS=2 \
 FLOAT_TESTS := tests/ops tests/models tests/text tests/evaluation tests/engine
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture test test-kernels lint coverage clean
+.PHONY: help setup demo picture test test-kernels lint coverage docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -49,6 +49,12 @@ lint: setup  ## format, lint, types, spelling
 	$(PYTHON) -m mypy
 	$(PYTHON) -m codespell_lib
 
+docs: setup  ## build the documentation site into site/html; a warning is an error
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement requirements/docs.txt
+	$(PYTHON) -m tools.site.pages site/pages
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict
+	@echo "the site: site/html/index.html"
+
 clean:  ## remove caches and the stamps of set-up; keeps .venv, data and work_dirs
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov *.egg-info build dist .venv/mmdataseg-setup.json
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov site *.egg-info build dist .venv/mmdataseg-setup.json
 	find $(wildcard mmdataseg tools configs projects tests requirements) -name __pycache__ -type d -prune -exec rm -rf {} +

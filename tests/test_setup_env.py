@@ -203,7 +203,9 @@ def test_the_scripts_of_make_demo_exist(repo_root):
         assert (repo_root / script).is_file()
 
 
-@pytest.mark.parametrize(("fails", "code", "called"), [("nothing", 0, 2), ("test", 2, 2), ("lint", 2, 1)])
+@pytest.mark.parametrize(
+    ("fails", "code", "called"), [("nothing", 0, 3), ("test", 2, 3), ("docs", 2, 2), ("lint", 2, 1)]
+)
 def test_continuous_integration_fails_when_make_does(repo_root, tmp_path, fails, code, called):
     make = tmp_path / "make"
     make.write_text(f'#!/bin/sh\necho "make $1" >> "{tmp_path}/log"\n[ "$1" != {fails} ] || exit 2\n')
@@ -211,4 +213,4 @@ def test_continuous_integration_fails_when_make_does(repo_root, tmp_path, fails,
     env = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run([str(repo_root / ".ci/run")], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == code, done.stderr
-    assert (tmp_path / "log").read_text().splitlines() == ["make lint", "make test"][:called]
+    assert (tmp_path / "log").read_text().splitlines() == ["make lint", "make docs", "make test"][:called]

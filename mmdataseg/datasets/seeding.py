@@ -20,14 +20,19 @@ class SeededIndex(int):
     It is an ``int`` everywhere an ``int`` is expected, so datasets that know nothing of it work with it; it keeps its
     seed when it is sent to a data-loading worker.
 
-    Args:
-        value: The index.
+    Attributes:
         seed: Of the sample's augmentation, 0 <= seed < 2**64.
     """
 
     seed: int
 
     def __new__(cls, value: int, seed: int) -> "SeededIndex":
+        """Make an index.
+
+        Args:
+            value: The index.
+            seed: Of the sample's augmentation, 0 <= seed < 2**64.
+        """
         index = super().__new__(cls, value)
         index.seed = seed
         return index

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mmdataseg.errors import UserError
-from mmdataseg.formats.png import decode_png, orientation
+from mmdataseg.formats.png import decode_png, image_size, orientation
 
 
 def chunk(kind, content):
@@ -67,6 +67,19 @@ def test_lossless_formats_are_read(kind):
 def test_what_holds_no_labels_is_refused(content, match):
     with pytest.raises(UserError, match=match):
         decode(content)
+
+
+def test_more_pixels_than_pil_opens_are_refused(tmp_path):
+    """A file of 100 bytes can ask for gigabytes: PIL stops above 179 million pixels."""
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(bytes(9))), chunk(b"IEND", b"")
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    with pytest.raises(UserError, match=r"cannot decode this annotation .*3600000000 pixels"):
+        decode(path.read_bytes())
+    with pytest.raises(UserError, match=r"a\.png': not an image .*3600000000 pixels"):
+        image_size(path)
+    assert orientation(path) == 1
 
 
 def test_an_orientation_turns_a_map_as_it_turns_an_image(tmp_path):
