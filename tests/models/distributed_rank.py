@@ -1,4 +1,5 @@
-"""One of two ranks on the CPU: takes its half of each batch and writes the gradients. Run by test_distributed.py."""
+"""One of several ranks on the CPU: takes its image of each batch and writes the gradients. Run by
+test_distributed.py."""
 
 import sys
 from collections.abc import Callable
@@ -34,16 +35,18 @@ def same_points(*size: Any, **_: Any) -> Tensor:
     return _BASE[: shape[1]].expand(shape).clone()
 
 
-def samples(source: str, empty: tuple[int, ...]) -> list[dict[str, Any]]:
-    """The batch of both ranks: images with four targets and three (with boxes: two and one), or none."""
-    both = [make_sample(source, empty=i in empty, seed=i) for i in range(2)]
-    targets = both[1]["data_samples"].gt_instances
-    if len(targets):
+def samples(source: str, empty: tuple[int, ...], world_size: int) -> list[dict[str, Any]]:
+    """The batch of all ranks: images with four targets and three in turn (with boxes: two and one), or none."""
+    batch = [make_sample(source, empty=i in empty, seed=i) for i in range(world_size)]
+    for image in batch[1::2]:
+        targets = image["data_samples"].gt_instances
+        if not len(targets):
+            continue
         if source in ("panoptic", "semantic"):
-            id_map = both[1]["data_samples"].gt_id_map.data
+            id_map = image["data_samples"].gt_id_map.data
             id_map[id_map == len(targets) - 1] = -1
-        both[1]["data_samples"].gt_instances = targets[: len(targets) - 1]
-    return both
+        image["data_samples"].gt_instances = targets[: len(targets) - 1]
+    return batch
 
 
 def build(design: str, embeddings: str) -> nn.Module:
@@ -60,20 +63,20 @@ def gradients(network: nn.Module, forward: Callable[..., dict[str, Tensor]], bat
     return {name: p.grad for name, p in network.named_parameters() if p.requires_grad}
 
 
-def main(rank: int, folder: Path, embeddings: str) -> None:
+def main(rank: int, world_size: int, folder: Path, embeddings: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(seconds=90)
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world_size, timeout=timedelta(seconds=90)
     )
     torch.rand = same_points
     found = {}
     for design, cases in CASES.items():
         network = build(design, embeddings)
         parallel = nn.parallel.DistributedDataParallel(network, find_unused_parameters=design == "per_source")
-        found[design] = [gradients(network, parallel, [samples(*case)[rank]]) for case in cases]
+        found[design] = [gradients(network, parallel, [samples(*case, world_size)[rank]]) for case in cases]
     torch.save(found, folder / f"{rank}.pth")
     torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])

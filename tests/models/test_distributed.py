@@ -1,4 +1,4 @@
-"""Two processes that share a batch learn what one process learns from all of it."""
+"""Processes that share a batch learn what one process learns from all of it."""
 
 import os
 import subprocess
@@ -16,25 +16,31 @@ ALL = [
 ]
 
 
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory, embeddings_file, repo_root):
+@pytest.fixture(
+    scope="module",
+    params=[2, *(pytest.param(count, marks=pytest.mark.slow) for count in (3, 4))],
+    ids="{} ranks".format,
+)
+def ranks(request, tmp_path_factory, embeddings_file, repo_root):
     """The gradients of each rank and case; a hang ends in an error."""
+    world_size = request.param
     folder = tmp_path_factory.mktemp("ranks")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    module, shared = "tests.models.distributed_rank", (str(world_size), str(folder), embeddings_file)
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.models.distributed_rank", str(rank), str(folder), embeddings_file],
+            [sys.executable, "-m", module, str(rank), *shared],
             cwd=repo_root, env=environment, stderr=subprocess.PIPE, text=True,
         )
-        for rank in range(2)
+        for rank in range(world_size)
     ]  # fmt: skip
     try:
         errors = [process.communicate(timeout=400)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)[-4000:]
-    return [torch.load(folder / f"{rank}.pth", weights_only=True) for rank in range(2)]
+    assert [process.returncode for process in processes] == [0] * world_size, "\n".join(errors)[-4000:]
+    return [torch.load(folder / f"{rank}.pth", weights_only=True) for rank in range(world_size)]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +52,7 @@ def networks(embeddings_file):
 def test_gradients_equal_those_of_one_process_with_the_whole_batch(ranks, networks, monkeypatch, design, case):
     monkeypatch.setattr(torch, "rand", same_points)
     network = networks[design]
-    expected = gradients(network, network, samples(*CASES[design][case]))
+    expected = gradients(network, network, samples(*CASES[design][case], len(ranks)))
     untouched = {name for name, grad in expected.items() if grad is None}
     assert bool(untouched) == (design == "per_source"), "a batch trains only its own source's queries and background"
     for rank in ranks:
@@ -63,6 +69,6 @@ def test_gradients_equal_those_of_one_process_with_the_whole_batch(ranks, networ
 
 @pytest.mark.parametrize(("design", "case"), ALL)
 def test_all_ranks_get_the_same_gradients(ranks, design, case):
-    first, second = (rank[design][case] for rank in ranks)
+    first, *others = (rank[design][case] for rank in ranks)
     for name, grad in first.items():
-        assert grad is second[name] is None or torch.equal(grad, second[name]), name
+        assert all(grad is other[name] is None or torch.equal(grad, other[name]) for other in others), name
