@@ -3,12 +3,15 @@
 Letters: B images, C channels of a map, (H, W) its size.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
 import timm
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from timm.layers import Format
 from torch import Tensor, nn
@@ -189,10 +192,11 @@ class TimmBackbone(BaseModule):
         state = read_checkpoint(file).state_dict
         blank = {name: torch.full_like(value, torch.nan) for name, value in state.items() if value.is_floating_point()}
         try:
-            filled, marked = (
-                self._create(pretrained=True, pretrained_cfg_overlay={"state_dict": content}).state_dict()
-                for content in (state, {**state, **blank})
-            )
+            with _quiet_timm():  # it warns of the classifier, which no backbone has
+                filled, marked = (
+                    self._create(pretrained=True, pretrained_cfg_overlay={"state_dict": content}).state_dict()
+                    for content in (state, {**state, **blank})
+                )
         except UserError:
             raise
         except Exception as error:  # timm's converters, on a file of something else, can raise any error
@@ -209,6 +213,7 @@ class TimmBackbone(BaseModule):
                 file=file,
                 remedy="give weights of this very model",
             )
+        print_log(f"'{file}': all {len(filled)} weights of timm's '{self.model}'", logger="current")
         return filled
 
     def _frozen_modules(self) -> Iterator[tuple[nn.Module, bool]]:
@@ -236,6 +241,17 @@ def _belongs(name: str, level: str) -> bool:
     prefix, or write ``layers_0`` for ``layers.0``."""
     own, wanted = (f"{text.replace('.', '_')}_" for text in (name, level))
     return own.removeprefix("model_").removeprefix("body_").startswith(wanted)
+
+
+@contextmanager
+def _quiet_timm() -> Iterator[None]:
+    log = logging.getLogger("timm")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _check_weights(init_cfg: dict[str, Any] | None, pretrained: bool) -> None:
