@@ -50,7 +50,7 @@ THIRD_PARTY = {
     "formats": {"numpy", "PIL", "pycocotools", "safetensors", "scipy"},
     "progress": {"tqdm"},
 }
-ONLY_IN = {"open_clip": "text/", "timm": "models/vitdet.py"}
+ONLY_IN = {"open_clip": "text/", "timm": "models/"}
 
 
 def room_of(file: Path) -> str:

@@ -12,6 +12,7 @@ from mmdataseg.apis.config_files import find_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += sorted(ROOT.glob("projects/*/README.md"))
 
 
 def commands(page: Path) -> list[str]:
