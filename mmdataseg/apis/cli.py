@@ -12,12 +12,13 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.predict_parser import build_predict_parser, check_files, check_outputs, check_words, split_inputs
 from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.errors import UserError
 
 USAGE = """usage: {prog} train CONFIG [options]
        {prog} test CONFIG CHECKPOINT [options]
-       {prog} predict CONFIG CHECKPOINT IMAGES [options]
+       {prog} predict [CONFIG] CHECKPOINT IMAGES [options]
        {prog} convert CHECKPOINT --to OUT [options]
 
 CONFIG is a path, or the file name of one of mmdataseg's own configs. Options: {prog} train -h and so on."""
@@ -100,34 +101,28 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     Raises:
         SystemExit: As `run_train`; with 1, too, where images could not be read, when the others are done.
     """
-    parser = build_predict_parser(prog)
-    args = parser.parse_args(argv)
-    if not 0 <= args.min_score <= 1:
-        parser.error(f"--min-score: expected 0 .. 1, got {args.min_score}")
-    path = _find(parser, args)
-    with user_errors(debug=_debug(args)):
+    parser = _predict_parser(prog)
+    args = vars(parser.parse_args(argv))
+    if not 0 <= args["min_score"] <= 1:
+        parser.error(f"--min-score: expected 0 .. 1, got {args['min_score']}")
+    if args["batch_size"] < 1 or args["max_pixels"] < 1:
+        parser.error("--batch-size and --max-pixels: expected 1 or more")
+    options = args.pop("cfg_options")
+    with user_errors(debug=(options or {}).get("log_level") == "DEBUG"):
+        config, checkpoint, images = split_inputs(args.pop("inputs"))
+        check_files(images=images, embeddings=args["embeddings"], pretrained=args["pretrained"])
+        check_outputs(images=images, save=args["save"], show=args["show"])
+        for warning in check_words(things=args["things"], stuff=args["stuff"], embeddings=args["embeddings"]):
+            print(f"warning: {warning}", file=sys.stderr)
+
         from mmdataseg.apis.registration import register_all_modules
 
         register_all_modules()  # before anything else imports mmdet: without what it prints
         from mmdataseg.apis.predict import predict
 
-        unreadable = predict(
-            path,
-            args.checkpoint,
-            args.images,
-            options=args.cfg_options,
-            task=args.task,
-            things=args.things,
-            stuff=args.stuff,
-            embeddings=args.embeddings,
-            pretrained=args.pretrained,
-            source=args.source,
-            min_score=args.min_score,
-            out=args.out,
-            device=args.device,
-        )
-    if unreadable:
-        print("\n".join([f"error: {len(unreadable)} images were left out:", *unreadable]), file=sys.stderr)
+        left_out = predict(checkpoint, images, config=config, options=options, **args)
+    if left_out:
+        print("\n".join([f"error: {len(left_out)} images were left out:", *left_out]), file=sys.stderr)
         sys.exit(1)
 
 
@@ -184,28 +179,9 @@ def build_test_parser(prog: str | None = None) -> ArgumentParser:
     return parser
 
 
-def build_predict_parser(prog: str | None = None) -> ArgumentParser:
-    """Arguments of a prediction."""
-    parser = ArgumentParser(prog=prog, description="Segment images that nobody annotated", allow_abbrev=False)
-    _add_config(parser)
-    parser.add_argument("checkpoint", help="checkpoint of a training with this config")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="images, or folders of images")
-    asked = parser.add_argument_group("what to look for (default: the classes of a source of the config)")
-    asked.add_argument("--things", nargs="+", default=[], metavar="WORD", help="own words for what can be counted")
-    asked.add_argument("--stuff", nargs="+", default=[], metavar="WORD", help="own words for the rest: sky, road")
-    asked.add_argument(
-        "--embeddings", metavar="FILE", help="own words as tools/text_embeddings.py wrote them; --stuff says which are"
-    )
-    asked.add_argument("--pretrained", metavar="PATH", help="weights of the text encoder, if not in open_clip's cache")
-    asked.add_argument(
-        "--task", choices=("panoptic", "semantic", "instance"), help="default: the source's; of own words: panoptic"
-    )
-    asked.add_argument("--source", help="of the config: whose images these are like (default: the first tested)")
-    parser.add_argument(
-        "--min-score", type=float, default=0.3, help="instances below it are left out (default: %(default)s)"
-    )
-    parser.add_argument("--out", default="predictions", metavar="FOLDER", help="(default: %(default)s)")
-    parser.add_argument("--device", help="default: a GPU if there is one")
+def _predict_parser(prog: str | None = None) -> ArgumentParser:
+    parser = build_predict_parser(prog)
+    _add_options(parser)
     return parser
 
 
@@ -233,6 +209,10 @@ def build_convert_parser(prog: str | None = None) -> ArgumentParser:
 
 def _add_config(parser: ArgumentParser) -> None:
     parser.add_argument("config", help="path of a config, or the file name of one of mmdataseg's own")
+    _add_options(parser)
+
+
+def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
