@@ -12,12 +12,19 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.predict_parser import build_predict_parser, check_files, check_outputs, check_words, split_inputs
+from mmdataseg.apis.predict_parser import (
+    build_predict_parser,
+    check_files,
+    check_outputs,
+    check_words,
+    is_config,
+    split_inputs,
+)
 from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.errors import UserError
 
 USAGE = """usage: {prog} train CONFIG [options]
-       {prog} test CONFIG CHECKPOINT [options]
+       {prog} test [CONFIG] CHECKPOINT [options]
        {prog} predict [CONFIG] CHECKPOINT IMAGES [options]
        {prog} convert CHECKPOINT --to OUT [options]
 
@@ -78,7 +85,7 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     parser = build_test_parser(prog)
     args = parser.parse_args(argv)
     _check_test_args(parser, args)
-    path = _find(parser, args)
+    path = None if args.config is None else _find(parser, args)
     _set_local_rank(args)
     with user_errors(debug=_debug(args)):
         from mmdataseg.apis.runs import run_testing
@@ -172,7 +179,11 @@ def build_test_parser(prog: str | None = None) -> ArgumentParser:
     """Arguments of a test."""
     parser = ArgumentParser(prog=prog, description="Test a model", allow_abbrev=False)
     _add_common(parser)
-    parser.add_argument("checkpoint", nargs="?", help="checkpoint to test")
+    parser.add_argument(
+        "checkpoint",
+        nargs="?",
+        help="checkpoint to test; alone, or with a config that has no model, it is tested with the config in it",
+    )
     parser.add_argument("-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="the same, by name")
     parser.add_argument("--out", metavar="FILE", help="also write the predictions to this .pkl file")
     parser.add_argument("--show-dir", metavar="FOLDER", help="also draw the predictions into this folder")
@@ -237,9 +248,12 @@ def _add_common(parser: ArgumentParser) -> None:
 
 
 def _check_test_args(parser: ArgumentParser, args: Namespace) -> None:
-    if (args.checkpoint is None) == (args.checkpoint_option is None):
-        parser.error("give one checkpoint, as the second argument or as --checkpoint")
-    args.checkpoint = args.checkpoint or args.checkpoint_option
+    given = [word for word in (args.config, args.checkpoint, args.checkpoint_option) if word is not None]
+    configs = [word for word in given if is_config(word)]
+    if len(configs) > 1 or len(given) - len(configs) != 1:
+        parser.error("give one checkpoint, as the second argument or as --checkpoint, and at most one config")
+    args.config = next(iter(configs), None)
+    (args.checkpoint,) = (word for word in given if word not in configs)
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
         parser.error(f"--out must end in .pkl or .pickle, got {args.out!r}")
     is_url = "://" in args.checkpoint

@@ -2,13 +2,16 @@
 list or generator of these. They are read one at a time, when they are needed."""
 
 import glob
+import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
-from urllib.parse import urlparse
+from urllib.parse import ParseResult, urlparse
 from urllib.request import Request, urlopen
 
 import cv2
@@ -38,7 +41,7 @@ class Video:
     """A video that frames are from.
 
     Args:
-        name: Its file name without suffix, or ``camera0``.
+        name: As of an image, without the suffix; or ``camera0``.
         fps: Frames a second.
     """
 
@@ -125,17 +128,14 @@ class ImageInputs:
         for file in files:
             found = True
             base = self._root or (path if path.is_dir() else file.parent)
+            name = os.path.relpath(os.path.abspath(file), os.path.abspath(base)).replace(os.sep, "/")
             if file.suffix.lower() in VIDEO_SUFFIXES:
-                yield from self._frames(str(file), file.stem)
+                yield from self._frames(str(file), name.removesuffix(file.suffix))
             else:
-                yield self._of_file(file, base)
+                yield ImageInput(name=name, path=str(file), load=partial(self._read, file))
         if not found:
             what = "has no image in it" if path.is_dir() else "does not exist"
             raise MissingFileError(f"image or folder '{text}' {what}", remedy="check the path")
-
-    def _of_file(self, file: Path, base: Path) -> ImageInput:
-        name = os.path.relpath(os.path.abspath(file), os.path.abspath(base)).replace(os.sep, "/")
-        return ImageInput(name=name, path=str(file), load=lambda: self._read(file))
 
     def _read(self, file: Path) -> np.ndarray:
         try:
@@ -148,8 +148,7 @@ class ImageInputs:
         parsed = urlparse(address)
         if parsed.scheme not in ("http", "https"):
             raise UserError(f"{address}: expected an http:// or https:// address", remedy="give the path of a file")
-        name = Path(parsed.path).name or parsed.netloc
-        return ImageInput(name=name, path=address, load=lambda: self._fetch(address))
+        return ImageInput(name=_name_of(parsed), path=address, load=lambda: self._fetch(address))
 
     def _fetch(self, address: str) -> np.ndarray:
         try:
@@ -198,3 +197,19 @@ class ImageInputs:
                 raise UserError(f"'{where}' has no frame that can be read", remedy="convert it to another format")
         finally:
             capture.release()
+
+
+def _name_of(address: ParseResult) -> str:
+    """Host and path, as a name of a file that is in no other folder; a query is told apart by its hash."""
+    parts = [re.sub(r"[^\w.-]", "_", part) for part in (address.netloc, *address.path.split("/"))]
+    kept: list[str] = []
+    for part in parts:
+        if part == "..":
+            kept = kept[:1] + kept[1:-1]  # never above the host
+        elif part not in ("", "."):
+            kept.append(part)
+    name = "/".join(kept)
+    if address.query:
+        stem, suffix = os.path.splitext(name)
+        name = f"{stem}_{hashlib.sha256(address.query.encode()).hexdigest()[:8]}{suffix}"
+    return name

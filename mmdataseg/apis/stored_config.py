@@ -22,6 +22,9 @@ from mmdataseg.models.dataseg import DaTaSeg
 
 # Packages whose components a stored config may name.
 KNOWN_PACKAGES = ("mmcv", "mmdataseg", "mmdet", "mmengine", "mmpretrain", "mmseg")
+# What a test takes from a stored config.
+_TESTING = ("model", "default_scope", "test_cfg", "test_dataloader", "test_evaluator", "log_processor")
+_TEST_HOOKS = {"visualization": {"type": "mmdataseg.DrawPredictions"}}  # for --show-dir
 _FLOATS = ("inf", "-inf", "nan")
 _OWN_CONFIG = "if you trust the file, give its config as a .py file before it"
 
@@ -49,6 +52,57 @@ def stored_config(checkpoint: Checkpoint) -> Config:
         return Config(parse_literals(text))
     except (ValueError, TypeError, KeyError) as error:  # no literal; a key that is a list; a name that Config reserves
         raise UserError(f"its config cannot be read: {error}", file=checkpoint.origin, remedy=_OWN_CONFIG) from error
+
+
+def without_data(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's config whose sources have no data but their test pipelines: what building it and predicting need.
+
+    Args:
+        model: Config of the model.
+    """
+    sources = model.get("sources")
+    if not isinstance(sources, list | tuple) or not all(isinstance(source, Mapping) for source in sources):
+        return dict(model)
+    return {**model, "sources": [_without_data(source) for source in sources]}
+
+
+def _without_data(source: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {key: value for key, value in source.items() if key not in ("train", "test", "metrics")}
+    if source.get("train") is not None:
+        kept["train"] = {}  # that it is trained on says which parameters are its own
+    if "pipeline" in (source.get("test") or {}):
+        kept["test"] = {"pipeline": source["test"]["pipeline"]}
+    return kept
+
+
+def completed_for_test(cfg: Config | None, checkpoint: Checkpoint) -> Config:
+    """A config to test with; what it lacks comes from the checkpoint.
+
+    Args:
+        cfg: With the data to test on, and without a model; None: the data are the checkpoint's, too.
+        checkpoint: As it was read.
+
+    Returns:
+        With the checkpoint's model, which also gets the sources of ``cfg``.
+
+    Raises:
+        UserError: As `stored_config` and `check_stored`; or neither has data to test on.
+    """
+    stored, own = stored_config(checkpoint), {} if cfg is None else cfg.to_dict()
+    taken = {key: stored[key] for key in _TESTING if key not in own and key in stored}
+    if "test_dataloader" not in {**taken, **own}:
+        raise UserError("neither the config nor the checkpoint has a test_dataloader", file=checkpoint.origin)
+    if "model" in taken:
+        model = without_data(taken["model"])
+        loader = own.get("test_dataloader") or {}
+        added = {source["name"]: _without_data(source) for source in (loader.get("dataset") or {}).get("sources") or ()}
+        known = [source for source in model.get("sources", ()) if source["name"] not in added]
+        taken["model"] = {**model, "sources": [*known, *added.values()]}
+    scope = taken.pop("default_scope", own.get("default_scope", "mmdet"))
+    imports = (stored.get("custom_imports") or {}).get("imports", [])
+    check_stored(taken, scope=scope, imports=imports, file=checkpoint.origin)
+    more = {"default_scope": scope, "default_hooks": own.get("default_hooks", _TEST_HOOKS)}
+    return Config({**taken, **own, **more}, filename=None if cfg is None else cfg.filename)
 
 
 def parse_literals(text: str) -> dict[str, Any]:

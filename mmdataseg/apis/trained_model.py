@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from mmdataseg.apis.config_check import check_components
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.runs import read_config
-from mmdataseg.apis.stored_config import check_stored, stored_config
+from mmdataseg.apis.stored_config import check_stored, stored_config, without_data
 from mmdataseg.checkpoints.reading import Checkpoint, read_checkpoint
 from mmdataseg.engine.check_weights import account_of_weights
 from mmdataseg.errors import UserError
@@ -88,27 +88,6 @@ def load_trained_model(
         prepare = Compose([step for step in tested.test["pipeline"] if not _type_of(step).startswith("Load")])
     light = Checkpoint(origin=found.origin, path=found.path, content={"meta": found.meta}, skipped=found.skipped)
     return TrainedModel(model=model.to(place).eval(), source=tested, prepare=prepare, checkpoint=light)
-
-
-def without_data(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's config whose sources have no data but their test pipelines: what prediction needs of them.
-
-    Args:
-        model: Config of the model.
-    """
-    sources = model.get("sources")
-    if not isinstance(sources, list | tuple) or not all(isinstance(source, Mapping) for source in sources):
-        return dict(model)
-    return {**model, "sources": [_without_data(source) for source in sources]}
-
-
-def _without_data(source: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {key: value for key, value in source.items() if key not in ("train", "test", "metrics")}
-    if source.get("train") is not None:
-        kept["train"] = {}  # that it is trained on says which parameters are its own
-    if "pipeline" in (source.get("test") or {}):
-        kept["test"] = {"pipeline": source["test"]["pipeline"]}
-    return kept
 
 
 def _usable(device: str | torch.device | None) -> torch.device:
