@@ -36,6 +36,15 @@ def mini_world(repo_root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_world(repo_root: Path) -> Path:
+    """Folder of photographs, annotations, text rows and a pretrained backbone, which is not part of the repository."""
+    folder = Path(os.environ.get("MMDATASEG_REAL_WORLD", repo_root.parent / "shared" / "real_world"))
+    if not folder.is_dir():
+        pytest.skip(f"no real world at {folder}; set MMDATASEG_REAL_WORLD to its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def panoptic_reference(repo_root: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Panoptic maps and what COCO's own evaluator counts of them, which are not part of the repository."""
     file = Path(os.environ.get("MMDATASEG_REFERENCE", repo_root.parent / "shared/reference")) / "panoptic_quality.json"

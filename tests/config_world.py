@@ -35,6 +35,7 @@ def _name(leaf: Path) -> str:
 
 NAMES = [_name(leaf) for leaf in LEAVES]
 WITH_TOY = any("toy" in leaf.parts for leaf in LEAVES)  # projects/toy can be deleted
+WITH_VOC = any(name.startswith("projects/voc/") for name in NAMES)  # and so can projects/voc
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 MINI_EMBED_DIM = 512  # that of ViT-B/16, which configs/_base_/models/dataseg_mini.py expects
 SMALL = 64  # pixels
@@ -47,6 +48,10 @@ def write_world(root: Path) -> None:
         from tests.toy import make_toy
 
         make_toy([str(root / "data/toy"), "--train-images", "4", "6", "6", "--val-images", "2"])
+    if WITH_VOC:
+        from tests.voc import write_voc
+
+        write_voc(root)
     write_mini(root)
 
 
@@ -124,6 +129,9 @@ def smaller(leaf: Path, work_dir: Path) -> Config:
         if loader is None:
             continue
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+        for source in loader.dataset.sources:
+            if source.get("test") and source.test.get("indices"):
+                source.test.indices = source.test.indices[:2]
         for transform in _transforms(loader.dataset):
             for size in {"scale", "size"} & set(transform):
                 transform[size] = (SMALL, SMALL)
@@ -170,5 +178,7 @@ def _forget_pretrained(config: Any) -> None:
     if isinstance(config, dict):
         if (config.get("init_cfg") or {}).get("type") == "Pretrained":
             config["init_cfg"] = None
+        if config.get("pretrained") is True:
+            config["pretrained"] = False
         for value in config.values():
             _forget_pretrained(value)

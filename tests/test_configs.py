@@ -50,6 +50,7 @@ def in_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run in the folder of that data."""
     monkeypatch.chdir(world)
     monkeypatch.delenv("MMDATASEG_MINI_WORLD", raising=False)
+    monkeypatch.delenv("MMDATASEG_REAL_WORLD", raising=False)
     # mmengine collects garbage for each dataset, which takes a second each with the objects of so many configs
     monkeypatch.setattr("mmengine.dataset.base_dataset.gc", SimpleNamespace(collect=lambda: None))
     register_all_modules()

@@ -9,9 +9,11 @@ import pytest
 
 from mmdataseg.apis import cli
 from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.predict_parser import is_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += sorted(ROOT.glob("projects/*/README.md"))
 
 
 def commands(page: Path) -> list[str]:
@@ -78,8 +80,13 @@ def parse_run(verb: str, arguments: list[str], page: Path) -> None:
         "predict": cli.build_predict_parser,
         "convert": cli.build_convert_parser,
     }
-    parser = parsers[verb]()
-    config = parser.parse_args(arguments).config
+    parsed = parsers[verb]().parse_args(arguments)
+    config = parsed.inputs[0] if verb == "predict" else parsed.config
+    if verb == "predict":
+        assert len(parsed.inputs) >= 2
+        if not is_config(config):
+            assert config.endswith(".pth")
+            return
     if verb == "convert" and config is None:
         return
     assert f"`{config}`" in page.read_text() or find_config(config).is_file()

@@ -12,12 +12,20 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.predict_parser import (
+    build_predict_parser,
+    check_files,
+    check_outputs,
+    check_words,
+    is_config,
+    split_inputs,
+)
 from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.errors import UserError
 
 USAGE = """usage: {prog} train CONFIG [options]
-       {prog} test CONFIG CHECKPOINT [options]
-       {prog} predict CONFIG CHECKPOINT IMAGES [options]
+       {prog} test [CONFIG] CHECKPOINT [options]
+       {prog} predict [CONFIG] CHECKPOINT IMAGES [options]
        {prog} convert CHECKPOINT --to OUT [options]
 
 CONFIG is a path, or the file name of one of mmdataseg's own configs. Options: {prog} train -h and so on."""
@@ -77,7 +85,7 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     parser = build_test_parser(prog)
     args = parser.parse_args(argv)
     _check_test_args(parser, args)
-    path = _find(parser, args)
+    path = None if args.config is None else _find(parser, args)
     _set_local_rank(args)
     with user_errors(debug=_debug(args)):
         from mmdataseg.apis.runs import run_testing
@@ -100,34 +108,28 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     Raises:
         SystemExit: As `run_train`; with 1, too, where images could not be read, when the others are done.
     """
-    parser = build_predict_parser(prog)
-    args = parser.parse_args(argv)
-    if not 0 <= args.min_score <= 1:
-        parser.error(f"--min-score: expected 0 .. 1, got {args.min_score}")
-    path = _find(parser, args)
-    with user_errors(debug=_debug(args)):
+    parser = _predict_parser(prog)
+    args = vars(parser.parse_args(argv))
+    if not 0 <= args["min_score"] <= 1:
+        parser.error(f"--min-score: expected 0 .. 1, got {args['min_score']}")
+    if args["batch_size"] < 1 or args["max_pixels"] < 1:
+        parser.error("--batch-size and --max-pixels: expected 1 or more")
+    options = args.pop("cfg_options")
+    with user_errors(debug=(options or {}).get("log_level") == "DEBUG"):
+        config, checkpoint, images = split_inputs(args.pop("inputs"))
+        check_files(images=images, embeddings=args["embeddings"], pretrained=args["pretrained"])
+        check_outputs(images=images, save=args["save"], show=args["show"])
+        for warning in check_words(things=args["things"], stuff=args["stuff"], embeddings=args["embeddings"]):
+            print(f"warning: {warning}", file=sys.stderr)
+
         from mmdataseg.apis.registration import register_all_modules
 
         register_all_modules()  # before anything else imports mmdet: without what it prints
         from mmdataseg.apis.predict import predict
 
-        unreadable = predict(
-            path,
-            args.checkpoint,
-            args.images,
-            options=args.cfg_options,
-            task=args.task,
-            things=args.things,
-            stuff=args.stuff,
-            embeddings=args.embeddings,
-            pretrained=args.pretrained,
-            source=args.source,
-            min_score=args.min_score,
-            out=args.out,
-            device=args.device,
-        )
-    if unreadable:
-        print("\n".join([f"error: {len(unreadable)} images were left out:", *unreadable]), file=sys.stderr)
+        left_out = predict(checkpoint, images, config=config, options=options, **args)
+    if left_out:
+        print("\n".join([f"error: {len(left_out)} images were left out:", *left_out]), file=sys.stderr)
         sys.exit(1)
 
 
@@ -177,35 +179,20 @@ def build_test_parser(prog: str | None = None) -> ArgumentParser:
     """Arguments of a test."""
     parser = ArgumentParser(prog=prog, description="Test a model", allow_abbrev=False)
     _add_common(parser)
-    parser.add_argument("checkpoint", nargs="?", help="checkpoint to test")
+    parser.add_argument(
+        "checkpoint",
+        nargs="?",
+        help="checkpoint to test; alone, or with a config that has no model, it is tested with the config in it",
+    )
     parser.add_argument("-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="the same, by name")
     parser.add_argument("--out", metavar="FILE", help="also write the predictions to this .pkl file")
     parser.add_argument("--show-dir", metavar="FOLDER", help="also draw the predictions into this folder")
     return parser
 
 
-def build_predict_parser(prog: str | None = None) -> ArgumentParser:
-    """Arguments of a prediction."""
-    parser = ArgumentParser(prog=prog, description="Segment images that nobody annotated", allow_abbrev=False)
-    _add_config(parser)
-    parser.add_argument("checkpoint", help="checkpoint of a training with this config")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="images, or folders of images")
-    asked = parser.add_argument_group("what to look for (default: the classes of a source of the config)")
-    asked.add_argument("--things", nargs="+", default=[], metavar="WORD", help="own words for what can be counted")
-    asked.add_argument("--stuff", nargs="+", default=[], metavar="WORD", help="own words for the rest: sky, road")
-    asked.add_argument(
-        "--embeddings", metavar="FILE", help="own words as tools/text_embeddings.py wrote them; --stuff says which are"
-    )
-    asked.add_argument("--pretrained", metavar="PATH", help="weights of the text encoder, if not in open_clip's cache")
-    asked.add_argument(
-        "--task", choices=("panoptic", "semantic", "instance"), help="default: the source's; of own words: panoptic"
-    )
-    asked.add_argument("--source", help="of the config: whose images these are like (default: the first tested)")
-    parser.add_argument(
-        "--min-score", type=float, default=0.3, help="instances below it are left out (default: %(default)s)"
-    )
-    parser.add_argument("--out", default="predictions", metavar="FOLDER", help="(default: %(default)s)")
-    parser.add_argument("--device", help="default: a GPU if there is one")
+def _predict_parser(prog: str | None = None) -> ArgumentParser:
+    parser = build_predict_parser(prog)
+    _add_options(parser)
     return parser
 
 
@@ -233,6 +220,10 @@ def build_convert_parser(prog: str | None = None) -> ArgumentParser:
 
 def _add_config(parser: ArgumentParser) -> None:
     parser.add_argument("config", help="path of a config, or the file name of one of mmdataseg's own")
+    _add_options(parser)
+
+
+def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -257,9 +248,12 @@ def _add_common(parser: ArgumentParser) -> None:
 
 
 def _check_test_args(parser: ArgumentParser, args: Namespace) -> None:
-    if (args.checkpoint is None) == (args.checkpoint_option is None):
-        parser.error("give one checkpoint, as the second argument or as --checkpoint")
-    args.checkpoint = args.checkpoint or args.checkpoint_option
+    given = [word for word in (args.config, args.checkpoint, args.checkpoint_option) if word is not None]
+    configs = [word for word in given if is_config(word)]
+    if len(configs) > 1 or len(given) - len(configs) != 1:
+        parser.error("give one checkpoint, as the second argument or as --checkpoint, and at most one config")
+    args.config = next(iter(configs), None)
+    (args.checkpoint,) = (word for word in given if word not in configs)
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
         parser.error(f"--out must end in .pkl or .pickle, got {args.out!r}")
     is_url = "://" in args.checkpoint

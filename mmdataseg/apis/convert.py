@@ -60,8 +60,7 @@ class Conversion:
             *self.notes,
             f"written: {self.path}, with its embeddings, its config and where it is from",
             "next:",
-            f"  python -m mmdataseg predict {self.config} {self.path} PHOTOS --things dog 'traffic cone' --stuff road "
-            f"sky{options}",
+            f"  python -m mmdataseg predict {self.path} PHOTOS --things dog 'traffic cone' --stuff road sky",
             f"  python -m mmdataseg test {self.config} {self.path}{options}",
         ]
         return "\n".join(lines)

@@ -2,87 +2,205 @@
 
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from mmdataseg.apis.inferencer import Inferencer, Question
-from mmdataseg.apis.prediction_files import PredictionFiles, find_images, make_empty
-from mmdataseg.apis.runs import read_config
+import cv2
+
+from mmdataseg.apis.image_decoding import MAX_PIXELS
+from mmdataseg.apis.image_inputs import ImageInput, ImageInputs
+from mmdataseg.apis.image_paths import common_root, count_images
+from mmdataseg.apis.prediction_files import PredictionFiles, open_folder
+from mmdataseg.apis.segmenter import OWN_WORDS, Segmenter
+from mmdataseg.errors import UserError
 from mmdataseg.progress import progress_bar
+from mmdataseg.results.result import Result
 from mmdataseg.structures import Task
+from mmdataseg.text.vocabulary import Vocabulary
+
+_WAITING = 8  # results that may wait to be written
 
 
-def predict(
-    config: str | PathLike[str],
+def predict(  # noqa: PLR0913 -- the options of the command
     checkpoint: str | PathLike[str],
     images: Sequence[str],
     *,
+    config: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     source: str | None = None,
     device: str | None = None,
+    trust_checkpoint: bool = False,
+    things: Sequence[str] = (),
+    stuff: Sequence[str] = (),
+    embeddings: str | None = None,
+    pretrained: str | None = None,
+    tasks: Sequence[str] | None = None,
     min_score: float = 0.3,
+    batch_size: int = 1,
+    max_pixels: int = MAX_PIXELS,
+    save: Sequence[str] = ("pictures", "coco"),
+    show: bool = False,
     out: str = "predictions",
-    **question: Any,
 ) -> list[str]:
-    """Segment images and write what was found. Stopped, the files of the images so far are complete.
+    """Segment images and write what was found.
+
+    Stopped in any way, it goes on where it was, if it is called again with the same arguments.
 
     Args:
-        config: Path of a config, or its file name among this package's own.
-        checkpoint: Path or address of the weights.
-        images: Paths of images, or of folders of images.
-        options: Dotted name of a setting of the config -> value.
-        source: As for `Inferencer`.
-        device: As for `Inferencer`.
-        min_score: Instances with a lower score, 0 .. 1, are left out.
-        out: Folder of the files; must be new or empty, or hold an earlier prediction.
-        question: What to look for: as for `Inferencer.question`.
+        checkpoint: As for `Segmenter`.
+        images: Paths of images, folders and videos, patterns, addresses, or numbers of cameras, as text.
+        config: As for `Segmenter`.
+        options: As for `Segmenter`.
+        source: As for `Segmenter`.
+        device: As for `Segmenter`.
+        trust_checkpoint: As ``trust`` for `Segmenter`.
+        things: As for `Segmenter.vocabulary`.
+        stuff: As for `Segmenter.vocabulary`; of ``embeddings``: those of its words that are stuff.
+        embeddings: A file of words, in place of ``things``.
+        pretrained: As for `Segmenter.vocabulary`.
+        tasks: As for calling a `Segmenter`.
+        min_score: As for calling a `Segmenter`.
+        batch_size: As for calling a `Segmenter`.
+        max_pixels: As for calling a `Segmenter`.
+        save: Some of those that `PredictionFiles` lists.
+        show: Also show each image on the screen, until q is pressed.
+        out: Folder of the files: new or empty, or that of an earlier call with the same arguments.
 
     Returns:
-        A message for each image that could not be read.
+        A message for each image that was left out.
 
     Raises:
-        UserError: As `read_config`, `find_images`, `Inferencer`, its `question` and `make_empty`.
+        UserError: As `Segmenter`, `count_images` and `open_folder`.
         OSError: A file cannot be written.
     """
-    found = find_images(images)
-    inferencer = Inferencer(read_config(config, options), checkpoint, source=source, device=device)
-    asked = inferencer.question(**question)
-    make_empty(Path(out))
-    files = PredictionFiles(folder=Path(out), source=asked.source, min_score=min_score)
-    _announce(len(found), inferencer, asked)
-    unreadable = []
-    with _sigterm_as_exit():
-        try:
-            for name, path in progress_bar(found.items(), unit="images"):
-                try:
-                    sample = inferencer(path, asked)
-                except OSError as error:
-                    unreadable.append(str(error))
-                    continue
-                files.add(name, path, sample)
-        finally:
-            print(files.summary())
-            written = files.close()
-            if written is not None:
-                print(f"{written}, and pictures in {files.folder / 'pictures'}")
-    return unreadable
-
-
-def _announce(number: int, inferencer: Inferencer, question: Question) -> None:
-    """Print what is going to be done, and what a user may not expect of the task."""
-    task, space = question.source.task, question.source.label_space
-    wanted = space.thing_classes if task is Task.INSTANCE else space.classes
-    print(
-        f"{task.value} segmentation of {number} images on {inferencer.device}, {len(wanted)} classes of "
-        f"'{space.name}'; images prepared like those of source '{inferencer.source.name}'"
+    given = [int(text) if text.isdecimal() and not Path(text).exists() else text for text in images]
+    total = count_images(images)
+    segmenter = Segmenter(
+        checkpoint, config=config, options=options, source=source, device=device, trust=trust_checkpoint
     )
-    if len(wanted) < len(space) and space != inferencer.source.label_space:
-        print(f"the instance task finds things only; left out: {', '.join(space.stuff_classes)}")
-    if task is Task.SEMANTIC:
-        print("every pixel gets one of these classes, whatever it shows; the panoptic task may leave pixels out")
+    asked = segmenter.questions(
+        vocabularies=_vocabulary(segmenter, things, stuff, embeddings, pretrained),
+        tasks=tasks or (None if things or stuff or embeddings else [segmenter.source.task.value]),
+    )
+    ((vocabulary, answered),) = asked
+    root = common_root(images)
+    question = {
+        **dict(checkpoint=segmenter.checkpoint.sha256(), config=config and str(config), options=dict(options or {})),
+        **dict(source=segmenter.source.name, classes=vocabulary.label_space.classes),
+        **dict(is_thing=vocabulary.label_space.is_thing, tasks=[one.task.value for one in answered]),
+        **dict(min_score=min_score, save=sorted(save), root=root and str(root)),
+    }
+    open_folder(Path(out), question)
+    _announce(total, segmenter, vocabulary, [one.task for one in answered])
+    run = _Run(PredictionFiles(folder=Path(out), save=save, space=vocabulary.label_space), show=show)
+    with _sigterm_as_exit():
+        inputs = run.new(ImageInputs(max_pixels=max_pixels, root=root)(given), total)
+        run.write(segmenter.stream(inputs, asked, batch_size=batch_size, min_score=min_score, unreadable=run.leave_out))
+    return run.left_out
+
+
+class _Run:
+    """Takes images that are not done yet, writes results in a thread, and says at the end what was done.
+
+    Args:
+        files: To write.
+        show: Show each image on the screen.
+
+    Attributes:
+        left_out: A message for each image that was left out.
+    """
+
+    def __init__(self, files: PredictionFiles, *, show: bool) -> None:
+        self._files, self._show = files, show
+        self.left_out: list[str] = []
+        self._done = files.open()
+        self._earlier = len(self._done)
+        self._number = 0
+
+    def new(self, inputs: Iterable[ImageInput], total: int | None) -> Iterator[ImageInput]:
+        """The images that have no answer yet, with a progress bar."""
+        if self._earlier:
+            print(f"{self._earlier} images are done already; going on")
+        seen: dict[str, str | None] = {}
+        for found in progress_bar(inputs, unit="images", total=total):
+            if found.name in seen:
+                if seen[found.name] != found.path:
+                    self.left_out.append(f"'{found.path}': has the name of '{seen[found.name]}', '{found.name}'")
+                continue
+            seen[found.name] = found.path
+            if found.name not in self._done:
+                yield found
+
+    def leave_out(self, error: UserError) -> None:
+        """Note an image that cannot be used."""
+        self.left_out.append(str(error))
+
+    def write(self, pairs: Iterable[tuple[ImageInput, Result]]) -> None:
+        """Write results until there are no more, or the user stops."""
+        start = time.monotonic()
+        waiting: deque[Future[None]] = deque()
+        try:
+            with ThreadPoolExecutor(max_workers=1) as writer:
+                for found, result in pairs:
+                    waiting.append(writer.submit(self._files.add, found, result))
+                    self._number += 1
+                    while len(waiting) > _WAITING:
+                        waiting.popleft().result()
+                    if self._show and _shown(result):
+                        break
+                for future in waiting:
+                    future.result()
+        finally:
+            seconds = time.monotonic() - start
+            written = self._files.close()
+            rate = self._number / max(seconds, 1e-9)
+            print(f"{self._number} images in {seconds:.1f} s, {rate:.2f} images a second")
+            if written:
+                print(self._files.summary())
+                print("written: " + ", ".join(map(str, written)))
+
+
+def _shown(result: Result) -> bool:
+    """Show a result on the screen; whether the user has pressed q or the escape key."""
+    try:
+        cv2.imshow("mmdataseg", result.sheet()[..., ::-1])
+        return cv2.waitKey(1) in (27, ord("q"))
+    except cv2.error as error:
+        raise UserError(
+            "this OpenCV cannot open a window", remedy="leave --show out, or install opencv-python without headless"
+        ) from error
+
+
+def _vocabulary(
+    segmenter: Segmenter, things: Sequence[str], stuff: Sequence[str], embeddings: str | None, pretrained: str | None
+) -> Vocabulary:
+    if embeddings is None:
+        return segmenter.vocabulary(things, stuff, name=OWN_WORDS, pretrained=pretrained)
+    if things or pretrained is not None:
+        raise UserError(
+            "embeddings and things or pretrained are both given", remedy="leave one out: the file has its own words"
+        )
+    return Vocabulary.load(embeddings, stuff=stuff or None)
+
+
+def _announce(total: int | None, segmenter: Segmenter, vocabulary: Vocabulary, tasks: Sequence[Task]) -> None:
+    """Print what is going to be done, and what a user may not expect of a task."""
+    space = vocabulary.label_space
+    number = "" if total is None else f" of {total} images"
+    print(
+        f"{', '.join(task.value for task in tasks)} segmentation{number} on {segmenter.device}, {len(space)} classes "
+        f"of '{space.name}'; images prepared like those of source '{segmenter.source.name}'"
+    )
+    if Task.INSTANCE in tasks and space.stuff_classes and space != segmenter.source.label_space:
+        print(f"the instance task finds things only; it leaves out: {', '.join(space.stuff_classes)}")
+    if Task.SEMANTIC in tasks:
+        print("semantic: every pixel gets one of these classes, whatever it shows; panoptic may leave pixels out")
 
 
 @contextmanager

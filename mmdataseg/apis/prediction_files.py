@@ -1,192 +1,230 @@
-"""Predictions of many images as files: pictures to look at, and annotations in the formats that the datasets read."""
+"""Predictions of many images as files, written while the model goes on, and continued after an interruption."""
 
-import os
+import csv
+import json
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
-import mmcv
+import cv2
 import numpy as np
-from mmdet.evaluation import INSTANCE_OFFSET
-from mmdet.structures import DetDataSample
 
-from mmdataseg.apis.inferencer import draw_answer
+from mmdataseg.apis.image_inputs import ImageInput, Video
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import make_categories
-from mmdataseg.formats.coco_panoptic import PanopticSegments, write_panoptic_png
-from mmdataseg.formats.json_files import write_coco_json
-from mmdataseg.formats.masks import describe_mask
+from mmdataseg.formats.coco_panoptic import id_to_rgb
+from mmdataseg.formats.journal import Journal
+from mmdataseg.formats.json_files import write_coco_json, write_list
 from mmdataseg.formats.png import write_png
-from mmdataseg.ops.panoptic_map import read_panoptic_map
-from mmdataseg.sources import Source
-from mmdataseg.structures import Task
+from mmdataseg.formats.whole_files import whole_file, write_whole
+from mmdataseg.results import exchange
+from mmdataseg.results.result import Result
+from mmdataseg.results.segments import Answer
+from mmdataseg.structures import LabelSpace, Task
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-
-
-def find_images(paths: Sequence[str]) -> dict[str, Path]:
-    """The images that a user names.
-
-    Args:
-        paths: Of images and of folders, which are searched at all depths for files that end in one of `SUFFIXES`.
-
-    Returns:
-        Name -> path, sorted by name. The name is the path relative to the folder that all of them have in common.
-
-    Raises:
-        FileNotFoundError: A path that is not there.
-        UserError: No image; or two whose names differ in nothing but the suffix.
-    """
-    found: dict[str, Path] = {}  # without "..", so that no name leads out of a folder; once, however it is spelled
-    for path in map(Path, paths):
-        if path.is_dir():
-            files = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()]
-            found |= {os.path.abspath(file): file for file in files}
-        elif path.is_file():
-            found[os.path.abspath(path)] = path
-        else:
-            raise FileNotFoundError(f"image or folder '{path}' does not exist")
-    if not found:
-        raise UserError(f"no image in {list(paths)}; expected files that end in one of {SUFFIXES}")
-    root = os.path.commonpath([os.path.dirname(file) for file in found])
-    images = {os.path.relpath(file, root).replace(os.sep, "/"): path for file, path in found.items()}
-    stems: dict[str, str] = {}
-    for name in sorted(images):
-        stem = str(PurePosixPath(name).with_suffix(""))
-        if stem in stems:
-            raise UserError(
-                f"'{stems[stem]}' and '{name}' would be written to the same file; segment them in two calls"
-            )
-        stems[stem] = name
-    return {name: images[name] for name in sorted(images)}
-
-
-def make_empty(folder: Path) -> None:
-    """Make a folder, or take an empty one, so that nothing is overwritten or mixed.
-
-    Args:
-        folder: Where predictions are to go.
-
-    Raises:
-        UserError: Something is in it.
-        OSError: It cannot be made.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"'{folder}' is there already and not empty; give another --out, or move it away")
-    folder.mkdir(parents=True, exist_ok=True)
+COCO_FILES = {Task.PANOPTIC: "panoptic.json", Task.SEMANTIC: "semantic.json", Task.INSTANCE: "instances.json"}
+QUESTION, JOURNAL = "question.json", "journal.jsonl"
 
 
 class PredictionFiles:
-    """Writes predictions, a picture and the annotation of each image.
+    """Writes predictions into a folder.
 
     =========  ==========================================================================================
-    pictures   ``pictures/<name>.png``: image and prediction side by side
-    panoptic   ``panoptic.json`` and ``panoptic/<name>.png``: COCO panoptic, category id = label + 1
-    semantic   ``semantic/<name>.png``: value = label; ``semantic.json``: images and categories, id = label
-    instance   ``instances.json``: COCO instances with RLE and ``score``, category id = label + 1
+    pictures   ``pictures/<name>.png``: the image and its segments side by side
+    masks      ``masks/<name>/<task>_<id>_<word>.png``: 255 in the segment, 0 elsewhere
+    coco       ``panoptic.json`` and ``panoptic/<name>.png``: COCO panoptic, category id = label + 1;
+               ``semantic.json`` and ``semantic/<name>.png``: value = category id = label;
+               ``instances.json``: COCO instances with RLE and ``score``, category id = label + 1
+    json       ``results.json``: `Result.to_json` of each image
+    csv        ``segments.csv``: the rows of `Result.rows`
+    video      ``video/<name>.mp4``: the frames of a video with the segments of the first task
     =========  ==========================================================================================
 
-    `mmdataseg.PanopticSegDataset`, `mmdataseg.SemanticSegDataset` and `mmdataseg.InstanceSegDataset` read these files,
-    as other programs do.
+    `mmdataseg.PanopticSegDataset`, `mmdataseg.SemanticSegDataset` and `mmdataseg.InstanceSegDataset` read what ``coco``
+    writes, as other programs do.
+
+    An image counts once its line is in the journal; what belongs to it is written before that. So a run that was
+    killed goes on with the next image. JSON and CSV are written from the journal, by `close`.
 
     Args:
-        folder: Where to; see `make_empty`.
-        source: Task and label space of the predictions.
-        min_score: Instances with a lower score are left out.
+        folder: Where to; see `open_folder`.
+        save: Some of the above.
+        space: The vocabulary.
     """
 
-    def __init__(self, *, folder: Path, source: Source, min_score: float) -> None:
+    def __init__(self, *, folder: Path, save: Sequence[str], space: LabelSpace) -> None:
         self.folder = folder
-        self.source = source
-        self.min_score = min_score
-        self._kind = "instances" if source.task is Task.INSTANCE else source.task.value
-        self.json_file = folder / f"{self._kind}.json"
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
-        self._found: Counter[int] = Counter()  # by label
+        self.save = tuple(save)
+        self.space = space
+        self._journal = Journal(folder / JOURNAL)
+        self._open = ExitStack()
+        self._video: tuple[Video, cv2.VideoWriter, Path] | None = None
+        if "video" in save:
+            self._journal.remove()  # a video cannot be continued: it is made again from its first frame
 
-    def add(self, name: str, path: Path, sample: DetDataSample) -> None:
-        """Write the picture and the map of an image, and keep what goes into the JSON.
-
-        Args:
-            name: Of the image, from `find_images`.
-            path: Of the image.
-            sample: What an `mmdataseg.apis.inferencer.Inferencer` gave for it.
-        """
-        image = mmcv.imread(str(path), channel_order="rgb")
-        number = len(self._images) + 1
-        png = str(PurePosixPath(name).with_suffix(".png"))
-        if self.source.task is Task.PANOPTIC:
-            self._annotations.append(
-                {"image_id": number, "file_name": png, "segments_info": self._panoptic(sample, png)}
-            )
-        elif self.source.task is Task.SEMANTIC:
-            labels = sample.pred_sem_seg.sem_seg[0].numpy()
-            self._found.update(np.unique(labels).tolist())
-            write_png(self._map(png), labels.astype(np.uint8 if len(self.source.label_space) <= 255 else np.uint16))
-        else:
-            self._annotations += self._instances(sample, number)
-        self._images.append({"id": number, "file_name": name, "height": image.shape[0], "width": image.shape[1]})
-        picture = draw_answer(image, sample, self.source, title=name, min_score=self.min_score)
-        write_png(self.folder / "pictures" / png, picture)
-
-    def summary(self) -> str:
-        """What was found: segments or instances of each class; of label maps, images that the class is in."""
-        counts = ", ".join(f"{self.source.label_space.classes[k]} {n}" for k, n in self._found.most_common())
-        lower = (
-            "lower --min-score" if self.source.task is Task.INSTANCE else "lower the post-processor's score_threshold"
-        )
-        return f"found: {counts or f'nothing; where that cannot be, {lower}, or train for longer'}"
-
-    def close(self) -> Path | None:
-        """Write the JSON of all images that were added.
+    def open(self) -> set[str]:
+        """Start writing.
 
         Returns:
-            Its path; None: no image was added, so nothing is written.
+            Names of the images that an earlier run has finished.
         """
-        if not self._images:
-            return None
-        space = self.source.label_space
-        first = 0 if self.source.task is Task.SEMANTIC else 1
+        self._journal.repair()
+        done = {record["name"] for record in self._journal.records()}
+        self._open.enter_context(self._journal)
+        return done
+
+    def add(self, found: ImageInput, result: Result) -> None:
+        """Write what belongs to an image, and then its line in the journal.
+
+        Args:
+            found: The image.
+            result: What was found in it.
+        """
+        record: dict[str, Any] = {"name": found.name, "height": result.size[0], "width": result.size[1]}
+        if "pictures" in self.save:
+            write_png(self.folder / "pictures" / exchange.png_name(found.name), result.sheet())
+        if "masks" in self.save:
+            for answer in result.answers.values():
+                self._write_masks(found.name, answer)
+        if "coco" in self.save:
+            record["coco"] = {a.task.value: self._coco(found.name, a) for a in result.answers.values()}
+        if "json" in self.save:
+            record["json"] = result.to_json()
+        if "csv" in self.save:
+            record["csv"] = result.rows()
+        if "video" in self.save and found.video is not None:
+            self._write_frame(found.video, result.plot(task=result.tasks[0]))
+        record["found"] = {
+            answer.task.value: Counter(segment.name for segment in answer.segments)
+            for answer in result.answers.values()
+        }
+        self._journal.append(record)
+
+    def close(self) -> list[Path]:
+        """Write the files that have all images so far.
+
+        Returns:
+            Paths of what was written; none where there is no image yet.
+        """
+        self._open.close()
+        self._end_video()
+        first = next(self._journal.records(), None)
+        if first is None:
+            return []
+        written = [self.folder / name for name in ("pictures", "masks", "video") if name in self.save]
+        for task in map(Task, first.get("coco", ())):
+            written.append(self.folder / COCO_FILES[task])
+            self._write_coco(written[-1], task)
+        if "json" in self.save:
+            written.append(self.folder / "results.json")
+            with whole_file(written[-1]) as file:
+                write_list(file, (record["json"] for record in self._journal.records()))
+        if "csv" in self.save:
+            written.append(self.folder / "segments.csv")
+            with whole_file(written[-1]) as file:
+                table = csv.DictWriter(file, exchange.COLUMNS)
+                table.writeheader()
+                table.writerows(row for record in self._journal.records() for row in record["csv"])
+        return written
+
+    def summary(self) -> str:
+        """What was found, for each task: segments of each word; of label maps, images that the word is in."""
+        counts: dict[str, Counter[str]] = {}
+        for record in self._journal.records():
+            for task, found in record["found"].items():
+                counts.setdefault(task, Counter()).update(found)
+        lines = []
+        for task, found in counts.items():
+            lower = "lower --min-score" if task == "instance" else "lower the post-processor's score_threshold"
+            listed = ", ".join(f"{word} {number}" for word, number in found.most_common())
+            lines.append(f"found ({task}): {listed or f'nothing; where that cannot be, {lower}, or train for longer'}")
+        return "\n".join(lines)
+
+    # ---- of one image
+
+    def _write_masks(self, name: str, answer: Answer) -> None:
+        folder = self.folder / "masks" / name
+        for segment in answer.segments:
+            word = "".join(letter if letter.isalnum() else "-" for letter in segment.name)[:60]
+            write_png(folder / f"{answer.task.value}_{segment.id:03}_{word}.png", segment.mask.astype(np.uint8) * 255)
+
+    def _coco(self, name: str, answer: Answer) -> list[dict[str, Any]]:
+        png = self.folder / answer.task.value / exchange.png_name(name)
+        if answer.task is Task.SEMANTIC:
+            labels = answer.sample.pred_sem_seg.sem_seg[0].numpy()
+            write_png(png, labels.astype(np.uint8 if len(self.space) <= 255 else np.uint16))
+            return []
+        if answer.task is Task.PANOPTIC:
+            write_png(png, id_to_rgb(answer.id_map))
+        return exchange.coco_annotations(name, answer, image_id=0)
+
+    def _write_frame(self, video: Video, picture: np.ndarray) -> None:
+        if self._video is not None and self._video[0] is not video:
+            self._end_video()
+        if self._video is None:
+            path = self.folder / "video" / f"{video.name}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = path.with_name(path.stem + ".part.mp4")
+            code = cv2.VideoWriter.fourcc(*"mp4v")
+            writer = cv2.VideoWriter(str(aside), code, video.fps, (picture.shape[1], picture.shape[0]))
+            if not writer.isOpened():
+                raise UserError("OpenCV cannot write an .mp4 video here", file=path, remedy="save pictures instead")
+            self._video = video, writer, path
+        self._video[1].write(np.ascontiguousarray(picture[..., ::-1]))
+
+    def _end_video(self) -> None:
+        if self._video is not None:
+            _, writer, path = self._video
+            writer.release()
+            path.with_name(path.stem + ".part.mp4").replace(path)
+            self._video = None
+
+    # ---- of all images
+
+    def _write_coco(self, path: Path, task: Task) -> None:
+        first = 0 if task is Task.SEMANTIC else 1
+        images = (
+            {"id": number, "file_name": record["name"], "height": record["height"], "width": record["width"]}
+            for number, record in enumerate(self._journal.records(), 1)
+        )
         write_coco_json(
-            self.json_file,
-            images=self._images,
-            annotations=None if self.source.task is Task.SEMANTIC else self._annotations,
-            categories=make_categories(space, range(first, first + len(space))),
+            path,
+            images=images,
+            annotations=None if task is Task.SEMANTIC else self._annotations(task),
+            categories=make_categories(self.space, range(first, first + len(self.space))),
         )
-        return self.json_file
 
-    def _map(self, png: str) -> Path:
-        return self.folder / self._kind / png
+    def _annotations(self, task: Task) -> Iterator[dict[str, Any]]:
+        number = 0
+        for image_id, record in enumerate(self._journal.records(), 1):
+            for annotation in record["coco"][task.value]:
+                number += 1
+                own = {"id": number} if task is Task.INSTANCE else {}
+                yield {**annotation, **own, "image_id": image_id}
 
-    def _panoptic(self, sample: DetDataSample, png: str) -> list[dict[str, Any]]:
-        prediction = sample.pred_panoptic_seg
-        rows, labels = read_panoptic_map(
-            prediction.sem_seg[0],
-            num_classes=len(self.source.label_space),
-            offset=INSTANCE_OFFSET,
-            ignore_index=prediction.get("ignore_index"),
-        )
-        self._found.update(labels.tolist())
-        ids = rows.numpy().astype(np.int32) + 1
-        categories = {row + 1: label + 1 for row, label in enumerate(labels.tolist())}
-        return write_panoptic_png(self._map(png), PanopticSegments(ids=ids, categories=categories))
 
-    def _instances(self, sample: DetDataSample, image_id: int) -> list[dict[str, Any]]:
-        found = sample.pred_instances
-        found = found[found.scores >= self.min_score]
-        self._found.update(found.labels.tolist())
-        annotations = []
-        for label, score, mask in zip(found.labels.tolist(), found.scores.tolist(), found.masks.numpy(), strict=True):
-            annotations.append(
-                {
-                    "id": len(self._annotations) + len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": label + 1,
-                    "score": score,
-                    "iscrowd": 0,
-                    **describe_mask(mask),
-                }
-            )
-        return annotations
+def open_folder(folder: Path, question: Mapping[str, Any]) -> None:
+    """Make a folder for predictions, or take one that holds answers to the same question.
+
+    Args:
+        folder: Where predictions are to go.
+        question: JSON values: all that decides what is written.
+
+    Raises:
+        UserError: Something else is in it, or answers to another question; the message says what differs.
+        OSError: It cannot be made.
+    """
+    file = folder / QUESTION
+    wanted = json.loads(json.dumps(question))
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not file.is_file():
+            raise UserError(f"'{folder}' is there already and not empty", remedy="give another --out, or move it away")
+        earlier = json.loads(file.read_text())
+        differing = sorted(key for key in {*wanted, *earlier} if wanted.get(key) != earlier.get(key))
+        if differing:
+            changes = "; ".join(f"{key} was {earlier.get(key)!r}, now {wanted.get(key)!r}" for key in differing)
+            raise UserError(f"'{folder}' holds the answers to another question: {changes}", remedy="give another --out")
+        return
+    write_whole(file, json.dumps(wanted, indent=1))

@@ -15,7 +15,9 @@ from mmdataseg.apis.config_check import check_components
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
+from mmdataseg.apis.stored_config import completed_for_test
 from mmdataseg.checkpoints.mmengine_loading import use_safe_reader
+from mmdataseg.checkpoints.reading import read_checkpoint
 from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume
 from mmdataseg.errors import UserError
 
@@ -85,7 +87,7 @@ def run_training(
 
 
 def run_testing(
-    config: str | PathLike[str] | Config,
+    config: str | PathLike[str] | Config | None,
     checkpoint: str,
     *,
     work_dir: str | None = None,
@@ -98,7 +100,8 @@ def run_testing(
     """Test as a config says.
 
     Args:
-        config: As for `run_training`.
+        config: As for `run_training`. If it has no model, the model is the one in the checkpoint. None: the data are
+            those in the checkpoint, too.
         checkpoint: Path or address of the weights.
         work_dir: As for `run_training`.
         options: As for `run_training`.
@@ -112,10 +115,15 @@ def run_testing(
 
     Raises:
         FileNotFoundError: No such config, or data that is not there.
-        UserError: As `read_config`, `check_components` and the components; pictures are asked for and the config has
-            no visualization hook.
+        UserError: As `read_config`, `check_components`, `completed_for_test` and the components; pictures are asked
+            for and the config has no visualization hook.
     """
-    cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
+    read = None if config is None else read_config(config)
+    if read is None or read.get("model") is None:
+        read = completed_for_test(read, read_checkpoint(checkpoint, trust=trust_checkpoint))
+    if work_dir is None and read.filename is None:
+        work_dir = str(Path("work_dirs", Path(checkpoint).stem))
+    cfg = load_config(read, work_dir=work_dir, options=options, launcher=launcher)
     set_test(cfg, checkpoint=checkpoint, show_dir=show_dir)
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)

@@ -34,6 +34,7 @@ class PanopticQualityMetric(CountMetric):
             ``PQ_st_chance``: what the segments are worth when the classes mean nothing. Draws depend on the sample's
             ``sample_idx`` alone. 0: none.
         classwise: Report ``PQ/<class>`` too.
+        subsets: Name of a group of classes -> its classes, for ``PQ_<name>``.
         prefix: Goes before the names of the metrics.
 
     Raises:
@@ -47,8 +48,9 @@ class PanopticQualityMetric(CountMetric):
             source: To be tested.
 
         Raises:
-            UserError: Its test pipeline loads panoptic maps as for training.
+            UserError: Its test pipeline loads panoptic maps as for training; and as `CountMetric.check_source`.
         """
+        super().check_source(source)
         for step in (source.test or {}).get("pipeline", ()):
             if not isinstance(step, Mapping):
                 continue
@@ -119,6 +121,7 @@ class PanopticQualityMetric(CountMetric):
         if self.chance:
             for suffix, wanted in kinds.items():
                 metrics[f"PQ{suffix}_chance"] = mean_percent(qualities["PQ"][1:, wanted].nanmean(dim=1))
+        metrics |= self.subset_means("PQ", qualities["PQ"][0], classes)
         if self.classwise:
             metrics |= {f"PQ/{name}": float(v * 100) for name, v in zip(classes, qualities["PQ"][0], strict=True)}
         return metrics

@@ -29,6 +29,7 @@ class SemanticMetric(CountMetric):
             of their scores is reported as ``mIoU_chance``: what the regions are worth when the classes mean nothing.
             Draws depend on the sample's ``sample_idx`` alone. 0: none.
         classwise: Report ``IoU/<class>`` too.
+        subsets: Name of a group of classes -> its classes, for ``mIoU_<name>``.
         prefix: Goes before the names of the metrics.
 
     Raises:
@@ -83,6 +84,7 @@ class SemanticMetric(CountMetric):
         }
         if self.chance:
             metrics["mIoU_chance"] = mean_percent(iou[1:].nanmean(dim=1))
+        metrics |= self.subset_means("mIoU", iou[0], classes)
         if self.classwise:
             metrics |= {f"IoU/{name}": float(v * 100) for name, v in zip(classes, iou[0], strict=True)}
         return metrics

@@ -1,11 +1,11 @@
 """A journal beside an unfinished file, so that an interrupted run continues where it stopped."""
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
-
-from mmdataseg.formats.whole_files import write_whole
 
 
 class Journal:
@@ -28,20 +28,38 @@ class Journal:
         Returns:
             The records before the first line that is incomplete or not valid JSON; none if there is no journal.
         """
+        self.repair()
+        return list(self.records())
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Read the records one at a time, so that memory does not grow with the journal.
+
+        Yields:
+            The records before the first line that is incomplete or not valid JSON.
+        """
+        for record, _ in self._lines():
+            yield record
+
+    def repair(self) -> None:
+        """Cut off what an interruption left of a line, so that what is appended starts on a line of its own."""
         if not self.path.is_file():
-            return []
-        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-        records = []
-        for line in lines:
-            try:
-                if not line.endswith("\n"):
-                    break
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-        if len(records) < len(lines):
-            write_whole(self.path, "".join(lines[: len(records)]))
-        return records
+            return
+        size = sum(length for _, length in self._lines())
+        if size < self.path.stat().st_size:
+            os.truncate(self.path, size)
+
+    def _lines(self) -> Iterator[tuple[dict[str, Any], int]]:
+        """Record and its length in bytes."""
+        if not self.path.is_file():
+            return
+        with self.path.open("rb") as file:
+            for line in file:
+                try:
+                    if not line.endswith(b"\n"):
+                        return
+                    yield json.loads(line), len(line)
+                except ValueError:  # not JSON, or not UTF-8
+                    return
 
     def __enter__(self) -> "Journal":
         self.path.parent.mkdir(parents=True, exist_ok=True)

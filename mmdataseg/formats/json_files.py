@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.paths import require_file
-from mmdataseg.formats.whole_files import write_whole
+from mmdataseg.formats.whole_files import whole_file
 
 COCO_KEYS = ("images", "annotations", "categories")
 _OTHER_FILE = "use the file of this task and format, or repair it"
@@ -78,11 +78,11 @@ def check_keys(keys: Iterable[str] | None, required: Sequence[str], path: Path) 
 def write_coco_json(
     path: Path,
     *,
-    images: Sequence[dict[str, Any]],
-    annotations: Sequence[dict[str, Any]] | None,
-    categories: Sequence[dict[str, Any]],
+    images: Iterable[dict[str, Any]],
+    annotations: Iterable[dict[str, Any]] | None,
+    categories: Iterable[dict[str, Any]],
 ) -> None:
-    """Write a COCO JSON, of instances or panoptic, whole or not at all.
+    """Write a COCO JSON, of instances or panoptic, whole or not at all, one entry at a time.
 
     Args:
         path: Where to write.
@@ -90,5 +90,22 @@ def write_coco_json(
         annotations: Its ``annotations``; None: it has none, as beside label maps.
         categories: Its ``categories``.
     """
-    content = {"images": list(images), "annotations": annotations, "categories": list(categories)}
-    write_whole(path, json.dumps({key: value for key, value in content.items() if value is not None}))
+    parts = {"images": images, "annotations": annotations, "categories": categories}
+    with whole_file(path) as file:
+        for number, (key, entries) in enumerate((k, v) for k, v in parts.items() if v is not None):
+            file.write(f"{', ' if number else '{'}{json.dumps(key)}: ")
+            write_list(file, entries)
+        file.write("}")
+
+
+def write_list(file: TextIO, entries: Iterable[Any]) -> None:
+    """Write a JSON list, one entry at a time.
+
+    Args:
+        file: Open for text.
+        entries: JSON values.
+    """
+    file.write("[")
+    for number, entry in enumerate(entries):
+        file.write((", " if number else "") + json.dumps(entry))
+    file.write("]")

@@ -15,8 +15,6 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _GREY = 0  # PNG's colour type
 _SCALE = {2: 85, 4: 17}  # bits -> by what PIL multiplies, so that the largest value becomes 255
 _ORIENTATION = 0x0112  # EXIF tag
-# PIL raises SyntaxError for a broken PNG chunk, and its own error for an image of more pixels than it opens
-_UNREADABLE = (OSError, SyntaxError, Image.DecompressionBombError)
 
 
 def write_png(path: Path, array: np.ndarray) -> None:
@@ -76,7 +74,9 @@ def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> n
                     remedy="make it anew as a PNG: what is lost cannot be brought back",
                 )
             values = np.asarray(ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image)
-    except _UNREADABLE as error:
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file can raise any error in PIL
         why = "not an image" if isinstance(error, UnidentifiedImageError) else error  # that one names a memory address
         raise UserError(f"cannot decode this {what} ({why})", file=path, remedy=remedy) from None
     return _stored_values(content, values, path, what)
@@ -109,7 +109,7 @@ def orientation(path: Path) -> int:
     try:
         with Image.open(path) as image:
             return int(image.getexif().get(_ORIENTATION, 1))
-    except (*_UNREADABLE, ValueError, TypeError):
+    except Exception:  # as in `decode_png`; the loader of images tells what is wrong
         return 1
 
 
@@ -127,7 +127,7 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.height, image.width
-    except _UNREADABLE as error:
+    except Exception as error:  # a damaged file can raise any error in PIL
         raise UserError(f"not an image ({error})", file=path, remedy="fetch or unpack it again") from None
 
 

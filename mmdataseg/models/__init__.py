@@ -16,6 +16,7 @@ from mmdataseg.models.position_channels import PositionChannels
 from mmdataseg.models.postprocessors import InstancePostProcessor, PanopticPostProcessor, SemanticPostProcessor
 from mmdataseg.models.targets import Targets
 from mmdataseg.models.text_classifier import TextClassifier
+from mmdataseg.models.timm_backbone import TimmBackbone
 from mmdataseg.models.vitdet import ViTDet
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "SimpleFeaturePyramid",
     "Targets",
     "TextClassifier",
+    "TimmBackbone",
     "ViTDet",
 ]

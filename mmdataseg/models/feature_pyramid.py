@@ -1,6 +1,8 @@
 """A feature pyramid computed from one map (Li et al., 2022, "Exploring Plain Vision Transformer Backbones for Object
 Detection", section 3)."""
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -72,15 +74,26 @@ class SimpleFeaturePyramid(BaseModule):
             )
         )
 
-    def forward(self, features_BCHW: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, features_BCHW: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Build the four maps.
 
         Args:
-            features_BCHW: (B, in_channels, H, W) float, the stride-16 map.
+            features_BCHW: (B, in_channels, H, W) float, the stride-16 map; or a sequence of this one map, as backbones
+                give it to a neck.
 
         Returns:
             Four maps (B, out_channels, h, w), h x w = 4H x 4W, 2H x 2W, H x W and ceil(H / 2) x ceil(W / 2).
+
+        Raises:
+            UserError: There are several maps.
         """
+        if not isinstance(features_BCHW, Tensor):
+            if len(features_BCHW) != 1:
+                raise UserError(
+                    f"SimpleFeaturePyramid: expected one map, got {len(features_BCHW)}",
+                    remedy="set the backbone's out_indices to one level",
+                )
+            (features_BCHW,) = features_BCHW
         return tuple(branch(features_BCHW) for branch in self.branches)
 
 

@@ -38,7 +38,8 @@ class FusionPanopticPostProcessor(PanopticPostProcessor):
         """Compute a panoptic segmentation from one image's proposals.
 
         Returns:
-            As in `PanopticPostProcessor`; all pixels of a stuff class are one segment.
+            As in `PanopticPostProcessor`; all pixels of a stuff class are one segment. The score of a segment is the
+            highest probability of its class among the proposals that won its pixels.
 
         Raises:
             ValueError: As in `check`.
@@ -57,8 +58,25 @@ class FusionPanopticPostProcessor(PanopticPostProcessor):
         logits_QJ = torch.cat([class_logits_QJ[:, order_K], class_logits_QJ[:, -1:]], dim=1)
         (answer,) = fusion.predict(logits_QJ[None], masks_QHW[None], [sample], rescale=True)
         segmentation = PixelData(sem_seg=_numbered(answer["pan_results"].sem_seg, order_K))
-        segmentation.set_metainfo({"label_names": list(label_space.classes), "ignore_index": 0})
+        scores = self._scores(class_logits_QJ, masks_QHW, sizes, segmentation.sem_seg[0])
+        segmentation.set_metainfo(
+            {"label_names": list(label_space.classes), "ignore_index": 0, "scores": scores.tolist()}
+        )
         return {"pred_panoptic_seg": segmentation}
+
+    def _scores(self, class_logits_QJ: Tensor, masks_QHW: Tensor, sizes: ImageSizes, ids_HW: Tensor) -> Tensor:
+        """(N,) the score of each segment, in the order of the ids."""
+        prob_Q, label_Q = class_logits_QJ.softmax(-1).max(-1)
+        kept = (label_Q != class_logits_QJ.shape[1] - 1) & (prob_Q > self.score_threshold)
+        ids, place_HW = ids_HW.unique(return_inverse=True)
+        if not kept.any():
+            return prob_Q.new_zeros(0)
+        height, width = sizes.image
+        shown = F.interpolate(masks_QHW[kept, None, :height, :width], sizes.original, mode="bilinear")[:, 0]
+        winner_HW = (prob_Q[kept, None, None] * shown.sigmoid()).argmax(0)
+        score_HW = prob_Q[kept][winner_HW]
+        best = prob_Q.new_zeros(len(ids)).scatter_reduce(0, place_HW.flatten(), score_HW.flatten(), "amax")
+        return best[ids != 0]
 
 
 def _numbered(theirs_1HW: Tensor, order_K: Tensor) -> Tensor:

@@ -85,13 +85,14 @@ class PanopticPostProcessor(PostProcessor):
 
         Returns:
             ``pred_panoptic_seg`` with ``sem_seg`` (1, Ho, Wo) int64: class + 1000 n with n from 1, so that no segment
-            is 0, which is void.
+            is 0, which is void. Its metainfo ``scores`` has one float for each segment, in the order of the ids: the
+            probability of its class.
 
         Raises:
             UserError: As in `check`.
         """
         self.check(label_space)
-        segment_map, labels_N = panoptic_segments(
+        segment_map, labels_N, scores_N = panoptic_segments(
             class_logits_QJ,
             mask_logits_QHW,
             sizes,
@@ -102,7 +103,9 @@ class PanopticPostProcessor(PostProcessor):
         number_N = torch.arange(1, len(labels_N) + 1, device=labels_N.device)
         ids = torch.cat([labels_N.new_zeros(1), labels_N + INSTANCE_OFFSET * number_N])
         segmentation = PixelData(sem_seg=ids[segment_map][None])
-        segmentation.set_metainfo({"label_names": list(label_space.classes), "ignore_index": 0})
+        segmentation.set_metainfo(
+            {"label_names": list(label_space.classes), "ignore_index": 0, "scores": scores_N.tolist()}
+        )
         return {"pred_panoptic_seg": segmentation}
 
 

@@ -66,7 +66,7 @@ def panoptic_segments(
     mergeable: Sequence[bool],
     score_threshold: float,
     kept_share: float,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Segments that do not overlap (Cheng et al., MaskFormer, 2021, section 3.4), made of the rows that training
     matches.
 
@@ -88,7 +88,8 @@ def panoptic_segments(
         kept_share: In [0, 1].
 
     Returns:
-        (Ho, Wo) int64, 1 + the index of the segment or 0 for void; and (N,) int64 the class of each segment.
+        (Ho, Wo) int64, 1 + the index of the segment or 0 for void; (N,) int64 the class of each segment; and (N,)
+        float32 its score, the probability of its class according to the leader of its row.
 
     Raises:
         ValueError: ``mergeable`` does not have one flag for each class of the logits.
@@ -100,14 +101,14 @@ def panoptic_segments(
     scores_R, labels_R, num_rows = scores_R[keep_R], labels_R[keep_R], int(keep_R.sum())
     winner = torch.full(sizes.original, num_rows, dtype=torch.int64, device=mask_logits_QHW.device)  # num_rows: no row
     if not num_rows:
-        return winner, labels_R
+        return winner, labels_R, scores_R
     kept_row_Q = (keep_R.cumsum(0) - 1)[row_Q[keep_Q]]
     logits_RHW = merge_masks(mask_logits_QHW[keep_Q], kept_row_Q, num_rows)
     full_area_R = _compete(logits_RHW, scores_R, sizes, winner)
     area_R = torch.bincount(winner.flatten(), minlength=num_rows + 1)[:-1]
     stays_R = (area_R > 0) & (area_R >= kept_share * full_area_R)
     number_R = torch.where(stays_R, stays_R.cumsum(0), 0)
-    return torch.cat([number_R, number_R.new_zeros(1)])[winner], labels_R[stays_R]
+    return torch.cat([number_R, number_R.new_zeros(1)])[winner], labels_R[stays_R], scores_R[stays_R]
 
 
 def _compete(logits_RHW: Tensor, scores_R: Tensor, sizes: ImageSizes, winner: Tensor) -> Tensor:

@@ -12,13 +12,14 @@ length, and these metadata, all strings:
 ``prompts``         JSON list of K pairs: phrases and descriptions embedded for each class; ``[]`` where not known
 ``sha256``          of these and D, the recipe (`TextRecipe`): tells, without encoding, that a file is up to date
 ``matrix_sha256``   of the float16 rows
+``is_thing``        JSON list of K flags, in the files of `mmdataseg.text.vocabulary`; other files leave it out
 ==================  =====================================================================================
 """
 
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -113,12 +114,13 @@ class TextEmbeddings:
         )
 
 
-def save_embeddings(path: str | Path, embeddings: TextEmbeddings) -> Path:
+def save_embeddings(path: str | Path, embeddings: TextEmbeddings, *, is_thing: Sequence[bool] | None = None) -> Path:
     """Write a file of text embeddings, whole or not at all.
 
     Args:
         path: Where to write; missing folders are made, an existing file is replaced.
         embeddings: What to write.
+        is_thing: K flags, which of the classes are things; None: the file does not say.
 
     Returns:
         The path.
@@ -135,6 +137,8 @@ def save_embeddings(path: str | Path, embeddings: TextEmbeddings) -> Path:
         "sha256": embeddings.recipe.sha256,
         "matrix_sha256": matrix_sha256(matrix),
     }
+    if is_thing is not None:
+        metadata["is_thing"] = dump_json([bool(flag) for flag in is_thing])
     write_whole(path, serialize({"embeddings": matrix}, metadata=metadata))
     return path
 
@@ -219,6 +223,27 @@ def read_metadata(path: str | Path) -> dict[str, str]:
             "do not say which encoder made them in a form that is compared, and must be made again"
         )
     return metadata
+
+
+def read_thing_flags(path: str | Path) -> tuple[bool, ...] | None:
+    """Which classes of a file of text embeddings are things.
+
+    Args:
+        path: The file.
+
+    Returns:
+        K flags; None: the file does not say.
+
+    Raises:
+        UserError: As `read_metadata`; or there is not one flag for each class.
+    """
+    metadata = read_metadata(path)
+    if "is_thing" not in metadata:
+        return None
+    flags = _parse(metadata, "is_thing")
+    if len(flags) != len(_parse(metadata, "classes")) or not all(isinstance(flag, bool) for flag in flags):
+        raise UserError("expected metadata 'is_thing' to have true or false for each class", file=path)
+    return tuple(flags)
 
 
 def matrix_sha256(matrix: Tensor) -> str:

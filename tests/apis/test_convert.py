@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
 
 from mmdataseg.apis import cli
 from mmdataseg.apis import convert as module
@@ -16,6 +15,7 @@ from mmdataseg.apis.convert import convert
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.errors import UserError
 from mmdataseg.text.vocabularies import get_label_space
+from mmdataseg.text.vocabulary import Vocabulary
 from tests.apis import foreign_models as foreign
 
 R50 = "mask2former_r50_8xb2-lsj-50e_coco-panoptic.py"
@@ -220,21 +220,21 @@ def test_a_config_is_found_for_backbone_and_classes(backbone, classes, leaf):
 
 
 def test_a_converted_model_answers_to_words(tmp_path, texts, r50):
-    """In all three tasks, in a vocabulary it was not trained on; from its config and its checkpoint."""
-    from mmdataseg.apis.inferencer import Inferencer
+    """In all three tasks, in a vocabulary it was not trained on; from its checkpoint alone."""
+    from mmdataseg.apis.segmenter import Segmenter
 
     small_config = foreign.ours("mask2former_r50_coco-panoptic.py", shrink=True)
     convert(r50, tmp_path / "out.pth", config=small_config, embeddings=texts["coco133"], ridge=0.0)
-    cfg = Config.fromstring(torch.load(tmp_path / "out.pth", weights_only=True)["meta"]["cfg"], ".py")
-    inferencer = Inferencer(cfg, tmp_path / "out.pth", device="cpu")
+    segmenter = Segmenter(tmp_path / "out.pth", device="cpu")
     image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    for step in inferencer._pipeline.transforms:
+    for step in segmenter._prepare.transforms:
         if hasattr(step, "scale"):
             step.scale = (64, 64)
-    for task, field in (("panoptic", "panoptic_seg"), ("semantic", "sem_seg"), ("instance", "instances")):
-        question = inferencer.question(task=task, embeddings=texts["ade150"], stuff=["wall", "sky"])
-        assert f"pred_{field}" in inferencer(image, question)
-        assert len(question.source.label_space) == 150
+    words = Vocabulary.load(texts["ade150"], stuff=["wall", "sky"])
+    (result,) = segmenter(image, vocabularies=words, tasks=["panoptic", "semantic", "instance"], channels="rgb")
+    for field in ("panoptic_seg", "sem_seg", "instances"):
+        assert f"pred_{field}" in result.sample
+    assert len(result["semantic"].label_space) == 150
 
 
 def test_the_command_prints_what_to_run_next(tmp_path, texts, r50, capsys):

@@ -1,21 +1,29 @@
 """``python -m mmdataseg predict``: from words and photographs to files."""
 
+import csv
 import json
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from PIL import Image
 
 from mmdataseg.apis import cli
-from mmdataseg.apis.inferencer import Inferencer
 from mmdataseg.apis.prediction_files import PredictionFiles
+from mmdataseg.apis.segmenter import Segmenter
 
 
 def predict(*words):
-    cli.main(["predict", "dataseg_toy_3ds.py", "weights.pth", "data/toy/toy_open/val", "--device", "cpu", *words])
+    cli.main(["predict", "trained.pth", "data/toy/toy_open/val", "--device", "cpu", *words])
 
 
 def refused(capsys, *words, exit_code=1):
@@ -43,8 +51,11 @@ def test_own_words(here, capsys):
     assert "panoptic segmentation of 3 images on cpu, 2 classes of 'own_words'" in said
     number = sum(len(a["segments_info"]) for a in content["annotations"])
     assert number > 0
-    assert sum(map(int, re.findall(r" (\d+)(?:,|$)", said[said.index("found:") :].splitlines()[0]))) == number
-    assert f"{here / 'panoptic.json'}, and pictures in {here / 'pictures'}" in said
+    assert (
+        sum(map(int, re.findall(r" (\d+)(?:,|$)", said[said.index("found (panoptic):") :].splitlines()[0]))) == number
+    )
+    assert f"written: {here / 'pictures'}, {here / 'panoptic.json'}" in said
+    assert re.search(r"3 images in [\d.]+ s, [\d.]+ images a second", said)
 
 
 def test_a_source_of_the_config(here):
@@ -56,25 +67,28 @@ def test_a_source_of_the_config(here):
 
 
 def test_what_is_not_looked_for_is_said(here, capsys):
-    predict("--task", "instance", "--things", "red disc", "--stuff", "sand", "sky", "--out", str(here / "own"))
+    predict("--tasks", "instance", "--things", "red disc", "--stuff", "sand", "sky", "--out", str(here / "own"))
     said = capsys.readouterr().out
-    assert "1 classes of 'own_words'" in said
-    assert "the instance task finds things only; left out: sand, sky" in said
-    predict("--task", "semantic", "--things", "red disc", "--stuff", "sand", "--out", str(here / "semantic"))
+    assert "3 classes of 'own_words'" in said
+    assert "the instance task finds things only; it leaves out: sand, sky" in said
+    predict("--tasks", "semantic", "--things", "red disc", "--stuff", "sand", "--out", str(here / "semantic"))
     said = capsys.readouterr().out
     assert "every pixel gets one of these classes" in said
-    assert "left out" not in said
-    predict("--task", "instance", "--out", str(here / "all"))
-    assert "left out" not in capsys.readouterr().out, "nobody asked for the source's stuff"
+    assert "leaves out" not in said
+    predict("--tasks", "instance", "--out", str(here / "all"))
+    assert "leaves out" not in capsys.readouterr().out, "nobody asked for the source's stuff"
 
 
 def test_settings_of_the_config_can_be_changed(here, capsys):
     predict(
-        "--task", "panoptic", "--out", str(here), "--cfg-options", "model.postprocessors.panoptic.score_threshold=1.1"
+        "--tasks", "panoptic", "--out", str(here), "--cfg-options", "model.postprocessors.panoptic.score_threshold=1.1"
     )
     annotations = json.loads((here / "panoptic.json").read_text())["annotations"]
     assert [a["segments_info"] for a in annotations] == [[], [], []]
-    assert "found: nothing; where that cannot be, lower the post-processor's score_threshold" in capsys.readouterr().out
+    assert (
+        "found (panoptic): nothing; where that cannot be, lower the post-processor's score_threshold"
+        in capsys.readouterr().out
+    )
 
 
 def test_an_image_that_cannot_be_read_costs_no_other(here, world, capsys):
@@ -83,7 +97,7 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world, capsys):
     good = next((world / "data/toy/toy_open/val").iterdir())
     with pytest.raises(SystemExit):
         cli.main(["predict", "dataseg_toy_3ds.py", "weights.pth", str(broken), str(good), "--out", str(here / "out")])
-    assert re.search(r"(?s)1 images were left out:.*broken\.jpg': cannot read this image", capsys.readouterr().err)
+    assert re.search(r"(?s)1 images were left out:.*broken\.jpg': cannot be read as an image", capsys.readouterr().err)
     assert len(json.loads((here / "out/semantic.json").read_text())["images"]) == 1
 
 
@@ -91,13 +105,19 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world, capsys):
     ("words", "message"),
     [
         (["--cfg-options", "modelx.queries=shared"], "no 'modelx'; did you mean 'model'"),
-        (["--task", "instance", "--stuff", "sand"], r"error: task 'instance' finds things, .* are stuff: \['sand'\]"),
+        (["--tasks", "instance", "--stuff", "sand"], r"error: task 'instance' finds things, .* are stuff: \['sand'\]"),
         (["--device", "nonsense"], "error: device 'nonsense': "),
         (["--device", "cuda:99"], "error: device 'cuda:99': "),
-        (["--cfg-options", "model.type=Foo"], "error: config: model.type: no model is registered as 'Foo'"),
+        (
+            ["--cfg-options", "model.type=Foo"],
+            "error: 'trained.pth': its config: model.type: 'Foo' is not a registered component",
+        ),
         (["--source", "x"], "error: source 'x': expected one of the model's that have a test"),
-        (["--things", "a", "--embeddings", "f.safetensors"], "error: things and embeddings are both given"),
-        (["--embeddings", "f.safetensors"], r"error: text embeddings f\.safetensors: no such file; build them with"),
+        (["--embeddings", "f.safetensors"], r"error: 'f\.safetensors' does not exist; check the path"),
+        (["--things", "a", "--embeddings", "trained.pth"], "error: --things and --embeddings are both given; leave"),
+        (["--things", "a", " "], "error: a word of --things or --stuff is empty; leave it out"),
+        (["--things", "a", "--stuff", "a "], "error: word 'a' appears twice in --things and --stuff; give it once"),
+        (["--save", "video"], "error: --save video needs a video or a camera among the images"),
     ],
 )
 def test_mistakes(here, capsys, words, message):
@@ -125,45 +145,84 @@ def test_files_that_cannot_be_written(here, monkeypatch):
         predict("--out", str(here))
 
 
-def test_an_interruption_leaves_the_images_so_far(here, monkeypatch):
-    answer, asked = Inferencer.__call__, []
+def test_an_interruption_leaves_the_images_so_far_and_the_next_run_goes_on(here, monkeypatch, capsys):
+    stream = Segmenter.stream
 
-    def interrupted(self, image, question):
-        asked.append(image)
-        if len(asked) == 2:
-            raise KeyboardInterrupt
-        return answer(self, image, question)
+    def interrupted(self, *args, **options):
+        yield next(stream(self, *args, **options))
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(Inferencer, "__call__", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        predict("--out", str(here))
-    assert len(json.loads((here / "semantic.json").read_text())["images"]) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(Segmenter, "stream", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            predict("--out", str(here / "out"))
+    assert len(json.loads((here / "out/semantic.json").read_text())["images"]) == 1
+    predict("--out", str(here / "out"))
+    assert "1 images are done already; going on" in capsys.readouterr().out
+    predict("--out", str(here / "whole"))
+    assert files(here / "out") == files(here / "whole")
 
 
-def test_a_scheduler_that_stops_the_job_loses_nothing(here, world):
-    command = [sys.executable, "-m", "mmdataseg", "predict", "dataseg_toy_3ds.py", "weights.pth", "--device", "cpu"]
-    images = sorted((world / "data/toy/toy_open/val").iterdir())
-    for number in range(200):
-        os.link(images[0], here / f"{number}.jpg")
-    process = subprocess.Popen(
-        [*command, str(here), "--task", "instance", "--min-score", "0", "--out", "stopped"],
-        **dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True),
+def files(folder):
+    """Path -> content of all files."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def start(images, out, *words):
+    command = [sys.executable, "-m", "mmdataseg", "predict", "trained.pth", "--device", "cpu", str(images)]
+    options = ["--tasks", "panoptic", "instance", "--min-score", "0", "--out", str(out), *words]
+    return subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
-    while process.poll() is None and not list((world / "stopped/pictures").glob("1*.png")):
-        time.sleep(0.05)
-    process.terminate()
+
+
+# of another process: the package that these tests are of, wherever it is started
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)], ids=["SIGTERM", "SIGKILL"])
+def test_a_run_that_is_stopped_loses_nothing_and_repeats_nothing(here, world, stop, code):
+    (here / "many").mkdir()
+    first = min((world / "data/toy/toy_open/val").iterdir())
+    for number in range(40):
+        os.link(first, here / f"many/{number:02}.jpg")
+    process = start(here / "many", here / "out", "--save", "pictures", "coco", "json", "csv")
+    while process.poll() is None and not list((here / "out/pictures").glob("05.png")):
+        time.sleep(0.02)
+    process.send_signal(stop)
     out, err = process.communicate()
-    assert process.returncode == 143, err
-    assert "instance segmentation of 200 images on cpu" in out
-    assert "OneDL" not in out + err, "other packages' words of what nobody asked for"
-    assert "faster_coco_eval" not in err
-    content = json.loads((world / "stopped/instances.json").read_text())
-    assert 0 < len(content["images"]) < 200
-    assert {a["image_id"] for a in content["annotations"]} == {image["id"] for image in content["images"]}
+    assert process.returncode == code, err
+    if stop == signal.SIGTERM:
+        assert "panoptic, instance segmentation of 40 images on cpu" in out
+        assert "OneDL" not in out + err, "other packages' words of what nobody asked for"
+        assert "faster_coco_eval" not in err
+        content = json.loads((here / "out/instances.json").read_text())
+        assert 0 < len(content["images"]) < 40
+        assert {a["image_id"] for a in content["annotations"]} == {image["id"] for image in content["images"]}
+    predict_many = ["predict", "trained.pth", str(here / "many"), "--device", "cpu", "--tasks", "panoptic", "instance"]
+    saved = ["--save", "pictures", "coco", "json", "csv", "--min-score", "0"]
+    cli.main([*predict_many, *saved, "--out", str(here / "out")])
+    names = [f"{number:02}.jpg" for number in range(40)]
+    for file in ("panoptic.json", "instances.json"):
+        assert [image["file_name"] for image in json.loads((here / "out" / file).read_text())["images"]] == names
+    assert [image["image"] for image in json.loads((here / "out/results.json").read_text())] == names
+    ids = [a["id"] for a in json.loads((here / "out/instances.json").read_text())["annotations"]]
+    assert ids == list(range(1, len(ids) + 1))
+    rows = list(csv.DictReader((here / "out/segments.csv").open()))
+    assert list(dict.fromkeys(row["image"] for row in rows)) == names
+    counts = Counter((row["image"], row["task"], row["id"]) for row in rows)
+    assert max(counts.values()) == 1
+    assert len(list((here / "out/pictures").iterdir())) == 40
+
+
+def test_another_question_does_not_go_on(here, capsys):
+    predict("--out", str(here / "out"), "--tasks", "semantic")
+    said = refused(capsys, "--out", str(here / "out"), "--tasks", "panoptic")
+    assert "holds the answers to another question: tasks was ['semantic'], now ['panoptic']; give another --out" in said
 
 
 def test_our_own_mistakes_are_not_told_as_the_users(here, monkeypatch):
-    monkeypatch.setattr(Inferencer, "__call__", lambda *_: [][1])
+    monkeypatch.setattr(Segmenter, "stream", lambda *_, **__: [][1])
     with pytest.raises(IndexError):
         predict("--out", str(here))
 
@@ -179,4 +238,109 @@ def test_what_is_no_checkpoint(here, world, capsys):
     (world / "broken.pth").write_bytes(b"no weights")
     with pytest.raises(SystemExit):
         cli.main(["predict", "dataseg_toy_3ds.py", "broken.pth", "data/toy/toy_open/val", "--out", str(here)])
-    assert "error: broken.pth: no checkpoint, or cut short" in capsys.readouterr().err
+    assert "error: 'broken.pth': is not a checkpoint, or was cut short" in capsys.readouterr().err
+
+
+def test_a_config_may_come_before_the_checkpoint(here):
+    for config in ("dataseg_toy_3ds.py", "dataseg_toy_3ds"):
+        cli.main(
+            ["predict", config, "weights.pth", "data/toy/toy_open/val", "--device", "cpu", "--out", str(here / config)]
+        )
+        assert (here / config / "semantic.json").is_file()
+
+
+def test_only_what_is_asked_is_written(here):
+    predict("--out", str(here), "--save", "csv")
+    assert {path.name for path in here.iterdir()} == {"segments.csv", "question.json", "journal.jsonl"}
+
+
+def test_masks_of_segments(here):
+    predict("--out", str(here), "--save", "masks", "csv")
+    rows = list(csv.DictReader((here / "segments.csv").open()))
+    for row in rows:
+        name = row["name"].replace(" ", "-")
+        mask = np.asarray(Image.open(here / f"masks/{row['image']}/semantic_{int(row['id']):03}_{name}.png"))
+        assert (mask == 255).sum() == int(row["area"])
+        assert set(np.unique(mask)) <= {0, 255}
+    assert len(list((here / "masks").rglob("*.png"))) == len(rows) > 0
+
+
+def make_video(path, number=5):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    for shade in range(number):
+        writer.write(np.full((48, 64, 3), 40 * shade, np.uint8))
+    writer.release()
+
+
+def test_a_video_becomes_a_video(here):
+    make_video(here / "clip.mp4")
+    command = ["predict", "trained.pth", str(here / "clip.mp4"), "--device", "cpu", "--out", str(here / "out")]
+    for _ in range(2):  # the second run makes it again
+        cli.main([*command, "--save", "video", "coco", "--batch-size", "2"])
+        capture = cv2.VideoCapture(str(here / "out/video/clip.mp4"))
+        assert capture.get(cv2.CAP_PROP_FPS) == 10
+        assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 5
+        names = [image["file_name"] for image in json.loads((here / "out/semantic.json").read_text())["images"]]
+        assert names == [f"clip/{number:06}" for number in range(1, 6)]
+
+
+def test_images_of_one_name_in_two_places_are_told_apart(here, world):
+    for folder in ("a", "b"):
+        (here / folder).mkdir()
+        os.link(min((world / "data/toy/toy_open/val").iterdir()), here / folder / "x.jpg")
+    cli.main(
+        ["predict", "trained.pth", str(here / "a/x.jpg"), str(here / "b"), "--device", "cpu", "--out", str(here / "o")]
+    )
+    names = [image["file_name"] for image in json.loads((here / "o/semantic.json").read_text())["images"]]
+    assert names == ["a/x.jpg", "b/x.jpg"]
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["model.pth"], 1, "expected a checkpoint and at least one image, got 1 of them; give CHECKPOINT IMAGE"),
+        (["absent.pth", "photos"], 1, "checkpoint 'absent.pth' does not exist; check the path"),
+        (["trained.pth", "absent"], 1, "image or folder 'absent' does not exist; check the path"),
+        (["data", "trained.pth"], 1, "'data' is a folder; expected a checkpoint; the checkpoint comes first"),
+        (["dataseg_toy_3d", "trained.pth", "data"], 1, "did you mean: projects/toy/configs/dataseg_toy_3ds.py"),
+        (["trained.pth", "data", "--thing", "dog"], 2, "unknown option '--thing'; did you mean '--things'?"),
+        (["trained.pth", "data", "--save", "picture"], 2, "invalid choice: 'picture'"),
+        (["trained.pth", "data", "--batch-size", "0"], 2, "--batch-size and --max-pixels: expected 1 or more"),
+    ],
+)
+def test_mistakes_are_found_before_torch_is_imported(words, code, message):
+    program = (
+        "import sys; from mmdataseg.apis.cli import main\n"
+        "try: main(['predict', *sys.argv[1:]])\n"
+        "finally: print('torch imported' if 'torch' in sys.modules else 'no torch')"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "no torch" in done.stdout
+
+
+def test_the_help_begins_with_three_examples(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["predict", "--help"])
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    examples = [line for line in lines if line.startswith("python -m mmdataseg predict model.pth")]
+    assert len(examples) == 3
+    for example in examples:
+        cli.build_predict_parser().parse_args(shlex.split(example)[4:])
+
+
+def test_a_word_with_a_comma_is_one_class(here, capsys):
+    predict("--things", "red ring, yellow disc", "--out", str(here))
+    assert (
+        "'red ring, yellow disc' is one word with 2 synonyms; for several words, put each in" in capsys.readouterr().err
+    )
+    content = json.loads((here / "panoptic.json").read_text())
+    assert [category["name"] for category in content["categories"]] == ["red ring, yellow disc"]
+
+
+def test_a_screen_is_needed_to_show(here, capsys, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert "--show needs a screen, and there is none" in refused(capsys, "--show", "--out", str(here))

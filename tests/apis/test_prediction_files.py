@@ -9,9 +9,12 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 
-from mmdataseg.apis.prediction_files import PredictionFiles, find_images, make_empty
+from mmdataseg.apis.image_inputs import ImageInputs
+from mmdataseg.apis.prediction_files import PredictionFiles, open_folder
 from mmdataseg.datasets import InstanceSegDataset, PanopticSegDataset, SemanticSegDataset
 from mmdataseg.errors import UserError
+from mmdataseg.results.result import Result
+from mmdataseg.results.segments import Answer
 from mmdataseg.sources import Source
 from mmdataseg.structures import LabelSpace, Task
 
@@ -28,12 +31,16 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
-def write(tmp_path, photos, task, sample):
-    source = Source(name="garage", task=task, label_space=SPACE)
-    files = PredictionFiles(folder=tmp_path / "out", source=source, min_score=0.5)
-    for name, path in find_images([str(photos)]).items():
-        files.add(name, path, sample)
-    return files.close()
+def write(tmp_path, photos, task, sample, *, space=SPACE, save=("pictures", "coco")):
+    sample.set_metainfo({"ori_shape": (6, 8)})
+    answer = Answer(source=Source(name="x", task=task, label_space=space), sample=sample, min_score=0.5)
+    files = PredictionFiles(folder=tmp_path / "out", save=save, space=space)
+    done = files.open()
+    for found in ImageInputs()(photos):
+        if found.name not in done:
+            image = found.load()[..., ::-1]
+            files.add(found, Result(name=found.name, path=found.path, image=image, answers={(task, "x"): answer}))
+    return files.close()[-1]
 
 
 def load(dataset):
@@ -52,14 +59,14 @@ def test_panoptic_segments(tmp_path, photos):
     ids = torch.zeros(6, 8, dtype=torch.int64)  # 0: void
     ids[:2], ids[2:4, :4], ids[2:4, 4:] = 2 + 1000, 0 + 2000, 0 + 3000
     prediction = PixelData(sem_seg=ids[None])
-    prediction.set_metainfo({"ignore_index": 0})
+    prediction.set_metainfo({"ignore_index": 0, "scores": [0.9, 0.8, 0.7]})
     json_file = write(tmp_path, photos, Task.PANOPTIC, DetDataSample(pred_panoptic_seg=prediction))
     assert json_file == tmp_path / "out/panoptic.json"
     first = json.loads(json_file.read_text())["annotations"][0]["segments_info"]
-    assert [(s["category_id"], s["area"], s["bbox"]) for s in first] == [
-        (3, 16, [0, 0, 8, 2]),
-        (1, 8, [0, 2, 4, 2]),
-        (1, 8, [4, 2, 4, 2]),
+    assert [(s["category_id"], s["area"], s["bbox"], s["score"]) for s in first] == [
+        (3, 16, [0, 0, 8, 2], 0.9),
+        (1, 8, [0, 2, 4, 2], 0.8),
+        (1, 8, [4, 2, 4, 2], 0.7),
     ]
     dataset = PanopticSegDataset(
         img_dir=str(photos), ann_file=str(json_file), ann_dir=str(tmp_path / "out/panoptic"),
@@ -92,18 +99,20 @@ def test_semantic_maps(tmp_path, photos):
 
 def test_many_classes_need_two_bytes(tmp_path, photos):
     many = LabelSpace("many", [f"c{i}" for i in range(300)], [False] * 300)
-    files = PredictionFiles(
-        folder=tmp_path / "out", source=Source(name="m", task=Task.SEMANTIC, label_space=many), min_score=0
-    )
     sample = DetDataSample(pred_sem_seg=PixelData(sem_seg=torch.full((1, 6, 8), 299)))
-    files.add("a.png", photos / "a.png", sample)
+    write(tmp_path, photos, Task.SEMANTIC, sample, space=many)
     assert np.asarray(Image.open(tmp_path / "out/semantic/a.png")).max() == 299
 
 
 def test_instances(tmp_path, photos):
     masks = torch.zeros(3, 6, 8, dtype=torch.bool)
     masks[0, 1:4, 2:7] = masks[1, :, 0] = masks[2, 5, 5] = True
-    found = InstanceData(labels=torch.tensor([1, 0, 0]), scores=torch.tensor([0.9, 0.6, 0.4]), masks=masks)
+    found = InstanceData(
+        labels=torch.tensor([1, 0, 0]),
+        scores=torch.tensor([0.9, 0.6, 0.4]),
+        masks=masks,
+        bboxes=torch.tensor([[2.0, 1, 7, 4], [0, 0, 1, 6], [5, 5, 6, 6]]),
+    )
     json_file = write(tmp_path, photos, Task.INSTANCE, DetDataSample(pred_instances=found))
     annotations = json.loads(json_file.read_text())["annotations"]
     assert [a["id"] for a in annotations] == [1, 2, 3, 4], "those below the score are left out"
@@ -123,58 +132,45 @@ def test_instances(tmp_path, photos):
         np.testing.assert_array_equal(truth.masks, masks[:2])
 
 
+def semantic():
+    return DetDataSample(pred_sem_seg=PixelData(sem_seg=torch.zeros(1, 6, 8).long()))
+
+
 def test_each_image_has_a_picture(tmp_path, photos):
-    write(tmp_path, photos, Task.SEMANTIC, DetDataSample(pred_sem_seg=PixelData(sem_seg=torch.zeros(1, 6, 8).long())))
+    write(tmp_path, photos, Task.SEMANTIC, semantic())
     pictures = {p.relative_to(tmp_path / "out/pictures").as_posix() for p in tmp_path.rglob("pictures/**/*.png")}
     assert pictures == {"a.png", "more/b.png"}
 
 
 def test_a_name_without_suffix(tmp_path, photos):
-    source = Source(name="garage", task=Task.SEMANTIC, label_space=SPACE)
-    files = PredictionFiles(folder=tmp_path / "out", source=source, min_score=0)
-    sample = DetDataSample(pred_sem_seg=PixelData(sem_seg=torch.zeros(1, 6, 8).long()))
-    files.add("v1.0/IMG_1", photos / "a.png", sample)
-    assert (tmp_path / "out/semantic/v1.0/IMG_1.png").is_file()
+    (photos / "v1.0").mkdir()
+    (photos / "a.png").rename(photos / "v1.0/IMG_1")
+    write(tmp_path, [photos / "v1.0/IMG_1"], Task.SEMANTIC, semantic())
+    assert (tmp_path / "out/semantic/IMG_1.png").is_file()
 
 
-def test_nothing_is_overwritten(tmp_path):
-    make_empty(tmp_path / "new/folder")
-    make_empty(tmp_path / "new/folder")
-    (tmp_path / "new/folder/panoptic.json").touch()
+def test_what_was_written_is_not_written_again(tmp_path, photos):
+    write(tmp_path, photos / "a.png", Task.SEMANTIC, semantic())
+    (tmp_path / "out/semantic/a.png").unlink()
+    json_file = write(tmp_path, photos, Task.SEMANTIC, semantic())
+    assert [image["file_name"] for image in json.loads(json_file.read_text())["images"]] == ["a.png", "more/b.png"]
+    assert not (tmp_path / "out/semantic/a.png").exists()
+
+
+def test_a_folder_takes_answers_to_one_question(tmp_path):
+    question = {"tasks": ("panoptic",), "classes": ["car"]}
+    for _ in range(2):
+        open_folder(tmp_path / "new/folder", question)
+    with pytest.raises(UserError, match=r"another question: classes was \['car'\], now \['bus'\]; give another --out"):
+        open_folder(tmp_path / "new/folder", {**question, "classes": ["bus"]})
+    (tmp_path / "new/other").mkdir()
+    (tmp_path / "new/other/panoptic.json").touch()
     with pytest.raises(UserError, match="is there already and not empty; give another --out"):
-        make_empty(tmp_path / "new/folder")
-    with pytest.raises(NotADirectoryError):
-        make_empty(tmp_path / "new/folder/panoptic.json/below")
+        open_folder(tmp_path / "new/other", question)
 
 
 def test_without_images_there_is_no_file(tmp_path):
-    source = Source(name="garage", task=Task.PANOPTIC, label_space=SPACE)
-    assert PredictionFiles(folder=tmp_path, source=source, min_score=0).close() is None
-    assert not list(tmp_path.iterdir())
-
-
-def test_images_are_named_relative_to_what_they_have_in_common(photos, tmp_path, monkeypatch):
-    (photos / "notes.txt").write_text("no image")
-    assert list(find_images([str(photos)])) == ["a.png", "more/b.png"]
-    assert list(find_images([str(photos / "more/b.png")])) == ["b.png"]
-    (photos / "v1.0").mkdir()
-    (photos / "v1.0/IMG_1").write_bytes((photos / "a.png").read_bytes())
-    assert list(find_images([str(photos / "v1.0/IMG_1"), str(photos / "a.png")])) == ["a.png", "v1.0/IMG_1"]
-    assert find_images([str(photos / "more/b.png"), str(photos)]).keys() == {"a.png", "more/b.png"}
-    other = tmp_path / "other/images"
-    other.mkdir(parents=True)
-    Image.new("RGB", (8, 6)).save(other / "c.png")
-    monkeypatch.chdir(photos)
-    found = find_images(["more", "../other/images", "more/../more/b.png", str(photos / "../photos/more")])
-    assert list(found) == ["other/images/c.png", "photos/more/b.png"], "no name leads out of its folder"
-
-
-def test_bad_paths(photos, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"'no' does not exist"):
-        find_images(["no"])
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="no image in"):
-        find_images([str(tmp_path / "empty")])
-    Image.new("RGB", (2, 2)).save(photos / "a.jpg")
-    with pytest.raises(ValueError, match=r"'a\.jpg' and 'a\.png' would be written to the same file"):
-        find_images([str(photos)])
+    files = PredictionFiles(folder=tmp_path, save=["coco", "json", "csv"], space=SPACE)
+    files.open()
+    assert files.close() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]

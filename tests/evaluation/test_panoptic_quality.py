@@ -158,3 +158,9 @@ def test_bad_arguments():
         PanopticQualityMetric(chanse=1)
     with pytest.raises(ValueError, match="does not know its classes"):
         score(PanopticQualityMetric(), [id_map([[0]], [0])], None)
+
+
+def test_a_subset_is_the_mean_over_its_classes():
+    got = score(PanopticQualityMetric(subsets={"dog": [CLASSES[0]], "rest": CLASSES[1:]}), [panoptic(GT, LABELS, PRED)])
+    assert got["PQ_dog"] == pytest.approx(50)  # the hand-worked image
+    assert got["PQ_rest"] == pytest.approx(100 * (0 + 1) / 2), "the class that does not appear does not count"

@@ -1,10 +1,15 @@
+import numpy as np
 import pytest
 import torch
 from mmseg.evaluation import IoUMetric
 
+from mmdataseg.errors import UserError
 from mmdataseg.evaluation.semantic import SemanticMetric
+from mmdataseg.sources import Source
 
 from .samples import CLASSES, META, panoptic, score, semantic
+
+SPACE = {"name": "two", "classes": ["cat", "sky"], "is_thing": [True, False]}
 
 
 def test_a_hand_worked_image():
@@ -88,3 +93,23 @@ def test_bad_arguments():
         SemanticMetric(chance=-2)
     with pytest.raises(TypeError, match="unexpected keyword argument 'iou_metrics'"):
         SemanticMetric(iou_metrics=["mIoU"])
+
+
+def test_a_subset_is_the_mean_over_its_classes_that_count():
+    sample = semantic(
+        [[0, 0, 1, 2, -1]], [2, 0, 0], [[2, 0, 0, 0, 1]]
+    )  # the hand-worked image: class 2 1/2, class 0 2/3
+    subsets = {"one": [CLASSES[2]], "both": [CLASSES[0], CLASSES[2]], "absent": [CLASSES[3]]}
+    got = score(SemanticMetric(subsets=subsets), [sample])
+    assert got["mIoU_one"] == pytest.approx(50)
+    assert got["mIoU_both"] == pytest.approx(got["mIoU"])
+    assert np.isnan(got["mIoU_absent"])
+
+
+def test_a_subset_with_an_unknown_class_is_refused_before_the_training():
+    source = Source.from_config({"name": "pets", "task": "semantic", "label_space": SPACE})
+    SemanticMetric(subsets={"steady": ["cat"]}).check_source(source)
+    with pytest.raises(UserError, match="source 'pets': subset 'steady': label space 'two' has no class 'cow'"):
+        SemanticMetric(subsets={"steady": ["cat", "cow"]}).check_source(source)
+    with pytest.raises(UserError, match="subset 'none' has no class; name its classes"):
+        SemanticMetric(subsets={"none": []})

@@ -35,6 +35,16 @@ def test_classes_numbers_and_void_by_hand_with_stuff_before_things(masks):
     assert min(left, right, below) >= 1000
 
 
+def test_scores_are_in_the_order_of_the_ids_and_of_the_surest_member(masks):
+    classes = torch.tensor([5.0, 7.0, 6.0, 8.0])[:, None] * torch.eye(4)[[2, 2, 0, 0]]
+    processor = FusionPanopticPostProcessor(score_threshold=0.5, kept_share=0.5)
+    found = processor(classes, masks, SPACE, SIZES)["pred_panoptic_seg"]
+    ids = [int(found.sem_seg[0, y, x]) for y, x in ((0, 0), (0, -1), (-1, 0))]
+    probability = {name: classes[q].softmax(-1).max().item() for name, q in (("left", 0), ("right", 1), ("sky", 3))}
+    expected = dict(zip(ids, probability.values(), strict=True))
+    assert found.scores == pytest.approx([expected[i] for i in sorted(expected)])
+
+
 def test_the_order_of_the_classes_does_not_matter(masks):
     turned = LabelSpace(name="turned", classes=("cat", "dog", "sky"), is_thing=(True, True, False))
     ids, other = answer([2, 1, 0, 0], masks), answer([1, 0, 2, 2], masks, turned)
@@ -45,3 +55,5 @@ def test_the_order_of_the_classes_does_not_matter(masks):
 
 def test_without_remaining_proposals_all_pixels_are_void(masks):
     assert not answer([3, 3, 3, 3], masks).any()
+    processor = FusionPanopticPostProcessor(score_threshold=0.5, kept_share=0.5)
+    assert processor(9 * torch.eye(4)[[3] * 4], masks, SPACE, SIZES)["pred_panoptic_seg"].scores == []

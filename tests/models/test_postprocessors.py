@@ -1,5 +1,7 @@
 """Post-processors write the fields that mmdet reads."""
 
+import math
+
 import pytest
 import torch
 from mmdet.structures import DetDataSample
@@ -44,6 +46,8 @@ def test_panoptic_ids_hold_class_and_number(proposals):
     assert set(ids.unique().tolist()) == set(corners)
     assert segmentation.label_names == ["cat", "dog", "sky"]
     assert segmentation.ignore_index == 0
+    sure = math.exp(9) / (math.exp(9) + 3)  # logits 9, 0, 0, 0
+    assert segmentation.scores == pytest.approx([sure] * 3)
 
 
 def test_no_id_is_void_even_of_the_first_class(proposals):

@@ -142,7 +142,8 @@ class TestPanoptic:
 
     def read(self, logits, masks, size, **changes):
         options = {"mergeable": self.STUFF, "score_threshold": 0.5, "kept_share": 0.8} | changes
-        segments, labels = panoptic_segments(logits, masks, plain(*size), **options)
+        segments, labels, scores = panoptic_segments(logits, masks, plain(*size), **options)
+        assert len(scores) == len(labels)
         assert sorted(set(segments.unique().tolist()) - {0}) == list(range(1, len(labels) + 1))
         return segments.tolist(), labels.tolist()
 
@@ -154,6 +155,16 @@ class TestPanoptic:
         # the last pixel is in no mask: void
         assert labels == [0, 0, 2]
         assert segments == [[1, 1, 2, 3, 0]]
+
+    def test_scores_are_those_of_the_leaders_of_the_segments_that_stay(self):
+        # two members of grass, of which the surer one counts; a thing below the threshold; a thing
+        logits = class_logits([0, 0, 0.6, 0], [0, 0, 0.9, 0], [0.4, 0, 0, 0], [0.7, 0, 0, 0])
+        masks = mask_logits([[1.0, 0, 0, 0]], [[0, 1.0, 0, 0]], [[0, 0, 1.0, 0]], [[0, 0, 0, 1.0]])
+        _, labels, scores = panoptic_segments(
+            logits, masks, plain(1, 4), mergeable=self.STUFF, score_threshold=0.5, kept_share=0.8
+        )
+        assert labels.tolist() == [2, 0]
+        torch.testing.assert_close(scores, torch.tensor([0.9, 0.7]))
 
     def test_a_segment_that_keeps_too_little_leaves_void(self):
         logits = class_logits([0.9, 0, 0, 0], [0.8, 0, 0, 0])
@@ -190,7 +201,7 @@ class TestPanoptic:
         logits = 2 * torch.randn(12, 5, generator=generator)
         masks = 3 * torch.randn(12, 5, 6, generator=generator)
         sizes = ImageSizes(padded=(20, 24), image=(18, 22), original=(31, 37))
-        segments, labels = panoptic_segments(
+        segments, labels, _ = panoptic_segments(
             logits, masks, sizes, mergeable=self.STUFF, score_threshold=0.3, kept_share=0.25
         )
         scores_Q, labels_Q = logits.softmax(-1).max(-1)
@@ -224,7 +235,7 @@ class TestPanoptic:
         classes = 2 * torch.randn(12, 5, generator=generator)
         masks = 3 * torch.randn(12, 5, 6, generator=generator) - seed  # from large masks to hardly any
         sizes = ImageSizes(padded=(20, 24), image=(18, 23), original=(31, 29))
-        segments, labels = panoptic_segments(
+        segments, labels, _ = panoptic_segments(
             classes, masks, sizes, mergeable=(False,) * 4, score_threshold=0.3, kept_share=0.0
         )
         scores, best_class = classes.softmax(-1).max(-1)

@@ -32,6 +32,13 @@ FOLDERS = {
     "projects/toy/configs/others": "The toy world, in the manner of other systems.",
     "projects/toy/configs/hardware": "The toy world, for other hardware.",
     "projects/toy/configs/from_mask2former": "The toy world, from a converted Mask2Former.",
+    "projects/voc/configs": "Photographs, which two cores can train on.",
+    "projects/voc/configs/separate": "Photographs, each source alone.",
+    "projects/voc/configs/two_sources": "Photographs, pairs of sources.",
+    "projects/voc/configs/box_shares": "Photographs: few masks, and more and more boxes.",
+    "projects/voc/configs/transfer": "Photographs: tests in the words of another dataset, and with it as a source.",
+    "projects/voc/configs/ablations": "Photographs, one change each.",
+    "projects/voc/configs/hardware": "Photographs, on one GPU.",
 }
 HEAD = """# Configs
 

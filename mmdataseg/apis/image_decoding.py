@@ -1,0 +1,181 @@
+"""Pixels from image files, arrays and tensors of any kind: (H, W, 3) uint8 BGR, as mmcv's pipelines expect them."""
+
+import logging
+import warnings
+from io import BytesIO
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from mmdataseg.errors import UserError
+
+Channels = Literal["rgb", "bgr"]
+MAX_PIXELS = 100_000_000
+logger = logging.getLogger(__name__)
+
+
+class UnreadableImageError(UserError):
+    """One image that cannot be used; the others may be fine. Arguments as of `UserError`."""
+
+
+def decode_image(content: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode an image file.
+
+    The image is turned as its EXIF tag says, grey and CMYK become colour, 16 bits become the upper 8, and
+    transparency is dropped, as when the model is tested. Of an animation the first frame is taken, and a warning says
+    so.
+
+    Args:
+        content: Of the file.
+        name: Of the image, for messages.
+        max_pixels: An image with more is refused before it is decoded.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        UnreadableImageError: The file is empty, cut short, of another format, or too large.
+    """
+    if not content:
+        raise UnreadableImageError("the file is empty", file=name, remedy="replace it")
+    _check_header(content, name, max_pixels)
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    return _by_pillow(content, name) if image is None else image
+
+
+def _check_header(content: bytes, name: str, max_pixels: int) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own limit: ours is below
+            with Image.open(BytesIO(content)) as header:
+                width, height, kind, frames = *header.size, header.format, getattr(header, "n_frames", 1)
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(f"more than {max_pixels} pixels ({error})", file=name, remedy=_SHRINK) from None
+    except Exception:  # Pillow does not know the format, and OpenCV may
+        return
+    check_size(height, width, name, max_pixels)
+    if kind == "JPEG" and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+        raise UnreadableImageError("the file is cut short", file=name, remedy="copy or download it again")
+    if frames > 1 and kind != "MPO":  # of a camera's MPO, the other frames are previews
+        logger.warning("'%s' has %d frames; the first one is used", name, frames)
+
+
+_SHRINK = "make it smaller, or raise max_pixels"
+
+
+def check_size(height: int, width: int, name: str, max_pixels: int = MAX_PIXELS) -> None:
+    """Refuse an image that is too large, or has no pixel.
+
+    Raises:
+        UnreadableImageError: It is.
+    """
+    if not height * width:
+        raise UnreadableImageError(f"{height} x {width} pixels (height x width): there is no pixel", file=name)
+    if height * width > max_pixels:
+        raise UnreadableImageError(
+            f"{height} x {width} pixels (height x width), the limit is {max_pixels}", file=name, remedy=_SHRINK
+        )
+
+
+def _by_pillow(content: bytes, name: str) -> np.ndarray:
+    try:
+        with Image.open(BytesIO(content)) as image:
+            return from_pillow(image)
+    except UnreadableImageError:
+        raise
+    except Exception as error:  # what decoding raises depends on the format
+        why = " ".join(str(error).split())[:200]
+        raise UnreadableImageError(
+            f"cannot be read as an image ({type(error).__name__}: {why})", file=name, remedy="replace the file"
+        ) from error
+
+
+def from_pillow(image: Image.Image, *, name: str = "image", max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Pixels of a Pillow image, treated as those of a file (`decode_image`).
+
+    Args:
+        image: Of any mode but F.
+        name: For messages.
+        max_pixels: As of `decode_image`.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        UnreadableImageError: Mode F, whose range of values is not known; or too many pixels.
+    """
+    check_size(image.height, image.width, name, max_pixels)
+    if image.mode == "F":
+        raise UnreadableImageError("its pixels are floats of an unknown range", file=name, remedy="save it with 8 bits")
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode.startswith("I"):  # 16 bits, some of them stored as 32
+        grey = (np.asarray(turned).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.ascontiguousarray(np.asarray(turned.convert("RGB"))[..., ::-1])
+
+
+def from_array(array: np.ndarray, *, channels: Channels | None, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Pixels of an array.
+
+    Args:
+        array: (H, W) or (H, W, 1) grey, (H, W, 3), or (H, W, 4) whose last channel is dropped; uint8.
+        channels: The order of its colours; needed unless it is grey.
+        name: For messages.
+        max_pixels: As of `decode_image`.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        UserError: It is colour, and ``channels`` is not given.
+        UnreadableImageError: Another shape or type.
+    """
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise UnreadableImageError(
+            f"expected an array (H, W), (H, W, 3) or (H, W, 4) of uint8, got {array.shape} of {array.dtype}", file=name
+        )
+    check_size(*array.shape[:2], name, max_pixels)
+    if array.ndim == 2 or array.shape[2] == 1:
+        return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
+    if channels not in ("rgb", "bgr"):
+        raise UserError(
+            f"{name}: an array does not say the order of its colours, and channels is {channels!r}",
+            remedy="give channels='rgb' (Pillow, imageio, torchvision) or channels='bgr' (OpenCV)",
+        )
+    image = array[..., :3]
+    return np.ascontiguousarray(image[..., ::-1] if channels == "rgb" else image)
+
+
+def from_tensor(tensor: torch.Tensor, *, channels: Channels | None, name: str, max_pixels: int) -> np.ndarray:
+    """Pixels of a tensor; arguments as of `from_array`.
+
+    Args:
+        tensor: (3, H, W) or (1, H, W), uint8, or float in 0 .. 1.
+        channels: As of `from_array`.
+        name: For messages.
+        max_pixels: As of `decode_image`.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        UserError: As of `from_array`.
+        UnreadableImageError: Another shape; floats outside 0 .. 1, such as normalised ones.
+    """
+    if tensor.ndim != 3 or tensor.shape[0] not in (1, 3) or not tensor.numel():
+        raise UnreadableImageError(f"expected a tensor (3, H, W), got {tuple(tensor.shape)}", file=name)
+    tensor = tensor.detach().cpu()
+    if tensor.is_floating_point():
+        low, high = float(tensor.min()), float(tensor.max())
+        if not (0 <= low and high <= 1):
+            raise UnreadableImageError(
+                f"expected floats in 0 .. 1, got {low:.3g} .. {high:.3g}",
+                file=name,
+                remedy="undo the normalisation, or give uint8",
+            )
+        tensor = (tensor.float() * 255).round().to(torch.uint8)
+    array: Any = tensor.permute(1, 2, 0).numpy()
+    return from_array(array, channels=channels, name=name, max_pixels=max_pixels)

@@ -1,0 +1,214 @@
+"""The arguments of ``predict``, and what can be checked of them in milliseconds, before torch is imported."""
+
+import os
+import re
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.image_paths import VIDEO_SUFFIXES, check_paths
+from mmdataseg.errors import MissingFileError, UserError
+
+TASKS = ("panoptic", "semantic", "instance")
+SAVED = ("pictures", "masks", "coco", "json", "csv", "video")
+WEIGHTS = (".pth", ".pt", ".bin", ".safetensors", ".ckpt")
+
+EXAMPLES = """Segment images, in the classes of the training or in your own words.
+
+  {prog} model.pth photos --things dog "red car" --stuff road sky
+  {prog} model.pth photos/*.jpg --tasks semantic instance --save coco csv --batch-size 4
+  {prog} model.pth street.mp4 --things car person --save video
+"""
+
+
+class Parser(ArgumentParser):
+    """argparse's parser that names the nearest option where one is unknown."""
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        """Parse all arguments.
+
+        Raises:
+            SystemExit: With 2 where one is unknown or wrong.
+        """
+        found, rest = self.parse_known_intermixed_args(args, namespace)  # options may come before images
+        if rest:
+            unknown = next((word for word in rest if word.startswith("-")), rest[0])
+            near = get_close_matches(unknown, re.findall(r"--[\w-]+", self.format_help()), n=1)
+            self.error(f"unknown option {unknown!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        return found
+
+
+def build_predict_parser(prog: str | None = None) -> ArgumentParser:
+    """Arguments of a prediction, without ``--cfg-options``, which needs mmengine."""
+    parser = Parser(
+        prog=prog,
+        description=EXAMPLES.format(prog=prog or "python -m mmdataseg predict"),
+        formatter_class=RawDescriptionHelpFormatter,
+        usage="%(prog)s [CONFIG] CHECKPOINT IMAGE [IMAGE ...] [options]",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="[CONFIG] CHECKPOINT IMAGE",
+        help="a checkpoint, then images: files, folders, patterns, addresses, videos, or the number of a camera. A .py "
+        "file, or the name of one of mmdataseg's configs, before the checkpoint replaces the config in it",
+    )
+    _add_questions(parser)
+    _add_outputs(parser)
+    _add_resources(parser)
+    return parser
+
+
+def _add_questions(parser: ArgumentParser) -> None:
+    asked = parser.add_argument_group("what to look for (default: the classes of a source of the model)")
+    asked.add_argument("--things", nargs="+", default=[], metavar="WORD", help="own words for what can be counted")
+    asked.add_argument("--stuff", nargs="+", default=[], metavar="WORD", help="own words for the rest: sky, road")
+    asked.add_argument(
+        "--embeddings", metavar="FILE", help="own words in a file of tools/text_embeddings.py or Vocabulary.save"
+    )
+    asked.add_argument("--pretrained", metavar="PATH", help="weights of the text encoder, if not in open_clip's cache")
+    asked.add_argument(
+        "--tasks", nargs="+", choices=TASKS, help="one or more; default: the source's; of own words: panoptic"
+    )
+    asked.add_argument("--source", help="of the model: whose images these are like (default: the first tested)")
+    asked.add_argument(
+        "--min-score", type=float, default=0.3, help="instances below it are left out (default: %(default)s)"
+    )
+
+
+def _add_outputs(parser: ArgumentParser) -> None:
+    written = parser.add_argument_group("what to write")
+    written.add_argument(
+        "--save",
+        nargs="+",
+        choices=SAVED,
+        default=["pictures", "coco"],
+        help="pictures: image and segments side by side; masks: a PNG for each segment; coco: COCO's JSON and PNGs; "
+        "json, csv: all segments in one file; video: the frames of a video with their segments (default: pictures "
+        "coco)",
+    )
+    written.add_argument(
+        "--out",
+        default="predictions",
+        metavar="FOLDER",
+        help="the same command goes on where an earlier run in this folder stopped (default: %(default)s)",
+    )
+    written.add_argument("--show", action="store_true", help="also show each image on the screen; q ends")
+
+
+def _add_resources(parser: ArgumentParser) -> None:
+    running = parser.add_argument_group("how to run")
+    running.add_argument("--batch-size", type=int, default=1, help="images at once (default: %(default)s)")
+    running.add_argument("--device", help="default: a GPU if there is one")
+    running.add_argument(
+        "--max-pixels", type=int, default=100_000_000, help="larger images are left out (default: %(default)s)"
+    )
+    running.add_argument(
+        "--trust-checkpoint", action="store_true", help="run the code that a checkpoint holds: for files of your own"
+    )
+
+
+def split_inputs(words: Sequence[str]) -> tuple[Path | None, str, list[str]]:
+    """Tell apart what the positional arguments are.
+
+    Args:
+        words: ``[CONFIG] CHECKPOINT IMAGE ...``.
+
+    Returns:
+        Path of the config or None, the checkpoint, the images.
+
+    Raises:
+        FileNotFoundError: No such config or checkpoint.
+        UserError: There are too few; or the first is a folder.
+    """
+    config = find_config(words[0]) if is_config(words[0]) else None
+    rest = list(words if config is None else words[1:])
+    if len(rest) < 2:
+        given = "a config and " if config is not None else ""
+        raise UserError(
+            f"expected a checkpoint and at least one image, got {given}{len(rest)} of them",
+            remedy="give CHECKPOINT IMAGE ..., such as model.pth photos",
+        )
+    checkpoint, images = rest[0], rest[1:]
+    if Path(checkpoint).is_dir():
+        raise UserError(f"'{checkpoint}' is a folder; expected a checkpoint", remedy="the checkpoint comes first")
+    if "://" not in checkpoint and not Path(checkpoint).is_file():
+        raise MissingFileError(f"checkpoint '{checkpoint}' does not exist", remedy="check the path")
+    return config, checkpoint, images
+
+
+def is_config(word: str) -> bool:
+    """Whether an argument names a config rather than a checkpoint."""
+    if word.endswith(".py"):
+        return True
+    return not ("://" in word or word.endswith(WEIGHTS) or Path(word).exists()) and "." not in Path(word).name
+
+
+def check_words(*, things: Sequence[str], stuff: Sequence[str], embeddings: str | None) -> list[str]:
+    """Check the words, as far as it needs no model.
+
+    Args:
+        things: As given.
+        stuff: As given.
+        embeddings: As given.
+
+    Returns:
+        Warnings about words that may not mean what they were meant to.
+
+    Raises:
+        UserError: A word that is empty or appears twice; words and a file of words.
+    """
+    if things and embeddings is not None:
+        raise UserError("--things and --embeddings are both given", remedy="leave one out: the file has its own words")
+    words = [word.strip() for word in (*things, *stuff)]
+    if "" in words:
+        raise UserError("a word of --things or --stuff is empty", remedy="leave it out")
+    twice = sorted({word for word in words if words.count(word) > 1})
+    if twice:
+        raise UserError(f"word {twice[0]!r} appears twice in --things and --stuff", remedy="give it once")
+    return [
+        f"{word!r} is one word with {len(re.split('[,/]', word))} synonyms; for several words, put each in its own "
+        "quotation marks, without commas"
+        for word in words
+        if "," in word
+    ]
+
+
+def check_files(*, images: Sequence[str], embeddings: str | None, pretrained: str | None) -> None:
+    """Check that what is read is there.
+
+    Args:
+        images: As given.
+        embeddings: As given.
+        pretrained: As given.
+
+    Raises:
+        MissingFileError: A path that does not exist.
+    """
+    check_paths(images)
+    for file in (embeddings, pretrained):
+        if file is not None and not Path(file).is_file():
+            raise MissingFileError(f"'{file}' does not exist", remedy="check the path")
+
+
+def check_outputs(*, images: Sequence[str], save: Sequence[str], show: bool) -> None:
+    """Check that what is asked for can be written and shown.
+
+    Args:
+        images: As given.
+        save: As given.
+        show: As given.
+
+    Raises:
+        UserError: A video to save and no video; no screen.
+    """
+    moving = [text for text in images if text.lower().endswith(VIDEO_SUFFIXES) or text.isdecimal()]
+    if "video" in save and not moving:
+        raise UserError("--save video needs a video or a camera among the images", remedy="save pictures instead")
+    if show and sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise UserError("--show needs a screen, and there is none", remedy="leave it out: --save pictures writes them")

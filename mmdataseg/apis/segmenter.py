@@ -1,0 +1,333 @@
+"""A trained model that answers: about any image, in any words, in several tasks at once."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+
+from mmdataseg.apis.image_decoding import MAX_PIXELS, Channels, UnreadableImageError
+from mmdataseg.apis.image_inputs import ImageInput, ImageInputs
+from mmdataseg.apis.image_paths import check_paths
+from mmdataseg.apis.trained_model import load_trained_model
+from mmdataseg.errors import UserError
+from mmdataseg.models.text_classifier import TextClassifier
+from mmdataseg.results.result import Result
+from mmdataseg.results.segments import Answer
+from mmdataseg.sources import Source
+from mmdataseg.structures import Task
+from mmdataseg.text.embeddings import TextEmbeddings
+from mmdataseg.text.encoding import embed_classes, find_encoder
+from mmdataseg.text.recipe import TextRecipe
+from mmdataseg.text.vocabulary import Vocabulary
+
+OWN_WORDS = "own_words"
+Asked = list[tuple[Vocabulary, tuple[Source, ...]]]
+
+
+class Segmenter:
+    """A trained model, ready for images.
+
+        segmenter = Segmenter("iter_368750.pth")
+        for result in segmenter("photos", things=["red car", "dog"], stuff=["road"], batch_size=4):
+            print(result)
+            result.save(f"seen/{result.name}")
+
+    Images are prepared as in the test of one of the model's sources; neither its images nor its annotations are needed.
+
+    Args:
+        checkpoint: Path or ``https://`` address of what a training or ``convert`` wrote. It is read without running
+            code that it holds.
+        config: Path or name of a config, or the config; None: the config in the checkpoint.
+        options: Settings of the config to change, dotted name -> value:
+            ``{"model.postprocessors.panoptic.score_threshold": 0.5}``.
+        source: Of the model, with a test dataset: whose images these are like. None: the first such.
+        device: Where to compute; None: a GPU if there is one.
+        trust: Run the code that the checkpoint may hold: only for your own files.
+
+    Attributes:
+        model: The network, in evaluation mode.
+        source: As chosen.
+        device: As chosen.
+        checkpoint: What the weights are from.
+
+    Raises:
+        FileNotFoundError: No such config or checkpoint.
+        UserError: As `mmdataseg.apis.trained_model.load_trained_model`.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | PathLike[str],
+        *,
+        config: str | PathLike[str] | Config | None = None,
+        options: Mapping[str, Any] | None = None,
+        source: str | None = None,
+        device: str | torch.device | None = None,
+        trust: bool = False,
+    ) -> None:
+        trained = load_trained_model(
+            checkpoint, config=config, options=options, source=source, device=device, trust=trust
+        )
+        self.model, self.source, self.device = trained.model, trained.source, trained.device
+        self.checkpoint = trained.checkpoint
+        self._prepare = trained.prepare
+        self._vocabularies: dict[Any, Vocabulary] = {}
+
+    # ---- words
+
+    def vocabulary(
+        self,
+        things: Sequence[str] = (),
+        stuff: Sequence[str] = (),
+        *,
+        name: str = OWN_WORDS,
+        pretrained: str | None = None,
+    ) -> Vocabulary:
+        """Words, embedded as the classes of the training were: by the same encoder, in the same sentences.
+
+        Words that were asked for before are not embedded again.
+
+        Args:
+            things: Words for what can be counted.
+            stuff: Words for the rest.
+            name: Of the vocabulary.
+            pretrained: File of the text encoder's weights, where they are not in open_clip's cache.
+
+        Returns:
+            The vocabulary. Without words, that is the classes of the segmenter's source.
+
+        Raises:
+            UserError: Words for a classifier that learned its classes; a word that appears twice, or a string in place
+                of a list of them; an encoder that cannot be found again; weights of an encoder and no words.
+            FileNotFoundError: No such file of weights.
+        """
+        things, stuff = _words(things, "things"), _words(stuff, "stuff")
+        if not (things or stuff):
+            if pretrained is not None:
+                raise UserError(f"pretrained {pretrained!r}: no words to embed with it", remedy="give words")
+            matrix = self.model.classifier.matrix(self.source.name)
+            return Vocabulary(label_space=self.source.label_space, vectors_KD=matrix, text=self._text_of(matrix))
+        key = (things, stuff, name, pretrained)
+        if key not in self._vocabularies:
+            recipe = self._recipe()
+            dim = self.model.classifier.embed_dim
+            encoder = find_encoder(recipe.encoder, dim=dim, pretrained=pretrained, device=self.device)
+            text = embed_classes(encoder, (*things, *stuff), vocabulary=name, templates=recipe.templates)
+            self._vocabularies[key] = Vocabulary.of(text, name=name, stuff=stuff)
+        return self._vocabularies[key]
+
+    def _text_of(self, matrix: torch.Tensor) -> TextEmbeddings | None:
+        if not isinstance(self.model.classifier, TextClassifier):
+            return None
+        recipe = self.model.classifier.recipe(self.source.name)
+        return TextEmbeddings(
+            matrix=matrix.cpu(),
+            classes=recipe.classes,
+            encoder=recipe.encoder,
+            templates=recipe.templates,
+            prompts=recipe.prompts,
+            vocabulary=recipe.vocabulary,
+        )
+
+    def _recipe(self) -> TextRecipe:
+        """How the classes of the source were embedded."""
+        classifier = self.model.classifier
+        if not isinstance(classifier, TextClassifier):
+            raise UserError(
+                f"the model's classifier is a {type(classifier).__name__}, which learned its classes and reads no "
+                "words",
+                remedy="for own words, train with mmdataseg.TextClassifier",
+            )
+        return classifier.recipe(self.source.name)
+
+    def _check_encoder(self, vocabulary: Vocabulary) -> None:
+        """Refuse vectors that have nothing in common with the model's."""
+        if vocabulary.text is None:
+            same = vocabulary.vectors_KD.shape[1] == self.model.classifier.embed_dim
+        else:
+            recipe = self._recipe()
+            same = vocabulary.text.encoder.fits(recipe.encoder) and vocabulary.text.dim == recipe.dim
+            if not same:
+                raise UserError(
+                    f"vocabulary '{vocabulary.name}' was made by '{vocabulary.text.encoder}' ({vocabulary.text.dim} "
+                    f"dimensions), the model was trained with '{recipe.encoder}' ({recipe.dim})",
+                    remedy="make it with that encoder",
+                )
+        if not same:
+            raise UserError(f"vocabulary '{vocabulary.name}' belongs to another model", remedy="give words")
+
+    # ---- images
+
+    def __call__(
+        self,
+        sources: Any,
+        *,
+        things: Sequence[str] = (),
+        stuff: Sequence[str] = (),
+        vocabularies: Vocabulary | Sequence[Vocabulary] = (),
+        tasks: str | Sequence[str] | None = None,
+        batch_size: int = 1,
+        min_score: float = 0.3,
+        channels: Channels | None = None,
+        max_pixels: int = MAX_PIXELS,
+        unreadable: Callable[[UnreadableImageError], None] | None = None,
+    ) -> Iterator[Result]:
+        """Segment images. What is wrong with the arguments is raised at once, before the first image is read.
+
+        The network sees each image once, however many tasks and vocabularies are asked for.
+
+        Args:
+            sources: Images: see `mmdataseg.apis.image_inputs.ImageInputs`.
+            things: Words for what can be counted.
+            stuff: Words for the rest.
+            vocabularies: Vocabularies of `vocabulary` or of files, in place of words or beside them.
+            tasks: ``panoptic``, ``semantic``, ``instance``, or several of them. None: panoptic for words, otherwise the
+                task of the model's source.
+            batch_size: Images that the network sees at once. Smaller ones are padded, which changes answers a little.
+            min_score: Instances with a lower score, 0 .. 1, are left out of the segments.
+            channels: Order of the colours of arrays and tensors, ``rgb`` or ``bgr``.
+            max_pixels: Images with more are unreadable.
+            unreadable: Called with the error of each image that cannot be read, which is left out. None: raise it.
+
+        Returns:
+            An iterator over a `Result` for each image, in their order. No more than a batch of images is in memory.
+
+        Raises:
+            MissingFileError: A path that does not exist.
+            UserError: As `vocabulary`; unknown tasks, or a task that the words cannot be used for; a vocabulary of
+                another encoder; two vocabularies of one name; numbers out of range.
+        """
+        if batch_size < 1:
+            raise UserError(f"batch_size: expected 1 or more, got {batch_size}")
+        if not 0 <= min_score <= 1:
+            raise UserError(f"min_score: expected 0 .. 1, got {min_score}")
+        listed = sources if isinstance(sources, list | tuple) else [sources]
+        check_paths([str(item) for item in listed if isinstance(item, str | PathLike)])
+        asked = self.questions(things=things, stuff=stuff, vocabularies=vocabularies, tasks=tasks)
+        inputs = ImageInputs(channels=channels, max_pixels=max_pixels)(sources)
+        pairs = self.stream(inputs, asked, batch_size=batch_size, min_score=min_score, unreadable=unreadable)
+        return (result for _, result in pairs)
+
+    def questions(
+        self,
+        *,
+        things: Sequence[str] = (),
+        stuff: Sequence[str] = (),
+        vocabularies: Vocabulary | Sequence[Vocabulary] = (),
+        tasks: str | Sequence[str] | None = None,
+    ) -> Asked:
+        """What is asked of each image: each vocabulary, with a task and label space for each task.
+
+        Arguments and errors as of calling the segmenter.
+        """
+        given = [vocabularies] if isinstance(vocabularies, Vocabulary) else list(vocabularies)
+        for vocabulary in given:
+            self._check_encoder(vocabulary)
+        if things or stuff:
+            given.insert(0, self.vocabulary(things, stuff))
+        own = not given
+        given = given or [self.vocabulary()]
+        names = [vocabulary.name for vocabulary in given]
+        if len(set(names)) < len(names):
+            raise UserError(f"the vocabularies' names must differ, got {names}", remedy="give them names that differ")
+        wanted = _tasks(tasks) or (self.source.task if own else Task.PANOPTIC,)
+        asked = []
+        for vocabulary in given:
+            for task in wanted:
+                self.model.postprocessors[task.value].check(vocabulary.label_space)
+            sources = (Source(name=self.source.name, task=task, label_space=vocabulary.label_space) for task in wanted)
+            asked.append((vocabulary, tuple(sources)))
+        return asked
+
+    def stream(
+        self,
+        inputs: Iterable[ImageInput],
+        asked: Asked,
+        *,
+        batch_size: int = 1,
+        min_score: float = 0.3,
+        unreadable: Callable[[UnreadableImageError], None] | None = None,
+    ) -> Iterator[tuple[ImageInput, Result]]:
+        """Answers about images that were found already; arguments as of calling the segmenter.
+
+        Yields:
+            Each image with its result.
+        """
+        batch: list[tuple[ImageInput, np.ndarray, Mapping[str, Any]]] = []
+        for found in inputs:
+            try:
+                image = found.load()
+                batch.append((found, image, self._prepared(found, image)))
+            except UnreadableImageError as error:
+                if unreadable is None:
+                    yield from self._answers(batch, asked, min_score)
+                    raise
+                unreadable(error)
+                continue
+            if len(batch) == batch_size:
+                yield from self._answers(batch, asked, min_score)
+                batch = []
+        yield from self._answers(batch, asked, min_score)
+
+    def _prepared(self, found: ImageInput, image: np.ndarray) -> Mapping[str, Any]:
+        size = image.shape[:2]
+        results = {"img": image, "img_shape": size, "ori_shape": size, "source": self.source.name, "sample_idx": 0}
+        try:
+            return self._prepare({**results, "img_path": found.path or found.name})
+        except cv2.error as error:  # a side of 0 pixels is left
+            raise UnreadableImageError(
+                f"{size[0]} x {size[1]} pixels (height x width) is too thin to be resized for this model",
+                file=found.path or found.name,
+                remedy="crop it",
+            ) from error
+
+    @torch.inference_mode()
+    def _answers(
+        self, batch: Sequence[tuple[ImageInput, np.ndarray, Mapping[str, Any]]], asked: Asked, min_score: float
+    ) -> list[tuple[ImageInput, Result]]:
+        if not batch:
+            return []
+        packed = {key: [prepared[key] for _, _, prepared in batch] for key in ("inputs", "data_samples")}
+        packed = self.model.data_preprocessor(packed, training=False)
+        proposals = self.model.propose(packed["inputs"], packed["data_samples"])
+        pairs = []
+        for index, (found, image, _) in enumerate(batch):
+            answers = {}
+            for vocabulary, sources in asked:
+                sample = DetDataSample(metainfo=packed["data_samples"][index].metainfo)
+                for source in sources:
+                    self.model.answer(
+                        proposals,
+                        index,
+                        sample,
+                        text_KD=vocabulary.vectors_KD.to(self.device),
+                        label_space=source.label_space,
+                        task=source.task,
+                        padded=tuple(packed["inputs"].shape[-2:]),
+                    )
+                sample = sample.cpu()
+                for source in sources:
+                    answers[source.task, vocabulary.name] = Answer(source=source, sample=sample, min_score=min_score)
+            result = Result(name=found.name, path=found.path, image=image[..., ::-1], answers=answers)
+            pairs.append((found, result))
+        return pairs
+
+
+def _tasks(tasks: str | Sequence[str] | None) -> tuple[Task, ...]:
+    names = () if tasks is None else (tasks,) if isinstance(tasks, str) else tuple(tasks)
+    known = [task.value for task in Task]
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise UserError(f"tasks: unknown task {wrong[0]!r}; expected one or more of {known}")
+    return tuple(dict.fromkeys(Task(name) for name in names))
+
+
+def _words(words: Sequence[str], what: str) -> tuple[str, ...]:
+    if isinstance(words, str):
+        raise UserError(f"{what}: expected a list of words, got the string {words!r}", remedy="put it into a list")
+    return tuple(word.strip() for word in words)

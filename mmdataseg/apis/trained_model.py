@@ -1,0 +1,134 @@
+"""A trained model from its checkpoint alone, or from a config and a checkpoint."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.device import get_device
+from mmengine.registry import DefaultScope
+
+from mmdataseg.apis.config_check import check_components
+from mmdataseg.apis.registration import register_all_modules
+from mmdataseg.apis.runs import read_config
+from mmdataseg.apis.stored_config import check_stored, stored_config, without_data
+from mmdataseg.checkpoints.reading import Checkpoint, read_checkpoint
+from mmdataseg.engine.check_weights import account_of_weights
+from mmdataseg.errors import UserError
+from mmdataseg.models.dataseg import DaTaSeg
+from mmdataseg.registry import MODELS
+from mmdataseg.sources import Source
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainedModel:
+    """A model with its weights, and how images are prepared for it.
+
+    Args:
+        model: In evaluation mode, on its device.
+        source: Whose test images the images are prepared like.
+        prepare: The steps of that source's test pipeline after the loading of the image, without those that read
+            annotations. It takes and returns dicts as mmengine's ``Compose``.
+        checkpoint: What the weights are from, without its content.
+    """
+
+    model: DaTaSeg
+    source: Source
+    prepare: Compose
+    checkpoint: Checkpoint
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+
+def load_trained_model(
+    checkpoint: str | PathLike[str],
+    *,
+    config: str | PathLike[str] | Config | None = None,
+    options: Mapping[str, Any] | None = None,
+    source: str | None = None,
+    device: str | torch.device | None = None,
+    trust: bool = False,
+) -> TrainedModel:
+    """Build a model and load its weights.
+
+    Args:
+        checkpoint: Path or ``https://`` address of what a training or ``convert`` wrote.
+        config: Path of a config, or its file name among this package's own, or the config itself; None: the config in
+            the checkpoint, of which no code is run.
+        options: Dotted name of a setting of the config -> value.
+        source: Of the model, with a test dataset: whose images these are like. None: the first such.
+        device: Where to compute; None: a GPU if there is one.
+        trust: Run the code that the checkpoint may hold: only for your own files.
+
+    Returns:
+        The model. The files of text embeddings that the config names need not exist: the checkpoint has their rows.
+
+    Raises:
+        FileNotFoundError: No such config or checkpoint.
+        UserError: As `read_checkpoint`, `stored_config`, `check_stored` and `read_config`; a model other than
+            `DaTaSeg`; no such device; no such source, or none with a test pipeline; weights of another model.
+    """
+    register_all_modules()
+    found = read_checkpoint(checkpoint, trust=trust)
+    place = _usable(device)
+    cfg = read_config(config if config is not None else stored_config(found), options)
+    model_cfg, scope = without_data(cfg.get("model") or {}), cfg.get("default_scope") or "mmdet"
+    if config is None:
+        imports = (cfg.get("custom_imports") or {}).get("imports", [])
+        check_stored({"model": model_cfg}, scope=scope, imports=imports, file=found.origin)
+    with DefaultScope.overwrite_default_scope(scope):
+        model = _build(Config(dict(model=model_cfg, default_scope=scope)), found)
+        tested = _tested_source(model.sources, source)
+        prepare = Compose([step for step in tested.test["pipeline"] if not _type_of(step).startswith("Load")])
+    light = Checkpoint(origin=found.origin, path=found.path, content={"meta": found.meta}, skipped=found.skipped)
+    return TrainedModel(model=model.to(place).eval(), source=tested, prepare=prepare, checkpoint=light)
+
+
+def _usable(device: str | torch.device | None) -> torch.device:
+    try:
+        found = torch.device(device or get_device())
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:  # no such kind; none of it here; a torch built without it
+        raise UserError(f"device {str(device)!r}: {error}", remedy="name another one, such as cpu") from None
+    return found
+
+
+def _build(cfg: Config, checkpoint: Checkpoint) -> DaTaSeg:
+    check_components(cfg)
+    if not cfg.model:
+        raise UserError("the config has no model", remedy="leave the config out, or give that of the training")
+    model = MODELS.build(cfg.model)
+    if not isinstance(model, DaTaSeg):
+        raise UserError(f"expected a config whose model is mmdataseg.DaTaSeg, got {type(model).__name__}")
+    state = checkpoint.state_dict
+    account_of_weights(state, model.state_dict(), file=checkpoint.origin).require_all(checkpoint.origin)
+    model.load_state_dict(state, strict=False)
+    return model
+
+
+def _tested_source(sources: Mapping[str, Source], name: str | None) -> Source:
+    tested = [source for source in sources.values() if source.test is not None and "pipeline" in source.test]
+    if not tested:
+        raise UserError(
+            f"none of the model's sources {list(sources)} has a test dataset with a pipeline, which says how images "
+            "are prepared; give one test=dict(..., pipeline=[...])"
+        )
+    found = [source for source in tested if name in (None, source.name)]
+    if not found:
+        names = [source.name for source in tested]
+        raise UserError(
+            f"source {name!r}: expected one of the model's that have a test dataset, {names}; the names of others can "
+            "be given as own words"
+        )
+    return found[0]
+
+
+def _type_of(step: Mapping[str, Any]) -> str:
+    kind = step["type"] if isinstance(step["type"], str) else step["type"].__name__
+    return kind.rpartition(".")[2]

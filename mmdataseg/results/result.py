@@ -1,0 +1,199 @@
+"""Everything that a trained model found in an image."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from mmdet.structures import DetDataSample
+from PIL import Image
+
+from mmdataseg.errors import UserError
+from mmdataseg.results import exchange, pictures
+from mmdataseg.results.segments import Answer, Segment
+from mmdataseg.structures import Task
+
+if TYPE_CHECKING:
+    import pandas
+    import supervision
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result:
+    """What was found in one image, for each task and each vocabulary that was asked for.
+
+    Methods that need one answer take ``task`` and ``vocabulary``, which may be left out where only one answer fits.
+
+    Args:
+        name: Of the image: its path relative to the folder that was given, the number of an array, or the name of a
+            video with the number of the frame, as ``clip/000012``.
+        path: The file or address; None: the image was not read from one.
+        image: (H, W, 3) uint8 RGB, turned as its EXIF tag says.
+        answers: (task, name of the vocabulary) -> answer.
+    """
+
+    name: str
+    path: str | None
+    image: np.ndarray
+    answers: Mapping[tuple[Task, str], Answer]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the image, in pixels."""
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that were asked for."""
+        return tuple(dict.fromkeys(task.value for task, _ in self.answers))
+
+    @property
+    def vocabularies(self) -> tuple[str, ...]:
+        """The names of the vocabularies that were asked for."""
+        return tuple(dict.fromkeys(name for _, name in self.answers))
+
+    def answer(self, task: str | Task | None = None, vocabulary: str | None = None) -> Answer:
+        """One of the answers.
+
+        Args:
+            task: None: any.
+            vocabulary: Its name; None: any.
+
+        Raises:
+            UserError: No answer fits, or several.
+        """
+        fitting = [
+            answer
+            for (found, name), answer in self.answers.items()
+            if task in (None, found, found.value) and vocabulary in (None, name)
+        ]
+        if len(fitting) != 1:
+            known = ", ".join(f"{found.value} in {name!r}" for found, name in self.answers)
+            raise UserError(
+                f"{'several answers fit' if fitting else 'no answer fits'} task={task!r}, vocabulary={vocabulary!r}; "
+                f"this result has {known}",
+                remedy="name the task and the vocabulary of one",
+            )
+        return fitting[0]
+
+    def __getitem__(self, key: str | tuple[str, str]) -> Answer:
+        """``result["panoptic"]``, or ``result["panoptic", "my words"]``."""
+        return self.answer(*key) if isinstance(key, tuple) else self.answer(key)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments of the only answer.
+
+        Raises:
+            UserError: There are several answers: ``result["panoptic"].segments``.
+        """
+        return self.answer().segments
+
+    @property
+    def sample(self) -> DetDataSample:
+        """mmdet's data sample with the fields of every task that was asked for; on the CPU.
+
+        Raises:
+            UserError: There are several vocabularies, which would share fields: ``result["panoptic", NAME].sample``.
+        """
+        if len(self.vocabularies) > 1:
+            raise UserError(
+                f"there are several vocabularies, {list(self.vocabularies)}",
+                remedy="take the sample of one answer, result[TASK, VOCABULARY].sample",
+            )
+        return next(iter(self.answers.values())).sample
+
+    # ---- pictures
+
+    def plot(self, task: str | None = None, vocabulary: str | None = None) -> np.ndarray:
+        """The image with its segments and their names: (H, W, 3) uint8 RGB, of the size of the image."""
+        return pictures.overlay(self.image, self.answer(task, vocabulary))
+
+    def sheet(self) -> np.ndarray:
+        """The image and all answers side by side: (height, width, 3) uint8 RGB, legible for small images too."""
+        return pictures.sheet(self.image, self.answers.values(), title=self.name)
+
+    def show(self, task: str | None = None, vocabulary: str | None = None) -> None:
+        """Open `plot` in the system's image viewer."""
+        Image.fromarray(self.plot(task, vocabulary)).show(title=self.name)
+
+    def save(self, path: str | PathLike[str], task: str | None = None, vocabulary: str | None = None) -> Path:
+        """Write `plot` as an image file.
+
+        Args:
+            path: Where to write; its suffix is the format, such as .png or .jpg. Missing folders are made.
+            task: Which answer.
+            vocabulary: Which answer.
+
+        Raises:
+            UserError: The suffix is not that of an image format.
+        """
+        return pictures.write(Path(path), self.plot(task, vocabulary))
+
+    def crop(self, task: str | None = None, vocabulary: str | None = None) -> Iterator[tuple[Segment, np.ndarray]]:
+        """Cut out each segment.
+
+        Yields:
+            The segment, and its box (h, w, 4) uint8 RGBA, transparent outside the mask.
+        """
+        return pictures.cut_outs(self.image, self.answer(task, vocabulary))
+
+    # ---- other programs' forms
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the image, as JSON values; masks as COCO RLE."""
+        head = {"image": self.name, "path": self.path, "height": self.size[0], "width": self.size[1]}
+        return {**head, "answers": [exchange.to_json(answer) for answer in self.answers.values()]}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The segments of all answers as the rows of a table, without masks: what `to_df` has."""
+        return [row for answer in self.answers.values() for row in exchange.rows(self.name, answer)]
+
+    def to_df(self) -> "pandas.DataFrame":
+        """`rows` as a table of pandas.
+
+        Raises:
+            UserError: pandas is not installed.
+        """
+        return exchange.to_df(self.rows())
+
+    def to_coco(self, task: str | None = None, vocabulary: str | None = None, *, image_id: int = 1) -> dict[str, Any]:
+        """COCO's JSON of this image: ``images``, ``annotations`` and ``categories``.
+
+        Category ids are labels + 1. Panoptic annotations have ``segments_info``, whose ids are those of
+        ``result["panoptic"].id_map``. The annotations of the instance and semantic task have RLE masks; those of
+        instances have scores, too.
+        """
+        return exchange.to_coco(self.name, self.answer(task, vocabulary), image_id=image_id)
+
+    def to_detections(self, task: str | None = None, vocabulary: str | None = None) -> "supervision.Detections":
+        """supervision's ``Detections``: boxes, masks, scores, labels, and the names under ``class_name``.
+
+        Raises:
+            UserError: supervision is not installed.
+        """
+        return exchange.to_detections(self.answer(task, vocabulary))
+
+    def to_transformers(self, vocabulary: str | None = None) -> dict[str, Any]:
+        """What Hugging Face's ``post_process_panoptic_segmentation`` returns for an image.
+
+        Returns:
+            ``segmentation`` (H, W) int32 tensor, the id of each pixel's segment, 0 for none and -1 everywhere if there
+            is no segment; ``segments_info``, a list of dicts with ``id``, ``label_id``, ``was_fused`` (whether it is
+            stuff) and ``score``.
+
+        Raises:
+            UserError: The panoptic task was not asked for.
+        """
+        return exchange.to_transformers(self.answer(Task.PANOPTIC, vocabulary))
+
+    def __str__(self) -> str:
+        lines = []
+        for (task, name), answer in self.answers.items():
+            counts = Counter(segment.name for segment in answer.segments)
+            found = ", ".join(f"{number} {word}" for word, number in counts.items()) or "nothing"
+            lines.append(f"{self.name}: {task.value} in '{name}': {found}")
+        return "\n".join(lines)

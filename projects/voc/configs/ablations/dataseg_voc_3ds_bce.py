@@ -1,0 +1,10 @@
+"""Ablation of dataseg_voc_3ds: binary cross-entropy, Mask2Former's, in place of focal loss.
+
+Shows what the paper's focal loss gives.
+Not a row of the paper. Data: projects/voc/README.md
+Command: mim train mmdataseg projects/voc/configs/ablations/dataseg_voc_3ds_bce.py
+"""
+
+_base_ = ["../dataseg_voc_3ds.py"]
+
+model = dict(criterion=dict(targets=dict(masks=dict(focal_weight=0.0, bce_weight=5.0))))

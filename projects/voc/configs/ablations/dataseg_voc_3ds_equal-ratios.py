@@ -1,0 +1,10 @@
+"""Ablation of dataseg_voc_3ds: sources drawn 1 : 1 : 1.
+
+Shows what the ratios 1 : 2 : 1 give.
+Not a row of the paper. Data: projects/voc/README.md
+Command: mim train mmdataseg projects/voc/configs/ablations/dataseg_voc_3ds_equal-ratios.py
+"""
+
+_base_ = ["../dataseg_voc_3ds.py"]
+
+train_dataloader = dict(batch_sampler=dict(ratios=[1, 1, 1]))

@@ -1,0 +1,10 @@
+"""Ablation of dataseg_voc_3ds: raw proposals are matched, and those that are left join a target.
+
+Shows what MERGE before the matching gives.
+Not a row of the paper. Data: projects/voc/README.md
+Command: mim train mmdataseg projects/voc/configs/ablations/dataseg_voc_3ds_merge-after-matching.py
+"""
+
+_base_ = ["../dataseg_voc_3ds.py"]
+
+model = dict(criterion=dict(merge="after_matching"))

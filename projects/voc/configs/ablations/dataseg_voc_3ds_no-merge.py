@@ -1,0 +1,10 @@
+"""Ablation of dataseg_voc_3ds: nothing is merged in training.
+
+Shows what MERGE in training gives; in inference it stays.
+Not a row of the paper. Data: projects/voc/README.md
+Command: mim train mmdataseg projects/voc/configs/ablations/dataseg_voc_3ds_no-merge.py
+"""
+
+_base_ = ["../dataseg_voc_3ds.py"]
+
+model = dict(criterion=dict(merge="none"))

@@ -1,0 +1,10 @@
+"""Ablation of dataseg_voc_3ds: boxes are matched by class alone, the projection is only a loss.
+
+Shows what the projection in the cost of matching gives.
+Not a row of the paper. Data: projects/voc/README.md
+Command: mim train mmdataseg projects/voc/configs/ablations/dataseg_voc_3ds_no-projection-cost.py
+"""
+
+_base_ = ["../dataseg_voc_3ds.py"]
+
+model = dict(criterion=dict(targets=dict(boxes=dict(cost=None))))

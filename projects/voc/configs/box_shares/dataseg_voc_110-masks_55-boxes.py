@@ -1,0 +1,12 @@
+"""110 images with masks and 55 with boxes, 1 : 1.
+
+Not a row of the paper. Data: projects/voc/README.md
+Command: mim train mmdataseg projects/voc/configs/box_shares/dataseg_voc_110-masks_55-boxes.py
+"""
+
+_base_ = ["./dataseg_voc_110-masks_0-boxes.py"]
+
+boxes = dict(_base_.voc_boxes, train=dict(_base_.voc_boxes.train, indices=55))
+train_sources = [_base_.masks, boxes]
+
+train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1, 1]))
