@@ -1,11 +1,13 @@
 """What the commands of the studies have in common: arguments, the list of runs, processes, and the page."""
 
 import argparse
+import ast
 import os
 import platform
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ class Row:
     parts: int
 
 
+@cache
 def sources_of(config: Path) -> int:
     """The number of sources that a config trains on; 0 if it only tests."""
     cfg = Config.fromfile(config)
@@ -79,36 +82,47 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
     return args
 
 
-def chosen(only: Sequence[str] | None, names: Sequence[str], labels: Mapping[str, str]) -> list[str]:
-    """The rows that ``--only`` names, or all.
+def chosen(
+    only: Sequence[str] | None, rows: Mapping[str, Row], *, labels: Mapping[str, str], whole: str
+) -> dict[str, Row]:
+    """The rows that ``--only`` names, or all. Where one of them only tests, the row with its weights comes first.
 
     Args:
         only: Labels or names of rows; None: all.
-        names: Of all rows.
+        rows: All rows by name.
         labels: Label -> name, such as S+P.
+        whole: Name of the row whose weights the rows that only test use.
 
     Raises:
         SystemExit: It names an unknown row.
     """
-    if not only:
-        return list(names)
-    unknown = [row for row in only if labels.get(row, row) not in names]
+    unknown = [row for row in only or () if labels.get(row, row) not in rows]
     if unknown:
-        raise SystemExit(f"--only {unknown[0]}: expected some of {', '.join([*labels, *names])}")
-    return list(dict.fromkeys(labels.get(row, row) for row in only))
+        raise SystemExit(f"--only {unknown[0]}: expected some of {', '.join([*labels, *rows])}")
+    names = list(dict.fromkeys(labels.get(row, row) for row in only or rows))
+    if whole not in names and not all(rows[name].parts for name in names):
+        names = [whole, *names]
+    return {name: rows[name] for name in names}
+
+
+def described(leaves: Sequence[Path]) -> dict[str, str]:
+    """Name of a config -> the first line of its docstring."""
+    return {
+        leaf.stem: (ast.get_docstring(ast.parse(leaf.read_text(encoding="utf-8"))) or leaf.stem).splitlines()[0]
+        for leaf in leaves
+    }
 
 
 def plan_runs(args: argparse.Namespace, rows: Mapping[str, Row], *, world: Mapping[str, Any], whole: str) -> list[Run]:
     """All runs: the first seed of every row, then the second, so that an early page has every row.
 
-    A row that only tests uses the weights of ``whole`` of the same seed. That run is added and comes first, if it is
-    missing.
+    A row that only tests uses the weights of ``whole`` of the same seed.
 
     Args:
         args: The command line.
         rows: The chosen rows by name.
         world: What the data are, so that no page mixes data.
-        whole: Name of the row with all sources; among ``rows``, if one of them only tests.
+        whole: Name of the row whose weights the rows that only test use.
     """
     return [
         Run(

@@ -16,7 +16,6 @@ finished. Every run is tested on all five test sets, including those of the tran
 """
 
 import argparse
-import ast
 import json
 import signal
 import subprocess
@@ -32,6 +31,7 @@ from projects.study.command import (
     Row,
     chosen,
     command_of,
+    described,
     make_parser,
     parse,
     plan_runs,
@@ -61,11 +61,7 @@ def find_configs() -> tuple[dict[str, Path], dict[str, str]]:
         changes.
     """
     leaves = {leaf.stem: leaf for leaf in leaf_configs(Path(__file__).with_name("configs"))}
-    ablations = {
-        name: (ast.get_docstring(ast.parse(leaf.read_text())) or name).splitlines()[0]
-        for name, leaf in leaves.items()
-        if leaf.parent.name == "ablations"
-    }
+    ablations = described([leaf for leaf in leaves.values() if leaf.parent.name == "ablations"])
     return {name: leaves[name] for name in [*COMBINATIONS.values(), *ablations]}, ablations
 
 
@@ -83,15 +79,8 @@ def plan(args: argparse.Namespace, configs: dict[str, Path], world: Mapping[str,
     Raises:
         SystemExit: ``--only`` names an unknown row.
     """
-    rows = {name: Row(config=configs[name], parts=sources_of(configs[name])) for name in wanted(args, configs)}
-    if not all(row.parts for row in rows.values()) and ALL not in rows:
-        rows = {ALL: Row(config=configs[ALL], parts=sources_of(configs[ALL])), **rows}
-    return plan_runs(args, rows, world=world, whole=ALL)
-
-
-def wanted(args: argparse.Namespace, configs: Mapping[str, Path]) -> list[str]:
-    """Names of the rows that the command line asks for."""
-    return chosen(args.only, list(configs), COMBINATIONS)
+    rows = {name: Row(config=config, parts=sources_of(config)) for name, config in configs.items()}
+    return plan_runs(args, chosen(args.only, rows, labels=COMBINATIONS, whole=ALL), world=world, whole=ALL)
 
 
 def make_data() -> dict:

@@ -148,9 +148,11 @@ def test_a_tiny_study_runs_continues_and_writes_its_page(repo_root, tmp_path):
     loaders = [
         f"{name}_dataloader.{key}" for name in ("train", "test") for key in ("num_workers", "persistent_workers")
     ]
+    env = {**os.environ, "PYTHONPATH": str(repo_root)}
     words = [
         sys.executable,
-        str(repo_root / "projects/toy/toy_study.py"),
+        "-m",
+        toy_study.MODULE,
         "--seeds=1",
         "--iterations-per-source=1",
         "--device=cpu",
@@ -166,7 +168,7 @@ def test_a_tiny_study_runs_continues_and_writes_its_page(repo_root, tmp_path):
         "train_dataloader.batch_size=2",
         *[f"{key}={'0' if key.endswith('num_workers') else 'False'}" for key in loaders],
     ]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     results = {path.parent.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("runs/*/*/result.json")}
     assert set(results) == {"dataseg_toy_semantic", "dataseg_toy_3ds", "dataseg_toy_3ds_probability-merge"}
@@ -180,13 +182,13 @@ def test_a_tiny_study_runs_continues_and_writes_its_page(repo_root, tmp_path):
     # stopped after the training and before the test, then started again
     (tmp_path / "runs/dataseg_toy_semantic/seed0/result.json").unlink()
     (tmp_path / "page.json").unlink()
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert "3 runs, 2 of them finished" in done.stdout, done.stdout + done.stderr
     again = json.loads((tmp_path / "runs/dataseg_toy_semantic/seed0/result.json").read_text())
     assert again["metrics"] == pytest.approx(results["dataseg_toy_semantic"]["metrics"], nan_ok=True)
     # and on a machine that has only the page and the results beside it
     page = (tmp_path / "page.md").read_text()
     (tmp_path / "runs").rename(tmp_path / "elsewhere")
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert "3 runs, 3 of them finished" in done.stdout, done.stdout + done.stderr
     assert (tmp_path / "page.md").read_text() == page
