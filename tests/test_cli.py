@@ -257,7 +257,7 @@ def test_mistakes_end_with_a_message_and_no_traceback(argv, message, capsys):
 
 def test_arguments_that_do_not_fit_the_config_end_with_a_message_too(tmp_path, capsys):
     config, checkpoint = tmp_path / "some.py", tmp_path / "some.pth"
-    config.write_text("optim_wrapper = dict()\ntrain_cfg = dict(max_iters=1)\n")
+    config.write_text("model = dict()\noptim_wrapper = dict()\ntrain_cfg = dict(max_iters=1)\n")
     checkpoint.touch()
     for argv, message in (
         (["train", str(config), "--auto-scale-lr"], "--auto-scale-lr needs auto_scale_lr"),
