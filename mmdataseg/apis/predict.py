@@ -80,7 +80,7 @@ def predict(  # noqa: PLR0913 -- the options of the command
         OSError: A file cannot be written.
     """
     given = [int(text) if text.isdecimal() and not Path(text).exists() else text for text in images]
-    total = count_images(images)
+    total = count_images(images, without=Path(out))
     segmenter = Segmenter(
         checkpoint, config=config, options=options, source=source, device=device, trust=trust_checkpoint
     )
@@ -100,7 +100,7 @@ def predict(  # noqa: PLR0913 -- the options of the command
     _announce(total, segmenter, vocabulary, [one.task for one in answered])
     run = _Run(PredictionFiles(folder=Path(out), save=save, space=vocabulary.label_space), show=show)
     with _sigterm_as_exit():
-        inputs = run.new(ImageInputs(max_pixels=max_pixels, root=root)(given), total)
+        inputs = run.new(ImageInputs(max_pixels=max_pixels, root=root, without=Path(out))(given), total)
         run.write(segmenter.stream(inputs, asked, batch_size=batch_size, min_score=min_score, unreadable=run.leave_out))
     return run.left_out
 
