@@ -34,6 +34,8 @@ Asked = list[tuple[Vocabulary, tuple[Source, ...]]]
 class Segmenter:
     """A trained model, ready for images.
 
+        from mmdataseg import Segmenter
+
         segmenter = Segmenter("iter_368750.pth")
         for result in segmenter("photos", things=["red car", "dog"], stuff=["road"], batch_size=4):
             print(result)

@@ -218,3 +218,11 @@ def test_one_data_root_for_all_sources(monkeypatch: pytest.MonkeyPatch) -> None:
         for metric in source["metrics"]:
             assert metric.get("ann_file", "/somewhere/").startswith("/somewhere/")
     assert cfg.model.backbone.init_cfg.checkpoint.startswith("/somewhere/weights/")
+
+
+def test_the_plain_vit_is_frozen_by_half() -> None:
+    cfg = load("dataseg_voc_3ds_dinov3")
+    cfg.model.backbone.pretrained = False
+    backbone = MODELS.build(cfg.model.backbone)
+    blocks = [any(p.requires_grad for p in block.parameters()) for block in backbone.net.model.blocks]
+    assert blocks == [False] * 6 + [True] * 6
