@@ -48,9 +48,8 @@ def test_masks_that_pycocotools_would_misread(segmentation, message) -> None:
 
 @pytest.mark.parametrize("segment", ["null", '{"id": 1, "category_id": []}'])
 def test_an_entry_that_is_not_a_segment(tmp_path: Path, segment: str) -> None:
-    (tmp_path / "a.json").write_text(
-        f'{{"images": [{{"id": 1}}], "annotations": [{{"image_id": 1, "segments_info": [{segment}]}}], "categories": []}}'
-    )
+    annotations = f'[{{"image_id": 1, "segments_info": [{segment}]}}]'
+    (tmp_path / "a.json").write_text(f'{{"images": [{{"id": 1}}], "annotations": {annotations}, "categories": []}}')
     with pytest.raises(UserError, match="image 1 in 'annotations': expected segments with an 'id' and a 'category_id'"):
         load_panoptic_json(tmp_path / "a.json")
 
