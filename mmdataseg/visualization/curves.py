@@ -71,6 +71,7 @@ def _draw_bars(panel: "Axes", title: str, curves: Curves, colors: dict[str, str]
     panel.bar_label(bars, [f"{value:.4g}" for value in values], padding=3)
     panel.invert_yaxis()  # the first name on top
     steps = sorted({curves[name][0][0] for name in names})
-    panel.set(title=f"{title}, at iteration {', '.join(map(str, steps))}", xlim=(0, None))
-    panel.margins(x=0.1)
+    panel.set(
+        title=f"{title}, at iteration {', '.join(map(str, steps))}", xlim=(0, 1.1 * max(values) or 1)
+    )  # room for the values
     panel.grid(alpha=0.3, axis="x")
