@@ -1,4 +1,4 @@
-"""The true and the predicted segments of a sample, as pictures show them."""
+"""Draws the true and the predicted segments of a sample."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,18 +17,18 @@ from mmdataseg.visualization.drawing import Segment, class_color, draw_segments,
 
 
 def draw_sample(sample: DetDataSample, source: Source, *, min_score: float) -> np.ndarray:
-    """Image, ground truth and prediction of one sample.
+    """Draw image, ground truth and prediction of a sample side by side.
 
     Args:
-        sample: On the CPU, at the size of the original image, which is read from its ``img_path``.
-        source: That it is from.
+        sample: The sample, on the CPU, at the size of the original image, which is read from its ``img_path``.
+        source: Source of the sample.
         min_score: Instances with a lower score are left out.
 
     Returns:
         (H, W, 3) uint8, RGB.
 
     Raises:
-        FileNotFoundError: The image is not there.
+        FileNotFoundError: The image is missing.
     """
     image = mmcv.imread(sample.metainfo["img_path"], channel_order="rgb")
     size = panel_size(*image.shape[:2])
@@ -43,11 +43,11 @@ def draw_sample(sample: DetDataSample, source: Source, *, min_score: float) -> n
 
 
 def true_segments(sample: DetDataSample, source: Source) -> list[Segment]:
-    """Ground truth of a sample, as far as it has any.
+    """Return the segments of the ground truth; none if the sample has no ground truth.
 
     Args:
-        sample: With ``gt_id_map`` and ``gt_instances``, or with ``gt_instances`` that have masks or boxes.
-        source: That it is from.
+        sample: A sample with ``gt_id_map`` and ``gt_instances``, or with ``gt_instances`` that have masks or boxes.
+        source: Source of the sample.
     """
     if "gt_instances" not in sample:
         return []
@@ -68,15 +68,15 @@ def true_segments(sample: DetDataSample, source: Source) -> list[Segment]:
 
 
 def predicted_segments(sample: DetDataSample, source: Source, *, min_score: float) -> list[Segment]:
-    """What the model predicted for a sample, by the task of its source.
+    """Return the predicted segments of a sample, for the task of its source.
 
     Args:
-        sample: With ``pred_panoptic_seg``, ``pred_sem_seg`` or ``pred_instances``.
-        source: That it is from.
+        sample: A sample with ``pred_panoptic_seg``, ``pred_sem_seg`` or ``pred_instances``.
+        source: Source of the sample.
         min_score: Instances with a lower score are left out.
 
     Raises:
-        UserError: A panoptic map with a class that the source does not have.
+        UserError: A panoptic map has a class that the source does not have.
     """
     if source.task is Task.SEMANTIC:
         return _of_map(sample.pred_sem_seg.sem_seg[0].numpy(), range(len(source.label_space)), source)
@@ -114,6 +114,6 @@ def _of_masks(
 
 
 def _bool_masks(masks: Any) -> list[np.ndarray]:
-    """Masks of a tensor or of mmdet's BitmapMasks."""
+    """Return a list of bool masks from a tensor or from mmdet's BitmapMasks."""
     masks = masks.masks if hasattr(masks, "masks") else masks.numpy()
     return list(masks.astype(bool))
