@@ -204,7 +204,7 @@ def test_another_models_checkpoint_is_refused(content, tmp_path):
 def test_a_larger_models_checkpoint_is_refused(content, tmp_path):
     content["state_dict"]["backbone.layer3.7.conv1.weight"] = torch.zeros(1)
     torch.save(content, tmp_path / "larger.pth")
-    with pytest.raises(ValueError, match=r"in the checkpoint alone: backbone\.layer3"):
+    with pytest.raises(ValueError, match=r"only in the checkpoint: backbone\.layer3"):
         load_trained_model(tmp_path / "larger.pth", device="cpu")
 
 

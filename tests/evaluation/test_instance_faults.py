@@ -190,9 +190,7 @@ def test_a_metric_file_whose_ids_are_other_images_is_refused(tmp_path):
 def test_things_flagged_as_stuff_are_refused(tmp_path):
     config = source(tmp_path, content(), content())
     config["label_space"]["is_thing"] = (False, False)
-    with pytest.raises(
-        UserError, match=r"'street': the instance task finds things.* flags each of its classes as stuff"
-    ):
+    with pytest.raises(UserError, match=r"'street': the instance task needs things.* flags all its classes as stuff"):
         MultiSourceEvaluator(metrics=[config])
     config["label_space"]["is_thing"] = (True, False)
     with pytest.raises(UserError, match="has annotations of 'bike', which label space 'street' flags as stuff"):
