@@ -1,9 +1,15 @@
 """DaTaSeg for OpenMMLab: one set of weights for panoptic, semantic and instance segmentation of many datasets."""
 
+from importlib import import_module
+from typing import Any
+
 from mmdataseg.dependencies import check_dependencies
 
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+__all__ = ["Segmenter", "Vocabulary", "__version__"]
+
+# What users import from here -> its module. It is imported when it is asked for: torch and mmdet take seconds.
+_PUBLIC = {"Segmenter": "mmdataseg.apis.segmenter", "Vocabulary": "mmdataseg.text.vocabulary"}
 
 check_dependencies()
 
@@ -11,3 +17,10 @@ from mmengine.config.utils import MODULE2PACKAGE  # noqa: E402  only once it is 
 
 # lets a config anywhere say `_base_ = ["mmdataseg::_base_/models/dataseg_r50.py"]`
 MODULE2PACKAGE.setdefault(__name__, __name__)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import_module("mmdataseg.apis.registration").register_all_modules()  # first: without what mmdet prints
+    return getattr(import_module(_PUBLIC[name]), name)

@@ -15,6 +15,7 @@ from mmengine.config import Config
 
 from mmdataseg.apis import cli, runner, runs
 from mmdataseg.apis.config_files import find_config
+from mmdataseg.errors import UserError
 
 TINY_PARTS = '''
 """A model of one weight, its data and its metric, outside the package."""
@@ -154,7 +155,15 @@ def test_work_dir_is_the_arguments_then_the_configs_then_the_name(tmp_path):
     assert runs.load_config(path).work_dir == "there"
 
 
-def test_cfg_options_and_launcher_reach_the_config(tmp_path):
+def test_a_launcher_without_a_gpu_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "get_device", lambda: "cpu")
+    (tmp_path / "some.py").write_text("a = 1\n")
+    with pytest.raises(UserError, match="--launcher slurm: mmengine gives each process a GPU, and there is none"):
+        runs.load_config(tmp_path / "some.py", launcher="slurm")
+
+
+def test_cfg_options_and_launcher_reach_the_config(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "get_device", lambda: "cuda")
     path = tmp_path / "some.py"
     path.write_text("a = dict(b=1, c=[1, 2])\n")
     cfg = runs.load_config(
@@ -257,7 +266,7 @@ def test_mistakes_end_with_a_message_and_no_traceback(argv, message, capsys):
 
 def test_arguments_that_do_not_fit_the_config_end_with_a_message_too(tmp_path, capsys):
     config, checkpoint = tmp_path / "some.py", tmp_path / "some.pth"
-    config.write_text("optim_wrapper = dict()\ntrain_cfg = dict(max_iters=1)\n")
+    config.write_text("model = dict()\noptim_wrapper = dict()\ntrain_cfg = dict(max_iters=1)\n")
     checkpoint.touch()
     for argv, message in (
         (["train", str(config), "--auto-scale-lr"], "--auto-scale-lr needs auto_scale_lr"),

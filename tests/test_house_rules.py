@@ -3,7 +3,6 @@
 import ast
 import importlib
 import inspect
-import pkgutil
 import re
 import textwrap
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import mmdataseg
+from tests.test_architecture import importable_modules
 
 PACKAGE = Path(mmdataseg.__file__).parent
 TOOLS = PACKAGE.parent / "tools"
@@ -67,9 +67,8 @@ def private_names_of(kind: type) -> set[str]:
 
 
 def own_classes() -> list[type]:
-    modules = [m.name for m in pkgutil.walk_packages([str(PACKAGE)], "mmdataseg.") if not m.name.endswith("__main__")]
     found = {}
-    for name in modules:
+    for name in importable_modules():
         for kind in vars(importlib.import_module(name)).values():
             if inspect.isclass(kind) and kind.__module__ == name:
                 found[f"{name}.{kind.__qualname__}"] = kind

@@ -21,25 +21,30 @@ from mmdataseg.apis.predict_parser import (
     split_inputs,
 )
 from mmdataseg.apis.user_errors import user_errors
+from mmdataseg.apis.web.parser import build_web_parser
 from mmdataseg.errors import UserError
 
 USAGE = """usage: {prog} train CONFIG [options]
        {prog} test [CONFIG] CHECKPOINT [options]
        {prog} predict [CONFIG] CHECKPOINT IMAGES [options]
+       {prog} web CHECKPOINT [options]
        {prog} convert CHECKPOINT --to OUT [options]
 
 CONFIG is a path, or the file name of one of mmdataseg's own configs. Options: {prog} train -h and so on."""
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m mmdataseg") -> None:
-    """Run ``train``, ``test``, ``predict`` or ``convert`` with the arguments that follow it.
+    """Run ``train``, ``test``, ``predict``, ``web`` or ``convert`` with the arguments that follow it.
 
     Args:
         argv: Arguments; None: those of the process.
         prog: What the usage text calls the program.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    commands = {"train": run_train, "test": run_test, "predict": run_predict, "convert": run_convert}
+    commands = {
+        **{"train": run_train, "test": run_test, "predict": run_predict, "web": run_web},
+        **{"convert": run_convert},
+    }
     usage = USAGE.format(prog=prog)
     if not argv or argv[0] in ("-h", "--help"):
         print(usage)
@@ -133,13 +138,38 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
         sys.exit(1)
 
 
+def run_web(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
+    """Parse the arguments of the page and serve it until the user stops it.
+
+    Raises:
+        SystemExit: As `run_train`.
+    """
+    parser = build_web_parser(prog)
+    _add_options(parser)
+    args = vars(parser.parse_args(argv))
+    options = args.pop("cfg_options")
+    with user_errors(debug=(options or {}).get("log_level") == "DEBUG"):
+        check_files(images=(), embeddings=None, pretrained=args["pretrained"])
+
+        from mmdataseg.apis.registration import register_all_modules
+
+        register_all_modules()  # before anything else imports mmdet: without what it prints
+        from mmdataseg.apis.web.asking import Limits
+        from mmdataseg.apis.web.serving import serve
+
+        limits = Limits(**{name: args.pop(f"max_{name}") for name in ("mib", "pixels", "words", "seconds")})
+        serve(args.pop("checkpoint"), options=options, limits=limits, **args)
+
+
 def run_convert(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
     """Parse the arguments of a conversion and run it.
 
     Raises:
         SystemExit: As `run_train`.
     """
-    args = build_convert_parser(prog).parse_args(argv)
+    parser = build_convert_parser(prog)
+    args = parser.parse_args(argv)
+    _require_checkpoint(parser, args.checkpoint)
     with user_errors():
         from mmdataseg.apis.convert import DEFAULT_RIDGE, convert
 
@@ -256,9 +286,12 @@ def _check_test_args(parser: ArgumentParser, args: Namespace) -> None:
     (args.checkpoint,) = (word for word in given if word not in configs)
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
         parser.error(f"--out must end in .pkl or .pickle, got {args.out!r}")
-    is_url = "://" in args.checkpoint
-    if not is_url and not os.path.isfile(args.checkpoint):
-        parser.error(f"checkpoint {args.checkpoint!r} is not a file")
+    _require_checkpoint(parser, args.checkpoint)
+
+
+def _require_checkpoint(parser: ArgumentParser, checkpoint: str) -> None:
+    if "://" not in checkpoint and not os.path.isfile(checkpoint):
+        parser.error(f"checkpoint {checkpoint!r} is not a file")
 
 
 def _find(parser: ArgumentParser, args: Namespace) -> Path:

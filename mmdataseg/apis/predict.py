@@ -1,12 +1,9 @@
 """What the command ``predict`` does."""
 
-import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from mmdataseg.apis.image_inputs import ImageInput, ImageInputs
 from mmdataseg.apis.image_paths import common_root, count_images
 from mmdataseg.apis.prediction_files import PredictionFiles, open_folder
 from mmdataseg.apis.segmenter import OWN_WORDS, Segmenter
+from mmdataseg.apis.stopping import sigterm_as_exit
 from mmdataseg.errors import UserError
 from mmdataseg.progress import progress_bar
 from mmdataseg.results.result import Result
@@ -80,7 +78,7 @@ def predict(  # noqa: PLR0913 -- the options of the command
         OSError: A file cannot be written.
     """
     given = [int(text) if text.isdecimal() and not Path(text).exists() else text for text in images]
-    total = count_images(images)
+    total = count_images(images, without=Path(out))
     segmenter = Segmenter(
         checkpoint, config=config, options=options, source=source, device=device, trust=trust_checkpoint
     )
@@ -99,8 +97,8 @@ def predict(  # noqa: PLR0913 -- the options of the command
     open_folder(Path(out), question)
     _announce(total, segmenter, vocabulary, [one.task for one in answered])
     run = _Run(PredictionFiles(folder=Path(out), save=save, space=vocabulary.label_space), show=show)
-    with _sigterm_as_exit():
-        inputs = run.new(ImageInputs(max_pixels=max_pixels, root=root)(given), total)
+    with sigterm_as_exit():
+        inputs = run.new(ImageInputs(max_pixels=max_pixels, root=root, without=Path(out))(given), total)
         run.write(segmenter.stream(inputs, asked, batch_size=batch_size, min_score=min_score, unreadable=run.leave_out))
     return run.left_out
 
@@ -201,13 +199,3 @@ def _announce(total: int | None, segmenter: Segmenter, vocabulary: Vocabulary, t
         print(f"the instance task finds things only; it leaves out: {', '.join(space.stuff_classes)}")
     if Task.SEMANTIC in tasks:
         print("semantic: every pixel gets one of these classes, whatever it shows; panoptic may leave pixels out")
-
-
-@contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
-    """SIGTERM, with which schedulers stop a job, ends the process as Ctrl-C does: what is open is written."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

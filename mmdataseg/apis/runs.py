@@ -148,8 +148,12 @@ def load_config(
 
     Raises:
         FileNotFoundError: No such config.
-        UserError: As `read_config`.
+        UserError: As `read_config`; or a launcher where there is no GPU.
     """
+    if launcher != "none" and get_device() == "cpu":
+        raise UserError(
+            f"--launcher {launcher}: mmengine gives each process a GPU, and there is none", remedy="leave it out"
+        )
     cfg = read_config(config, options)
     cfg.launcher = launcher
     if work_dir is not None:

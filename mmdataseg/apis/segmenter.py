@@ -1,6 +1,7 @@
 """A trained model that answers: about any image, in any words, in several tasks at once."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from os import PathLike
 from typing import Any
 
@@ -21,16 +22,19 @@ from mmdataseg.results.segments import Answer
 from mmdataseg.sources import Source
 from mmdataseg.structures import Task
 from mmdataseg.text.embeddings import TextEmbeddings
-from mmdataseg.text.encoding import embed_classes, find_encoder
+from mmdataseg.text.encoding import TextEncoder, embed_classes, find_encoder
 from mmdataseg.text.recipe import TextRecipe
 from mmdataseg.text.vocabulary import Vocabulary
 
 OWN_WORDS = "own_words"
+_VOCABULARIES_KEPT = 64
 Asked = list[tuple[Vocabulary, tuple[Source, ...]]]
 
 
 class Segmenter:
     """A trained model, ready for images.
+
+        from mmdataseg import Segmenter
 
         segmenter = Segmenter("iter_368750.pth")
         for result in segmenter("photos", things=["red car", "dog"], stuff=["road"], batch_size=4):
@@ -76,7 +80,8 @@ class Segmenter:
         self.model, self.source, self.device = trained.model, trained.source, trained.device
         self.checkpoint = trained.checkpoint
         self._prepare = trained.prepare
-        self._vocabularies: dict[Any, Vocabulary] = {}
+        self._embedded = lru_cache(maxsize=_VOCABULARIES_KEPT)(self._embed)
+        self._encoder = lru_cache(maxsize=1)(self._find_encoder)
 
     # ---- words
 
@@ -90,7 +95,7 @@ class Segmenter:
     ) -> Vocabulary:
         """Words, embedded as the classes of the training were: by the same encoder, in the same sentences.
 
-        Words that were asked for before are not embedded again.
+        Words that were asked for lately are not embedded again, and the encoder is loaded once.
 
         Args:
             things: Words for what can be counted.
@@ -112,14 +117,16 @@ class Segmenter:
                 raise UserError(f"pretrained {pretrained!r}: no words to embed with it", remedy="give words")
             matrix = self.model.classifier.matrix(self.source.name)
             return Vocabulary(label_space=self.source.label_space, vectors_KD=matrix, text=self._text_of(matrix))
-        key = (things, stuff, name, pretrained)
-        if key not in self._vocabularies:
-            recipe = self._recipe()
-            dim = self.model.classifier.embed_dim
-            encoder = find_encoder(recipe.encoder, dim=dim, pretrained=pretrained, device=self.device)
-            text = embed_classes(encoder, (*things, *stuff), vocabulary=name, templates=recipe.templates)
-            self._vocabularies[key] = Vocabulary.of(text, name=name, stuff=stuff)
-        return self._vocabularies[key]
+        return self._embedded(things, stuff, name, pretrained)
+
+    def _embed(self, things: tuple[str, ...], stuff: tuple[str, ...], name: str, pretrained: str | None) -> Vocabulary:
+        templates = self._recipe().templates
+        text = embed_classes(self._encoder(pretrained), (*things, *stuff), vocabulary=name, templates=templates)
+        return Vocabulary.of(text, name=name, stuff=stuff)
+
+    def _find_encoder(self, pretrained: str | None) -> TextEncoder:
+        dim = self.model.classifier.embed_dim
+        return find_encoder(self._recipe().encoder, dim=dim, pretrained=pretrained, device=self.device)
 
     def _text_of(self, matrix: torch.Tensor) -> TextEmbeddings | None:
         if not isinstance(self.model.classifier, TextClassifier):

@@ -191,6 +191,13 @@ def _with_read_values(entry: _JSON, what: str, path: Path) -> _JSON:
                 file=path,
                 remedy="repair the file",
             )
+        for segment in read["segments_info"]:
+            if not isinstance(segment, dict) or not isinstance(segment.get("category_id", 0), int | float | str):
+                raise UserError(
+                    f"{what}: expected segments with an 'id' and a 'category_id', got {str(segment)[:80]}",
+                    file=path,
+                    remedy="repair the file",
+                )
     return read
 
 

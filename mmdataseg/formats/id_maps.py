@@ -123,6 +123,8 @@ def segments_of_panoptic_png(
         raise UserError(
             f"expected distinct, positive segment ids, but the JSON has {int(twice[0])} twice (0 is unlabelled)"
         )
+    if known[-1] <= np.iinfo(id_png.dtype).max:  # else the PNG is converted, which takes longer than the search
+        known = known.astype(id_png.dtype)
     position = np.searchsorted(known, id_png)
     np.minimum(position, len(known) - 1, out=position)
     unlisted = known[position] != id_png

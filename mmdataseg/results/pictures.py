@@ -9,9 +9,20 @@ from PIL import Image
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.whole_files import write_whole
-from mmdataseg.results.segments import Answer, Segment
-from mmdataseg.visualization.drawing import draw_segments, panel_size, resize, side_by_side
+from mmdataseg.results import segments
+from mmdataseg.results.segments import Answer
+from mmdataseg.visualization.drawing import (
+    Segment,
+    class_color,
+    draw_segments,
+    panel_size,
+    resize,
+    resize_mask,
+    side_by_side,
+)
 from mmdataseg.visualization.segments import predicted_segments
+
+_DIMMED = 0.45
 
 
 def overlay(image: np.ndarray, answer: Answer) -> np.ndarray:
@@ -39,15 +50,55 @@ def sheet(image: np.ndarray, answers: Iterable[Answer], *, title: str) -> np.nda
     Returns:
         (height, width, 3): small images are enlarged, large ones shrunk.
     """
-    size = panel_size(*image.shape[:2])
-    panels = [(title, resize(image, size))]
-    for answer in answers:
-        found = predicted_segments(answer.sample, answer.source, min_score=answer.min_score)
-        panels.append((f"{answer.task.value} segments", draw_segments(image, found, size=size)))
-    return side_by_side(panels)
+    answered = [(f"{answer.task.value} segments", panel(image, answer)) for answer in answers]
+    return side_by_side([(title, shown(image)), *answered])
 
 
-def cut_outs(image: np.ndarray, answer: Answer) -> Iterator[tuple[Segment, np.ndarray]]:
+def shown(image: np.ndarray) -> np.ndarray:
+    """The image as large as it is in a panel: small images are enlarged, large ones shrunk.
+
+    Args:
+        image: (H, W, 3).
+
+    Returns:
+        (height, width, 3).
+    """
+    return resize(image, panel_size(*image.shape[:2]))
+
+
+def panel(image: np.ndarray, answer: Answer) -> np.ndarray:
+    """The image with its segments, as large as `shown` makes it.
+
+    Args:
+        image: (H, W, 3).
+        answer: About that image.
+
+    Returns:
+        (height, width, 3).
+    """
+    found = predicted_segments(answer.sample, answer.source, min_score=answer.min_score)
+    return draw_segments(image, found, size=panel_size(*image.shape[:2]))
+
+
+def spotlight(image: np.ndarray, mask: np.ndarray, *, name: str, label: int) -> np.ndarray:
+    """One segment, and the rest of the image dimmed.
+
+    Args:
+        image: (height, width, 3).
+        mask: (H, W) bool, of the image or of the one that it was resized from.
+        name: Written on the segment.
+        label: Of its class, for the color.
+
+    Returns:
+        (height, width, 3).
+    """
+    size = (image.shape[0], image.shape[1])
+    inside = resize_mask(mask, size)[..., None] > 0
+    dimmed = np.where(inside, image, (image * _DIMMED).astype(np.uint8))
+    return draw_segments(dimmed, [Segment(name=name, color=class_color(label), mask=inside[..., 0])], size=size)
+
+
+def cut_outs(image: np.ndarray, answer: Answer) -> Iterator[tuple[segments.Segment, np.ndarray]]:
     """Each segment with its box of the image, transparent outside its mask.
 
     Args:
@@ -78,7 +129,17 @@ def write(path: Path, picture: np.ndarray) -> Path:
         raise UserError(
             f"cannot write a picture as {path.suffix!r}", file=path, remedy="give a path that ends in .png or .jpg"
         )
-    encoded = BytesIO()
-    Image.fromarray(picture).save(encoded, format=formats[path.suffix.lower()])
-    write_whole(path, encoded.getvalue())
+    write_whole(path, encode(picture, formats[path.suffix.lower()]))
     return path
+
+
+def encode(picture: np.ndarray, kind: str = "PNG") -> bytes:
+    """A picture as the content of an image file.
+
+    Args:
+        picture: (H, W, 3), or (H, W, 4) with transparency.
+        kind: Format, as Pillow names it.
+    """
+    encoded = BytesIO()
+    Image.fromarray(picture).save(encoded, format=kind)
+    return encoded.getvalue()

@@ -75,7 +75,7 @@ def draw_segments(image: np.ndarray, segments: Sequence[Segment], *, size: tuple
             outlines.append((segment.color, [_corners(segment.box, scale)]))
             labels.append((segment, (segment.box[0] * scale[1], segment.box[1] * scale[0]), "corner"))
             continue
-        mask = _resize_mask(segment.mask, size)
+        mask = resize_mask(segment.mask, size)
         if not mask.any():
             continue
         inside = mask.astype(bool)
@@ -141,8 +141,18 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, size[::-1], interpolation=how)
 
 
-def _resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize a mask, smooth outlines; one that would vanish keeps its nearest pixels. uint8, 0 or 1."""
+def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a mask, smooth outlines; one that would vanish keeps its nearest pixels.
+
+    Args:
+        mask: (H, W) bool.
+        size: (height, width) wanted.
+
+    Returns:
+        (height, width) uint8, 0 or 1.
+    """
+    if mask.shape == size:
+        return mask.astype(np.uint8)
     smooth = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
     if not smooth.any():
         return cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)

@@ -242,6 +242,8 @@ def test_words_of_a_language_model(world, monkeypatch, tmp_path):
     torch.testing.assert_close(own.vectors_KD, embed_classes(encoder, ["dog", "sand"], templates=templates).matrix)
     with pytest.raises(ValueError, match="weights from a file; give that file as pretrained"):
         segmenter.vocabulary(things=["dog"])
+    tiny.weights.unlink()
+    assert len(segmenter.vocabulary(things=["cat"], pretrained=str(tiny.weights))) == 1, "the encoder is loaded once"
 
 
 def test_an_image_that_cannot_be_read_is_raised_or_told(segmenter, images, tmp_path):

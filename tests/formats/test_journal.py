@@ -37,3 +37,16 @@ def test_a_record_is_on_disk_at_once(tmp_path):
 def test_appending_to_a_closed_journal_is_refused(tmp_path):
     with pytest.raises(RuntimeError, match="not open"):
         Journal(tmp_path / "a.journal").append({})
+
+
+def test_records_are_read_one_at_a_time_and_a_broken_end_is_cut_off(tmp_path):
+    journal = Journal(tmp_path / "a.journal")
+    assert list(journal.records()) == []
+    journal.repair()
+    whole = b'{"word": "\\u00e9"}\n{"number": 1}\n'
+    journal.path.write_bytes(whole + b"\xff\xfe\n")
+    records = journal.records()
+    assert next(records) == {"word": "é"}
+    assert list(records) == [{"number": 1}]
+    journal.repair()
+    assert journal.path.read_bytes() == whole

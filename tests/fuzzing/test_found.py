@@ -6,6 +6,7 @@ import pytest
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.coco_instances import read_instance_table
+from mmdataseg.formats.coco_panoptic import load_panoptic_json
 from mmdataseg.formats.json_files import load_json
 from mmdataseg.formats.mask_annotations import read_mask_annotations
 from mmdataseg.formats.masks import check_segmentation
@@ -43,6 +44,14 @@ def test_a_whole_file_of_lists_in_lists(tmp_path: Path) -> None:
 def test_masks_that_pycocotools_would_misread(segmentation, message) -> None:
     with pytest.raises(ValueError, match=message):
         check_segmentation(segmentation, 1, 1)
+
+
+@pytest.mark.parametrize("segment", ["null", '{"id": 1, "category_id": []}'])
+def test_an_entry_that_is_not_a_segment(tmp_path: Path, segment: str) -> None:
+    annotations = f'[{{"image_id": 1, "segments_info": [{segment}]}}]'
+    (tmp_path / "a.json").write_text(f'{{"images": [{{"id": 1}}], "annotations": {annotations}, "categories": []}}')
+    with pytest.raises(UserError, match="image 1 in 'annotations': expected segments with an 'id' and a 'category_id'"):
+        load_panoptic_json(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("height", [0, -4, 2**32 + 4], ids=["zero", "negative", "four in 32 bits"])

@@ -39,6 +39,7 @@ FOLDERS = {
     "projects/voc/configs/transfer": "Photographs: tests in the words of another dataset, and with it as a source.",
     "projects/voc/configs/ablations": "Photographs, one change each.",
     "projects/voc/configs/hardware": "Photographs, on one GPU.",
+    "projects/voc/configs/backbones": "Photographs, with other backbones of timm.",
 }
 HEAD = """# Configs
 

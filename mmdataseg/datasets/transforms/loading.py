@@ -197,7 +197,8 @@ class LoadPanopticMap(BaseTransform):
 class LoadInstances(BaseTransform):
     """Write the boxes of ``instances`` and, with ``with_masks``, their masks as bitmaps, which may overlap.
 
-    With masks, ``gt_seg_map`` is -1 (void) where a crowd region and no instance is annotated, and 0 elsewhere.
+    With masks, ``gt_seg_map`` is -1 (void) where a crowd region and no instance is annotated, and 0 elsewhere. The
+    bitmaps take N x H x W bytes at the size of the image on disk, until a later transform makes them smaller.
 
     Args:
         with_masks: Decode ``mask`` (polygons or RLE).
@@ -220,17 +221,9 @@ class LoadInstances(BaseTransform):
             _check_size(results, results["img_path"], (results["height"], results["width"]))
         instances = results["instances"]
         crowd = np.array([bool(i["ignore_flag"]) for i in instances], bool)
-        if self.with_masks:
-            height, width = results["ori_shape"]
-            bitmaps = np.zeros((len(instances), height, width), np.uint8)
-            for index, instance in enumerate(instances):
-                bitmaps[index] = self._mask(results, index, instance, height, width)
-            void = bitmaps[crowd].any(axis=0) & ~bitmaps[~crowd].any(axis=0)
-            results["gt_seg_map"] = np.where(void, np.int32(VOID), np.int32(0))
-            _add_seg_field(results)
         rows = np.arange(len(instances)) if self.scoring else np.flatnonzero(~crowd)
         if self.with_masks:
-            results["gt_masks"] = BitmapMasks(bitmaps[rows], height, width)
+            self._load_masks(results, crowd, rows)
         boxes = np.array([instances[i]["bbox"] for i in rows], np.float32).reshape(-1, 4)
         results["gt_bboxes"] = HorizontalBoxes(torch.from_numpy(boxes))
         results["gt_bboxes_labels"] = np.array([instances[i]["bbox_label"] for i in rows], np.int64)
@@ -238,6 +231,23 @@ class LoadInstances(BaseTransform):
         if self.scoring:
             results["gt_segment_is_crowd"] = crowd[rows]
         return results
+
+    def _load_masks(self, results: dict[str, Any], crowd: np.ndarray, rows: np.ndarray) -> None:
+        """Decode the masks one by one, into the bitmaps of the rows and the two maps that tell where void is."""
+        height, width = results["ori_shape"]
+        bitmaps = np.zeros((len(rows), height, width), np.uint8)
+        row_of = dict(zip(rows.tolist(), bitmaps, strict=True))
+        in_crowd, in_target = np.zeros((2, height, width), np.uint8)
+        for index, instance in enumerate(results["instances"]):
+            mask = self._mask(results, index, instance, height, width)
+            covered = in_crowd if crowd[index] else in_target
+            covered |= mask
+            if index in row_of:
+                row_of[index][:] = mask
+        void = (in_crowd > in_target).astype(bool)
+        results["gt_seg_map"] = np.where(void, np.int32(VOID), np.int32(0))
+        results["gt_masks"] = BitmapMasks(bitmaps, height, width)
+        _add_seg_field(results)
 
     @staticmethod
     def _mask(

@@ -1,1 +1,1 @@
-"""Studies: several configs, several seeds each, one page of results."""
+"""The toy study: its rows, its findings and its page. The running and the counting is in projects/study."""

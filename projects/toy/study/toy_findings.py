@@ -1,9 +1,9 @@
 """The toy study: its rows, its columns, and the paper's findings that are checked with them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from projects.toy.study.statistics import Difference, Results, Stat, mean_stat, stat
+from projects.study.findings import Finding
+from projects.study.statistics import Results, Stat, mean_stat, stat
 
 # S: label maps, P: panoptic segments, B: boxes
 COMBINATIONS = {
@@ -31,27 +31,6 @@ COLUMNS = {
     "unseen names: PQ": OPEN,
 }
 OF_SIZE = {size: [name for row, name in COMBINATIONS.items() if row.count("+") == size - 1] for size in (1, 2, 3)}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A finding of the paper, and one way to look for it.
-
-    Args:
-        claim: What the paper found.
-        compared: What is compared, in words.
-        more: The score that the claim says is larger.
-        less: The other one.
-    """
-
-    claim: str
-    compared: str
-    more: Stat | None
-    less: Stat | None
-
-    @property
-    def difference(self) -> Difference:
-        return Difference.of(self.more, self.less)
 
 
 def without_text(ablations: Iterable[str]) -> str | None:

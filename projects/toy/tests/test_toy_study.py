@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from projects.study import command
 from projects.toy import make_toy, toy_study
 from projects.toy.study.toy_findings import COMBINATIONS
 
@@ -64,8 +65,8 @@ def test_a_model_of_several_sources_trains_as_long_as_separate_models_together()
 
 def test_the_command_on_the_page_repeats_the_whole_study():
     words = ["--only", "S", "--page-only", "--out", "/somewhere", "--page", "/some/page.md", "--jobs", "2"]
-    command = toy_study.command_of(args(*words, "--cfg-options", "a.b=3"))
-    assert command == "python -m projects.toy.toy_study --iterations-per-source 400 --seeds 3 --cfg-options a.b=3"
+    line = command.command_of(args(*words, "--cfg-options", "a.b=3"), toy_study.MODULE)
+    assert line == "python -m projects.toy.toy_study --iterations-per-source 400 --seeds 3 --cfg-options a.b=3"
 
 
 def test_a_page_without_finished_runs_is_refused(tmp_path):
@@ -87,7 +88,7 @@ def test_the_page_in_the_docs_is_that_of_the_results_beside_it(tmp_path, repo_ro
     """Written with `--page-only`, which writes nothing else."""
     for name in ("toy_study.md", "toy_study.json"):
         (tmp_path / name).write_bytes((repo_root / "docs" / name).read_bytes())
-    monkeypatch.setattr(toy_study.platform, "machine", lambda: "another")
+    monkeypatch.setattr(command.platform, "machine", lambda: "another")
     out = tmp_path / "runs"
     toy_study.main(["--page-only", "--page", str(tmp_path / "toy_study.md"), "--out", str(out)])
     for name in ("toy_study.md", "toy_study.json"):
@@ -113,7 +114,7 @@ def test_weights_are_not_trained_again_for_rows_that_were_not_requested(tmp_path
         seen.append([run.name for run in runs if run.result() is None])
         return []
 
-    monkeypatch.setattr(toy_study, "run_all", run_all)
+    monkeypatch.setattr(command, "run_all", run_all)
     words = ["--page", str(tmp_path / "page.md"), "--out", str(tmp_path / "runs"), "--seeds", "1", "--only"]
     toy_study.main([*words, "S+P+B"])
     assert seen.pop() == []
@@ -129,9 +130,9 @@ def test_each_page_has_its_own_runs():
 
 def test_runs_share_the_cores(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert toy_study.threads_of(args("--jobs", "4")) == 2
-    assert toy_study.threads_of(args("--jobs", "4", "--threads", "3")) == 3
-    assert toy_study.environment(args("--device", "cpu")) == {"OMP_NUM_THREADS": "8", "CUDA_VISIBLE_DEVICES": ""}
+    assert command.threads_of(args("--jobs", "4")) == 2
+    assert command.threads_of(args("--jobs", "4", "--threads", "3")) == 3
+    assert command.environment(args("--device", "cpu")) == {"OMP_NUM_THREADS": "8", "CUDA_VISIBLE_DEVICES": ""}
 
 
 @pytest.mark.parametrize("name", ["seeds", "jobs", "iterations-per-source", "threads"])
@@ -147,9 +148,11 @@ def test_a_tiny_study_runs_continues_and_writes_its_page(repo_root, tmp_path):
     loaders = [
         f"{name}_dataloader.{key}" for name in ("train", "test") for key in ("num_workers", "persistent_workers")
     ]
-    command = [
+    env = {**os.environ, "PYTHONPATH": str(repo_root)}
+    words = [
         sys.executable,
-        str(repo_root / "projects/toy/toy_study.py"),
+        "-m",
+        toy_study.MODULE,
         "--seeds=1",
         "--iterations-per-source=1",
         "--device=cpu",
@@ -165,7 +168,7 @@ def test_a_tiny_study_runs_continues_and_writes_its_page(repo_root, tmp_path):
         "train_dataloader.batch_size=2",
         *[f"{key}={'0' if key.endswith('num_workers') else 'False'}" for key in loaders],
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     results = {path.parent.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("runs/*/*/result.json")}
     assert set(results) == {"dataseg_toy_semantic", "dataseg_toy_3ds", "dataseg_toy_3ds_probability-merge"}
@@ -179,13 +182,13 @@ def test_a_tiny_study_runs_continues_and_writes_its_page(repo_root, tmp_path):
     # stopped after the training and before the test, then started again
     (tmp_path / "runs/dataseg_toy_semantic/seed0/result.json").unlink()
     (tmp_path / "page.json").unlink()
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert "3 runs, 2 of them finished" in done.stdout, done.stdout + done.stderr
     again = json.loads((tmp_path / "runs/dataseg_toy_semantic/seed0/result.json").read_text())
     assert again["metrics"] == pytest.approx(results["dataseg_toy_semantic"]["metrics"], nan_ok=True)
     # and on a machine that has only the page and the results beside it
     page = (tmp_path / "page.md").read_text()
     (tmp_path / "runs").rename(tmp_path / "elsewhere")
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert "3 runs, 3 of them finished" in done.stdout, done.stdout + done.stderr
     assert (tmp_path / "page.md").read_text() == page

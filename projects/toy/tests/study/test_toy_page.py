@@ -4,8 +4,9 @@ import math
 
 import pytest
 
+from projects.study.page import NOTES
 from projects.toy.study.toy_findings import COLUMNS, COMBINATIONS, FILLED, findings, without_text
-from projects.toy.study.toy_page import NOTES, Setting, write_page
+from projects.toy.study.toy_page import Setting, write_page
 
 NO_TEXT = "dataseg_toy_3ds_no-text"
 SETTING = Setting(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from projects.toy.study import running
-from projects.toy.study.run import Run, execute, prepare, scale_schedule
+from projects.study import running
+from projects.study.run import Run, execute, prepare, scale_schedule
 
 CONFIG = "projects/toy/configs/dataseg_toy_3ds.py"
 

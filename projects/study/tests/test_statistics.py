@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from projects.toy.study.statistics import Difference, Stat, cell, markdown_table, mean_stat, stat
+from projects.study.statistics import Difference, Stat, cell, markdown_table, mean_stat, stat
 
 
 def run(seed, **metrics):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from projects.toy.study.archive import check, load, restore, save
-from projects.toy.study.run import Run
+from projects.study.archive import check, load, restore, save
+from projects.study.run import Run
 
 
 def run(folder, name="dataseg_toy_3ds", seed=0, **kwargs):

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mmdataseg.progress import progress_bar
-from projects.toy.study.run import Run
+from projects.study.run import Run
 
 LOG = "log.txt"
 
@@ -83,7 +83,7 @@ def _start(run: Run, env: Mapping[str, str]) -> subprocess.Popen:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOG).open("a") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "projects.toy.study.run", json.dumps(asdict(run))],
+            [sys.executable, "-m", "projects.study.run", json.dumps(asdict(run))],
             env={**os.environ, **env},
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdataseg.formats.whole_files import write_whole
-from projects.toy.study.run import SETTINGS, Run
+from projects.study.run import SETTINGS, Run
 
 Archive = dict[str, dict[str, dict[str, Any]]]
 """Name of a config -> seed -> result."""

@@ -1,0 +1,135 @@
+"""Answers about one image, as small as a page in the browser needs them."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mmdataseg.formats.masks import decode_mask
+from mmdataseg.results import pictures
+from mmdataseg.results.result import Result
+
+COLUMNS = ("number", "class", "kind", "score", "area in pixels", "box x1, y1, x2, y2")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Answers:
+    """Answers of one or more tasks about one image.
+
+    Args:
+        record: `Result.to_json`: everything but the image.
+        image: (h, w, 3) uint8 RGB, the image as large as it is shown.
+        panels: Task -> (h, w, 3) uint8 RGB, the same with its segments.
+        pngs: Task -> PNG file of the image with its segments, of the image's own size.
+        id_maps: Task -> (H, W) int32, the number of each pixel's segment, 0 where there is none.
+    """
+
+    record: dict[str, Any]
+    image: np.ndarray
+    panels: dict[str, np.ndarray]
+    pngs: dict[str, bytes]
+    id_maps: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, result: Result) -> "Answers":
+        """Keep what the page shows of a result.
+
+        Args:
+            result: In one vocabulary.
+        """
+        return cls(
+            record=result.to_json(),
+            image=pictures.shown(result.image),
+            panels={task: pictures.panel(result.image, result.answer(task)) for task in result.tasks},
+            pngs={task: pictures.encode(result.plot(task)) for task in result.tasks},
+            id_maps={task: result.answer(task).id_map for task in result.tasks},
+        )
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that were asked for."""
+        return tuple(self.panels)
+
+    def segments(self, task: str) -> list[dict[str, Any]]:
+        """The segments of one task, as `Result.to_json` has them; segment n has number n + 1."""
+        return next(answer["segments"] for answer in self.record["answers"] if answer["task"] == task)
+
+    def table(self, task: str) -> list[list[Any]]:
+        """A row for each segment of one task, with the columns `COLUMNS`."""
+        return [
+            [
+                *(segment["id"], segment["name"], "thing" if segment["is_thing"] else "stuff"),
+                *(_score(segment), segment["area"], ", ".join(map(str, segment["box"]))),
+            ]
+            for segment in self.segments(task)
+        ]
+
+    def summary(self, task: str) -> str:
+        """What one task found, in a sentence."""
+        found = self.segments(task)
+        height, width = self.record["height"], self.record["width"]
+        if not found:
+            return f"{task}: nothing was found. Try other words or, for instances, a lower score."
+        names = len({segment["name"] for segment in found})
+        numbers = f"{_count(len(found), 'segment')} of {_count(names, 'class')}"
+        return f"{task}: {numbers} in {width} x {height} pixels. Click a segment, or its row."
+
+    def at(self, task: str, x: int, y: int) -> int:
+        """The segment at a pixel of the picture.
+
+        Args:
+            task: Of the segment.
+            x: Column of the picture.
+            y: Row of the picture.
+
+        Returns:
+            Its number, from 1; 0: there is none, or the pixel is outside.
+        """
+        id_map, (height, width) = self.id_maps[task], self.image.shape[:2]
+        if not (0 <= x < width and 0 <= y < height):
+            return 0
+        return int(id_map[y * id_map.shape[0] // height, x * id_map.shape[1] // width])
+
+    def describe(self, task: str, number: int) -> str:
+        """A segment in a sentence.
+
+        Args:
+            task: Of the segment.
+            number: Of the segment, from 1.
+        """
+        found = self.segments(task)[number - 1]
+        score = "" if found["score"] is None else f", score {found['score']:.2f}"
+        box = ", ".join(map(str, found["box"]))
+        return f"Segment {number}: {found['name']}{score}, {_count(found['area'], 'pixel')}, box {box}."
+
+    def picture(self, task: str, number: int = 0) -> np.ndarray:
+        """The image with the segments of one task, or with one of them.
+
+        Args:
+            task: Of the segments.
+            number: Of the segment to show alone, from 1; 0: all.
+
+        Returns:
+            (h, w, 3) uint8 RGB.
+        """
+        if not number:
+            return self.panels[task]
+        found = self.segments(task)[number - 1]
+        mask = decode_mask(found["segmentation"], self.record["height"], self.record["width"]).astype(bool)
+        return pictures.spotlight(
+            self.image, mask, name=f"{found['name']} {_score(found)}".strip(), label=found["label"]
+        )
+
+    def to_json(self) -> str:
+        """Everything but the image, as the text of a JSON file."""
+        return json.dumps(self.record, indent=1)
+
+
+def _score(segment: dict[str, Any]) -> str:
+    return "" if segment["score"] is None else f"{segment['score']:.2f}"
+
+
+def _count(number: int, word: str) -> str:
+    plural = {"class": "classes"}.get(word, f"{word}s")
+    return f"{number} {word if number == 1 else plural}"

@@ -1,0 +1,167 @@
+"""What the page asks of a model: one image at a time, within limits."""
+
+import re
+from collections.abc import Sequence
+from concurrent import futures
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmdataseg.apis.image_decoding import decode_image
+from mmdataseg.apis.image_inputs import ImageInput
+from mmdataseg.apis.segmenter import Segmenter
+from mmdataseg.apis.web.answers import Answers
+from mmdataseg.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the page accepts.
+
+    Args:
+        mib: Size of an image file, in MiB.
+        pixels: Pixels of an image, before it is shrunk.
+        shown_pixels: Pixels of an image after it was shrunk; answers have that size.
+        words: Words in all.
+        letters: Letters of a word.
+        seconds: How long an answer may take, its wait for earlier ones included.
+
+    Raises:
+        UserError: One of them is below 1.
+    """
+
+    mib: int = 20
+    pixels: int = 50_000_000
+    shown_pixels: int = 2_000_000
+    words: int = 100
+    letters: int = 100
+    seconds: int = 120
+
+    def __post_init__(self) -> None:
+        wrong = [name for name, value in vars(self).items() if value < 1]
+        if wrong:
+            raise UserError(f"limit '{wrong[0]}': expected 1 or more, got {getattr(self, wrong[0])}")
+
+
+class Questions:
+    """Asks a segmenter, one image after the other, whoever is waiting.
+
+    Args:
+        segmenter: Whom to ask.
+        limits: What is accepted.
+        pretrained: File of the text encoder's weights, where they are not in open_clip's cache.
+    """
+
+    def __init__(self, segmenter: Segmenter, *, limits: Limits, pretrained: str | None = None) -> None:
+        self.segmenter = segmenter
+        self.limits = limits
+        self._pretrained = pretrained
+        self._worker = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="segmenter")
+
+    def ask(
+        self,
+        file: str | None,
+        *,
+        things: str = "",
+        stuff: str = "",
+        tasks: Sequence[str] = (),
+        min_score: float = 0.3,
+    ) -> Answers:
+        """Segment an image.
+
+        Args:
+            file: Path of the image file that was uploaded; None: there is none yet.
+            things: Words for what can be counted, as `split_words` takes them; without any word, the model's classes.
+            stuff: Words for the rest.
+            tasks: One or more.
+            min_score: Instances with a lower score, 0 .. 1, are left out.
+
+        Raises:
+            UserError: There is no image; it cannot be read; a limit is passed; or as calling a `Segmenter`.
+        """
+        if file is None:
+            raise UserError("there is no image yet", remedy="drop one, or click to choose one")
+        if not tasks:
+            raise UserError("no task is chosen", remedy="choose one or more")
+        words = split_words(things, self.limits), split_words(stuff, self.limits)
+        number = len(words[0]) + len(words[1])
+        if number > self.limits.words:
+            raise UserError(f"{number} words, the limit is {self.limits.words}", remedy="leave some out")
+        job = self._worker.submit(self._answer, file, *words, tasks, min_score)
+        try:
+            return job.result(timeout=self.limits.seconds)
+        except futures.TimeoutError:
+            job.cancel()  # if it has not begun; what has begun cannot be stopped, and the next answer waits for it
+            raise UserError(
+                f"no answer within {self.limits.seconds} seconds",
+                remedy="try again later, with a smaller image or with fewer words",
+            ) from None
+
+    def close(self) -> None:
+        """Answer no more questions."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def _answer(
+        self, file: str, things: Sequence[str], stuff: Sequence[str], tasks: Sequence[str], min_score: float
+    ) -> Answers:
+        image = read_upload(file, self.limits)
+        pretrained = self._pretrained if things or stuff else None
+        vocabulary = self.segmenter.vocabulary(things, stuff, pretrained=pretrained)
+        asked = self.segmenter.questions(vocabularies=vocabulary, tasks=tasks)
+        found = ImageInput(name=Path(file).name, path=None, load=lambda: image)
+        ((_, result),) = self.segmenter.stream([found], asked, min_score=min_score)
+        return Answers.of(result)
+
+
+def split_words(text: str, limits: Limits) -> list[str]:
+    """The words in a field of the page.
+
+    Args:
+        text: Words between commas or on lines of their own. A slash joins synonyms, as in ``sofa/couch``.
+        limits: On the letters of a word.
+
+    Returns:
+        The words, without blanks around them.
+
+    Raises:
+        UserError: A word is too long.
+    """
+    words = [" ".join(word.split()) for word in re.split(r"[,\n]", text or "")]
+    words = [word for word in words if word]
+    long = next((word for word in words if len(word) > limits.letters), None)
+    if long is not None:
+        raise UserError(
+            f"the word '{long[:20]}…' has {len(long)} letters, the limit is {limits.letters}",
+            remedy="put commas between words",
+        )
+    return words
+
+
+def read_upload(file: str, limits: Limits) -> np.ndarray:
+    """Read an image file, and shrink it if it is large.
+
+    Args:
+        file: Its path; messages have its name alone.
+        limits: On its size.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        UserError: The file is too large, or was removed since.
+        UnreadableImageError: As `mmdataseg.apis.image_decoding.decode_image`.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise UserError("is no longer kept here", file=path.name, remedy="drop it again")
+    size = path.stat().st_size
+    if size > limits.mib << 20:
+        raise UserError(f"{size / 2**20:.1f} MiB, the limit is {limits.mib} MiB", file=path.name, remedy="shrink it")
+    image = decode_image(path.read_bytes(), name=path.name, max_pixels=limits.pixels)
+    height, width = image.shape[:2]
+    scale = (limits.shown_pixels / (height * width)) ** 0.5
+    if scale >= 1:
+        return image
+    return cv2.resize(image, (max(1, int(width * scale)), max(1, int(height * scale))), interpolation=cv2.INTER_AREA)

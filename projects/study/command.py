@@ -1,0 +1,222 @@
+"""What the commands of the studies have in common: arguments, the list of runs, processes, and the page."""
+
+import argparse
+import ast
+import os
+import platform
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+
+from mmdataseg.errors import UserError
+from projects.study import archive
+from projects.study.run import Run
+from projects.study.running import run_all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of a study: a config and how long it trains.
+
+    Args:
+        config: Path of a leaf config, whose name is the name of the row.
+        parts: How many times ``--iterations-per-source`` it trains; 0: it only tests, with the weights of another row.
+    """
+
+    config: Path
+    parts: int
+
+
+@cache
+def sources_of(config: Path) -> int:
+    """The number of sources that a config trains on; 0 if it only tests."""
+    cfg = Config.fromfile(config)
+    return len(cfg.train_dataloader.dataset.sources) if cfg.get("train_cfg") else 0
+
+
+def make_parser(doc: str, *, iterations: int, page: str) -> argparse.ArgumentParser:
+    """The arguments of a study.
+
+    Args:
+        doc: The help text.
+        iterations: Default of ``--iterations-per-source``.
+        page: Default of ``--page``.
+    """
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument(
+        "--iterations-per-source",
+        type=int,
+        default=iterations,
+        metavar="N",
+        help="a training on k sources has k N, with its schedule scaled (default: %(default)s)",
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each config (default: %(default)s)")
+    parser.add_argument("--only", nargs="+", metavar="ROW", help="S, P, B, S+P ... or names of configs (default: all)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="threads per run (default: the cores, shared among the jobs)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
+    parser.add_argument("--machine", help="description of the hardware for the page (default: processor and cores)")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="settings for all configs"
+    )
+    parser.add_argument("--out", type=Path, help="folder of the runs (default: work_dirs/NAME for a page NAME.md)")
+    parser.add_argument("--page", type=Path, default=Path(page), help="the page (default: %(default)s)")
+    parser.add_argument("--page-only", action="store_true", help="run nothing, write the page from the finished runs")
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line, and refuse numbers below 1."""
+    args = parser.parse_args(arguments)
+    args.out = args.out or Path("work_dirs", args.page.stem)
+    for name in ("seeds", "jobs", "iterations_per_source", "threads"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1")
+    return args
+
+
+def chosen(
+    only: Sequence[str] | None, rows: Mapping[str, Row], *, labels: Mapping[str, str], whole: str
+) -> dict[str, Row]:
+    """The rows that ``--only`` names, or all. Where one of them only tests, the row with its weights comes first.
+
+    Args:
+        only: Labels or names of rows; None: all.
+        rows: All rows by name.
+        labels: Label -> name, such as S+P.
+        whole: Name of the row whose weights the rows that only test use.
+
+    Raises:
+        SystemExit: It names an unknown row.
+    """
+    unknown = [row for row in only or () if labels.get(row, row) not in rows]
+    if unknown:
+        raise SystemExit(f"--only {unknown[0]}: expected some of {', '.join([*labels, *rows])}")
+    names = list(dict.fromkeys(labels.get(row, row) for row in only or rows))
+    if whole not in names and not all(rows[name].parts for name in names):
+        names = [whole, *names]
+    return {name: rows[name] for name in names}
+
+
+def described(leaves: Sequence[Path]) -> dict[str, str]:
+    """Name of a config -> the first line of its docstring."""
+    return {
+        leaf.stem: (ast.get_docstring(ast.parse(leaf.read_text(encoding="utf-8"))) or leaf.stem).splitlines()[0]
+        for leaf in leaves
+    }
+
+
+def plan_runs(args: argparse.Namespace, rows: Mapping[str, Row], *, world: Mapping[str, Any], whole: str) -> list[Run]:
+    """All runs: the first seed of every row, then the second, so that an early page has every row.
+
+    A row that only tests uses the weights of ``whole`` of the same seed.
+
+    Args:
+        args: The command line.
+        rows: The chosen rows by name.
+        world: What the data are, so that no page mixes data.
+        whole: Name of the row whose weights the rows that only test use.
+    """
+    return [
+        Run(
+            config=str(row.config),
+            folder=str(args.out / name / f"seed{seed}"),
+            seed=seed,
+            iterations=row.parts * args.iterations_per_source,
+            options=dict(args.cfg_options),
+            world=world,
+            threads=threads_of(args),
+            machine=args.machine or f"{os.cpu_count()} CPU cores ({platform.machine()})",
+            weights_of=None if row.parts else str(args.out / whole / f"seed{seed}"),
+        )
+        for seed in range(args.seeds)
+        for name, row in rows.items()
+    ]
+
+
+def threads_of(args: argparse.Namespace) -> int:
+    """Threads of a run: those asked for, or its share of the cores."""
+    return args.threads or max(1, (os.cpu_count() or 1) // args.jobs)
+
+
+def environment(args: argparse.Namespace) -> dict[str, str]:
+    """Environment variables for the processes of the runs."""
+    env = {"OMP_NUM_THREADS": str(threads_of(args))}
+    if args.device == "cpu":
+        env["CUDA_VISIBLE_DEVICES"] = ""
+    elif args.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise SystemExit("--device cuda: torch finds no CUDA device; use --device cpu, or install torch for CUDA")
+    return env
+
+
+def command_of(args: argparse.Namespace, module: str) -> str:
+    """The command that repeats the whole study: only the arguments that change what is run, without hardware and output
+    paths."""
+    words = ["python", "-m", module, "--iterations-per-source", str(args.iterations_per_source)]
+    words += ["--seeds", str(args.seeds)]
+    if args.cfg_options:
+        words += ["--cfg-options", *(f"{key}={value}" for key, value in args.cfg_options.items())]
+    return shlex.join(words)
+
+
+def run_study(
+    args: argparse.Namespace,
+    *,
+    requested: Sequence[Run],
+    everything: Sequence[Run],
+    write_page: Callable[[Mapping[str, list[dict[str, Any]]], list[str]], None],
+) -> int:
+    """Run what is not finished yet, and write the page after each run, with the results beside it in a JSON file.
+
+    Args:
+        args: The command line.
+        requested: The runs that the command line asks for.
+        everything: All runs of the study; those that are finished are on the page, asked for or not.
+        write_page: Writes the page from the results, name of a row -> its runs, and the names of the runs that failed.
+
+    Returns:
+        0, or 1 if a run failed.
+
+    Raises:
+        ValueError: Results in the file or in the folder of the runs were made with other settings.
+    """
+    kept = args.page.with_suffix(".json")
+    archive.check(kept, everything)
+    if not args.page_only:
+        archive.restore(kept, requested)
+
+    def write(failed: Sequence[Run] = ()) -> int:
+        results = {name: list(by_seed.values()) for name, by_seed in archive.save(kept, everything).items()}
+        write_page(results, [f"{run.name} (seed {run.seed})" for run in failed])
+        return sum(map(len, results.values()))
+
+    failed: list[Run] = []
+    if not args.page_only:
+        failed = run_all(requested, jobs=args.jobs, env=environment(args), finished=write)
+    print(f"{args.page}: {write(failed)} runs in it")
+    return int(bool(failed))
+
+
+def run_command(study: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """Run a study, with a user's mistakes as one line.
+
+    Returns:
+        0, or 1 if a run failed.
+
+    Raises:
+        SystemExit: A user's mistake; the message goes to stderr.
+    """
+    try:
+        return study(args)
+    except (UserError, ValueError, OSError) as error:
+        raise SystemExit(f"error: {error}") from error

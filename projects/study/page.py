@@ -1,0 +1,102 @@
+"""Parts of a study's page: tables of rows, facts about the runs, bars, and notes that are kept."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+from projects.study.statistics import NO_VALUE, NOT_RUN, Results, cell, markdown_table, stat
+
+NOTES = ("<!-- notes: what is between these lines is kept -->", "<!-- end of notes -->")
+
+
+def row_table(
+    results: Results,
+    rows: Mapping[str, str],
+    columns: Mapping[str, str],
+    extra: Sequence[Sequence[str]] = (),
+) -> str:
+    """A table of rows with iterations, number of seeds and scores.
+
+    Args:
+        results: Of the whole study.
+        rows: Label -> name of a config.
+        columns: Label -> metric.
+        extra: Further lines of cells.
+    """
+    lines = [
+        [label, *amount(results.get(name, ())), *(cell(results, name, metric) for metric in columns.values())]
+        for label, name in rows.items()
+    ]
+    return markdown_table(["trained on", "iterations", "seeds", *columns], [*lines, *extra])
+
+
+def amount(runs: Sequence[Mapping]) -> tuple[str, str]:
+    """Iterations and number of a row's runs."""
+    iterations = next((run["asked"]["iterations"] for run in runs), None)
+    return NOT_RUN if iterations is None else f"{iterations:,}" if iterations else NO_VALUE, str(len(runs))
+
+
+def values_of(results: Results, key: str) -> str:
+    """All values that the runs have for a fact; results of earlier versions do not have the newest keys."""
+    values = sorted({run.get(key) for found in results.values() for run in found} - {None}, key=str)
+    return ", ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in values) or NOT_RUN
+
+
+def time_per_iteration(results: Results) -> str:
+    """Median over the runs that were not interrupted, in words."""
+    seconds = [
+        run["train_seconds"] / run["asked"]["iterations"]
+        for found in results.values()
+        for run in found
+        if run["train_seconds"] is not None
+    ]
+    return f"{median(seconds):.2f} seconds (median)" if seconds else "not measured"
+
+
+def options_in_words(options: Mapping[str, object]) -> str:
+    """Settings that were changed for all runs."""
+    return ", ".join(f"`{key}={value}`" for key, value in options.items()) or "none"
+
+
+def kept_notes(page: Path) -> str:
+    """The notes that were written into the page by hand, with their marks."""
+    found = ""
+    if page.is_file():
+        text = page.read_text(encoding="utf-8")
+        inside = re.search(f"{re.escape(NOTES[0])}\n(.*?)\n{re.escape(NOTES[1])}", text, re.S)
+        found = inside[1].strip("\n") if inside else ""
+    return "\n".join([NOTES[0], found, NOTES[1]])
+
+
+def draw_bars(results: Results, rows: Mapping[str, str], metrics: Mapping[str, str], file: Path, *, salt: str) -> None:
+    """Draw scores as bars with their spreads.
+
+    Args:
+        results: Of the whole study.
+        rows: Label -> name of a config that was run.
+        metrics: Label -> metric.
+        file: SVG.
+        salt: Name of the study, for the ids inside the file.
+    """
+    import matplotlib
+
+    # text as text and no date or random ids: the file is small, and the same for the same numbers
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(8, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        width = 0.8 / len(metrics)
+        for number, (label, metric) in enumerate(metrics.items()):
+            stats = [stat(results, name, metric) for name in rows.values()]
+            places = [place + (number - (len(metrics) - 1) / 2) * width for place in range(len(rows))]
+            heights = [0.0 if found is None else found.mean for found in stats]
+            spreads = [0.0 if found is None or math.isnan(found.std) else found.std for found in stats]
+            axes.bar(places, heights, width, yerr=spreads, label=label, capsize=2, error_kw={"linewidth": 0.8})
+        axes.set_xticks(range(len(rows)), list(rows))
+        axes.set_ylabel("percent")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8, ncols=len(metrics), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        figure.savefig(file, metadata={"Date": None})

@@ -1,0 +1,52 @@
+"""What the study's data are, so that no page mixes results of different photographs, embeddings or weights."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmdataseg.formats.paths import require_dir, require_file
+from mmdataseg.text.embeddings import read_metadata
+from projects.voc.study.voc_rows import ALL, CONFIGS
+
+SETS = ("semantic", "panoptic", "boxes", "val")
+_REMEDY = "prepare it as projects/voc/README.md says"
+
+
+def data_root() -> Path:
+    """The folder of the photographs: that of the environment variable ``MMDATASEG_REAL_WORLD``, or data/real_world."""
+    return Path(os.environ.get("MMDATASEG_REAL_WORLD", "data/real_world"))
+
+
+def read_data() -> dict[str, Any]:
+    """Describe the data that the configs read.
+
+    Returns:
+        ``images``: number of each set; ``names``, ``embeddings`` and ``weights``: the first digits of SHA-256 sums, of
+        the names of all images, the rows of text and the backbone's file.
+
+    Raises:
+        FileNotFoundError: A folder or a file is missing.
+    """
+    names = {
+        name: sorted(p.name for p in require_dir(data_root() / "voc/images" / name, "folder of photographs").iterdir())
+        for name in SETS
+    }
+    cfg = Config.fromfile(CONFIGS / f"{ALL}.py")
+    embeddings = {}
+    for source in cfg.model.sources:
+        path = require_file(Path(source["embeddings"]), "text embeddings", remedy=_REMEDY)
+        embeddings[path.stem] = read_metadata(path)["matrix_sha256"][:12]
+    weights = require_file(Path(cfg.model.backbone.init_cfg.checkpoint), "weights of the backbone", remedy=_REMEDY)
+    return {
+        "images": {name: len(found) for name, found in names.items()},
+        "names": _digest("\n".join(f"{name}/{file}" for name, found in names.items() for file in found).encode()),
+        "embeddings": embeddings,
+        "weights": _digest(weights.read_bytes()),
+    }
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]

@@ -1,0 +1,154 @@
+"""The page of the study on photographs: tables, pictures, and a verdict on each finding."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmdataseg.formats.whole_files import write_whole
+from projects.study.findings import RULE, verdict_table
+from projects.study.page import draw_bars, kept_notes, options_in_words, row_table, time_per_iteration, values_of
+from projects.study.statistics import NOT_RUN, Results, markdown_table
+from projects.voc.study.voc_rows import (
+    ALL,
+    BOXES,
+    CAMVID,
+    COLUMNS,
+    COMBINATIONS,
+    FILLED,
+    SHARES,
+    STEADY_BOXES,
+    STEADY_PANOPTIC,
+    STEADY_SEMANTIC,
+    TRANSFER,
+    UPPER_BOUND,
+    findings,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How the numbers were made, for the reader of the results.
+
+    Args:
+        iterations_per_source: A training on k sources has k times as many.
+        command: The command that repeats the study.
+        images: Number of images of each set; empty: not known yet.
+        runs: Number of runs of the whole study.
+        iterations: Number of iterations of the whole study.
+        seeds: Number of seeds wanted for each row.
+        options: Settings changed for all runs.
+    """
+
+    iterations_per_source: int
+    command: str
+    images: Mapping[str, int]
+    runs: int
+    iterations: int
+    seeds: int
+    options: Mapping[str, object]
+
+
+def write_page(
+    page: Path, results: Results, *, setting: Setting, ablations: Mapping[str, str], failed: Sequence[str] = ()
+) -> None:
+    """Write the page and, beside it in ``images``, its pictures. Notes written by hand between the marks are kept.
+
+    Args:
+        page: A Markdown file; overwritten.
+        results: Name of a config -> its runs.
+        setting: How the numbers were made.
+        ablations: Name of a config -> what it changes, in words.
+        failed: Runs that stopped with an error.
+    """
+    notes = kept_notes(page)
+    pictures = draw(results, page.parent / "images")
+    stopped = [f"Stopped with an error: {', '.join(failed)}."] if failed else []
+    parts = [
+        "# The study on photographs",
+        "The paper's study of training sources on PASCAL VOC, with a pretrained MobileNetV2 and CLIP's text "
+        "embeddings, at a size that two CPU cores can train. How the data are prepared is in "
+        "[projects/voc](../projects/voc/README.md). Rows that nobody has run say so.",
+        "## Scale",
+        _scale(results, setting),
+        f"```shell\n{setting.command}\n```",
+        "A run whose result is in the JSON file beside this page is not repeated; `--page work_dirs/mine.md` starts "
+        "from nothing, `--only` and `--seeds` choose rows and seeds. Device, threads and seconds are those of the "
+        "recorded runs; `--device`, `--threads` and `--jobs` set them.",
+        *stopped,
+        "## Training sources",
+        "S: label maps. P: panoptic segments. B: boxes. Mean and standard deviation over seeds, in percent. A training "
+        "has as many iterations as separate models of its sources have together, divided among them by the config's "
+        "ratios. The steady classes are cat, cow, dog, horse, person and sheep, of which the small set of photographs "
+        "has many objects. Filled boxes are the same detections with each mask replaced by its box.",
+        row_table(results, COMBINATIONS, COLUMNS),
+        *_shown(pictures, ["Scores of the steady classes by training sources"]),
+        "## Boxes and masks",
+        "The upper bound is S+P+B with the masks of the boxes. The rows below it have 110 images with panoptic "
+        "segments (P 110) and a number of others with boxes (B), and all of them train equally long.",
+        row_table(results, {"S+P+B": ALL, "upper bound": UPPER_BOUND, **SHARES}, COLUMNS),
+        *_shown(pictures, ["Boxes in addition to 110 images with masks"]),
+        "## Ablations",
+        row_table(results, {"none (S+P+B)": ALL, **{_short(name): name for name in ablations}}, COLUMNS),
+        "\n".join(f"- {_short(name)}: {what}" for name, what in ablations.items()),
+        "## Transfer",
+        "S+P+B, tested on the street scenes of CamVid, a vocabulary that it was not trained on.",
+        row_table(results, {"S+P+B": TRANSFER}, {"CamVid: mIoU": CAMVID}),
+        "## What the paper found, and whether it shows here",
+        f"All scores are those of the steady classes. {RULE}",
+        verdict_table(findings(results)),
+        notes,
+    ]
+    write_whole(page, "\n\n".join(parts) + "\n")
+
+
+def _scale(results: Results, setting: Setting) -> str:
+    order = ("semantic", "panoptic", "boxes", "val")
+    images = " / ".join(f"{setting.images[name]:,}" for name in order) if setting.images else NOT_RUN
+    lines = [
+        ("iterations for each training source", f"{setting.iterations_per_source:,}"),
+        ("runs of the whole study", f"{setting.runs}, {setting.iterations:,} iterations"),
+        ("images per iteration", values_of(results, "batch_size")),
+        ("images S / P / B / validation", images),
+        ("tested images", "every second one of the first 400 of validation"),
+        ("seeds wanted", str(setting.seeds)),
+        ("parameters", values_of(results, "parameters")),
+        ("settings changed for all runs", options_in_words(setting.options)),
+        ("machine", values_of(results, "machine")),
+        ("device, threads per run", f"{values_of(results, 'device')}, {values_of(results, 'threads')}"),
+        ("time per iteration", time_per_iteration(results)),
+    ]
+    return markdown_table(["what", "here"], [list(line) for line in lines])
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("dataseg_voc_3ds_")
+
+
+def _shown(pictures: Mapping[str, Path], titles: Sequence[str]) -> list[str]:
+    return [f"![{title}](images/{pictures[title].name})" for title in titles if title in pictures]
+
+
+def draw(results: Results, folder: Path) -> dict[str, Path]:
+    """Draw the main columns as bars with spreads.
+
+    Args:
+        results: The results of the whole study.
+        folder: Folder for the SVG files.
+
+    Returns:
+        Title -> file, of the tables that have a result.
+    """
+    sources = {"S: mIoU": STEADY_SEMANTIC, "P: PQ": STEADY_PANOPTIC, "B: mask AP": STEADY_BOXES, "filled boxes": FILLED}
+    shares = {"P: PQ": STEADY_PANOPTIC, "B: mask AP": STEADY_BOXES, "B: mask AP, all classes": BOXES}
+    boxes = {label.partition(" + ")[2]: name for label, name in SHARES.items()}
+    found = {}
+    for title, rows, metrics, name in (
+        ("Scores of the steady classes by training sources", COMBINATIONS, sources, "real_study_sources.svg"),
+        ("Boxes in addition to 110 images with masks", boxes, shares, "real_study_boxes.svg"),
+    ):
+        run = {label: row for label, row in rows.items() if results.get(row)}
+        if run:
+            folder.mkdir(parents=True, exist_ok=True)
+            draw_bars(results, run, metrics, folder / name, salt="real study")
+            found[title] = folder / name
+    return found

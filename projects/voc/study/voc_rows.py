@@ -1,0 +1,116 @@
+"""The rows and columns of the study on photographs, and the findings that are checked with them."""
+
+from pathlib import Path
+
+from mmdataseg.apis.config_files import leaf_configs
+from projects.study.command import Row, sources_of
+from projects.study.findings import Finding
+from projects.study.statistics import Results, Stat, mean_stat, stat
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+# S: label maps, P: panoptic segments, B: boxes
+COMBINATIONS = {
+    "S": "dataseg_voc_semantic",
+    "P": "dataseg_voc_panoptic",
+    "B": "dataseg_voc_boxes",
+    "S+P": "dataseg_voc_semantic-panoptic",
+    "S+B": "dataseg_voc_semantic-boxes",
+    "P+B": "dataseg_voc_panoptic-boxes",
+    "S+P+B": "dataseg_voc_3ds",
+}
+ALL = COMBINATIONS["S+P+B"]
+UPPER_BOUND = "dataseg_voc_true-masks"
+SHARES = {f"P 110 + B {count}": f"dataseg_voc_110-masks_{count}-boxes" for count in (0, 55, 110, 220, 440)}
+SHARE_PARTS = 2
+"""All shares of boxes train equally long, because the question is what the boxes add and not what a longer training
+does."""
+TRANSFER = "dataseg_voc_3ds_transfer"
+
+SEMANTIC, PANOPTIC, BOXES = "voc_semantic/mIoU", "voc_panoptic/PQ", "voc_boxes/mask_AP"
+STEADY_SEMANTIC, STEADY_PANOPTIC = "voc_semantic/mIoU_steady", "voc_panoptic/PQ_steady"
+STEADY_BOXES, FILLED = "voc_boxes/steady/mask_AP", "voc_boxes/steady/mask_AP_filled_boxes"
+CAMVID = "camvid_semantic/mIoU"
+STEADY = (STEADY_SEMANTIC, STEADY_PANOPTIC, STEADY_BOXES)
+COLUMNS = {
+    "S: mIoU": SEMANTIC,
+    "S: mIoU, steady": STEADY_SEMANTIC,
+    "P: PQ": PANOPTIC,
+    "P: PQ, steady": STEADY_PANOPTIC,
+    "B: mask AP": BOXES,
+    "B: mask AP, steady": STEADY_BOXES,
+    "the same, filled boxes": FILLED,
+}
+OF_SIZE = {size: [name for row, name in COMBINATIONS.items() if row.count("+") == size - 1] for size in (1, 2, 3)}
+
+
+def all_rows() -> tuple[dict[str, Row], list[Path]]:
+    """The rows of the study.
+
+    Returns:
+        Name -> row, the combinations first; and the configs of the ablations, which are those in the folder.
+    """
+    leaves = {leaf.stem: leaf for leaf in leaf_configs(CONFIGS)}
+    ablations = [leaf for leaf in leaves.values() if leaf.parent.name == "ablations"]
+    by_sources = [*COMBINATIONS.values(), UPPER_BOUND, *(leaf.stem for leaf in ablations)]
+    rows = {name: Row(config=leaves[name], parts=sources_of(leaves[name])) for name in by_sources}
+    rows |= {name: Row(config=leaves[name], parts=SHARE_PARTS) for name in SHARES.values()}
+    rows[TRANSFER] = Row(config=leaves[TRANSFER], parts=0)
+    return rows, ablations
+
+
+def findings(results: Results) -> list[Finding]:
+    """Check what the paper found, by the scores over the steady classes.
+
+    Args:
+        results: Of the whole study.
+    """
+
+    def of(row: str, metric: str) -> Stat | None:
+        return stat(results, COMBINATIONS.get(row, row), metric)
+
+    def of_size(size: int) -> Stat | None:
+        return mean_stat(results, OF_SIZE[size], STEADY)
+
+    def ablation(claim: str, name: str) -> Finding:
+        rival = f"{ALL}_{name}"
+        compared = f"S+P+B against {name}: mean of mIoU of S, PQ of P and mask AP of B"
+        return Finding(claim, compared, mean_stat(results, [ALL], STEADY), mean_stat(results, [rival], STEADY))
+
+    helps, gain, masks, few, more = (
+        "co-training helps the label maps",
+        "boxes gain masks from the other sources",
+        "boxes become masks",
+        "boxes help where masks are few",
+        "more sources help",
+    )
+    no_boxes, *_, most_boxes = SHARES.values()
+    return [
+        Finding(helps, "S+P+B against S, mIoU of S", of("S+P+B", STEADY_SEMANTIC), of("S", STEADY_SEMANTIC)),
+        Finding(gain, "S+P+B against B, mask AP", of("S+P+B", STEADY_BOXES), of("B", STEADY_BOXES)),
+        Finding(masks, "S+P+B: masks against filled boxes", of("S+P+B", STEADY_BOXES), of("S+P+B", FILLED)),
+        Finding(
+            "true masks are better than boxes",
+            "upper bound against S+P+B, mask AP",
+            of(UPPER_BOUND, STEADY_BOXES),
+            of("S+P+B", STEADY_BOXES),
+        ),
+        Finding(
+            few,
+            "110 masks with 440 boxes against none, mask AP",
+            of(most_boxes, STEADY_BOXES),
+            of(no_boxes, STEADY_BOXES),
+        ),
+        Finding(
+            few,
+            "110 masks with 440 boxes against none, PQ",
+            of(most_boxes, STEADY_PANOPTIC),
+            of(no_boxes, STEADY_PANOPTIC),
+        ),
+        Finding(more, "two against one: mean of the three scores and of all rows", of_size(2), of_size(1)),
+        Finding(more, "three against two: the same", of_size(3), of_size(2)),
+        ablation("the projection in the cost of matching helps", "no-projection-cost"),
+        ablation("MERGE in training helps", "no-merge"),
+        ablation("MERGE belongs before the matching", "merge-after-matching"),
+        ablation("text beats learned classifiers", "no-text"),
+        ablation("focal loss beats binary cross-entropy", "bce"),
+    ]

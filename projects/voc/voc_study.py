@@ -1,0 +1,112 @@
+"""The paper's studies on photographs: all combinations of the three sources, boxes against masks, and the ablations.
+
+    python -m projects.voc.voc_study --jobs 2 --threads 1 --device cpu  # continues docs/real_study.md
+    python -m projects.voc.voc_study --page-only                        # no training: writes the page again
+    python -m projects.voc.voc_study --page work_dirs/mine.md           # from nothing
+    python -m projects.voc.voc_study --page work_dirs/short.md --iterations-per-source 20 --seeds 1 --only S S+P+B
+
+The data are prepared as projects/voc/README.md says. A model of several sources trains as long as separate models of
+these sources together: with N iterations per source, S alone has N, S+P 2N and S+P+B 3N. The rows that add boxes to 110
+images with masks have 2N each.
+
+Each run has a folder with its log, checkpoint and result. The same command continues a stopped study where it was. On
+another machine it continues after the last run in the .json file beside the page; both are written whenever a run is
+finished.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmdataseg.apis.runs import read_config
+from projects.study import archive
+from projects.study.command import (
+    Row,
+    chosen,
+    command_of,
+    described,
+    make_parser,
+    parse,
+    plan_runs,
+    run_command,
+    run_study,
+)
+from projects.study.run import Run
+from projects.study.statistics import Results
+from projects.voc.study.voc_data import read_data
+from projects.voc.study.voc_page import Setting, write_page
+from projects.voc.study.voc_rows import ALL, COMBINATIONS, all_rows
+
+MODULE = "projects.voc.voc_study"
+ITERATIONS_PER_SOURCE = 300
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser(__doc__ or "", iterations=ITERATIONS_PER_SOURCE, page="docs/real_study.md")
+    return parse(parser, arguments)
+
+
+def plan(args: argparse.Namespace, rows: Mapping[str, Row], world: Mapping[str, Any]) -> list[Run]:
+    """The runs that the command line asks for.
+
+    Args:
+        args: The command line.
+        rows: All rows.
+        world: What the data are.
+
+    Raises:
+        SystemExit: ``--only`` names an unknown row.
+    """
+    return plan_runs(args, chosen(args.only, rows, labels=COMBINATIONS, whole=ALL), world=world, whole=ALL)
+
+
+def world_of(results: archive.Archive) -> dict[str, Any]:
+    """What the data of the finished runs are; empty without runs.
+
+    Args:
+        results: The results beside the page.
+    """
+    return next((found["asked"]["world"] for seeds in results.values() for found in seeds.values()), {})
+
+
+def study(args: argparse.Namespace) -> int:
+    """Run the study for parsed arguments."""
+    rows, ablations = all_rows()
+    read_config(Path(rows[ALL].config), args.cfg_options)  # refuses options that no part of the config has
+    world = world_of(archive.load(args.page.with_suffix(".json"))) if args.page_only else read_data()
+    everything = plan(argparse.Namespace(**{**vars(args), "only": None}), rows, world)
+    setting = Setting(
+        iterations_per_source=args.iterations_per_source,
+        command=command_of(args, MODULE),
+        images=world.get("images", {}),
+        runs=len(everything),
+        iterations=sum(run.iterations for run in everything),
+        seeds=args.seeds,
+        options=dict(args.cfg_options),
+    )
+
+    def page(results: Results, failed: Sequence[str]) -> None:
+        write_page(args.page, results, setting=setting, ablations=described(ablations), failed=failed)
+
+    return run_study(args, requested=plan(args, rows, world), everything=everything, write_page=page)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is not finished yet, and write the page.
+
+    Returns:
+        0, or 1 if a run failed.
+
+    Raises:
+        SystemExit: A user's mistake; the message goes to stderr.
+    """
+    return run_command(study, parse_args(sys.argv[1:] if arguments is None else arguments))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as for Ctrl-C: stop the processes of the runs too
+    raise SystemExit(main())

@@ -1,0 +1,27 @@
+"""What ``import mmdataseg`` gives."""
+
+import subprocess
+import sys
+
+import pytest
+
+import mmdataseg
+
+
+def test_the_segmenter_is_imported_when_it_is_asked_for(repo_root):
+    program = (
+        "import sys, mmdataseg\n"
+        "print('torch' in sys.modules)\n"
+        "from mmdataseg import Segmenter, Vocabulary\n"
+        "print(Segmenter.__module__, Vocabulary.__module__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=repo_root, capture_output=True, text=True)
+    expected = ["False", "mmdataseg.apis.segmenter mmdataseg.text.vocabulary"]
+    assert done.stdout.splitlines() == expected, "and nothing that mmdet prints"
+    assert "OneDL" not in done.stderr
+    assert "faster_coco_eval" not in done.stderr
+
+
+def test_other_names_are_not_there():
+    with pytest.raises(AttributeError, match="module 'mmdataseg' has no attribute 'Inferencer'"):
+        _ = mmdataseg.Inferencer
