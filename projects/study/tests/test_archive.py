@@ -83,7 +83,7 @@ def test_results_of_other_settings_are_refused(tmp_path):
     (tmp_path / "study.json").write_text(json.dumps(kept))
     with pytest.raises(
         ValueError,
-        match="dataseg_toy_3ds, seed 0, was run with iterations 7, but this study has 5; use the same iterations, or give another",
+        match="dataseg_toy_3ds, seed 0, was run with iterations 7, but this study has 5; use the same iterations, or",
     ):
         check(tmp_path / "study.json", [run(tmp_path / "there")])
 
