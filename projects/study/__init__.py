@@ -1,1 +1,1 @@
-"""What the studies of the projects have in common: several configs, several seeds each, one page of results."""
+"""Common parts of the projects' studies: several configs, several seeds each, one page of results."""

@@ -1,4 +1,4 @@
-"""The results of a study in one small file, kept with the page: on another machine the study continues from it."""
+"""The results of a study in one small file beside its page, from which the study continues on another machine."""
 
 import json
 from collections.abc import Sequence
@@ -16,29 +16,28 @@ def load(file: Path) -> Archive:
     """Read the file; the result is empty if there is no file.
 
     Raises:
-        ValueError: It is not valid JSON.
+        ValueError: The file is not valid JSON.
     """
     if not file.is_file():
         return {}
     try:
         return json.loads(file.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{file}: no results of a study: {error}; delete the file, or give another --page") from error
+        raise ValueError(f"{file}: not valid JSON ({error}); delete the file, or give another --page") from error
 
 
 def save(file: Path, runs: Sequence[Run]) -> Archive:
-    """Add the finished runs; results in the file that are not finished here are kept. No path of this machine is
-    written.
+    """Add the finished runs to the file, without paths of this machine. Results of other runs in the file are kept.
 
     Args:
-        file: JSON.
+        file: The JSON file.
         runs: All runs of the study.
 
     Returns:
         The content of the file.
 
     Raises:
-        ValueError: As in `load`.
+        ValueError: The file is not valid JSON.
     """
     results = load(file)
     for run in runs:
@@ -58,15 +57,15 @@ def check(file: Path, runs: Sequence[Run]) -> None:
         runs: All runs of the study.
 
     Raises:
-        ValueError: As in `load`; or a result in the file was made with other settings, also one of another seed.
+        ValueError: The file is not valid JSON, or has a result with other settings, of any seed.
     """
     results = load(file)
     for run in runs:
         for seed, found in results.get(run.name, {}).items():
             for key, (there, wanted) in run.differences(found).items():
                 raise ValueError(
-                    f"{file}: {run.name}, seed {seed}, made with {key} {there!r}, asked for {wanted!r}; "
-                    "ask for that, or give another --page"
+                    f"{file}: {run.name}, seed {seed}, was run with {key} {there!r}, but this study has {wanted!r}; "
+                    f"use the same {key}, or give another --page"
                 )
 
 
@@ -84,7 +83,7 @@ def restore(file: Path, runs: Sequence[Run]) -> int:
         The number of runs that got a result.
 
     Raises:
-        ValueError: As in `load`.
+        ValueError: The file is not valid JSON.
     """
     results = load(file)
     missing = [run for run in runs if run.result() is None]

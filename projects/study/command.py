@@ -1,4 +1,4 @@
-"""What the commands of the studies have in common: arguments, the list of runs, processes, and the page."""
+"""Common parts of the studies' commands: arguments, the list of runs, processes, and the page."""
 
 import argparse
 import ast
@@ -24,8 +24,9 @@ class Row:
     """A row of a study: a config and how long it trains.
 
     Args:
-        config: Path of a leaf config, whose name is the name of the row.
-        parts: How many times ``--iterations-per-source`` it trains; 0: it only tests, with the weights of another row.
+        config: Path of a leaf config. Its name is the name of the row.
+        parts: Training length in multiples of ``--iterations-per-source``; 0: it only tests, with the weights of
+            another row.
     """
 
     config: Path
@@ -34,13 +35,13 @@ class Row:
 
 @cache
 def sources_of(config: Path) -> int:
-    """The number of sources that a config trains on; 0 if it only tests."""
+    """Return the number of sources that a config trains on; 0 if it only tests."""
     cfg = Config.fromfile(config)
     return len(cfg.train_dataloader.dataset.sources) if cfg.get("train_cfg") else 0
 
 
 def make_parser(doc: str, *, iterations: int, page: str) -> argparse.ArgumentParser:
-    """The arguments of a study.
+    """Return the parser of a study's command line.
 
     Args:
         doc: The help text.
@@ -73,7 +74,7 @@ def make_parser(doc: str, *, iterations: int, page: str) -> argparse.ArgumentPar
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line, and refuse numbers below 1."""
+    """Parse the command line, and refuse numbers below 1."""
     args = parser.parse_args(arguments)
     args.out = args.out or Path("work_dirs", args.page.stem)
     for name in ("seeds", "jobs", "iterations_per_source", "threads"):
@@ -85,16 +86,16 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
 def chosen(
     only: Sequence[str] | None, rows: Mapping[str, Row], *, labels: Mapping[str, str], whole: str
 ) -> dict[str, Row]:
-    """The rows that ``--only`` names, or all. Where one of them only tests, the row with its weights comes first.
+    """Return the rows that ``--only`` names, or all. If a row only tests, the row with its weights comes first.
 
     Args:
         only: Labels or names of rows; None: all.
         rows: All rows by name.
-        labels: Label -> name, such as S+P.
-        whole: Name of the row whose weights the rows that only test use.
+        labels: Label, such as S+P -> name.
+        whole: Name of the row whose weights are used by the rows that only test.
 
     Raises:
-        SystemExit: It names an unknown row.
+        SystemExit: ``only`` has an unknown row.
     """
     unknown = [row for row in only or () if labels.get(row, row) not in rows]
     if unknown:
@@ -106,7 +107,7 @@ def chosen(
 
 
 def described(leaves: Sequence[Path]) -> dict[str, str]:
-    """Name of a config -> the first line of its docstring."""
+    """Return name of a config -> the first line of its docstring."""
     return {
         leaf.stem: (ast.get_docstring(ast.parse(leaf.read_text(encoding="utf-8"))) or leaf.stem).splitlines()[0]
         for leaf in leaves
@@ -114,15 +115,15 @@ def described(leaves: Sequence[Path]) -> dict[str, str]:
 
 
 def plan_runs(args: argparse.Namespace, rows: Mapping[str, Row], *, world: Mapping[str, Any], whole: str) -> list[Run]:
-    """All runs: the first seed of every row, then the second, so that an early page has every row.
+    """Return all runs: the first seed of every row, then the second, so that an early page has every row.
 
-    A row that only tests uses the weights of ``whole`` of the same seed.
+    A row that only tests uses the weights of ``whole`` with the same seed.
 
     Args:
         args: The command line.
         rows: The chosen rows by name.
-        world: What the data are, so that no page mixes data.
-        whole: Name of the row whose weights the rows that only test use.
+        world: Description of the data, so that no page mixes data.
+        whole: Name of the row whose weights are used by the rows that only test.
     """
     return [
         Run(
@@ -142,12 +143,12 @@ def plan_runs(args: argparse.Namespace, rows: Mapping[str, Row], *, world: Mappi
 
 
 def threads_of(args: argparse.Namespace) -> int:
-    """Threads of a run: those asked for, or its share of the cores."""
+    """Return the number of threads per run: the requested number, or the run's share of the cores."""
     return args.threads or max(1, (os.cpu_count() or 1) // args.jobs)
 
 
 def environment(args: argparse.Namespace) -> dict[str, str]:
-    """Environment variables for the processes of the runs."""
+    """Return the environment variables for the processes of the runs."""
     env = {"OMP_NUM_THREADS": str(threads_of(args))}
     if args.device == "cpu":
         env["CUDA_VISIBLE_DEVICES"] = ""
@@ -160,8 +161,8 @@ def environment(args: argparse.Namespace) -> dict[str, str]:
 
 
 def command_of(args: argparse.Namespace, module: str) -> str:
-    """The command that repeats the whole study: only the arguments that change what is run, without hardware and output
-    paths."""
+    """Return the command that repeats the whole study: only the arguments that change the runs, without hardware and
+    output paths."""
     words = ["python", "-m", module, "--iterations-per-source", str(args.iterations_per_source)]
     words += ["--seeds", str(args.seeds)]
     if args.cfg_options:
@@ -176,19 +177,19 @@ def run_study(
     everything: Sequence[Run],
     write_page: Callable[[Mapping[str, list[dict[str, Any]]], list[str]], None],
 ) -> int:
-    """Run what is not finished yet, and write the page after each run, with the results beside it in a JSON file.
+    """Run the unfinished runs. After each run, write the page and, beside it, a JSON file with the results.
 
     Args:
         args: The command line.
-        requested: The runs that the command line asks for.
-        everything: All runs of the study; those that are finished are on the page, asked for or not.
-        write_page: Writes the page from the results, name of a row -> its runs, and the names of the runs that failed.
+        requested: The runs that the command line requests.
+        everything: All runs of the study. All finished runs are on the page, requested or not.
+        write_page: Writes the page from the results (name of a row -> its runs) and the names of the failed runs.
 
     Returns:
         0, or 1 if a run failed.
 
     Raises:
-        ValueError: Results in the file or in the folder of the runs were made with other settings.
+        ValueError: The file or the folder of the runs has results with other settings.
     """
     kept = args.page.with_suffix(".json")
     archive.check(kept, everything)
@@ -208,13 +209,13 @@ def run_study(
 
 
 def run_command(study: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
-    """Run a study, with a user's mistakes as one line.
+    """Run a study. A user's mistake ends it with a one-line message.
 
     Returns:
         0, or 1 if a run failed.
 
     Raises:
-        SystemExit: A user's mistake; the message goes to stderr.
+        SystemExit: The user made a mistake. The message goes to stderr.
     """
     try:
         return study(args)

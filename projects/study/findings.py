@@ -1,4 +1,4 @@
-"""Findings: two scores compared, and a verdict by one rule."""
+"""Findings of the paper, each checked by comparing two scores with one rule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ RULE = (
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding of the paper, and one way to look for it.
+    """A finding of the paper, and one way to check it.
 
     Args:
-        claim: What the paper found.
-        compared: What is compared, in words.
-        more: The score that the claim says is larger.
-        less: The other one.
+        claim: The finding of the paper.
+        compared: Description of the two scores.
+        more: The score that is larger according to the claim.
+        less: The other score.
     """
 
     claim: str
@@ -33,6 +33,6 @@ class Finding:
 
 
 def verdict_table(findings: Sequence[Finding]) -> str:
-    """A table of findings with their differences and verdicts."""
+    """Return a table of findings with their differences and verdicts."""
     rows = [[f.claim, f.compared, str(f.difference), f.difference.verdict] for f in findings]
     return markdown_table(["finding", "compared", "difference", "verdict"], rows)

@@ -1,4 +1,4 @@
-"""Parts of a study's page: tables of rows, facts about the runs, bars, and notes that are kept."""
+"""Parts of a study's page: tables of rows, facts about the runs, bars, and handwritten notes."""
 
 import math
 import re
@@ -17,10 +17,10 @@ def row_table(
     columns: Mapping[str, str],
     extra: Sequence[Sequence[str]] = (),
 ) -> str:
-    """A table of rows with iterations, number of seeds and scores.
+    """Return a table of rows with iterations, number of seeds and scores.
 
     Args:
-        results: Of the whole study.
+        results: Results of the whole study.
         rows: Label -> name of a config.
         columns: Label -> metric.
         extra: Further lines of cells.
@@ -33,19 +33,19 @@ def row_table(
 
 
 def amount(runs: Sequence[Mapping]) -> tuple[str, str]:
-    """Iterations and number of a row's runs."""
+    """Return the number of iterations and of runs of a row."""
     iterations = next((run["asked"]["iterations"] for run in runs), None)
     return NOT_RUN if iterations is None else f"{iterations:,}" if iterations else NO_VALUE, str(len(runs))
 
 
 def values_of(results: Results, key: str) -> str:
-    """All values that the runs have for a fact; results of earlier versions do not have the newest keys."""
+    """Return all values of a key in the runs. Results of earlier versions do not have the newest keys."""
     values = sorted({run.get(key) for found in results.values() for run in found} - {None}, key=str)
     return ", ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in values) or NOT_RUN
 
 
 def time_per_iteration(results: Results) -> str:
-    """Median over the runs that were not interrupted, in words."""
+    """Return the median time per iteration, over the runs that were not interrupted."""
     seconds = [
         run["train_seconds"] / run["asked"]["iterations"]
         for found in results.values()
@@ -56,12 +56,12 @@ def time_per_iteration(results: Results) -> str:
 
 
 def options_in_words(options: Mapping[str, object]) -> str:
-    """Settings that were changed for all runs."""
+    """Return the settings that were changed for all runs, as text."""
     return ", ".join(f"`{key}={value}`" for key, value in options.items()) or "none"
 
 
 def kept_notes(page: Path) -> str:
-    """The notes that were written into the page by hand, with their marks."""
+    """Return the notes that were written into the page by hand, with their marks."""
     found = ""
     if page.is_file():
         text = page.read_text(encoding="utf-8")
@@ -74,15 +74,15 @@ def draw_bars(results: Results, rows: Mapping[str, str], metrics: Mapping[str, s
     """Draw scores as bars with their spreads.
 
     Args:
-        results: Of the whole study.
+        results: Results of the whole study.
         rows: Label -> name of a config that was run.
         metrics: Label -> metric.
-        file: SVG.
+        file: Path of the SVG file.
         salt: Name of the study, for the ids inside the file.
     """
     import matplotlib
 
-    # text as text and no date or random ids: the file is small, and the same for the same numbers
+    # text stays text, without date or random ids: the file is small, and identical for identical numbers
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
         from matplotlib.figure import Figure
 

@@ -16,7 +16,7 @@ from mmdataseg.formats.whole_files import write_whole
 
 RESULT = "result.json"
 ASKED = "asked.json"
-SETTINGS = ("iterations", "options", "world")  # runs that differ in one of these must not be in one table
+SETTINGS = ("iterations", "options", "world")  # one table must not have runs that differ in these
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ class Run:
         folder: Its work_dir.
         seed: Seed of its training.
         iterations: Number of iterations of its training, to which its schedule is scaled; 0: it only tests.
-        options: Further settings of the config, as for ``--cfg-options``.
-        world: The arguments that the data were made with.
+        options: Further settings of the config, as in ``--cfg-options``.
+        world: Description of the data, e.g. the arguments that they were made with.
         threads: Number of torch's threads in the process that trains; 0: torch's choice.
         machine: Description of the hardware, for the page.
         weights_of: For a config that only tests, the folder of the run whose weights it uses; None: it trains its own.
@@ -51,10 +51,10 @@ class Run:
         return Path(self.config).stem
 
     def result(self) -> dict[str, Any] | None:
-        """The result; None if the run is not finished.
+        """Return the result; None if the run is not finished.
 
         Raises:
-            ValueError: The folder holds a run with other settings, finished or not.
+            ValueError: The folder has a run with other settings, finished or not.
         """
         for name in (RESULT, ASKED):
             file = Path(self.folder, name)
@@ -63,23 +63,24 @@ class Run:
             found = json.loads(file.read_text())
             for key, (there, wanted) in self.differences(found).items():
                 raise ValueError(
-                    f"{file}: made with {key} {there!r}, asked for {wanted!r}; give another --out, or delete the folder"
+                    f"{file}: was run with {key} {there!r}, but this study has {wanted!r}; give another --out, or "
+                    "delete the folder"
                 )
             if name == RESULT:
                 return found
         return None
 
     def differences(self, found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-        """Settings in which a result differs from the requested ones: name -> (the result's, the requested one)."""
+        """Return the settings that differ from a result's: name -> (value of the result, requested value)."""
         pairs = {key: (found["asked"][key], json.loads(json.dumps(getattr(self, key)))) for key in SETTINGS}
         return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
     def write(self, found: Mapping[str, Any]) -> None:
-        """Write the result, whole or not at all."""
+        """Write the result, completely or not at all."""
         write_whole(Path(self.folder, RESULT), json.dumps(found, indent=1))
 
     def step(self) -> int:
-        """The number of finished iterations, according to the log."""
+        """Return the number of finished iterations, according to the log."""
         steps = [0]
         for log in Path(self.folder).glob("*/vis_data/scalars.json"):
             found = re.findall(r'^{.*"loss":.*"step": (\d+)}$', log.read_text(), re.MULTILINE)  # whole lines only
@@ -88,8 +89,8 @@ class Run:
 
 
 def prepare(run: Run) -> Any:
-    """The config of a run, with its iterations, schedule and seed, without validation before the test, and
-    resumable."""
+    """Return the config of a run: resumable, with its iterations, schedule and seed, without validation before the
+    test."""
     from mmdataseg.apis.runs import load_config
 
     cfg = load_config(run.config, work_dir=run.folder)
@@ -108,14 +109,14 @@ def prepare(run: Run) -> Any:
 
 
 def last_checkpoint(folder: str) -> str:
-    """The last checkpoint of a finished run.
+    """Return the last checkpoint of a finished run.
 
     Raises:
         FileNotFoundError: There is no checkpoint, or the run is not finished.
     """
     file = Path(folder, "last_checkpoint")
     if not file.is_file() or not Path(folder, RESULT).is_file():
-        raise FileNotFoundError(f"'{folder}' holds no trained model, which a test needs; run it first")
+        raise FileNotFoundError(f"'{folder}' has no trained model, which a test needs; run this training first")
     return file.read_text().strip()
 
 
@@ -123,11 +124,11 @@ def scale_schedule(cfg: Any, iterations: int) -> None:
     """Scale a training, with its learning-rate schedule, to a number of iterations.
 
     Args:
-        cfg: A config with ``train_cfg.max_iters`` and schedulers that count iterations; changed.
+        cfg: A config with ``train_cfg.max_iters`` and schedulers that count iterations. Changed in place.
         iterations: The number of iterations, at least 1.
 
     Raises:
-        ValueError: There are fewer than 1.
+        ValueError: ``iterations`` is below 1.
     """
     if iterations < 1:
         raise ValueError(f"expected at least 1 iteration, got {iterations}")
@@ -149,7 +150,7 @@ def execute(run: Run) -> dict[str, Any]:
     """Train (or continue training) and test.
 
     Returns:
-        ``metrics``: name -> value; and facts about the run for the page.
+        ``metrics`` (name -> value), and facts about the run for the page.
     """
     import torch
     from mmengine.device import get_device
@@ -178,7 +179,7 @@ def execute(run: Run) -> dict[str, Any]:
         "machine": run.machine,
         "device": get_device(),
         "threads": torch.get_num_threads(),
-        # not after an interruption, when it covers only a part of the training
+        # None after an interruption: the time would cover only a part of the training
         "train_seconds": None if resumed or run.weights_of else round(trained - start, 1),
         "test_seconds": round(time.monotonic() - trained, 1),
         "metrics": {name: float(value) for name, value in metrics.items()},

@@ -1,4 +1,4 @@
-"""Many runs, several at a time, each in its own process; a finished run is not repeated."""
+"""Executes many runs, several at a time, each in its own process. Finished runs are not repeated."""
 
 import json
 import os
@@ -30,14 +30,14 @@ def run_all(
     Args:
         runs: All runs of the study.
         jobs: Number of runs at a time.
-        env: Environment variables for the runs, in addition to this process's.
-        finished: Called after each run that has a result.
+        env: Environment variables for the runs, in addition to those of this process.
+        finished: Called after each run that ends with a result.
 
     Returns:
         The runs that failed.
 
     Raises:
-        ValueError: A folder holds a run with other settings.
+        ValueError: A folder has a run with other settings.
     """
     waiting = [run for run in runs if run.result() is None]
     print(f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished")
@@ -73,7 +73,7 @@ def run_all(
 
 
 def _startable(waiting: Sequence[Run], active: Iterable[Run]) -> list[Run]:
-    """The runs that need not wait for another run's weights."""
+    """Return the runs that do not wait for another run's weights."""
     unfinished = {run.folder for run in (*waiting, *active)}
     return [run for run in waiting if run.weights_of not in unfinished]
 

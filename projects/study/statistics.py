@@ -1,4 +1,4 @@
-"""Results of a study over seeds: means, spreads, and whether a difference is more than the spread."""
+"""Statistics of a study over seeds: means, spreads, and whether a difference is larger than the spread."""
 
 import math
 import re
@@ -29,7 +29,7 @@ class Stat:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Stat | None":
-        """The statistics of the values that are numbers; None if none is."""
+        """Return the statistics of the values that are not nan; None if all are."""
         values = [value for value in values if not math.isnan(value)]
         if not values:
             return None
@@ -44,12 +44,12 @@ class Stat:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more one score is than another.
+    """The difference of two scores.
 
     Args:
-        mean: Difference of the means; nan: one of them was not run.
-        spread: Root of the sum of both variances over seeds: the standard deviation of the difference between two
-            single runs; nan: fewer than two seeds of one of them.
+        mean: Difference of the means; nan if one of them was not run.
+        spread: Root of the sum of both variances over seeds, i.e. the standard deviation of the difference between two
+            single runs; nan if one of them has fewer than two seeds.
     """
 
     mean: float
@@ -63,7 +63,7 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """The rule: a difference shows if it is larger than the spread."""
+        """The verdict, by this rule: a difference shows if it is larger than the spread."""
         if math.isnan(self.mean):
             return NOT_RUN
         if math.isnan(self.spread):
@@ -79,15 +79,16 @@ class Difference:
 
 
 def stat(results: Results, name: str, metric: str) -> Stat | None:
-    """A metric of a config over its seeds; None if it was not run, or has no such metric."""
+    """Return a metric of a config over its seeds; None if it was not run, or has no such metric."""
     return Stat.of([run["metrics"].get(metric, math.nan) for run in results.get(name, ())])
 
 
 def mean_stat(results: Results, names: Sequence[str], metrics: Sequence[str]) -> Stat | None:
-    """The mean over several configs and metrics, for each seed that all of them have, over these seeds.
+    """Average over several configs and metrics for each seed that all configs have, and return the statistics over
+    these seeds.
 
     Returns:
-        The mean; None if one of the configs was not run, or they have no seed in common.
+        The statistics; None if one of the configs was not run, or they have no seed in common.
     """
     values: dict[int, list[float]] = {}
     for name in names:
@@ -98,8 +99,8 @@ def mean_stat(results: Results, names: Sequence[str], metrics: Sequence[str]) ->
 
 
 def cell(results: Results, name: str, metric: str) -> str:
-    """A cell of a table: mean ± spread, with the number of runs if some do not have it; ``not run``; or ``-`` if no run
-    has it."""
+    """Return a cell of a table: mean ± spread, with the number of runs if some do not have the metric; ``not run``; or
+    ``-`` if no run has the metric."""
     runs = results.get(name)
     if not runs:
         return NOT_RUN
@@ -110,11 +111,11 @@ def cell(results: Results, name: str, metric: str) -> str:
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown: columns with numbers are aligned to the right, the others to the left.
+    """Return a table in Markdown. Columns with numbers are aligned to the right, the others to the left.
 
     Args:
         head: Names of the columns.
-        rows: Rows of the same number of cells.
+        rows: Rows with the same number of cells.
 
     Returns:
         The lines, without a line break at the end.

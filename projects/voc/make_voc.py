@@ -1,14 +1,14 @@
-"""Turn PASCAL VOC 2012, and SBD if it is there, into the four sets that the sources of projects/voc read.
+"""Convert PASCAL VOC 2012, and optionally SBD, to the four sets that the sources of projects/voc read.
 
     python -m projects.voc.make_voc data/VOCdevkit/VOC2012 data/real_world/voc
     python -m projects.voc.make_voc data/VOCdevkit/VOC2012 data/real_world/voc --sbd data/benchmark_RELEASE/dataset
 
 Writes ``images/S``, ``labels/S``, ``annotations/panoptic_S.json`` with ``panoptic_S/*.png``, ``instances_S.json`` and
 ``boxes_S.json`` for the disjoint sets S = semantic, panoptic, boxes and val. Photographs are linked, not copied. The
-rule that divides the images is in projects/voc/published/sets.py; ``--lists`` takes your own lists. Images of ``boxes``
-have maps in SBD alone: without it that set has boxes, and the upper bound of the study cannot be trained.
+rule that divides the images is in projects/voc/published/sets.py; ``--lists`` takes your own lists. Only SBD has maps
+of the images of ``boxes``: without SBD, that set has only boxes, and the upper bound of the study cannot be trained.
 
-An interrupted run continues where it stopped; a second run writes the same files again.
+An interrupted run continues where it stopped. A second run writes the same files again.
 """
 
 import argparse
@@ -42,33 +42,33 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def read_maps(voc: Path, sbd: Path | None, name: str) -> Maps:
-    """The maps of an image: VOC's, or SBD's where VOC has none."""
+    """Read the maps of an image from VOC or, if VOC has none, from SBD."""
     if sbd is None or (voc / "SegmentationClass" / f"{name}.png").is_file():
         return read_voc_maps(voc, name)
     return read_sbd_maps(sbd, name)
 
 
 def has_maps(voc: Path, sbd: Path | None, name: str) -> bool:
-    """Whether there are maps of an image."""
+    """Whether VOC or SBD has maps of an image."""
     own = voc / "SegmentationClass" / f"{name}.png"
     return own.is_file() or (sbd is not None and (sbd / "cls" / f"{name}.mat").is_file())
 
 
 def make_voc(voc: Path, out: Path, *, sbd: Path | None = None, lists: Path | None = None) -> dict[str, str]:
-    """Write all sets. A set has maps if each of its images has; only ``boxes`` may lack them.
+    """Write all sets. A set has maps if all its images have maps; only ``boxes`` may be without.
 
     Args:
-        voc: ``VOC2012``.
+        voc: The folder ``VOC2012``.
         out: Root of the layout.
-        sbd: ``benchmark_RELEASE/dataset``, or None.
-        lists: Folder of your own lists, or None: the published lists, divided by rule.
+        sbd: The folder ``benchmark_RELEASE/dataset``, or None.
+        lists: Folder of your own lists; None: the published lists, divided by the rule.
 
     Returns:
-        Name of a set -> what it has, in words.
+        Name of a set -> description of its content.
 
     Raises:
         FileNotFoundError: A file is missing.
-        UserError: One cannot be read, or two sets share an image.
+        UserError: A file cannot be read, or two sets share an image.
     """
     require_dir(voc / "JPEGImages", "folder of VOC's photographs")
     if sbd is not None:

@@ -122,7 +122,9 @@ def test_page_only_runs_nothing(tmp_path, monkeypatch):
 
 def test_other_settings_are_not_mixed(tmp_path, monkeypatch):
     studied(tmp_path, monkeypatch=monkeypatch)
-    with pytest.raises(ValueError, match="made with iterations 100, asked for 14; ask for that, or give another"):
+    with pytest.raises(
+        ValueError, match="was run with iterations 100, but this study has 14; use the same iterations, or give another"
+    ):
         studied(tmp_path, "--iterations-per-source", "7", monkeypatch=monkeypatch)
 
 

@@ -64,10 +64,10 @@ def test_a_config_that_only_tests_uses_the_weights_of_another_run(repo_root, tmp
         options=options,
         weights_of=str(tmp_path),
     )
-    with pytest.raises(FileNotFoundError, match="holds no trained model"):
+    with pytest.raises(FileNotFoundError, match="has no trained model"):
         prepare(run)
     (tmp_path / "last_checkpoint").write_text("there/iter_9.pth\n")
-    with pytest.raises(FileNotFoundError, match="holds no trained model"):
+    with pytest.raises(FileNotFoundError, match="has no trained model"):
         prepare(run)  # a checkpoint of a training that is not finished
     (tmp_path / "result.json").write_text("{}")
     cfg = prepare(run)
@@ -80,7 +80,9 @@ def test_results_of_other_settings_are_refused(tmp_path):
     (tmp_path / "result.json").write_text(
         json.dumps({"asked": {"iterations": 20, "options": {}, "world": {}}, "metrics": {}})
     )
-    with pytest.raises(ValueError, match=r"result\.json: made with iterations 20, asked for 10; give another --out"):
+    with pytest.raises(
+        ValueError, match=r"result\.json: was run with iterations 20, but this study has 10; give another --out"
+    ):
         run.result()
     again = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20)
     assert again.result()["metrics"] == {}
@@ -91,9 +93,11 @@ def test_a_run_that_was_started_with_other_settings_is_not_continued(tmp_path):
     (tmp_path / "asked.json").write_text(json.dumps({"asked": asked}))
     same = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20, world={"seed": 0})
     assert same.result() is None
-    with pytest.raises(ValueError, match=r"asked\.json: made with iterations 20, asked for 30"):
+    with pytest.raises(ValueError, match=r"asked\.json: was run with iterations 20, but this study has 30"):
         Run(config="c.py", folder=str(tmp_path), seed=0, iterations=30, world={"seed": 0}).result()
-    with pytest.raises(ValueError, match=r"asked\.json: made with world \{'seed': 0\}, asked for \{'seed': 1\}"):
+    with pytest.raises(
+        ValueError, match=r"asked\.json: was run with world \{'seed': 0\}, but this study has \{'seed': 1\}"
+    ):
         execute(Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20, world={"seed": 1}))
 
 

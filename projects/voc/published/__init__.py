@@ -1,1 +1,1 @@
-"""PASCAL VOC 2012 and SBD as they are published: their files, and the sets that are made of them."""
+"""Reads the published files of PASCAL VOC 2012 and SBD, and divides their images into sets."""

@@ -1,4 +1,4 @@
-"""One image's annotations: boxes of an XML file, and the segments of a class map and an object map."""
+"""The annotations of an image: boxes from an XML file, and segments from a class map and an object map."""
 
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from mmdataseg.formats.paths import require_file
 from mmdataseg.formats.png import read_png
 from mmdataseg.structures import LabelSpace
 
-# alphabetical, as VOC numbers its classes from 1 on; class 0 is the background
+# in alphabetical order, which VOC numbers from 1 on; class 0 is the background
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dining table", "dog"),
     *("horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "tv monitor"),
 )
 THINGS = LabelSpace(name="voc20", classes=CLASSES, is_thing=(True,) * len(CLASSES))
-# categories of the panoptic JSON: the things have VOC's numbers, and the background comes last
+# categories of the panoptic JSON: things have VOC's numbers, and the background comes last
 BACKGROUND = len(CLASSES) + 1
 SEGMENTS = LabelSpace(name="voc21", classes=(*CLASSES, "background"), is_thing=(*THINGS.is_thing, False))
 VOID = 255
@@ -31,8 +31,8 @@ class Box:
     """A box of an XML file.
 
     Args:
-        category: 1 to 20.
-        xywh: Left and top edge, width and height, in pixels; the first pixel's left edge is 0.
+        category: Number of the class, 1 to 20.
+        xywh: Left and top edge, width and height, in pixels; the left edge of the first pixel is 0.
         difficult: Whether VOC leaves the object out of its scores.
     """
 
@@ -42,14 +42,14 @@ class Box:
 
 
 def read_boxes(path: Path) -> list[Box]:
-    """Read an XML file of ``Annotations``; parts of objects, such as heads, are left out.
+    """Read an XML file of ``Annotations``. Parts of objects, such as heads, are left out.
 
     Args:
         path: The file.
 
     Raises:
-        FileNotFoundError: It is missing.
-        UserError: It is not valid XML; an object has no box or a name that is not one of the 20 classes.
+        FileNotFoundError: The file is missing.
+        UserError: The file is not valid XML; an object has no box; or its class is not one of the 20.
     """
     require_file(path, "XML file of boxes", remedy="unpack VOCtrainval_11-May-2012.tar again")
     try:
@@ -62,11 +62,11 @@ def read_boxes(path: Path) -> list[Box]:
 def _box(entry: ElementTree.Element) -> Box:
     name = (entry.findtext("name") or "").strip()
     if name not in _XML_NAMES:
-        raise ValueError(f"object of class {name!r}, which is not one of VOC's 20")
+        raise ValueError(f"an object has class {name!r}, which is not one of VOC's 20")
     corners = [entry.findtext(f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")]
     if None in corners:
         raise ValueError(f"an object of class {name!r} has no box")
-    left, top, right, bottom = map(float, corners)  # the first and the last pixel, counted from 1
+    left, top, right, bottom = map(float, corners)  # first and last pixel, counted from 1
     return Box(
         category=_XML_NAMES[name],
         xywh=(left - 1, top - 1, right - left + 1, bottom - top + 1),
@@ -79,8 +79,8 @@ class Maps:
     """The two maps of an image.
 
     Args:
-        classes: (H, W) uint8: 0 background, 1 to 20 the classes, 255 void.
-        objects: (H, W) uint8: 0 no object, 1, 2, ... the objects, 255 void.
+        classes: (H, W) uint8; 0 is background, 1 to 20 are the classes, 255 is void.
+        objects: (H, W) uint8; 0 is no object, 1, 2, ... are the objects, 255 is void.
     """
 
     classes: np.ndarray
@@ -92,7 +92,7 @@ def read_voc_maps(root: Path, name: str) -> Maps:
 
     Args:
         root: ``VOC2012``.
-        name: Of the image, without suffix.
+        name: Name of the image, without suffix.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -104,11 +104,11 @@ def read_voc_maps(root: Path, name: str) -> Maps:
 
 
 def read_sbd_maps(root: Path, name: str) -> Maps:
-    """Read SBD's ``cls`` and ``inst``; SBD has no void.
+    """Read SBD's ``cls`` and ``inst``. SBD has no void.
 
     Args:
         root: ``benchmark_RELEASE/dataset``.
-        name: Of the image, without suffix.
+        name: Name of the image, without suffix.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -136,31 +136,32 @@ def _checked(maps: Maps, path: Path) -> Maps:
     classes, objects = maps.classes, maps.objects
     if classes.ndim != 2 or classes.shape != objects.shape:
         raise UserError(
-            f"the class map has the shape {classes.shape}, the object map {objects.shape}; expected (height, width)",
+            f"expected maps of the same shape (height, width), got {classes.shape} for classes and {objects.shape} for "
+            "objects",
             file=path,
-            remedy="take both from the same release, and class maps in which pixels are numbers, not colours",
+            remedy="use both from the same release, and class maps of numbers, not of colours",
         )
     known = np.isin(classes, [*range(len(CLASSES) + 1), VOID])
     if not known.all():
         raise UserError(
-            f"the class map has the value {int(classes[~known][0])}; expected 0 to {len(CLASSES)} and {VOID}",
+            f"the class map has value {int(classes[~known][0])}; expected 0 to {len(CLASSES)} and {VOID}",
             file=path,
-            remedy="take the maps as VOC publishes them",
+            remedy="use the maps as VOC publishes them",
         )
     return Maps(classes=classes.astype(np.uint8), objects=objects.astype(np.uint8))
 
 
 def panoptic_segments(maps: Maps) -> PanopticSegments:
-    """Objects as things, and the background as stuff.
+    """Return the panoptic segments of an image: objects are things, and the background is stuff.
 
-    An object has the class of most of its pixels that are neither void nor background: the two maps differ by a few
-    pixels. Void, and pixels of a class outside all objects, are unlabelled.
+    The two maps differ by a few pixels. So an object gets the most frequent class of its pixels, without void and
+    background. Void pixels, and pixels of a class outside all objects, are unlabelled.
 
     Args:
-        maps: Of the image.
+        maps: Maps of the image.
 
     Returns:
-        The segments; the id of an object is its value, that of the background is 255.
+        The segments. The id of an object is its value in the map, and that of the background is 255.
 
     Raises:
         ValueError: An object has no pixel of a class.

@@ -1,4 +1,4 @@
-"""The four disjoint sets of images, made of the lists that VOC and SBD publish by one fixed rule."""
+"""Divides the images on the published lists of VOC and SBD into four disjoint sets, by a fixed rule."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,19 +11,19 @@ SETS = ("semantic", "panoptic", "boxes", "val")
 
 
 def make_sets(voc: Path, sbd: Path | None = None) -> dict[str, list[str]]:
-    """Divide the images.
+    """Divide the images into sets.
 
-    - ``val``: VOC's ``Segmentation/val``, which nobody trains on.
-    - ``panoptic``: with SBD all of VOC's ``Segmentation/train``, whose objects are drawn most carefully; without SBD
-      its 1st, 3rd, 5th ... image.
-    - ``semantic``: with SBD the 1st, 3rd, 5th ... of SBD's other images; without SBD the rest of
+    - ``val``: VOC's ``Segmentation/val``, which is never trained on.
+    - ``panoptic``: with SBD, all of VOC's ``Segmentation/train``, which has the most careful outlines; without SBD, its
+      1st, 3rd, 5th ... image.
+    - ``semantic``: with SBD, the 1st, 3rd, 5th ... of SBD's other images; without SBD, the rest of
       ``Segmentation/train``.
-    - ``boxes``: with SBD the rest of SBD's images, whose masks are then the upper bound of boxes; without SBD the
-      images of ``Main/trainval`` that are in no other set, which have no masks.
+    - ``boxes``: with SBD, the rest of SBD's images, whose masks give the upper bound of boxes; without SBD, the images
+      of ``Main/trainval`` that are in no other set, which have no masks.
 
     Args:
-        voc: ``VOC2012``.
-        sbd: ``benchmark_RELEASE/dataset``, or None.
+        voc: The folder ``VOC2012``.
+        sbd: The folder ``benchmark_RELEASE/dataset``, or None.
 
     Returns:
         Name of a set -> names of its images, sorted.
@@ -49,7 +49,7 @@ def read_sets(folder: Path) -> dict[str, list[str]]:
     """Read the sets from your own lists, ``semantic.txt``, ``panoptic.txt``, ``boxes.txt`` and ``val.txt``.
 
     Args:
-        folder: Where the lists are; a line is a name of an image, without suffix.
+        folder: Folder of the lists. Each line is the name of an image, without suffix.
 
     Raises:
         FileNotFoundError: A list is missing.
@@ -59,7 +59,7 @@ def read_sets(folder: Path) -> dict[str, list[str]]:
 
 
 def read_names(path: Path) -> list[str]:
-    """Names of a list; VOC's lists of single classes have a flag after the name, which is left out."""
+    """Read the names of a list. VOC's lists of single classes have a flag after the name, which is left out."""
     return [line.split()[0] for line in read_lines(require_file(path, "list of images", remedy="unpack it again"))]
 
 
@@ -68,10 +68,10 @@ def checked(sets: Mapping[str, Sequence[str]], origin: str) -> dict[str, list[st
 
     Args:
         sets: Name -> images.
-        origin: Where the lists come from, for messages.
+        origin: Path of the lists, for messages.
 
     Raises:
-        UserError: One of the two, or an image appears twice in a set.
+        UserError: A set is empty, or an image is in two sets or appears twice in one.
     """
     owner: dict[str, str] = {}
     for name, images in sets.items():
@@ -81,7 +81,9 @@ def checked(sets: Mapping[str, Sequence[str]], origin: str) -> dict[str, list[st
             if image in owner:
                 where = f"sets '{owner[image]}' and '{name}'" if owner[image] != name else f"set '{name}' twice"
                 raise UserError(
-                    f"image {image} is in {where}", file=origin, remedy="take it out of one: the sets must be disjoint"
+                    f"image {image} is in {where}",
+                    file=origin,
+                    remedy="remove one entry: the sets must be disjoint",
                 )
             owner[image] = name
     return {name: list(images) for name, images in sets.items()}

@@ -1,4 +1,4 @@
-"""A set of images in the layout that the sources read."""
+"""Writes a set of images in the layout that the sources read."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -29,10 +29,10 @@ ReadMaps = Callable[[str], Maps]
 
 
 def image_id(name: str) -> int:
-    """A number for a name of VOC's: 2007_000027 -> 2007000027.
+    """Convert a name of VOC to a number: 2007_000027 -> 2007000027.
 
     Raises:
-        UserError: The name has other parts than a year and a number.
+        UserError: The name does not consist of a year and a number.
     """
     digits = name.replace("_", "", 1)
     if not digits.isdigit():
@@ -44,9 +44,9 @@ def write_images(voc: Path, out: Path, name: str, images: Sequence[str]) -> None
     """Link the photographs of a set to ``images/<name>``.
 
     Args:
-        voc: ``VOC2012``.
+        voc: The folder ``VOC2012``.
         out: Root of the layout.
-        name: Of the set.
+        name: Name of the set.
         images: Its images.
 
     Raises:
@@ -56,32 +56,32 @@ def write_images(voc: Path, out: Path, name: str, images: Sequence[str]) -> None
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {f"{image}.jpg" for image in images}
     for link in folder.iterdir():
-        if link.name not in wanted:  # of another rule or list
+        if link.name not in wanted:  # from an earlier run with another rule or list
             link.unlink()
     for file in sorted(wanted):
         target, link = voc / "JPEGImages" / file, folder / file
         require_file(target, "photograph", remedy="unpack VOCtrainval_11-May-2012.tar again")
         if not link.exists():
-            link.unlink(missing_ok=True)  # a link to where the data were before
+            link.unlink(missing_ok=True)  # a broken link to an earlier place of the data
             link.symlink_to(os.path.relpath(target.resolve(), folder.resolve()))
 
 
 def write_boxes(voc: Path, out: Path, name: str, images: Sequence[str]) -> int:
-    """Write ``annotations/boxes_<name>.json``; difficult objects are crowd regions, which are neither trained nor
+    """Write ``annotations/boxes_<name>.json``. Difficult objects become crowd regions, which are neither trained on nor
     scored.
 
     Args:
-        voc: ``VOC2012``.
+        voc: The folder ``VOC2012``.
         out: Root of the layout.
-        name: Of the set.
+        name: Name of the set.
         images: Its images.
 
     Returns:
-        How many boxes there are.
+        The number of boxes.
 
     Raises:
         FileNotFoundError: An XML file or a photograph is missing.
-        UserError: One cannot be read.
+        UserError: A file cannot be read.
     """
     annotations: list[dict[str, Any]] = []
     for image in progress_bar(images, desc=f"boxes of {name}"):
@@ -98,15 +98,15 @@ def write_maps(voc: Path, out: Path, name: str, images: Sequence[str], read: Rea
     """Write the label maps ``labels/<name>``, the panoptic segments and the instances of a set.
 
     Args:
-        voc: ``VOC2012``.
+        voc: The folder ``VOC2012``.
         out: Root of the layout.
-        name: Of the set.
+        name: Name of the set.
         images: Its images.
         read: Reads the maps of an image.
 
     Raises:
         FileNotFoundError: A file is missing.
-        UserError: One cannot be read, or has another size than its photograph.
+        UserError: A file cannot be read, or its size differs from that of the photograph.
     """
     labels = out / "labels" / name
     if labels.is_dir():
@@ -121,13 +121,13 @@ def write_maps(voc: Path, out: Path, name: str, images: Sequence[str], read: Rea
         try:
             segments = panoptic_segments(maps)
         except ValueError as error:
-            raise UserError(f"{error}", file=image.file_name, remedy="take the maps as they are published") from None
+            raise UserError(f"{error}", file=image.file_name, remedy="use the maps as they are published") from None
         write_png(path, maps.classes)
         return segments
 
     json_file = out / f"annotations/panoptic_{name}.json"
     if json_file.is_file() and _names(json_file) != set(images):
-        json_file.unlink()  # of another rule or list
+        json_file.unlink()  # from an earlier run with another rule or list
     convert_panoptic(
         [PanopticImage(image_id=image_id(n), file_name=f"{n}.jpg", png=f"{n}.png") for n in images],
         convert=convert,
@@ -144,7 +144,7 @@ def write_instances(panoptic: Path, instances: Path) -> None:
 
     Args:
         panoptic: The JSON, with its PNGs in the folder of the same name.
-        instances: Where to write.
+        instances: Path of the file to write.
     """
     content = load_panoptic_json(panoptic)
     annotations: list[dict[str, Any]] = []

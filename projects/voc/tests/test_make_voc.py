@@ -58,7 +58,7 @@ def test_the_sets_of_the_published_lists_are_disjoint(published: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"val": ["a", "b"]}, "image a is in sets 'semantic' and 'val'; take it out of one"),
+        ({"val": ["a", "b"]}, "image a is in sets 'semantic' and 'val'; remove one entry"),
         ({"boxes": ["c", "c"]}, "image c is in set 'boxes' twice"),
         ({"panoptic": []}, "set 'panoptic' has no image; complete the lists"),
         ({"semantic": None}, "list of images .*semantic.txt.* does not exist"),
@@ -192,12 +192,14 @@ def broken(published: Path, tmp_path: Path) -> Path:
     ("damage", "message"),
     [
         ("no photograph", "photograph .*2007_000001.jpg' does not exist"),
-        ("colours", r"class map has the shape \(48, 64, 3\).*numbers, not colours"),
-        ("value", "class map has the value 99; expected 0 to 20 and 255"),
+        ("colours", r"same shape .*got \(48, 64, 3\).*of numbers, not of colours"),
+        ("value", "class map has value 99; expected 0 to 20 and 255"),
         ("size", "has 10 x 64 pixels"),
     ],
 )
-def test_a_damaged_release_is_a_sentence(published: Path, tmp_path: Path, damage: str, message: str) -> None:
+def test_a_damaged_release_is_refused_in_one_sentence(
+    published: Path, tmp_path: Path, damage: str, message: str
+) -> None:
     voc = broken(published, tmp_path)
     name = "2007_000001"
     if damage == "no photograph":
