@@ -13,7 +13,7 @@ _PUBLIC = {"Segmenter": "mmdataseg.apis.segmenter", "Vocabulary": "mmdataseg.tex
 
 check_dependencies()
 
-from mmengine.config.utils import MODULE2PACKAGE  # noqa: E402  not before it is known to be there
+from mmengine.config.utils import MODULE2PACKAGE  # noqa: E402  only once it is known to be installed
 
 # lets a config anywhere say `_base_ = ["mmdataseg::_base_/models/dataseg_r50.py"]`
 MODULE2PACKAGE.setdefault(__name__, __name__)

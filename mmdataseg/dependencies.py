@@ -1,4 +1,4 @@
-"""Check, without importing them, that the OpenMMLab packages are installed, of one family and of supported versions."""
+"""Checks, without imports, that the OpenMMLab packages are installed, of one family, in supported versions."""
 
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -28,7 +28,8 @@ def check_dependencies() -> None:
     A module that is on the path without a distribution (a source checkout) has no version to check and is accepted.
 
     Raises:
-        ImportError: A module is missing, too old or too new, or the two families are mixed; says what to install.
+        ImportError: A module is missing, too old or too new, or the two families are mixed. The message says what to
+            install.
     """
     installed = {family: _installed(family) for family in FAMILIES}
     families = [family for family, versions in installed.items() if versions]
@@ -57,7 +58,7 @@ def _installed(family: str) -> dict[str, str]:
 
 
 def _release(text: str) -> tuple[int, ...]:
-    """The numbers in a version: '2.3.6rc1+cpu' -> (2, 3, 6)."""
+    """Return the numbers of a version: '2.3.6rc1+cpu' -> (2, 3, 6)."""
     match = re.match(r"\d+(\.\d+)*", text)
     return tuple(int(n) for n in match.group().split(".")) if match else ()
 

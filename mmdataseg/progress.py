@@ -1,4 +1,4 @@
-"""Progress bars that suit a terminal and a log file."""
+"""Progress bars for terminals and log files."""
 
 import sys
 from typing import Any
@@ -9,12 +9,11 @@ _SECONDS = 60.0
 
 
 def progress_bar(*args: Any, unit: str = "", **options: Any) -> tqdm:
-    """tqdm's bar; where the output is not a terminal, and every update remains as a line, at most one update per
-    minute.
+    """Return a tqdm bar. Outside a terminal, where every update is a new line, it updates at most once per minute.
 
     Args:
         args: tqdm's positional arguments, such as the iterable.
-        unit: What is counted, in the plural.
+        unit: Unit of the count, in the plural.
         options: tqdm's keyword arguments.
     """
     if not sys.stderr.isatty():

@@ -1,6 +1,6 @@
-"""Registries of mmdataseg: children of mmengine's, scope ``mmdataseg``.
+"""Registries of mmdataseg: children of mmengine's registries, with the scope ``mmdataseg``.
 
-Name a component from any OpenMMLab config by its prefix, ``type='mmdataseg.DaTaSeg'``: mmengine then imports this
+Any OpenMMLab config can name a component with the prefix, ``type='mmdataseg.DaTaSeg'``. mmengine then imports this
 module, and the registry imports the modules in its ``locations``. No ``custom_imports`` is needed.
 """
 
@@ -11,20 +11,20 @@ SCOPE = "mmdataseg"
 
 
 class MMDetAwareRegistry(Registry):
-    """A registry that takes a name without prefix from mmdet, if neither this registry nor mmengine has it.
+    """A registry that looks up a name without prefix in mmdet if neither this registry nor mmengine has it.
 
-    Our configs are written for ``default_scope = "mmdet"``. Inherited as ``mmdataseg::_base_/...``, they are built in
-    the scope ``mmdataseg``, where ``ResNet`` has to mean the same.
+    Our configs are written for ``default_scope = "mmdet"``. A config that inherits them by ``mmdataseg::_base_/...``
+    builds them in the scope ``mmdataseg``, where ``ResNet`` must have the same meaning.
     """
 
     def get(self, key: str) -> type | None:
-        """The class of this name, or None."""
+        """Return the class with this name, or None."""
         found = super().get(key)
         return super().get(f"mmdet.{key}") if found is None and "." not in key else found
 
 
 def _child_of(name: str, room: str = "registry") -> Registry:
-    """A registry of this scope, child of mmengine's registry of that name; importing the package ``room`` fills it."""
+    """Make a registry of this scope, a child of mmengine's registry ``name``. Importing ``room`` fills it."""
     parent = getattr(mmengine_registry, name)
     return MMDetAwareRegistry(parent.name, parent=parent, scope=SCOPE, locations=[f"{SCOPE}.{room}"])
 
@@ -40,13 +40,13 @@ HOOKS = _child_of("HOOKS", "engine")
 LOOPS = _child_of("LOOPS", "engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child_of("OPTIM_WRAPPER_CONSTRUCTORS", "engine")
 OPTIM_WRAPPERS = _child_of("OPTIM_WRAPPERS", "engine")
-# These hold no class of ours. A config that is inherited by scope finds classes of mmdet and mmengine through them.
+# These hold none of our classes. A config inherited by scope finds the classes of mmdet and mmengine through them.
 for _name in ("VISUALIZERS", "VISBACKENDS", "LOG_PROCESSORS", "OPTIMIZERS", "PARAM_SCHEDULERS", "WEIGHT_INITIALIZERS"):
     _child_of(_name)
 
 
 def components() -> dict[str, type]:
-    """Name -> class of everything that has been registered so far."""
+    """Return name -> class of all components registered so far."""
     registries = (
         MODELS,
         TASK_UTILS,

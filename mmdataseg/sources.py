@@ -15,9 +15,9 @@ class Source:
     """One entry of ``configs/_base_/sources``.
 
     Args:
-        name: Letters, digits, ``_`` and ``-``, without "loss"; unique among the sources of a run. Stamped on each of
-            its samples as metainfo ``source``, and part of the names of losses, metrics and buffers.
-        task: What its images are trained for and tested on.
+        name: Letters, digits, ``_`` and ``-``, without "loss"; unique among the sources of a run. It is the metainfo
+            ``source`` of each sample, and part of the names of losses, metrics and buffers.
+        task: The task that its images are trained and tested for.
         label_space: Its classes.
         supervision: How its training images are annotated: ``masks``, ``boxes`` (no masks; instance task only), or
             another kind that the model's criterion has targets for.
@@ -66,7 +66,9 @@ class Source:
         if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
             raise UserError(f"source {name!r}: expected a name of letters, digits, '_' and '-'; rename it")
         if "loss" in name:
-            raise UserError(f"source {name!r}: mmengine sums all values with 'loss' in their name; rename it")
+            raise UserError(
+                f"source {name!r}: its name contains 'loss', and mmengine sums all values whose name does; rename it"
+            )
         values["task"] = _task(values["task"], name)
         if not isinstance(values.get("supervision", ""), str):
             raise UserError(
@@ -75,8 +77,8 @@ class Source:
         values["label_space"] = _label_space(values["label_space"], name)
         if values["task"] is Task.INSTANCE and not any(values["label_space"].is_thing):
             raise UserError(
-                f"source {name!r}: the instance task finds things, and label space '{values['label_space'].name}' "
-                "flags each of its classes as stuff; set is_thing to True for those that are single objects"
+                f"source {name!r}: the instance task needs things, but label space '{values['label_space'].name}' "
+                "flags all its classes as stuff; set is_thing to True for classes of single objects"
             )
         values["metrics"] = _metrics(values.get("metrics", ()), name)
         return cls(**values)
@@ -94,12 +96,12 @@ def build_sources(configs: Sequence["Mapping[str, Any] | Source"]) -> tuple[Sour
     names = [s.name for s in sources]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
-        raise UserError(f"source names must differ, {twice[0]!r} appears {names.count(twice[0])} times; rename one")
+        raise UserError(f"source name {twice[0]!r} appears {names.count(twice[0])} times; rename one of these sources")
     return sources
 
 
 def parameter_owners(sources: Sequence[Source]) -> dict[str, str]:
-    """Find whose parameters each source uses, in a model with queries or backgrounds per training source.
+    """Find the source whose parameters each source uses, in a model with queries or backgrounds per training source.
 
     In the paper's model all sources share all parameters. Only its ablations have parameters per source.
 
@@ -119,8 +121,8 @@ def parameter_owners(sources: Sequence[Source]) -> dict[str, str]:
     for source in sources:
         if source.parameters_of is not None and (source.name in names or source.parameters_of not in names):
             raise UserError(
-                f"source {source.name!r}: parameters_of={source.parameters_of!r}: expected a test-only source to name "
-                f"one of the training sources {names}; correct or remove it"
+                f"source {source.name!r}: parameters_of={source.parameters_of!r} is only for a source that is not "
+                f"trained on, and must be one of the training sources {names}; correct or remove it"
             )
         alike = [t.name for t in trained if t.label_space.classes == source.label_space.classes]
         owner = source.name if source.name in names else source.parameters_of or next(iter(alike), None)

@@ -8,7 +8,7 @@ from mmdataseg.errors import UserError
 
 
 class Task(str, Enum):
-    """The kind of segmentation that is computed from the proposals (Gu et al., 2023, tasks)."""
+    """The kind of segmentation to compute from the proposals (Gu et al., 2023, tasks)."""
 
     PANOPTIC = "panoptic"
     SEMANTIC = "semantic"
@@ -26,8 +26,8 @@ class LabelSpace:
         is_thing: K flags: True for a thing (one segment per object), False for stuff (one segment per class).
 
     Raises:
-        UserError: There is no class; a name is empty or appears twice; there is not one flag for each class; or the
-            classes or the flags are not a list.
+        UserError: There is no class; a name is empty or appears twice; there is not one flag per class; or the classes
+            or the flags are not a list.
     """
 
     name: str
@@ -55,7 +55,8 @@ class LabelSpace:
         twice = sorted({c for c in classes if classes.count(c) > 1})
         if twice:
             raise UserError(
-                f"label space '{self.name}': class names must differ, these appear twice: {twice}; rename one of each"
+                f"label space '{self.name}': expected distinct class names, but these appear twice: {twice}; rename "
+                "one of each"
             )
         if len(is_thing) != len(classes):
             raise UserError(
@@ -77,7 +78,7 @@ class LabelSpace:
         return tuple(c for c, thing in zip(self.classes, self.is_thing, strict=True) if not thing)
 
     def mergeable(self, task: Task) -> tuple[bool, ...]:
-        """Which classes are one region per image (Gu et al., 2023, MERGE).
+        """Return which classes are one region per image (Gu et al., 2023, MERGE).
 
         Args:
             task: The kind of segmentation.
@@ -86,15 +87,15 @@ class LabelSpace:
             K flags: all classes for semantic, stuff for panoptic, none for instance.
 
         Raises:
-            ValueError: An unknown task.
+            ValueError: The task is unknown.
         """
-        task = Task(task)  # a task read from a file is a string
+        task = Task(task)  # a task from a file is a string
         if task is Task.PANOPTIC:
             return tuple(not thing for thing in self.is_thing)
         return (task is Task.SEMANTIC,) * len(self)
 
     def index(self, names: Sequence[str]) -> list[int]:
-        """Labels of the given class names, in their order.
+        """Return the labels of the given class names, in their order.
 
         Raises:
             UserError: A name is not in the label space.

@@ -24,13 +24,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmdataseg.progress import progress_bar
-from tools.benchmarks import annotations, answers, comparing, metrics, report, sampling, training
+from tools.benchmarks import annotations, answers, comparing, metrics, pipelines, report, sampling, training
 from tools.benchmarks.comparing import PRESETS, Comparison, Setting
 
 SUBCOMMANDS: dict[str, Callable[[Setting], list[Comparison]]] = {
     "train-step": training.train_steps,
     "inference": training.inferences,
     "postprocess": answers.postprocessings,
+    "data": pipelines.pipelines,
     "metric": metrics.metrics,
     "sampler": sampling.samplers,
 }

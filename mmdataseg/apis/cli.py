@@ -168,7 +168,9 @@ def run_convert(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     Raises:
         SystemExit: As `run_train`.
     """
-    args = build_convert_parser(prog).parse_args(argv)
+    parser = build_convert_parser(prog)
+    args = parser.parse_args(argv)
+    _require_checkpoint(parser, args.checkpoint)
     with user_errors():
         from mmdataseg.apis.convert import DEFAULT_RIDGE, convert
 
@@ -310,9 +312,12 @@ def _check_test_args(parser: ArgumentParser, args: Namespace) -> None:
     (args.checkpoint,) = (word for word in given if word not in configs)
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
         parser.error(f"--out must end in .pkl or .pickle, got {args.out!r}")
-    is_url = "://" in args.checkpoint
-    if not is_url and not os.path.isfile(args.checkpoint):
-        parser.error(f"checkpoint {args.checkpoint!r} is not a file")
+    _require_checkpoint(parser, args.checkpoint)
+
+
+def _require_checkpoint(parser: ArgumentParser, checkpoint: str) -> None:
+    if "://" not in checkpoint and not os.path.isfile(checkpoint):
+        parser.error(f"checkpoint {checkpoint!r} is not a file")
 
 
 def _find(parser: ArgumentParser, args: Namespace) -> Path:

@@ -80,5 +80,6 @@ def find_config(name: str) -> Path:
 def _not_found(name: str, wanted: str, leaves: list[str], root: Path) -> str:
     stems = {Path(leaf).stem: leaf for leaf in leaves}
     near = [stems[stem] for stem in get_close_matches(wanted, stems, n=5, cutoff=0.5)]
-    hint = f"did you mean: {', '.join(near)}" if near else f"there are: {', '.join(leaves) or 'none'}"
+    few = [leaf for leaf in leaves if leaf.count("/") == 1][:5]  # the whole method, not its ablations
+    hint = f"did you mean: {', '.join(near)}" if near else f"there are {len(leaves)}, such as {', '.join(few)}"
     return f"config {name!r} is neither a file nor one of mmdataseg's configs in {root}; {hint}"

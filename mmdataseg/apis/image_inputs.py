@@ -1,7 +1,6 @@
 """What a user may give as images: files, folders, patterns, addresses, pictures in memory, videos, cameras, and any
 list or generator of these. They are read one at a time, when they are needed."""
 
-import glob
 import hashlib
 import os
 import re
@@ -23,14 +22,13 @@ from mmdataseg.apis.image_decoding import (
     MAX_PIXELS,
     Channels,
     UnreadableImageError,
-    check_size,
     decode_image,
     from_array,
     from_pillow,
     from_tensor,
 )
-from mmdataseg.apis.image_paths import VIDEO_SUFFIXES, files_in, is_pattern
-from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.apis.image_paths import VIDEO_SUFFIXES, check_paths, files_in, is_pattern, matching
+from mmdataseg.errors import UserError
 
 _SECONDS = 30
 _BYTES = 2**28  # of a file at an address
@@ -73,14 +71,21 @@ class ImageInputs:
         channels: The order of the colours of arrays and tensors; not needed for anything else.
         max_pixels: Images with more are unreadable.
         root: Names of files are relative to it; None: to the folder that was given, or to the file's own.
+        without: A folder whose images are passed over, such as the one that pictures are written to.
     """
 
     def __init__(
-        self, *, channels: Channels | None = None, max_pixels: int = MAX_PIXELS, root: Path | None = None
+        self,
+        *,
+        channels: Channels | None = None,
+        max_pixels: int = MAX_PIXELS,
+        root: Path | None = None,
+        without: Path | None = None,
     ) -> None:
         self._channels = channels
         self._max_pixels = max_pixels
         self._root = root
+        self._without = without
         self._number = 0
 
     def __call__(self, given: Any) -> Iterator[ImageInput]:
@@ -96,7 +101,7 @@ class ImageInputs:
 
         Raises:
             MissingFileError: A path that does not exist, or a pattern or folder without images.
-            UserError: Something else; a video or camera that cannot be opened.
+            UserError: Something else.
         """
         if isinstance(given, str | os.PathLike):
             yield from self._of_text(os.fspath(given))
@@ -117,25 +122,21 @@ class ImageInputs:
         if "://" in text:
             yield self._at_address(text)
             return
+        check_paths([text])
         path = Path(text).expanduser()
         if path.is_dir():
-            files: Iterable[Path] = files_in(path)
+            files: Iterable[Path] = files_in(path, without=self._without)
         elif path.exists():
             files = [path]
         else:
-            files = map(Path, sorted(glob.glob(str(path), recursive=True))) if is_pattern(text) else ()
-        found = False
+            files = matching(text) if is_pattern(text) else ()
         for file in files:
-            found = True
             base = self._root or (path if path.is_dir() else file.parent)
             name = os.path.relpath(os.path.abspath(file), os.path.abspath(base)).replace(os.sep, "/")
             if file.suffix.lower() in VIDEO_SUFFIXES:
                 yield from self._frames(str(file), name.removesuffix(file.suffix))
             else:
                 yield ImageInput(name=name, path=str(file), load=partial(self._read, file))
-        if not found:
-            what = "has no image in it" if path.is_dir() else "does not exist"
-            raise MissingFileError(f"image or folder '{text}' {what}", remedy="check the path")
 
     def _read(self, file: Path) -> np.ndarray:
         try:
@@ -181,8 +182,8 @@ class ImageInputs:
         capture = cv2.VideoCapture(where)
         try:
             if not capture.isOpened():
-                what = f"camera {where}" if isinstance(where, int) else f"'{where}'"
-                raise UserError(f"{what} cannot be opened as a video", remedy="check the file, or the camera's number")
+                yield _unreadable(name, where, "cannot be opened as a video; check the file, or the camera's number")
+                return
             video = Video(name=name, fps=capture.get(cv2.CAP_PROP_FPS) or 25.0)
             path = None if isinstance(where, int) else where
             number = 0
@@ -191,12 +192,23 @@ class ImageInputs:
                 if not there:
                     break
                 number += 1
-                check_size(*frame.shape[:2], name, self._max_pixels)
+                if frame.shape[0] * frame.shape[1] > self._max_pixels:
+                    yield _unreadable(name, where, f"its frames have more than {self._max_pixels} pixels")
+                    return
                 yield ImageInput(name=f"{name}/{number:06}", path=path, load=lambda frame=frame: frame, video=video)
             if not number:
-                raise UserError(f"'{where}' has no frame that can be read", remedy="convert it to another format")
+                yield _unreadable(name, where, "has no frame that can be read; convert it to another format")
         finally:
             capture.release()
+
+
+def _unreadable(name: str, where: str | int, why: str) -> ImageInput:
+    """A video without frames: an input that raises when it is read, so that the others are not lost."""
+
+    def load() -> np.ndarray:
+        raise UnreadableImageError(why, file=f"camera {where}" if isinstance(where, int) else where)
+
+    return ImageInput(name=name, path=str(where), load=load)
 
 
 def _name_of(address: ParseResult) -> str:

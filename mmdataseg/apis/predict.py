@@ -78,7 +78,7 @@ def predict(  # noqa: PLR0913 -- the options of the command
         OSError: A file cannot be written.
     """
     given = [int(text) if text.isdecimal() and not Path(text).exists() else text for text in images]
-    total = count_images(images)
+    total = count_images(images, without=Path(out))
     segmenter = Segmenter(
         checkpoint, config=config, options=options, source=source, device=device, trust=trust_checkpoint
     )
@@ -98,7 +98,7 @@ def predict(  # noqa: PLR0913 -- the options of the command
     _announce(total, segmenter, vocabulary, [one.task for one in answered])
     run = _Run(PredictionFiles(folder=Path(out), save=save, space=vocabulary.label_space), show=show)
     with sigterm_as_exit():
-        inputs = run.new(ImageInputs(max_pixels=max_pixels, root=root)(given), total)
+        inputs = run.new(ImageInputs(max_pixels=max_pixels, root=root, without=Path(out))(given), total)
         run.write(segmenter.stream(inputs, asked, batch_size=batch_size, min_score=min_score, unreadable=run.leave_out))
     return run.left_out
 
@@ -126,14 +126,16 @@ class _Run:
         if self._earlier:
             print(f"{self._earlier} images are done already; going on")
         seen: dict[str, str | None] = {}
-        for found in progress_bar(inputs, unit="images", total=total):
-            if found.name in seen:
-                if seen[found.name] != found.path:
-                    self.left_out.append(f"'{found.path}': has the name of '{seen[found.name]}', '{found.name}'")
-                continue
-            seen[found.name] = found.path
-            if found.name not in self._done:
-                yield found
+        with progress_bar(unit="images", total=total, initial=self._earlier) as bar:
+            for found in inputs:
+                if found.name in seen:
+                    if seen[found.name] != found.path:
+                        self.left_out.append(f"'{found.path}': has the name of '{seen[found.name]}', '{found.name}'")
+                    continue
+                seen[found.name] = found.path
+                if found.name not in self._done:  # the others count as done from the start: they say nothing of speed
+                    yield found
+                    bar.update()
 
     def leave_out(self, error: UserError) -> None:
         """Note an image that cannot be used."""

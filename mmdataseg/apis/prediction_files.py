@@ -60,6 +60,7 @@ class PredictionFiles:
         self.space = space
         self._journal = Journal(folder / JOURNAL)
         self._open = ExitStack()
+        self._found: dict[str, Counter[str]] = {}  # by task
         self._video: tuple[Video, cv2.VideoWriter, Path] | None = None
         if "video" in save:
             self._journal.remove()  # a video cannot be continued: it is made again from its first frame
@@ -71,7 +72,10 @@ class PredictionFiles:
             Names of the images that an earlier run has finished.
         """
         self._journal.repair()
-        done = {record["name"] for record in self._journal.records()}
+        done = set()
+        for record in self._journal.records():
+            done.add(record["name"])
+            self._count(record["found"])
         self._open.enter_context(self._journal)
         return done
 
@@ -101,6 +105,7 @@ class PredictionFiles:
             for answer in result.answers.values()
         }
         self._journal.append(record)
+        self._count(record["found"])
 
     def close(self) -> list[Path]:
         """Write the files that have all images so far.
@@ -131,16 +136,16 @@ class PredictionFiles:
 
     def summary(self) -> str:
         """What was found, for each task: segments of each word; of label maps, images that the word is in."""
-        counts: dict[str, Counter[str]] = {}
-        for record in self._journal.records():
-            for task, found in record["found"].items():
-                counts.setdefault(task, Counter()).update(found)
         lines = []
-        for task, found in counts.items():
+        for task, found in self._found.items():
             lower = "lower --min-score" if task == "instance" else "lower the post-processor's score_threshold"
             listed = ", ".join(f"{word} {number}" for word, number in found.most_common())
             lines.append(f"found ({task}): {listed or f'nothing; where that cannot be, {lower}, or train for longer'}")
         return "\n".join(lines)
+
+    def _count(self, found: Mapping[str, Mapping[str, int]]) -> None:
+        for task, words in found.items():
+            self._found.setdefault(task, Counter()).update(words)
 
     # ---- of one image
 

@@ -1,4 +1,4 @@
-"""The class names that a dataset gets from the wrapper."""
+"""The class names that `MultiSourceDataset` passes to a dataset."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,19 +7,19 @@ from mmdataseg.errors import UserError
 
 
 def class_names(metainfo: Mapping[str, Any] | None, kind: str) -> tuple[str, ...]:
-    """The label space's class names, from the metainfo that the wrapper gives.
+    """Return the class names of the label space from a dataset's metainfo.
 
     Args:
-        metainfo: Of the dataset.
+        metainfo: The dataset's metainfo.
         kind: Name of the dataset's class, for the message.
 
     Raises:
-        UserError: It has none.
+        UserError: The metainfo has no class names.
     """
     names = tuple(metainfo.get("classes") or ()) if metainfo is not None else ()
     if not names:
         raise UserError(
-            f"{kind} needs the names of its label space",
-            remedy="use it in a source (MultiSourceDataset hands them on), or pass metainfo=dict(classes=[...])",
+            f"{kind} needs the class names of its label space",
+            remedy="use it in a source (MultiSourceDataset passes them on), or pass metainfo=dict(classes=[...])",
         )
     return names

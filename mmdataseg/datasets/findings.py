@@ -1,4 +1,4 @@
-"""What was found in the images of a source, summed up."""
+"""Counts and problems found in the images of a source."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,26 +9,26 @@ _COUNTS = ("classes", "images_with", "in_pieces", "wide")
 
 @dataclass
 class Findings:
-    """What one image has, or the sum over many.
+    """The findings of one image, or the sum over many images.
 
     Args:
-        images: How many were read.
-        classes: Segments or boxes of each label.
-        pixels: Annotated and void pixels of id maps.
-        void: Those that are void.
-        crowd: Crowd regions: void for training.
-        tiny: Boxes that no training sees, less than a pixel wide or high.
-        empty: Images without any target.
-        vanished: Masks without a pixel, which no training sees.
-        fractions: Those of them that are polygons within 0 .. 1.
-        turned: Images with an EXIF orientation.
-        dark: Images that are nearly black.
-        images_with: Images in which each label is annotated.
-        in_pieces: Those in which it has several segments.
-        wide: Those in which one of its segments covers more than a third.
+        images: Number of images read.
+        classes: Label -> number of its segments or boxes.
+        pixels: Number of pixels of the id maps, void ones included.
+        void: Number of void pixels.
+        crowd: Number of crowd regions. They are void in training.
+        tiny: Number of boxes less than a pixel wide or high. Training drops them.
+        empty: Number of images without any target.
+        vanished: Number of masks without a pixel. Training drops them.
+        fractions: Number of these masks that are polygons with coordinates within 0 .. 1.
+        turned: Number of images with an EXIF orientation.
+        dark: Number of images that are nearly black.
+        images_with: Label -> number of images in which it is annotated.
+        in_pieces: Label -> number of images in which it has several segments.
+        wide: Label -> number of images in which one of its segments covers more than a third.
         paths: Digest of an image's file -> its paths.
-        problems: Messages, with source and file.
-        notes: What may be meant as it is, with the source.
+        problems: Messages with source and file.
+        notes: Messages with the source, about what may be intended.
     """
 
     images: int = 0
@@ -50,7 +50,7 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
     def add(self, other: "Findings") -> None:
-        """Add another one's figures to these."""
+        """Add the findings of other images to these."""
         for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in _COUNTS:

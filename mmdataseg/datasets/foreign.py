@@ -1,4 +1,4 @@
-"""What the datasets of mmdet and mmseg need to serve as a source's dataset."""
+"""Adapts the datasets of mmdet and mmseg, so that a source can use them."""
 
 from collections.abc import Mapping, Sequence
 from inspect import Parameter, signature
@@ -12,11 +12,11 @@ from mmdataseg.structures import LabelSpace
 
 
 def names_as_spelt(classes: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Class names as the dataset's class spells them in its METAINFO: mmseg's ADE20K has "bed ", and no "bed".
+    """Return the class names in the spelling of the dataset's METAINFO: mmseg's ADE20K has "bed ", not "bed".
 
     Args:
         classes: Metainfo of a label space: ``classes``, ``thing_classes``, ``stuff_classes`` and other keys.
-        config: Of the dataset.
+        config: Config of the dataset.
 
     Returns:
         The same metainfo, with each name as the dataset spells it.
@@ -28,7 +28,7 @@ def names_as_spelt(classes: Mapping[str, Any], config: Mapping[str, Any]) -> dic
 
 
 def _class_of(config: Mapping[str, Any]) -> Any:
-    """What ``DATASETS.build`` would build: a name without a scope is looked for in the default one."""
+    """Return the class that ``DATASETS.build`` would build. A name without a scope is looked up in the default one."""
     kind = config.get("type")
     if not isinstance(kind, str):
         return kind
@@ -40,14 +40,14 @@ def build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
     """Build a dataset and read its annotations.
 
     Args:
-        config: Of the dataset, for ``DATASETS.build``.
+        config: Config of the dataset, for ``DATASETS.build``.
 
     Raises:
-        UserError: It has no image.
+        UserError: The dataset has no image.
 
     Returns:
-        The dataset; and for mmdet's COCO datasets, which take the order of the file's categories for that of the labels
-        whatever ``metainfo`` says, the names of the categories in the order of the labels, else nothing.
+        The dataset, and the names of the file's categories in the order of the labels. The names are empty except for
+        mmdet's COCO datasets, which number the labels in the order of the file's categories and ignore ``metainfo``.
     """
     kind = _class_of(config)
     by_file = hasattr(kind, "COCOAPI")
@@ -61,7 +61,7 @@ def build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
             names.update({c["id"]: c["name"] for c in content.dataset["categories"]})
             return content
 
-        # the names are gone when the dataset has been read: note them on the way, on this instance only
+        # the dataset drops the names once it is read, so they are noted while it reads, for this instance only
         dataset.COCOAPI = read_and_note_names
         _init(dataset)
         del dataset.COCOAPI
@@ -71,7 +71,7 @@ def build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
 
 
 def _may_be_lazy(kind: Any) -> bool:
-    """Whether a class takes mmengine's ``lazy_init``, by name or among its other keywords."""
+    """Whether a class accepts mmengine's ``lazy_init``, by name or by ``**kwargs``."""
     if not (isinstance(kind, type) and issubclass(kind, BaseDataset)):
         return False
     parameters = signature(kind).parameters
@@ -79,7 +79,7 @@ def _may_be_lazy(kind: Any) -> bool:
 
 
 def _init(dataset: Any) -> None:
-    """Read the annotations; a list of images that is empty is an error of its own, on which mmengine stumbles."""
+    """Read the annotations. An empty list of images, on which mmengine fails obscurely, becomes a clear error."""
     try:
         dataset.full_init()
     except UserError:
@@ -93,11 +93,11 @@ def _init(dataset: Any) -> None:
 
 
 def first_difference(names: Sequence[str], label_space: LabelSpace) -> str:
-    """Say where the categories of a file are not the classes of a label space.
+    """Describe the first difference between the categories of a file and the classes of a label space.
 
     Args:
-        names: Of the categories, in the order of the labels; not those of the label space.
-        label_space: Of the source.
+        names: Names of the categories in the order of the labels. They differ from those of the label space.
+        label_space: Label space of the source.
 
     Returns:
         A clause for a message.

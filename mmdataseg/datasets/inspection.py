@@ -1,4 +1,4 @@
-"""Read each image of a source, and find all that is wrong with it and not only the first thing."""
+"""Reads each image of a source and lists every problem, not only the first one."""
 
 import hashlib
 import textwrap
@@ -28,7 +28,7 @@ _THIRD = 3
 
 
 class Inspection(Dataset):
-    """The findings of each image of a source, made where a data loader wants them."""
+    """A dataset of the findings of each image of a source, so that data loader workers can read the images."""
 
     def __init__(self, dataset: MultiSourceDataset) -> None:
         self.dataset = dataset
@@ -43,7 +43,7 @@ class Inspection(Dataset):
         try:
             for transform in self.transforms:
                 results = transform(results)
-        except Exception as error:  # each kind of broken file raises its own, and all of them are to be listed
+        except Exception as error:  # each kind of broken file raises its own type; all are listed
             named = isinstance(error, UserError) and error.source is not None
             message = str(error) if named else f"{where}: {type(error).__name__}: {error}"
             return Findings(images=1, problems=[message])
@@ -57,12 +57,12 @@ class Inspection(Dataset):
 
 
 def loading_transforms(dataset: MultiSourceDataset) -> list[BaseTransform]:
-    """The transforms of the only source's pipeline that read files."""
+    """Return those transforms of a dataset's only source that read files."""
     return [t for t in dataset.datasets[0].pipeline.transforms if isinstance(t, _LOADERS)]
 
 
 def inspect(results: Mapping[str, Any]) -> Findings:
-    """Figures of one image, from what the loading transforms wrote."""
+    """Return the findings of one image from the output of the loading transforms."""
     found = Findings(images=1)
     annotated = results.get("segments_info", results.get("instances", ()))
     found.crowd = sum(bool(a.get("iscrowd", a.get("ignore_flag", False))) for a in annotated)
@@ -93,7 +93,7 @@ def inspect(results: Mapping[str, Any]) -> Findings:
 
 
 def _within_one(mask: Any) -> bool:
-    """Whether a segmentation is polygons within 0 .. 1."""
+    """Whether a segmentation consists of polygons with coordinates within 0 .. 1."""
     if not isinstance(mask, list) or not mask:
         return False
     points = np.concatenate([np.asarray(polygon, np.float64).ravel() for polygon in mask])
@@ -106,8 +106,8 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
     Args:
         source: The source.
         split: ``train`` or ``test``.
-        workers: Processes that read; 0: this one.
-        limit: Read only the first so many; None: all.
+        workers: Number of processes that read; 0: this process reads.
+        limit: Number of images to read, from the first; None: all.
     """
     total = Findings()
     try:
@@ -122,7 +122,7 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
     if table is not None and table.repeated_ids:
         total.notes.append(
             f"source {source.name!r}: '{dataset.json_file}': {table.repeated_ids} annotations have an id that an "
-            "earlier one has; read here as objects of their own, other tools may keep one of each"
+            "earlier one has; they are read as separate objects here, while other tools may keep one per id"
         )
     count = len(inspection) if limit is None else min(limit, len(inspection))
     loader = DataLoader(
@@ -135,11 +135,11 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
 
 
 def judge(source: Source, total: Findings, dataset: Any, *, complete: bool) -> None:
-    """Add what only all images together show.
+    """Add the problems and notes that only show over all images.
 
     Args:
         source: The source.
-        total: Of its images; changed.
+        total: Findings of its images. Changed in place.
         dataset: Its dataset.
         complete: Whether these are all images of a training split.
     """
@@ -151,7 +151,7 @@ def judge(source: Source, total: Findings, dataset: Any, *, complete: bool) -> N
 
 
 def report(source: Source, split: str, found: Findings) -> str:
-    """What was found, in words."""
+    """Return the text of the findings of a split."""
     classes = source.label_space.classes
     seen = ", ".join(f"{classes[label]} {count}" for label, count in found.classes.most_common())
     unseen = [name for label, name in enumerate(classes) if label not in found.classes]
@@ -178,7 +178,7 @@ def report(source: Source, split: str, found: Findings) -> str:
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """The number with its noun; None: the plural takes an s."""
+    """Return a number with its noun. Without ``many``, the plural takes an s."""
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 

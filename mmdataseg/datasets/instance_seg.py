@@ -1,4 +1,4 @@
-"""Instance data sets in COCO's format: boxes alone, as Objects365's, or boxes with polygons or RLE."""
+"""Instance datasets in COCO's format: boxes only, as in Objects365, or boxes with polygons or RLE."""
 
 import copy
 import logging
@@ -20,34 +20,34 @@ from mmdataseg.registry import DATASETS
 
 @DATASETS.register_module()
 class InstanceSegDataset(BaseDataset):
-    """COCO-style instance annotations, their categories matched to the label space by name, held as columns.
+    """COCO-style instance annotations, held as columns. Categories are matched to the label space by name.
 
-    Boxes that stick out of their image are clipped and counted; crowd regions are kept with ``ignore_flag``.
+    Boxes that extend beyond their image are clipped and counted. Crowd regions are kept with ``ignore_flag``.
 
     Args:
-        ann_file: The JSON.
+        ann_file: The JSON file.
         img_dir: Image folder.
         data_root: Folder that the paths are relative to.
-        metainfo: ``classes`` of the label space; the wrapper gives it.
+        metainfo: ``classes`` of the label space; `MultiSourceDataset` passes it.
         pipeline: Transforms.
         test_mode: For testing: a bad sample is an error.
-        indices: Only the first (or, negative, last) so many images, or these.
-        label_map: Category name in the JSON -> class name, or None to leave its boxes out; names it lacks are taken as
-            they are.
-        with_masks: Read ``segmentation``, which each annotation must then have; else it is not even looked at.
+        indices: An int n keeps the first n images, or the last -n if it is negative; a sequence keeps these positions.
+        label_map: Category name in the JSON -> class name, or None to leave its boxes out. Names that are not in the
+            map keep their name.
+        with_masks: Read ``segmentation``, which each annotation must then have. Otherwise it is ignored.
         cache_dir: Folder, relative to ``data_root``, that keeps the parsed file, so that the next start takes seconds;
             None: no cache.
-        drop_bad_boxes: Leave out boxes without extent, with NaN or outside their image, and count them, instead of
+        drop_bad_boxes: Leave out and count boxes that have no extent, hold NaN or are outside their image, instead of
             refusing the file.
-        path_parts: The images lie under the last so many parts of their file names: with 2,
-            ``images/v1/patch8/a.jpg`` is looked for as ``patch8/a.jpg``. None: under the whole name.
-        leave_out: Images that are not used, named as they are looked for: those that the JSON lists and the published
-            image folders lack. Any other missing image is an error.
+        path_parts: Number of parts, from the end, of a file name in the JSON that give its path in ``img_dir``: with 2,
+            ``images/v1/patch8/a.jpg`` is read from ``patch8/a.jpg``. None: the whole name.
+        leave_out: Images to leave out, given by their paths in ``img_dir``: those that the JSON lists but the published
+            image folders do not have. Any other missing image is an error.
 
     Raises:
-        FileNotFoundError: The JSON, the image folder or an image is missing. Images are looked for when the file is
+        FileNotFoundError: The JSON, the image folder or an image is missing. Images are only checked when the file is
             parsed, not when it comes from the cache.
-        UserError: ``path_parts`` below 1; and as `read_instance_table`.
+        UserError: ``path_parts`` is below 1, or `read_instance_table` refuses the file.
     """
 
     def __init__(  # noqa: PLR0913
@@ -84,7 +84,7 @@ class InstanceSegDataset(BaseDataset):
         super().__init__(metainfo=metainfo, pipeline=list(pipeline), test_mode=test_mode)
 
     def full_init(self) -> None:
-        """Read the table; in place of the base class's list of dicts."""
+        """Read the table, which replaces the base class's list of dicts."""
         if self._fully_initialized:
             return
         require_dir(self.img_dir, "image folder")
@@ -108,7 +108,7 @@ class InstanceSegDataset(BaseDataset):
             (table.name(image) for image in table.rows),
             "images",
             self.json_file,
-            remedy="complete the folder, or name them in leave_out, as they are spelled here",
+            remedy="complete the folder, or list them in leave_out, spelled as in this message",
         )
         return table
 
@@ -116,7 +116,7 @@ class InstanceSegDataset(BaseDataset):
         """Check that there is something to train on.
 
         Raises:
-            UserError: The file has no object, or crowd regions alone.
+            UserError: The file has no object, or only crowd regions.
         """
         if not self.table.num_targets:
             raise UserError(
@@ -126,8 +126,8 @@ class InstanceSegDataset(BaseDataset):
             )
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """``img_path``, ``img_id``, ``height``, ``width`` and ``instances``: dicts of bbox (xyxy pixels), bbox_label,
-        ignore_flag and, on demand, mask."""
+        """Return ``img_path``, ``img_id``, ``height``, ``width`` and ``instances``: dicts of bbox (xyxy pixels),
+        bbox_label, ignore_flag and, with ``with_masks``, mask."""
         image = int(self.rows[idx])
         height, width = self.table.sizes[image].tolist()
         return {
@@ -143,19 +143,19 @@ class InstanceSegDataset(BaseDataset):
         return len(self.rows)
 
     def get_subset_(self, indices: int | Sequence[int]) -> None:
-        """Keep only the first (or, negative, last) so many images, or those at the given positions."""
+        """Keep the first n images for an int n (the last -n if it is negative), or those at the given positions."""
         if isinstance(indices, int):
             self.rows = self.rows[:indices] if indices >= 0 else self.rows[indices:]
         else:
             self.rows = self.rows[np.asarray(indices, np.int64)]
 
     def get_subset(self, indices: int | Sequence[int]) -> "InstanceSegDataset":
-        """As `get_subset_`, as another dataset over the same table."""
+        """Return a dataset of the images that `get_subset_` would keep, over the same table."""
         subset = copy.copy(self)
         subset.get_subset_(indices)
         return subset
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """Labels of the image's boxes, for mmengine's ``ClassBalancedDataset``."""
+        """Return the labels of the image's boxes, for mmengine's ``ClassBalancedDataset``."""
         image = int(self.rows[idx])
         return self.table.labels[self.table.box_offsets[image] : self.table.box_offsets[image + 1]].tolist()

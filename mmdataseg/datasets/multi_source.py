@@ -21,36 +21,37 @@ from mmdataseg.sources import Source, build_sources
 from mmdataseg.structures import LabelSpace
 
 SPLITS = ("train", "test")
-# Whoever lays out the data made these mistakes: another sample would hide them.
+# Mistakes in the layout of the data: taking another sample would hide them.
 _NOT_THE_SAMPLE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 @DATASETS.register_module()
 class MultiSourceDataset(Dataset):
-    """Lay the images of several sources end to end, each source with its own dataset and pipeline.
+    """Concatenate the images of several sources, each with its own dataset and pipeline.
 
-    A source's dataset is any dataset of mmengine's kind (ours, mmdet's, mmseg's): one that takes ``metainfo`` and has
-    ``get_data_info`` and ``pipeline``. It is built with the classes of the source's label space. Before its pipeline
-    runs, each sample gets ``source`` (str), ``task`` (`Task`), ``label_space`` (`LabelSpace`) and ``sample_idx``
-    (int, position in this dataset).
+    A source's dataset may be any dataset in the style of mmengine (ours, mmdet's, mmseg's): it takes ``metainfo`` and
+    has ``get_data_info`` and ``pipeline``. It is built with the classes of the source's label space. Before its
+    pipeline runs, each sample gets ``source`` (str), ``task`` (`Task`), ``label_space`` (`LabelSpace`) and
+    ``sample_idx`` (int, position in this dataset).
 
-    Given a `SeededIndex`, the pipeline runs with the generators ``random``, numpy's and torch's on the CPU at its
-    seed, and their states are put back: the sample is a function of the index and the seed, in whichever process it
-    is made.
+    If the index is a `SeededIndex`, its seed sets the generators of ``random``, numpy and torch (CPU) while the
+    pipeline runs; their states are restored afterwards. So the sample depends on the index and the seed only, not on
+    the process that makes it.
 
-    In training, a sample that cannot be used (its pipeline returns None; its image cannot be read or decoded) is
-    logged, counted and replaced by another one of the same source that depends on the sample's seed alone, at most
-    ``max_refetch`` times. Any other error, a missing file or an annotation that is wrong, is raised at once with the
-    source's name and the image's path, and so is every error in testing.
+    In training, a sample cannot be used if its pipeline returns None or its image cannot be read or decoded. It is
+    logged, counted and replaced by another one of the same source, at most ``max_refetch`` times. The replacement
+    depends on the sample's seed only. Any other error, such as a missing file or a wrong annotation, is raised at once
+    with the source's name and the image's path, and so is every error in testing.
 
     Args:
         sources: Configs of the sources (`mmdataseg.sources.Source`), in the order of the sampler's ratios.
-        split: ``train`` or ``test``: which of a source's two datasets.
+        split: Which of a source's two datasets to use, ``train`` or ``test``.
         max_refetch: How often in a row a sample is replaced, at least 0.
 
     Raises:
-        UserError: An unknown split; a source without this split or without images; two sources of one name; a
-            dataset that cannot be built or used, with the source's name; a `MissingFileError` where a file is missing.
+        UserError: The split is unknown; a source does not have it, or has no images; two sources have the same name; or
+            a dataset cannot be built or used. The message has the source's name. If a file is missing, the error is a
+            `MissingFileError`.
     """
 
     def __init__(self, *, sources: Sequence[Mapping[str, Any] | Source], split: str, max_refetch: int = 10) -> None:
@@ -61,7 +62,7 @@ class MultiSourceDataset(Dataset):
         self.sources = build_sources(sources)
         self.split = split
         self.max_refetch = max_refetch
-        self.num_replaced = dict.fromkeys(self.source_names, 0)  # of this process: each worker counts its own
+        self.num_replaced = dict.fromkeys(self.source_names, 0)  # in this process; each worker counts its own
         self.datasets = [_build_dataset(source, split) for source in self.sources]
         self.cumulative_sizes: list[int] = np.cumsum([len(d) for d in self.datasets]).tolist()
 
@@ -75,12 +76,12 @@ class MultiSourceDataset(Dataset):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """What mmengine's loops hand to the visualiser and write into checkpoints: plain values only.
+        """The metainfo, in plain values. mmengine's loops pass it to the visualizer and write it into checkpoints.
 
         Returns:
             ``sources``: for each name, ``task``, ``label_space`` (its name), ``classes``, ``thing_classes``,
-            ``stuff_classes`` and ``is_thing``. Where all sources have one label space, these four also at the top,
-            where single-dataset components look for them.
+            ``stuff_classes`` and ``is_thing``. If all sources share one label space, the last four are also top-level
+            keys, where components for a single dataset look for them.
         """
         sources = {
             s.name: {"task": s.task.value, "label_space": s.label_space.name, **_class_info(s.label_space)}
@@ -91,27 +92,27 @@ class MultiSourceDataset(Dataset):
         return {"sources": sources, **common}
 
     def full_init(self) -> None:
-        """Nothing to do: the constructor has read all annotations. mmengine calls it."""
+        """Do nothing: the constructor has read all annotations. mmengine calls this method."""
 
     def get_source(self, idx: int) -> tuple[int, int]:
-        """Where a sample lies.
+        """Return the source of a sample, and its index there.
 
         Args:
             idx: Position in this dataset, 0 <= idx < len(self).
 
         Returns:
-            Position of its source, and its index within that source.
+            Position of the sample's source, and the sample's index within that source.
 
         Raises:
             IndexError: There is no such sample.
         """
         if not 0 <= idx < len(self):
-            raise IndexError(f"MultiSourceDataset: index {idx} is outside of its {len(self)} samples")
+            raise IndexError(f"MultiSourceDataset: expected an index in [0, {len(self)}), got {idx}")
         position = bisect.bisect_right(self.cumulative_sizes, idx)
         return position, int(idx) - (self.cumulative_sizes[position - 1] if position else 0)
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """The annotation of a sample, stamped with what its source says of it."""
+        """Return the annotation of a sample, with its source's name, task and label space."""
         position, within = self.get_source(idx)
         source = self.sources[position]
         info = self.datasets[position].get_data_info(within)
@@ -128,7 +129,7 @@ class MultiSourceDataset(Dataset):
         size = len(self.datasets[position])
         problem: Exception | None = None
         for attempt in range(self.max_refetch + 1):
-            # without a seed the index stands in for it, so that a replacement does not depend on the process
+            # without a seed, use the index in its place, so that a replacement does not depend on the process
             attempt_seed = derive_seed(ATTEMPT, int(idx) if seed is None else seed, attempt)
             place = within if attempt == 0 else attempt_seed % size
             with nullcontext() if seed is None else seeded_generators(attempt_seed):
@@ -142,7 +143,7 @@ class MultiSourceDataset(Dataset):
         ) from problem
 
     def _load(self, position: int, idx: int) -> tuple[Any, Exception | None]:
-        """Run the pipeline once: a sample and None, or None and why the sample cannot be used."""
+        """Run the pipeline once. Return a sample and None, or None and the reason why the sample cannot be used."""
         source, dataset = self.sources[position], self.datasets[position]
         path = None
         try:
@@ -150,7 +151,7 @@ class MultiSourceDataset(Dataset):
             path = info.get("img_path")
             sample = dataset.pipeline(info)
         except Exception as raised:
-            # OpenCV has a type of its own for what it cannot decode
+            # OpenCV raises its own type for an image that it cannot decode
             error = OSError(f"OpenCV: {raised}") if isinstance(raised, cv2.error) else raised
             problem = named(error, source=source.name, file=path or f"sample {idx}")
             if self.split == "train" and _is_unreadable(error, path):
@@ -188,7 +189,7 @@ def _build_dataset(source: Source, split: str) -> Any:
     config = getattr(source, split)
     if config is None:
         raise UserError(
-            f"source {source.name!r} has no '{split}' dataset; write one into its config, or leave it out of "
+            f"source {source.name!r} has no '{split}' dataset; add one to its config, or remove the source from "
             f"the {split} sources"
         )
     config = dict(config)
@@ -197,8 +198,8 @@ def _build_dataset(source: Source, split: str) -> Any:
     other = sorted(key for key in set(metainfo) & set(classes) if list(metainfo[key] or ()) != list(classes[key]))
     if other:
         raise UserError(
-            f"source {source.name!r}: metainfo key {other[0]!r} of its {split} dataset is not that of label space "
-            f"'{source.label_space.name}', which the model is trained with; remove it there, or correct one of them"
+            f"source {source.name!r}: metainfo key {other[0]!r} of its {split} dataset differs from label space "
+            f"'{source.label_space.name}', which the model is trained with; remove the key, or correct one of them"
         )
     where = config.get("ann_file") or config.get("data_root") or config.get("type")
     try:
@@ -211,8 +212,8 @@ def _build_dataset(source: Source, split: str) -> Any:
     if category_names and category_names != source.label_space.classes:
         raise UserError(
             f"source {source.name!r}, {where}: a {type(dataset).__name__} numbers classes in the order of the file, "
-            f"{first_difference(category_names, source.label_space)}; give the label space the file's names and "
-            "order, or take a dataset of mmdataseg"
+            f"{first_difference(category_names, source.label_space)}; give the label space the names and order of the "
+            "file, or use a dataset of mmdataseg"
         )
     missing = [a for a in ("get_data_info", "pipeline", "__len__") if not hasattr(dataset, a)]
     if missing:
@@ -229,7 +230,7 @@ def _build_dataset(source: Source, split: str) -> Any:
 
 
 def _is_unreadable(error: Exception, path: str | None) -> bool:
-    """Whether the sample's file could not be read or decoded, rather than that something is wrong with the set-up."""
-    if isinstance(error, AssertionError):  # mmcv's LoadImageFromFile raises one when nothing was decoded
+    """Whether the error means that the sample's file cannot be read or decoded, and not a mistake in the set-up."""
+    if isinstance(error, AssertionError):  # raised by mmcv's LoadImageFromFile if the image cannot be decoded
         return path is not None and Path(path).is_file() and mmcv.imread(path) is None
     return isinstance(error, OSError) and not isinstance(error, _NOT_THE_SAMPLE)

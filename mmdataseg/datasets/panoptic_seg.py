@@ -1,4 +1,4 @@
-"""Panoptic data sets in COCO's format: a JSON, a folder of id PNGs, a folder of images."""
+"""Panoptic datasets in COCO's format: a JSON file, a folder of id PNGs and a folder of images."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,23 +19,25 @@ from mmdataseg.registry import DATASETS
 
 @DATASETS.register_module()
 class PanopticSegDataset(BaseDataset):
-    """COCO panoptic annotations, their categories matched to the label space by name.
+    """COCO panoptic annotations. Categories are matched to the label space by name.
 
     Args:
-        ann_file: The JSON.
+        ann_file: The JSON file.
         img_dir: Image folder.
         ann_dir: Folder of the id PNGs.
         data_root: Folder that the paths are relative to.
-        metainfo: ``classes`` and ``is_thing`` of the label space; the wrapper gives it.
+        metainfo: ``classes`` and ``is_thing`` of the label space; `MultiSourceDataset` passes it.
         pipeline: Transforms.
         test_mode: For testing: a bad sample is an error.
-        indices: Only the first (or, negative, last) so many, or these.
-        label_map: Category name in the JSON -> class name, or None for void; names it lacks are taken as they are.
+        indices: An int n keeps the first n images, or the last -n if it is negative; a sequence keeps these positions.
+        label_map: Category name in the JSON -> class name, or None for void. Names that are not in the map keep their
+            name.
 
     Raises:
         FileNotFoundError: A folder, the JSON, an image or a PNG is missing.
-        UserError: The JSON is not valid or lacks a key; images without annotation, or the reverse; a category outside
-            the label space; an id or a flag that is none; things and stuff swapped between file and label space.
+        UserError: The JSON is not valid or has no such key; an image has no annotation, or an annotation no image; a
+            category is not in the label space; an id or a flag is not valid; or file and label space swap things and
+            stuff.
     """
 
     def __init__(
@@ -75,13 +77,13 @@ class PanopticSegDataset(BaseDataset):
         self._categories = content.categories
         images, annotations = content.images, content.annotations
         if not images:
-            raise UserError("the file has no image", file=self.json_file, remedy="give a file with at least one")
+            raise UserError("the file has no image", file=self.json_file, remedy="use a file with at least one image")
         is_thing = self._is_thing()
         try:
             data_list = [self._data_info(image, annotations[key], labels, is_thing) for key, image in images.items()]
         except KeyError as error:
             raise UserError(
-                f"an image or annotation lacks the key {error}",
+                f"an image or annotation has no key {error}",
                 file=self.json_file,
                 remedy="repair the file",
             ) from None
@@ -91,7 +93,7 @@ class PanopticSegDataset(BaseDataset):
         return data_list
 
     def _is_thing(self) -> list[bool]:
-        """The label space's flags; without them (used outside a source) those of the JSON's categories, by name."""
+        """Return the thing flags of the label space or, outside a source, those of the JSON's categories by name."""
         is_thing = self.metainfo.get("is_thing")
         if is_thing is not None:
             return [bool(thing) for thing in is_thing]
@@ -120,7 +122,7 @@ class PanopticSegDataset(BaseDataset):
             ids.add(segments[-1]["id"])
         if len(ids) != len(segments) or 0 in ids:
             raise UserError(
-                f"the segment ids of image {image['id']} must differ and be positive",
+                f"image {image['id']}: expected distinct, positive segment ids",
                 file=self.json_file,
                 remedy="repair the file",
             )
@@ -151,10 +153,10 @@ class PanopticSegDataset(BaseDataset):
         )
 
     def _compare_flags(self, labels: Mapping[Any, int], is_thing: Sequence[bool]) -> None:
-        """Compare the label space's flags with those of the file, where it has any.
+        """Compare the thing flags of the label space with those of the file, if it has any.
 
         Raises:
-            UserError: They differ for each class: things and stuff are swapped.
+            UserError: They differ for every class: things and stuff are swapped.
         """
         flagged = [(c, labels[id_key(c["id"])]) for c in self._categories if c.get("isthing") is not None]
         flagged = [(category, label) for category, label in flagged if label >= 0]
@@ -162,10 +164,10 @@ class PanopticSegDataset(BaseDataset):
         if not other:
             return
         what = (
-            f"{len(other)} of {len(flagged)} categories have another 'isthing' than the label space's is_thing, e.g. "
+            f"'isthing' of {len(other)} of {len(flagged)} categories differs from is_thing of the label space, e.g. "
             f"{other[0]!r}"
         )
         if len(other) == len(flagged) > 1:
             raise UserError(what, file=self.json_file, remedy="correct is_thing of the label space")
-        self.suspicions.append(f"{what}; correct one of them if it is not on purpose")
+        self.suspicions.append(f"{what}; unless this is intended, correct one of them")
         print_log(f"'{self.json_file}': {self.suspicions[-1]}", logger="current", level=logging.WARNING)

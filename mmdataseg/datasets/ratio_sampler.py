@@ -1,4 +1,4 @@
-"""Whole batches from one source at a time, by ratio, the same on every rank and after every resume."""
+"""Draws each batch from one source, by ratio: the same batches on every rank and after every resume."""
 
 import logging
 import math
@@ -21,38 +21,37 @@ from mmdataseg.registry import DATA_SAMPLERS
 class RatioBatchSampler(Sampler[list[int]]):
     """Draw each iteration's whole batch, over all ranks, from one source (Gu et al., 2023, co-training).
 
-    The batch of an iteration is a function of (seed, iteration) and of ratios, sizes of the sources and global batch
-    sizes. So all ranks agree without talking, starting at any iteration costs the same, and the batch over all ranks,
-    in its order, does not depend on how many ranks share it. Rank r of W takes the r-th of W equal slices.
+    The batch of an iteration depends on (seed, iteration), the ratios, the sizes of the sources and the global batch
+    sizes only. So all ranks agree without communication, a start at any iteration costs the same, and the batch over
+    all ranks, with its order, does not depend on the number of ranks. Rank r of W takes the r-th of W equal slices.
 
-    The paper draws a source at random by ratio. Here, our choice, every block of iterations holds exactly the
-    ratio's number of each source in a random order (`SourceSchedule`), which has the same mean, leaves no source
-    out for long, and tells how often a source was drawn without walking there. Each source is walked by its own
-    shuffled epochs without replacement (`EpochStream`).
+    The paper draws a source at random by ratio. Here (our choice), every block of iterations draws each source exactly
+    as often as the ratio says, in a random order (`SourceSchedule`). The mean is the same, no source is left out for
+    long, and the number of earlier draws of a source can be computed directly. Each source is read in its own shuffled
+    epochs, without replacement (`EpochStream`).
 
-    An index it yields is a `SeededIndex`: the seed depends on (seed, source, epoch, index), and `MultiSourceDataset`
-    draws the sample's augmentation from it. Any other dataset takes it for an ``int``.
+    The sampler yields `SeededIndex` objects. Their seed depends on (seed, source, epoch, index), and
+    `MultiSourceDataset` seeds the sample's augmentation with it. Any other dataset uses them as an ``int``.
 
-    One iteration over the sampler is a *pass*: the smallest number of whole blocks in which every source has been
-    walked at least once; ``len`` says how many batches that is, exactly. The next one goes on where the last one
-    ended; `set_iteration` starts anywhere, and where mmengine has told ``sampler`` of another epoch (``set_epoch``, as
-    its loops do when they resume), the pass of that number starts.
+    One iteration over the sampler is a *pass*: the smallest number of whole blocks in which every source completes at
+    least one epoch. ``len`` is the exact number of batches of a pass. The next pass continues where the last one ended.
+    `set_iteration` starts anywhere. If mmengine has set another epoch on ``sampler`` (by ``set_epoch``, as its loops do
+    when they resume), the pass with that number starts.
 
     It works over any dataset with ``cumulative_sizes``, e.g. mmengine's ``ConcatDataset``.
 
     Args:
-        sampler: What mmengine builds from ``sampler``; gives the dataset (``sampler.dataset``) and, where ``seed`` is
-            None, the seed of the run (``sampler.seed``, as ``DefaultSampler`` has it). Its order of indices is not
-            used.
-        batch_size: Images of one batch on one rank.
+        sampler: The sampler that mmengine builds. It gives the dataset (``sampler.dataset``) and, if ``seed`` is None,
+            the seed of the run (``sampler.seed``, which ``DefaultSampler`` has). Its order of indices is not used.
+        batch_size: Number of images per batch on one rank.
         ratios: S finite numbers above 0: how often each source is drawn, relative to the others.
-        batch_sizes: S whole numbers: images of one batch on one rank for each source, instead of ``batch_size``.
-        seed: Of the order of sources and images and of the augmentation, the same on every rank. None: the sampler's,
-            or else one that the ranks agree on.
+        batch_sizes: S whole numbers, one per source, which replace ``batch_size``.
+        seed: Seed of the order of sources and images and of the augmentation, the same on every rank. None: the
+            sampler's seed or, if it has none, one that the ranks agree on.
 
     Raises:
-        UserError: Ratios or batch sizes that are not one for each source, or not finite and above 0; a dataset without
-            ``cumulative_sizes``, or with an empty source.
+        UserError: There is not one ratio or batch size per source, or one of them is not finite and above 0; or the
+            dataset has no ``cumulative_sizes``, or an empty source.
     """
 
     def __init__(
@@ -76,14 +75,14 @@ class RatioBatchSampler(Sampler[list[int]]):
         self._iteration = 0
         self._stop: int | None = None
         self._epoch = getattr(sampler, "epoch", 0)
-        self._told = False
+        self._was_set = False
         if seed is None:
             seed = getattr(sampler, "seed", None)
         self.reseed(sync_random_seed() if seed is None else seed)
         self._log()
 
     def reseed(self, seed: int) -> None:
-        """Take another seed, e.g. that of the run that is resumed.
+        """Set another seed, e.g. that of the run that is resumed.
 
         Args:
             seed: 0 <= seed < 2**32.
@@ -96,11 +95,11 @@ class RatioBatchSampler(Sampler[list[int]]):
         )
 
     def set_iteration(self, iteration: int, *, stop: int | None = None) -> None:
-        """Let the next ``iter()`` start at an iteration, at the same cost for all of them.
+        """Let the next ``iter()`` start at an iteration. Every iteration costs the same.
 
         Args:
-            iteration: Of the run, counted from 0.
-            stop: Where that ``iter()`` ends; None: after ``len(self)`` batches.
+            iteration: Iteration of the run, counted from 0.
+            stop: Iteration before which that ``iter()`` ends; None: it ends after ``len(self)`` batches.
 
         Raises:
             UserError: ``iteration`` is negative.
@@ -109,19 +108,19 @@ class RatioBatchSampler(Sampler[list[int]]):
             raise UserError(f"RatioBatchSampler: expected an iteration of at least 0, got {iteration}")
         self._iteration = iteration
         self._stop = stop
-        self._told = True
+        self._was_set = True
 
     def global_batch(self, iteration: int) -> tuple[int, np.ndarray, np.ndarray]:
-        """The batch of an iteration over all ranks.
+        """Return the batch of an iteration over all ranks.
 
         Returns:
-            The source's position; epochs (B,) int64 and indices (B,) int64 within the source.
+            Position of the source; epochs (B,) int64 and indices (B,) int64 within the source.
         """
         source, draw = self.schedule.at(iteration)
         return source, *self.streams[source].at(draw)
 
     def batch(self, iteration: int) -> list[SeededIndex]:
-        """The batch of an iteration on this rank, as indices into the dataset."""
+        """Return the batch of an iteration on this rank, as indices into the dataset."""
         source, epochs, indices = self.global_batch(iteration)
         size = self.batch_sizes[source]
         mine = slice(self.rank * size, (self.rank + 1) * size)
@@ -133,9 +132,9 @@ class RatioBatchSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[SeededIndex]]:  # type: ignore[override]
         epoch = getattr(self.sampler, "epoch", 0)
-        if epoch != self._epoch and not self._told:
+        if epoch != self._epoch and not self._was_set:
             self._iteration = epoch * len(self)
-        self._epoch, self._told = epoch, False
+        self._epoch, self._was_set = epoch, False
         first = self._iteration
         stop = first + len(self) if self._stop is None else self._stop
         self._stop = None
@@ -144,7 +143,7 @@ class RatioBatchSampler(Sampler[list[int]]):
             yield self.batch(iteration)
 
     def __len__(self) -> int:
-        """Number of batches of one pass."""
+        """Return the number of batches of one pass."""
         blocks = (
             math.ceil(math.ceil(stream.size / stream.batch) / count)
             for stream, count in zip(self.streams, self.schedule.counts, strict=True)
@@ -169,7 +168,7 @@ class RatioBatchSampler(Sampler[list[int]]):
             if stream.size < stream.batch:
                 print_log(
                     f"source {name!r} has {stream.size} images, fewer than the {stream.batch} of one batch over all "
-                    "ranks: each of its batches holds images more than once",
+                    "ranks: each of its batches repeats images",
                     logger="current",
                     level=logging.WARNING,
                 )
@@ -179,13 +178,13 @@ def _sources_of(dataset: Any) -> tuple[list[str], list[int]]:
     cumulative = getattr(dataset, "cumulative_sizes", None)
     if cumulative is None:
         raise UserError(
-            "RatioBatchSampler: expected a sampler over a dataset with cumulative_sizes (mmdataseg.MultiSourceDataset, "
-            f"mmengine's ConcatDataset), got {type(dataset).__name__}"
+            "RatioBatchSampler: expected a sampler over a dataset with cumulative_sizes (mmdataseg.MultiSourceDataset "
+            f"or mmengine's ConcatDataset), got {type(dataset).__name__}"
         )
     if len(dataset) != cumulative[-1]:
         raise UserError(
             f"RatioBatchSampler: the dataset's sources have {cumulative[-1]} images, but its length is {len(dataset)}; "
-            "remove what shortens it (num_batch_per_epoch)"
+            "remove the option that shortens it (num_batch_per_epoch)"
         )
     sizes = np.diff([0, *cumulative]).tolist()
     names = list(getattr(dataset, "source_names", [str(i) for i in range(len(sizes))]))
@@ -207,6 +206,7 @@ def _one_each(what: str, values: Sequence[Any], names: Sequence[str], kind: type
         if not number or not math.isfinite(value) or value <= 0:
             whole = "whole " if kind is int else ""
             raise UserError(
-                f"source {name!r}: expected as {what} a finite {whole}number above 0, got {value!r}; correct {option}"
+                f"source {name!r}: expected a {what} that is a finite {whole}number above 0, got {value!r}; correct "
+                f"{option}"
             )
     return values

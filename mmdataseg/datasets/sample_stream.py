@@ -1,4 +1,4 @@
-"""Which source, and which of its images, a training iteration sees: pure functions of (seed, iteration)."""
+"""The source and the images of each training iteration, as pure functions of (seed, iteration)."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ MAX_DENOMINATOR = 1_000
 
 
 def block_counts(ratios: Sequence[float]) -> tuple[int, ...]:
-    """Turn ratios into how often each source is drawn in one block of iterations.
+    """Convert ratios to the number of draws of each source in one block of iterations.
 
-    The smallest whole numbers in the ratio that is written (0.1 is one tenth). Where they would need a block of more
-    than 100,000 iterations, ratios to the smallest one are first rounded to fractions with denominators up to 1,000
-    (1/3 written as a float is a third again), and then, if need be, the shares to parts of 100,000, at least one
-    each.
+    The result has the smallest whole numbers in the ratio as written (0.1 is one tenth). If the block would be longer
+    than 100,000 iterations, the ratios, relative to the smallest one, are rounded to fractions with denominators up to
+    1,000 (so 1/3 written as a float is one third again). If the block is still too long, the shares are rounded to
+    parts of 100,000, at least one part each.
 
     Args:
         ratios: S finite numbers above 0.
@@ -42,13 +42,13 @@ def block_counts(ratios: Sequence[float]) -> tuple[int, ...]:
 class SourceSchedule:
     """The source of every iteration.
 
-    The iterations are cut into blocks of ``sum(counts)``. Each block draws source ``s`` exactly ``counts[s]`` times,
-    in an order that depends on (seed, block) alone. So a source is never left out for long, and how often it was
-    drawn before iteration t is known without walking there.
+    The iterations are divided into blocks of ``sum(counts)``. Each block draws source ``s`` exactly ``counts[s]``
+    times, in an order that depends on (seed, block) only. So a source is never left out for long, and the number of
+    its draws before iteration t can be computed directly.
 
     Args:
-        counts: Of `block_counts`, S numbers.
-        seed: Of the run.
+        counts: S whole numbers from `block_counts`.
+        seed: Seed of the run.
     """
 
     def __init__(self, *, counts: Sequence[int], seed: int) -> None:
@@ -59,7 +59,7 @@ class SourceSchedule:
         self._cached: tuple[int, np.ndarray] = (-1, self._sorted)
 
     def at(self, iteration: int) -> tuple[int, int]:
-        """The source of an iteration, and how often it was drawn before."""
+        """Return the source of an iteration and the number of its earlier draws."""
         block, place = divmod(iteration, self.block_length)
         order = self._order(block)
         source = int(order[place])
@@ -72,20 +72,22 @@ class SourceSchedule:
 
 
 class EpochStream:
-    """The endless stream of one source's images, cut into batches.
+    """The endless stream of one source's images, divided into batches.
 
-    Every epoch is a permutation of all ``size`` images that depends on (seed, source, epoch); batch k covers the
-    positions [k * batch, (k + 1) * batch) of the epochs laid end to end. A batch over the end of an epoch must not
-    see an image twice: the images among the first ``batch`` of the new epoch that the batch already took from the old
-    one move behind the others of these ``batch``. This touches nothing else, so the end of an epoch is known without
-    the one before it, and any batch can be computed alone as long as size >= 2 * batch. A smaller source keeps its
-    permutation, and with it any ``size`` images in a row distinct, until an epoch ends where a batch does; there it
-    takes the next one. A source that is smaller than a batch cannot do without repeats.
+    Every epoch is a permutation of all ``size`` images that depends on (seed, source, epoch). Batch k covers the
+    positions [k * batch, (k + 1) * batch) of the concatenated epochs.
+
+    A batch that crosses the end of an epoch must not contain an image twice. So, within the first ``batch`` images of
+    the new epoch, those that the batch already took from the old epoch move to the end. Nothing else changes. So the
+    end of an epoch does not depend on the epoch before it, and any batch can be computed alone if size >= 2 * batch.
+
+    A smaller source keeps one permutation until an epoch and a batch end together; there it takes the next one. So any
+    ``size`` consecutive images under one permutation are distinct. A source smaller than a batch must repeat images.
 
     Args:
         size: Number of images, at least 1.
-        batch: Images of one batch over all ranks, at least 1.
-        seed: Of the run.
+        batch: Number of images per batch over all ranks, at least 1.
+        seed: Seed of the run.
         source: Position of the source among the sources.
     """
 
@@ -94,14 +96,14 @@ class EpochStream:
         self.batch = batch
         self._seed = seed
         self._source = source
-        self._period = 1 if size >= 2 * batch else batch // math.gcd(size, batch)  # epochs of one permutation
+        self._period = 1 if size >= 2 * batch else batch // math.gcd(size, batch)  # number of epochs per permutation
         self._orders: dict[int, np.ndarray] = {}
 
     def at(self, draw: int) -> tuple[np.ndarray, np.ndarray]:
-        """The images of a batch.
+        """Return the images of a batch.
 
         Args:
-            draw: How often the source was drawn before.
+            draw: Number of earlier draws of the source.
 
         Returns:
             Epochs (batch,) int64 and indices (batch,) int64 within the source.
@@ -117,13 +119,13 @@ class EpochStream:
         epoch -= epoch % self._period
         if epoch not in self._orders:
             order = self._permutation(epoch)
-            taken = epoch * self.size % self.batch  # images of the batch over the boundary that lie before it
+            taken = epoch * self.size % self.batch  # images before the boundary, of the batch that crosses it
             if epoch > 0 and taken > 0:
                 previous = self._orders[epoch - 1] if epoch - 1 in self._orders else self._permutation(epoch - 1)
                 head = order[: self.batch].copy()
                 collides = np.isin(head, previous[-taken:])
                 order[: self.batch] = np.concatenate([head[~collides], head[collides]])
-            # a batch lies in two epochs at most (or in one permutation)
+            # a batch spans at most two epochs (or one permutation)
             self._orders = {e: o for e, o in self._orders.items() if e == epoch - 1} | {epoch: order}
         return self._orders[epoch]
 

@@ -1,4 +1,4 @@
-"""Randomness as a function of where a sample stands in the run, not of which process drew it or what ran before."""
+"""Randomness that depends on a sample's position in the run, not on the process or on what ran before."""
 
 import random
 from collections.abc import Iterator
@@ -10,18 +10,17 @@ import torch
 from mmdataseg.errors import UserError
 
 SEED_LIMIT = 2**32
-# First word of every derived seed, so that no two uses share a stream; seeds of one use have equally many parts.
+# First part of every derived seed, so that no two uses share a stream. Seeds of one use have the same number of parts.
 BLOCK_ORDER, EPOCH_ORDER, SAMPLE, ATTEMPT = range(4)
 
 
 class SeededIndex(int):
-    """An index into a dataset that carries the seed its augmentation is drawn from.
+    """An index into a dataset that carries the seed of the sample's augmentation.
 
-    It is an ``int`` everywhere an ``int`` is expected, so datasets that know nothing of it work with it; it keeps its
-    seed when it is sent to a data-loading worker.
+    It is an ``int``, so it works with any dataset. It keeps its seed when it is sent to a data loader worker.
 
     Attributes:
-        seed: Of the sample's augmentation, 0 <= seed < 2**64.
+        seed: Seed of the sample's augmentation, 0 <= seed < 2**64.
     """
 
     seed: int
@@ -31,7 +30,7 @@ class SeededIndex(int):
 
         Args:
             value: The index.
-            seed: Of the sample's augmentation, 0 <= seed < 2**64.
+            seed: Seed of the sample's augmentation, 0 <= seed < 2**64.
         """
         index = super().__new__(cls, value)
         index.seed = seed
@@ -45,35 +44,35 @@ class SeededIndex(int):
 
 
 def derive_seed(*parts: int) -> int:
-    """A seed in [0, 2**64) that depends on every one of ``parts`` (non-negative, in this order)."""
+    """Return a seed in [0, 2**64) that depends on all ``parts`` (non-negative) and their order."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0])
 
 
 def random_state(*parts: int) -> np.random.RandomState:
-    """A generator that depends on every one of ``parts``.
+    """Return a generator that depends on all ``parts``.
 
-    numpy promises that a ``RandomState`` yields the same numbers in all its versions, which it does not of
-    ``Generator``: a run may be resumed after an update.
+    numpy guarantees the same numbers in all its versions for ``RandomState``, but not for ``Generator``. A run may be
+    resumed after an update.
     """
     return np.random.RandomState(np.random.MT19937(np.random.SeedSequence(parts)))
 
 
 def check_seed(seed: int, owner: str) -> int:
-    """Return ``seed`` if it is one.
+    """Return ``seed`` as an int if it is valid.
 
     Raises:
         UserError: It is not a whole number in [0, 2**32).
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < SEED_LIMIT:
-        raise UserError(f"{owner}: expected a seed that is a whole number in [0, 2**32), got {seed!r}")
+        raise UserError(f"{owner}: expected seed to be a whole number in [0, 2**32), got {seed!r}")
     return int(seed)
 
 
 @contextmanager
 def seeded_generators(seed: int) -> Iterator[None]:
-    """Run a block with the generators that transforms draw from (``random``, numpy, torch on the CPU) at ``seed``.
+    """Seed the generators that transforms use (``random``, numpy, torch on the CPU) while a block runs.
 
-    Their states are put back afterwards, also when the block raises.
+    Their states are restored afterwards, even if the block raises.
 
     Args:
         seed: 0 <= seed < 2**64.
@@ -81,7 +80,7 @@ def seeded_generators(seed: int) -> Iterator[None]:
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed % SEED_LIMIT)
-    # not torch.manual_seed: that would also seed the devices, whose states are not put back
+    # not torch.manual_seed: it would also seed the devices, whose states are not restored
     torch.default_generator.manual_seed(seed)
     try:
         yield

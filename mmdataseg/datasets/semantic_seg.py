@@ -1,4 +1,4 @@
-"""Semantic data sets: a folder of images and a folder of label PNGs, as ADE20K's."""
+"""Semantic datasets: a folder of images and a folder of label PNGs, as in ADE20K."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,30 +19,30 @@ from mmdataseg.registry import DATASETS
 
 @DATASETS.register_module()
 class SemanticSegDataset(BaseDataset):
-    """Images and label PNGs of the same relative name, in two folders.
+    """Images and label PNGs with the same relative names, in two folders.
 
-    On disk, class k of the label space is the value k, or k + 1 with ``zero_is_void``; ``label_map`` says otherwise
-    value by value.
+    On disk, class k of the label space has the value k, or k + 1 with ``zero_is_void``. ``label_map`` replaces this
+    rule.
 
     Args:
         data_root: Folder that the other paths are relative to.
         img_dir: Image folder.
         ann_dir: Folder of the label PNGs.
-        ann_file: Text file with one name a line, without suffix; '': all images of ``img_dir``.
-        metainfo: ``classes`` of the label space; the wrapper gives it.
+        ann_file: Text file with one name per line, without suffix; '': all images of ``img_dir``.
+        metainfo: ``classes`` of the label space; `MultiSourceDataset` passes it.
         pipeline: Transforms.
         test_mode: For testing: a bad sample is an error.
-        indices: Only the first (or, negative, last) so many, or these.
-        suffixes: Ends of the names of image and label PNG.
+        indices: An int n keeps the first n images, or the last -n if it is negative; a sequence keeps these positions.
+        suffixes: Suffixes of the images and of the label PNGs.
         zero_is_void: 0 means unlabelled and class k is stored as k + 1 (ADE20K).
-        ignore_index: Value on disk that means unlabelled, too; None: no such value (needed where it is one of more than
-            255 classes).
-        label_map: Value on disk -> class name, or None for void, instead of the order above. Values it lacks are
-            errors.
+        ignore_index: Another value on disk that means unlabelled; None: no such value (needed if 255 is the value of a
+            class).
+        label_map: Value on disk -> class name, or None for void. It replaces the rule above. Other values are errors.
 
     Raises:
-        FileNotFoundError: A folder or the file is missing; an image without label PNG, or the reverse.
-        UserError: No image; no classes; an ``ignore_index`` that is a class; a label map to a class that is not there.
+        FileNotFoundError: A folder or the file is missing; or an image has no label PNG, or a label PNG no image.
+        UserError: There are no images or no classes; ``ignore_index`` is the value of a class; or the label map names
+            a class that the label space does not have.
     """
 
     def __init__(  # noqa: PLR0913
@@ -73,7 +73,7 @@ class SemanticSegDataset(BaseDataset):
         super().__init__(metainfo=metainfo, pipeline=list(pipeline), test_mode=test_mode, indices=indices)
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """List the images and check, by two listings, that each has its label PNG."""
+        """List the images and check, by listing both folders, that each has its label PNG."""
         require_dir(self.img_dir, "image folder")
         require_dir(self.ann_dir, "folder of label PNGs")
         images = list_files(self.img_dir, self.suffixes[0])
@@ -89,7 +89,7 @@ class SemanticSegDataset(BaseDataset):
         _refuse(set(names) - labels, "images have no label PNG", self.ann_dir, self.suffixes[1], labels)
         if not names:
             raise UserError(
-                f"names no image with the suffix {self.suffixes[0]!r}",
+                f"there is no image with the suffix {self.suffixes[0]!r}",
                 file=origin,
                 remedy="set suffixes or img_dir",
             )
@@ -103,7 +103,7 @@ class SemanticSegDataset(BaseDataset):
         ]
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Paths of a sample, and ``label_table``, (V,) int32: value on disk -> label, for `LoadSemanticMap`."""
+        """Return the paths of a sample, and ``label_table``, (V,) int32: value on disk -> label."""
         info = super().get_data_info(idx)
         info["label_table"] = self.label_table
         return info
@@ -112,9 +112,9 @@ class SemanticSegDataset(BaseDataset):
 def _table_by_order(num_classes: int, zero_is_void: bool, ignore_index: int | None, ann_dir: Path) -> np.ndarray:
     if ignore_index is not None and 0 <= ignore_index - int(zero_is_void) < num_classes:
         raise UserError(
-            f"ignore_index={ignore_index} is also the value of a class, as the label space has {num_classes}",
+            f"ignore_index={ignore_index} is also the value of one of the {num_classes} classes",
             file=ann_dir,
-            remedy="set ignore_index=None, or the value the data uses",
+            remedy="set ignore_index=None, or set it to the value that the data uses",
         )
     return label_table(1 << 16, num_classes, zero_is_void=zero_is_void, ignore_index=ignore_index)
 
@@ -127,7 +127,7 @@ def _table_by_name(label_map: Mapping[int, str | None], classes: Sequence[str], 
         table[ignore_index] = VOID
     for value, name in label_map.items():
         if not 0 <= int(value) < len(table):
-            raise UserError(f"label_map: expected values between 0 and {len(table) - 1} as keys, got {value}")
+            raise UserError(f"label_map: expected keys between 0 and {len(table) - 1}, got {value}")
         table[int(value)] = VOID if name is None else label_of[name.strip()]
     return table
 
@@ -137,5 +137,5 @@ def _refuse(names: set[str], what: str, folder: Path, suffix: str, present: set[
         first = [name + suffix for name in sorted(names)[:3]]
         raise FileNotFoundError(
             f"{len(names)} {what} in '{folder}', e.g. {first} missing{other_form(sorted(names), present)}; complete "
-            "the folder, or name the complete ones in ann_file"
+            "the folder, or list the complete samples in ann_file"
         )

@@ -1,4 +1,4 @@
-"""What is probably wrong with a source though each of its files can be read, in words."""
+"""Describes probable mistakes in a source whose files can all be read."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,15 +17,15 @@ _FEW_VALUES = 20
 _MAPS = 50
 _BINARY = {0, 255}
 DARK = 32
-"""An image whose brightest value is below is nearly black."""
+"""An image whose brightest value is below this is nearly black."""
 
 
 def training_problems(source: Source, found: Findings, dataset: Any) -> Iterator[str]:
-    """What makes a training see nothing, or one class fewer than it should.
+    """Describe why a training would see no targets, or miss a class.
 
     Args:
         source: The source.
-        found: In all images of its training split.
+        found: Findings in all images of its training split.
         dataset: Its dataset.
 
     Yields:
@@ -38,11 +38,11 @@ def training_problems(source: Source, found: Findings, dataset: Any) -> Iterator
         missing = [name for label, name in enumerate(classes) if label not in found.classes]
         if missing:
             yield (
-                f"{', '.join(repr(name) for name in missing)} of {len(classes)} classes never occur in "
-                f"{found.images} images{_hints(found, dataset)}"
+                f"{len(missing)} of {len(classes)} classes never occur in {found.images} images: "
+                f"{', '.join(repr(name) for name in missing)}{_hints(found, dataset)}"
             )
     if found.vanished and 2 * found.vanished >= found.vanished + found.classes.total():
-        polygons = f"{found.fractions} are polygons within 0 .. 1: multiply fractions of the image by its size"
+        polygons = f"{found.fractions} are polygons within 0 .. 1: multiply fractions by the size of the image"
         yield f"{found.vanished} masks have no pixel" + (f", and {polygons}" if found.fractions else "")
 
 
@@ -50,8 +50,8 @@ def _hints(found: Findings, dataset: Any) -> str:
     values = values_of_label_maps(dataset, found.images) if found.void else set()
     if values == _BINARY:
         return (
-            "; its label maps hold 0 and 255 alone, and 255 is void: set ignore_index=None and label_map={0: ..., "
-            "255: ...} for a foreground stored as 255"
+            "; its label maps hold only 0 and 255, and 255 is void; if the foreground is stored as 255, set "
+            "ignore_index=None and label_map={0: ..., 255: ...}"
         )
     if values and len(values) <= _FEW_VALUES:
         return f"; its label maps hold the values {sorted(values)}"
@@ -59,14 +59,14 @@ def _hints(found: Findings, dataset: Any) -> str:
 
 
 def values_of_label_maps(dataset: Any, count: int) -> set[int]:
-    """The values stored in the first label PNGs of a semantic dataset.
+    """Return the values stored in the first label PNGs of a semantic dataset.
 
     Args:
-        dataset: With ``get_data_info``.
-        count: Images there are.
+        dataset: A dataset with ``get_data_info``.
+        count: Number of its images.
 
     Returns:
-        Of the first 50; empty where they are not label PNGs.
+        The values of the first 50 images; empty if their annotations are not label PNGs.
     """
     values: set[int] = set()
     for index in range(min(count, _MAPS)):
@@ -83,11 +83,11 @@ def values_of_label_maps(dataset: Any, count: int) -> set[int]:
 
 
 def flag_problems(source: Source, found: Findings) -> Iterator[str]:
-    """Objects of classes that an instance source flags as stuff: trained, and never predicted.
+    """Describe objects of classes that an instance source flags as stuff: they are trained but never predicted.
 
     Args:
         source: The source.
-        found: In its images.
+        found: Findings in its images.
 
     Yields:
         Clauses without the source's name.
@@ -102,11 +102,11 @@ def flag_problems(source: Source, found: Findings) -> Iterator[str]:
 
 
 def notes(source: Source, found: Findings) -> Iterator[str]:
-    """What may be meant as it is, and should be looked at.
+    """Describe what may be intended but needs a look.
 
     Args:
         source: The source.
-        found: In its images.
+        found: Findings in its images.
 
     Yields:
         Clauses without the source's name.
@@ -115,18 +115,18 @@ def notes(source: Source, found: Findings) -> Iterator[str]:
         yield from _flag_notes(source.label_space.classes, source.label_space.is_thing, found)
     if found.turned:
         yield (
-            f"{found.turned} of {found.images} images have an EXIF orientation and are turned by it when they are "
-            "loaded, as viewers show them; if the annotations were made on the pixels as stored, load them with "
+            f"{found.turned} of {found.images} images have an EXIF orientation and are rotated by it when they are "
+            "loaded, as in image viewers; if the annotations were made on the pixels as stored, load the images with "
             "color_type='color_ignore_orientation'"
         )
     if found.dark and 2 * found.dark >= found.images:
         yield (
-            f"{found.dark} of {found.images} images are nearly black, at most {DARK - 1} of 255; if they hold 10 or 12 "
-            "bits in files of 16, scale them to 8 bits"
+            f"{found.dark} of {found.images} images are nearly black: no value is above {DARK - 1} of 255; if they "
+            "hold 10 or 12 bits in 16-bit files, scale them to 8 bits"
         )
     twice = [paths for paths in found.paths.values() if len(paths) > 1]
     if twice:
-        yield f"images under several names: {len(twice)}, e.g. '{twice[0][0]}' and '{twice[0][1]}'"
+        yield f"{len(twice)} images appear under several names, e.g. '{twice[0][0]}' and '{twice[0][1]}'"
 
 
 def _flag_notes(classes: Sequence[str], is_thing: Sequence[bool], found: Findings) -> Iterator[str]:
@@ -145,19 +145,19 @@ def _flag_notes(classes: Sequence[str], is_thing: Sequence[bool], found: Finding
 
 
 def shared_images(trained: Findings, tested: Findings) -> str | None:
-    """Say it if images are in both, by content.
+    """Describe the images that a training split and a test split share, compared by content.
 
     Args:
-        trained: In a training split.
-        tested: In a test split.
+        trained: Findings in a training split.
+        tested: Findings in a test split.
 
     Returns:
-        A clause; None if they share none.
+        A clause; None if the splits share no image.
     """
     both = [digest for digest in tested.paths if digest in trained.paths]
     if not both:
         return None
     return (
-        f"{len(both)} of {tested.images} test images are trained on, too, e.g. '{tested.paths[both[0]][0]}' as "
+        f"{len(both)} of {tested.images} test images are also training images, e.g. '{tested.paths[both[0]][0]}' is "
         f"'{trained.paths[both[0]][0]}'"
     )

@@ -1,4 +1,4 @@
-"""Training loops and hooks."""
+"""The training loop, hooks and optimizer constructors."""
 
 from mmdataseg.engine.bfloat16 import Bfloat16OptimWrapper
 from mmdataseg.engine.check_weights import CheckWeights

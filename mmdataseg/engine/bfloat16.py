@@ -1,4 +1,4 @@
-"""Training in bfloat16."""
+"""Trains in bfloat16."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +14,13 @@ from mmdataseg.registry import OPTIM_WRAPPERS
 class Bfloat16OptimWrapper(OptimWrapper):
     """mmengine's ``OptimWrapper``, with the forward pass under bfloat16 autocast, on any device.
 
-    bfloat16 has float32's range, so no loss is scaled and no step skipped. mmengine's ``AmpOptimWrapper`` brings a
-    gradient scaler, and refuses a CPU.
+    bfloat16 has the range of float32, so the loss is not scaled and no step is skipped. mmengine's ``AmpOptimWrapper``
+    adds a gradient scaler and refuses CPUs.
     """
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast, and no exchange of gradients within an accumulated step.
+        """Enable autocast, and disable the exchange of gradients within an accumulated step.
 
         Args:
             model: The model in training.

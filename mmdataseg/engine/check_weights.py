@@ -1,4 +1,4 @@
-"""What of a checkpoint fits a model: told before training, required before testing."""
+"""Compares the weights of a checkpoint with a model: logged before training, required to match before testing."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,13 +19,13 @@ _SHOWN = 6
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsAccount:
-    """Which of a checkpoint's keys fit a model.
+    """The keys of a checkpoint and of a model, compared.
 
     Args:
-        taken: In both, of one shape.
-        missing: In the model alone; without embeddings of vocabularies, which the files bring, too.
-        other_shape: In both, of different shapes.
-        unknown: In the checkpoint alone; without embeddings of other vocabularies.
+        taken: Keys in both, with the same shape.
+        missing: Keys in the model only, without embeddings of vocabularies, which also come from files.
+        other_shape: Keys in both, with different shapes.
+        unknown: Keys in the checkpoint only, without embeddings of other vocabularies.
     """
 
     taken: tuple[str, ...]
@@ -37,73 +37,74 @@ class WeightsAccount:
         total = len(self.taken) + len(self.missing) + len(self.other_shape)
         parts = [f"{len(self.taken)} of the model's {total} weights are in the checkpoint"]
         for what, names in (
-            ("not there", self.missing),
-            ("there in another shape", self.other_shape),
-            ("in the checkpoint alone", self.unknown),
+            ("missing", self.missing),
+            ("in another shape", self.other_shape),
+            ("only in the checkpoint", self.unknown),
         ):
             if names:
                 parts.append(f"{what}: {summary(names)}")
         return "; ".join(parts)
 
     def require_some(self, file: str | None) -> None:
-        """Refuse a checkpoint of which nothing fits.
+        """Refuse a checkpoint without any weight that fits.
 
         Args:
-            file: Of the checkpoint, for the message.
+            file: Path of the checkpoint, for the message.
 
         Raises:
             UserError: No weight is taken.
         """
         if not self.taken:
             raise UserError(
-                f"nothing of this checkpoint fits the model: it has {summary(self.unknown or self.other_shape)}, the "
-                f"model {summary(self.missing or self.other_shape)}{self._prefix()}",
+                f"no weight of this checkpoint fits the model: it has {summary(self.unknown or self.other_shape)}, "
+                f"the model has {summary(self.missing or self.other_shape)}{self._prefix()}",
                 file=file,
-                remedy="give a checkpoint of this model, or rename its keys",
+                remedy="use a checkpoint of this model, or rename its keys",
             )
 
     def require_all(self, file: str | None) -> None:
-        """Refuse a checkpoint that is not of this model.
+        """Refuse a checkpoint of another model.
 
         Args:
-            file: Of the checkpoint, for the message.
+            file: Path of the checkpoint, for the message.
 
         Raises:
-            UserError: A weight is missing, has another shape, or is not the model's.
+            UserError: A weight is missing, has another shape, or is not in the model.
         """
         self.require_some(file)
         if self.missing or self.other_shape or self.unknown:
             raise UserError(
                 str(self),
                 file=file,
-                remedy="give the checkpoint of a training with this config, or the config of that training",
+                remedy="use the checkpoint of a training with this config, or the config of that training",
             )
 
     def _prefix(self) -> str:
-        """A clause for the message, where the keys would fit without what they all begin with."""
+        """Return a clause for the message if the keys would fit without a common prefix, otherwise ''."""
         first = {name.partition(".")[0] for name in self.unknown}
         if len(first) != 1:
             return ""
         prefix = f"{first.pop()}."
         fits = {name.removeprefix(prefix) for name in self.unknown} & set(self.missing)
-        return f"; its keys begin with {prefix!r}, and without that they fit" if fits else ""
+        return f"; its keys begin with {prefix!r} and would fit without it" if fits else ""
 
 
 def account_of_weights(content: Any, own: Mapping[str, Any], *, file: str | None = None) -> WeightsAccount:
     """Compare a checkpoint with a model.
 
     Args:
-        content: Of the checkpoint: weights, alone or under ``state_dict``; a leading ``module.`` is passed over.
+        content: Content of the checkpoint: the weights, or a mapping with the weights under ``state_dict``. A leading
+            ``module.`` of their names is ignored.
         own: State dict of the model.
-        file: Of the checkpoint, for the message.
+        file: Path of the checkpoint, for the message.
 
     Raises:
-        UserError: It holds no weights.
+        UserError: The checkpoint has no weights.
     """
     state = content.get("state_dict", content) if isinstance(content, Mapping) else content
     if not isinstance(state, Mapping):
         raise UserError(
-            f"not a checkpoint but a {type(state).__name__}", file=file, remedy="give what a training wrote"
+            f"expected a checkpoint, got a {type(state).__name__}", file=file, remedy="use a file that a training wrote"
         )
     theirs = {name.removeprefix("module."): getattr(value, "shape", None) for name, value in state.items()}
     theirs = {name: shape for name, shape in theirs.items() if not name.endswith(_EXTRA_STATE)}
@@ -117,7 +118,7 @@ def account_of_weights(content: Any, own: Mapping[str, Any], *, file: str | None
 
 
 def summary(names: Iterable[str]) -> str:
-    """Names by what they begin with: ``backbone.layer1 (12), backbone.layer2 (15)``.
+    """Return names grouped by their first two parts: ``backbone.layer1 (12), backbone.layer2 (15)``.
 
     Args:
         names: Dotted names.
@@ -130,10 +131,10 @@ def summary(names: Iterable[str]) -> str:
 
 @HOOKS.register_module()
 class CheckWeights(Hook):
-    """Compare a checkpoint with the model before mmengine loads it, which takes what fits and goes on with the rest.
+    """Compare a checkpoint with the model before mmengine loads it: mmengine ignores weights that do not fit.
 
-    To start a training from (``load_from``), something must fit, and the log says what was taken and what was not. To
-    test, and to resume, everything must.
+    To start a training from it (``load_from``), at least one weight must fit, and the log says which weights were taken
+    and which were not. To test and to resume, all weights must fit.
 
     Args:
         testing: Whether the run is a test.
@@ -145,19 +146,19 @@ class CheckWeights(Hook):
         self.testing = testing
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Any) -> None:
-        """Compare, and log.
+        """Compare the checkpoint with the model, and log the result.
 
         Raises:
-            UserError: Weights alone, to resume from; and as `WeightsAccount.require_all` or, before a training,
-                `WeightsAccount.require_some`.
+            UserError: The run resumes from a checkpoint that has only weights; or `WeightsAccount.require_all` or,
+                before a training, `WeightsAccount.require_some` refuses it.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         file = runner.cfg.get("load_from")
         if runner.cfg.get("resume") and not self.testing and not {"meta", "optimizer"} <= set(checkpoint):
             raise UserError(
-                "holds weights alone, without the state of optimizer and schedule that --resume goes on with",
+                "has only weights, without the state of optimizer and schedule that --resume needs",
                 file=file,
-                remedy="start a training from them with --cfg-options load_from=PATH",
+                remedy="start a training from these weights with --cfg-options load_from=PATH",
             )
         account = account_of_weights(checkpoint, model.state_dict(), file=file)
         if self.testing or runner.cfg.get("resume"):

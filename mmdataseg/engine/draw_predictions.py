@@ -1,4 +1,4 @@
-"""Pictures of what the model says, written while it is tested."""
+"""Draws pictures of predictions during a test."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,20 +19,24 @@ from mmdataseg.visualization.segments import draw_sample
 class DrawPredictions(Hook):
     """Draws image, ground truth and prediction side by side for the first images of each source.
 
-    Needs `MultiSourceEvaluator`, which knows the sources tested. With several ranks, the first one draws of its share.
+    It needs `MultiSourceEvaluator`, which knows the tested sources. With several ranks, the first rank draws images of
+    its share.
 
     Args:
-        num_per_source: Pictures of each source.
-        out_dir: Where they go, as ``<source>_<task>_<number>.png``. None: ``pictures`` in the work_dir.
+        num_per_source: Number of pictures per source.
+        out_dir: Folder of the pictures, named ``<source>_<task>_<number>.png``. None: ``pictures`` in the work_dir.
         min_score: Instances with a lower score are left out.
 
     Raises:
-        UserError: No picture wanted; a score outside 0 .. 1.
+        UserError: ``num_per_source`` is below 1, or ``min_score`` is outside 0 .. 1.
     """
 
     def __init__(self, *, num_per_source: int = 4, out_dir: str | None = None, min_score: float = 0.3) -> None:
         if num_per_source < 1:
-            raise UserError(f"DrawPredictions: expected num_per_source >= 1, got {num_per_source}; leave the hook out")
+            raise UserError(
+                f"DrawPredictions: expected num_per_source of at least 1, got {num_per_source}; for no pictures, "
+                "remove the hook"
+            )
         if not 0 <= min_score <= 1:
             raise UserError(f"DrawPredictions: expected min_score in 0 .. 1, got {min_score}")
         self.num_per_source = num_per_source
@@ -41,17 +45,17 @@ class DrawPredictions(Hook):
         self._drawn: dict[str, int] = {}
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Start counting anew.
+        """Reset the counts.
 
         Args:
-            runner: Of the test.
+            runner: Runner of the test.
 
         Raises:
-            UserError: The evaluator knows no sources.
+            UserError: The evaluator has no sources.
         """
         if not hasattr(runner.test_evaluator, "sources"):
             raise UserError(
-                "DrawPredictions takes class names from the sources of the test evaluator, got "
+                "DrawPredictions: expected a test evaluator with sources, whose class names it draws, got "
                 f"{type(runner.test_evaluator).__name__}; use mmdataseg.MultiSourceEvaluator"
             )
         self._drawn = {source.name: 0 for source in runner.test_evaluator.sources}
@@ -63,10 +67,10 @@ class DrawPredictions(Hook):
         data_batch: Any = None,  # noqa: ARG002
         outputs: Sequence[DetDataSample] | None = None,
     ) -> None:
-        """Draw the samples of a batch whose source has not had its pictures yet.
+        """Draw the samples of a batch whose source does not have all its pictures yet.
 
         Args:
-            runner: Of the test.
+            runner: Runner of the test.
             batch_idx: Not used.
             data_batch: Not used.
             outputs: Predictions with their ground truth.
@@ -84,10 +88,10 @@ class DrawPredictions(Hook):
             mmcv.imwrite(picture[..., ::-1], str(self._folder(runner) / name))
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        """Say where the pictures are.
+        """Log where the pictures are.
 
         Args:
-            runner: Of the test.
+            runner: Runner of the test.
             metrics: Not used.
         """
         if is_main_process():

@@ -1,4 +1,4 @@
-"""A training whose loss is not finite stops, before its checkpoints are replaced by worthless ones."""
+"""Stops a training whose loss is not finite, before useless checkpoints replace the good ones."""
 
 import logging
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ _SHOWN = 4
 
 @HOOKS.register_module()
 class FiniteLoss(Hook):
-    """Stop without saving where a loss is not finite, on all ranks in the same iteration.
+    """Stop without saving if a loss is not finite, on all ranks in the same iteration.
 
-    Mixed precision with a loss scale skips steps that overflow: those are logged, and stop the training only when there
+    Mixed precision with a loss scale skips steps that overflow. These are logged, and stop the training only if there
     are more than 20 in a row.
     """
 
-    priority = "VERY_HIGH"  # before the checkpoint hook saves what the step made of the weights
+    priority = "VERY_HIGH"  # before the checkpoint hook saves the weights of this step
 
     def __init__(self) -> None:
         self._in_a_row = 0
@@ -33,16 +33,16 @@ class FiniteLoss(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
     ) -> None:
-        """Look at the losses of a batch.
+        """Check the losses of a batch.
 
         Args:
             runner: The runner.
             batch_idx: Not used.
-            data_batch: Names the source and the images.
+            data_batch: The batch. The message names its source and images.
             outputs: Name -> loss.
 
         Raises:
-            UserError: One is not finite.
+            UserError: A loss is not finite.
         """
         del batch_idx
         values = {name: value for name, value in (outputs or {}).items() if isinstance(value, torch.Tensor | float)}
@@ -60,7 +60,7 @@ class FiniteLoss(Hook):
         if hasattr(runner.optim_wrapper, "loss_scaler") and self._in_a_row <= _SKIPPED_IN_A_ROW:
             runner.logger.log(logging.WARNING, f"{message}; mixed precision skips this step")
             return
-        raise UserError(message, remedy=_way_on(Path(runner.work_dir)))
+        raise UserError(message, remedy=_remedy(Path(runner.work_dir)))
 
 
 def _describe(iteration: int, names: list[str], data_batch: Any) -> str:
@@ -76,8 +76,8 @@ def _describe(iteration: int, names: list[str], data_batch: Any) -> str:
     return f"iteration {iteration}{of}: not finite: {', '.join(names[:_SHOWN])}{where}"
 
 
-def _way_on(work_dir: Path) -> str:
+def _remedy(work_dir: Path) -> str:
     last = work_dir / "last_checkpoint"
     saved = last.read_text(encoding="utf-8").strip() if last.is_file() else ""
-    from_where = f"--resume goes on from {saved}" if saved else "no checkpoint was written yet"
-    return f"nothing was saved since; {from_where}; look at these images, lower the learning rate, or clip gradients"
+    last_good = f"--resume continues from {saved}" if saved else "no checkpoint was written yet"
+    return f"nothing was saved since; {last_good}; check these images, lower the learning rate, or clip gradients"

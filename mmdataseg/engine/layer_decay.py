@@ -1,4 +1,4 @@
-"""Learning rates that shrink from a ViT's last block to its first (Li et al., 2022, arXiv 2203.16527, appendix)."""
+"""Learning rates that decrease from a ViT's last block to its first (Li et al., 2022, arXiv 2203.16527, appendix)."""
 
 import math
 from collections import defaultdict
@@ -15,27 +15,26 @@ EXAMPLE = "paramwise_cfg=dict(decay_rate=0.7)"
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Give layer i of the backbone's n blocks the learning rate lr * decay_rate ** (n + 1 - i), the rest of the model
-    lr.
+    """Sets the learning rate of layer i of a backbone of n blocks to lr * decay_rate ** (n + 1 - i), and lr elsewhere.
 
-    Layer 0 are the embeddings, layer i + 1 is block i, as in ViTDet, so the last block is scaled once. The backbone
-    says which parameter is in which layer: ``backbone.layer_of(name)`` and ``backbone.depth``, see `mmdataseg.ViTDet`.
-    mmdet's own ``LearningRateDecayOptimizerConstructor`` knows the names of ConvNeXt only and has no such seam.
+    Layer 0 is the embeddings and layer i + 1 is block i, as in ViTDet. So the last block is scaled once. The backbone
+    assigns parameters to layers by ``backbone.layer_of(name)`` and ``backbone.depth``, see `mmdataseg.ViTDet`. mmdet's
+    own ``LearningRateDecayOptimizerConstructor`` only knows the names of ConvNeXt and cannot be extended.
 
-    No weight decay on norms, biases and other vectors or scalars (the background vector, the logit scale), nor on
-    learned tables: positions, absolute and relative, queries, levels. Deviation: ViTDet decays biases and relative
+    Norms, biases and other vectors or scalars (the background vector, the logit scale) have no weight decay, nor do
+    learned tables: absolute and relative positions, queries, levels. Deviation: ViTDet decays biases and relative
     positions.
 
-    Parameters of one rate and decay share a group, the groups of the full rate come first: mmengine's log shows the
-    first group's rate.
+    Parameters with the same rate and decay share a group. The groups with the full rate come first, since mmengine's
+    log shows the rate of the first group.
 
     Args:
-        optim_wrapper_cfg: As mmengine's; the optimizer must give ``lr`` and ``weight_decay``.
+        optim_wrapper_cfg: As in mmengine. The optimizer must set ``lr`` and ``weight_decay``.
         paramwise_cfg: ``dict(decay_rate=r)``, 0 < r <= 1; ViTDet: 0.7 for base, 0.8 for large.
 
     Raises:
-        UserError: Another ``paramwise_cfg``, no ``lr`` or ``weight_decay``, or (when called) a model whose backbone
-            does not name its layers.
+        UserError: ``paramwise_cfg`` has other keys; ``lr`` or ``weight_decay`` is missing; or, when called, the model's
+            backbone does not assign parameters to layers.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -46,7 +45,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         self.decay_rate = self.paramwise_cfg["decay_rate"]
         if not (math.isfinite(self.decay_rate) and 0 < self.decay_rate <= 1):
-            raise UserError(f"LayerDecayOptimWrapperConstructor: decay_rate must be in (0, 1], got {self.decay_rate}")
+            raise UserError(f"LayerDecayOptimWrapperConstructor: expected decay_rate in (0, 1], got {self.decay_rate}")
         if self.base_lr is None or self.base_wd is None:
             raise UserError(
                 f"LayerDecayOptimWrapperConstructor: the optimizer must set lr and weight_decay, "
@@ -57,18 +56,18 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         """Append the groups of a model to ``params``.
 
         Args:
-            params: Grown in place, by groups with the keys ``params``, ``param_names``, ``lr``, ``weight_decay`` and
-                ``lr_scale``.
+            params: List to extend in place, by groups with the keys ``params``, ``param_names``, ``lr``,
+                ``weight_decay`` and ``lr_scale``.
             module: The model, with a ``backbone``.
 
         Raises:
-            UserError: The backbone does not name its layers.
+            UserError: The backbone does not assign parameters to layers.
         """
         backbone = getattr(module, "backbone", None)
         if not (hasattr(backbone, "layer_of") and hasattr(backbone, "depth")):
             raise UserError(
                 f"LayerDecayOptimWrapperConstructor: the backbone ({type(backbone).__name__}) has no layer_of(name) "
-                "and depth; take mmdataseg.ViTDet, or mmengine's DefaultOptimWrapperConstructor for other backbones"
+                "and depth; use mmdataseg.ViTDet, or mmengine's DefaultOptimWrapperConstructor for other backbones"
             )
         tables = undecayed(module)
         members: dict[tuple[int, bool], list[tuple[str, nn.Parameter]]] = defaultdict(list)
@@ -98,13 +97,13 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def undecayed(model: nn.Module) -> set[str]:
-    """Names of the parameters that weight decay leaves alone.
+    """Return the names of the parameters without weight decay.
 
     Args:
         model: Any module.
 
     Returns:
-        Names of its vectors and scalars (all norms and biases are), embedding tables and positions.
+        Names of its vectors and scalars (which include all norms and biases), embedding tables and positions.
     """
     names = set()
     for prefix, module in model.named_modules():

@@ -1,4 +1,4 @@
-"""A training loop whose resumed run is the run that was never stopped."""
+"""A training loop whose resumed runs equal uninterrupted ones."""
 
 import logging
 import random
@@ -20,27 +20,27 @@ DATA_SEED = "data_seed"
 
 @LOOPS.register_module()
 class ResumableTrainLoop(IterBasedTrainLoop):
-    """mmengine's ``IterBasedTrainLoop``, exact and immediate on resume.
+    """mmengine's ``IterBasedTrainLoop``, but a resume is exact and starts at once.
 
-    Where the dataloader has a batch sampler that can start anywhere (``set_iteration``, ``seed`` and ``reseed``, as
-    `mmdataseg.RatioBatchSampler`), data loading starts at the iteration to resume at: mmengine would draw, and in
-    part load, all batches before it. One iterator serves the whole run, so workers are started once. The sampler's
-    seed travels with the checkpoint (message hub, ``data_seed``), so a run without a configured seed resumes as well.
-    Other batch samplers are handled as the parent class does.
+    If the batch sampler can start anywhere (it has ``set_iteration``, ``seed`` and ``reseed``, like
+    `mmdataseg.RatioBatchSampler`), data loading starts at the iteration of the resume. mmengine would draw, and partly
+    load, all batches before it. One iterator serves the whole run, so workers are started once. The sampler's seed is
+    saved with the checkpoint (message hub, ``data_seed``), so a run without a configured seed resumes, too. Other batch
+    samplers are handled as in the parent class.
 
-    In every iteration ``random``, numpy and torch (CPU and devices) are seeded by (seed of the run, iteration, rank):
-    what the model draws, points for the mask losses or dropout, does not depend on where the run was stopped or on
-    what validation drew. They stay so after the last iteration.
+    In every iteration ``random``, numpy and torch (CPU and devices) are seeded by (seed of the run, iteration, rank).
+    So the random numbers of the model, e.g. the points of the mask losses or dropout, do not depend on where the run
+    was stopped or on what validation drew. The generators keep the seed of the last iteration when the run ends.
 
-    The parent's ``run`` is replaced, not extended: it always begins by replaying batches, differently in mmengine
-    0.10.7 and in onedl-mmengine 0.10.12. The hooks called and their order are its own.
+    The parent's ``run`` is replaced, not extended: it always starts by replaying batches, in different ways in mmengine
+    0.10.7 and onedl-mmengine 0.10.12. The hooks and their order are those of the parent.
 
     Args:
         runner: The runner.
         dataloader: The dataloader or its config.
-        max_iters: Iterations of the whole run, those before a resume included.
-        val_begin: No validation before this iteration; 0: also one of the untrained model, to compare with.
-        val_interval: Iterations from one validation to the next; there is one at the end, too.
+        max_iters: Number of iterations of the whole run, with those before a resume.
+        val_begin: First iteration with a validation; 0: the untrained model is also validated, for comparison.
+        val_interval: Number of iterations between validations. The last iteration is also validated.
         dynamic_intervals: Pairs (iteration, val_interval from there on).
     """
 
@@ -63,11 +63,11 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self._take_data_seed()
         if self.iter >= self.max_iters:
             print_log(
-                f"Already at iteration {self.iter} of {self.max_iters}: nothing to train; raise train_cfg.max_iters",
+                f"Already at iteration {self.iter} of {self.max_iters}: nothing to train; increase train_cfg.max_iters",
                 logger="current",
                 level=logging.WARNING,
             )
-        # mmengine 0.10.7 has started the dataloader in its constructor: let go of its workers before ours start
+        # mmengine 0.10.7 starts the dataloader in its constructor: release its workers before ours start
         self.dataloader_iterator = None
         self.dataloader_iterator = self._batches()
         self.runner.call_hook("before_train")
@@ -86,12 +86,12 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         return self.runner.model
 
     def run_iter(self, data_batch: Any) -> None:
-        """Train on one batch, with all generators at the seed of this iteration and rank."""
+        """Train on one batch, after seeding all generators for this iteration and rank."""
         _seed_generators(self.runner.seed, self.iter, get_rank())
         super().run_iter(data_batch)
 
     def _batches(self) -> Iterator[Any]:
-        while True:  # once, unless max_iters grows on the way
+        while True:  # once, unless max_iters grows during the run
             self.dataloader.batch_sampler.set_iteration(self.iter, stop=self.max_iters)
             yield from self.dataloader
 
@@ -101,7 +101,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             resumed = hub.runtime_info.get(DATA_SEED, sampler.seed)
             if resumed != sampler.seed:
                 print_log(
-                    f"The data is drawn with the checkpoint's seed {resumed}, not with {sampler.seed}",
+                    f"Data are drawn with seed {resumed} of the checkpoint, not with {sampler.seed}",
                     logger="current",
                     level=logging.WARNING,
                 )
@@ -109,7 +109,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         hub.update_info(DATA_SEED, sampler.seed)
 
     def _take_val_interval(self) -> None:
-        """Take the interval between validations that holds from the next iteration on."""
+        """Set the validation interval that applies from the next iteration on."""
         self.val_interval = self.dynamic_intervals[bisect(self.dynamic_milestones, self.iter + 1) - 1]
 
     def _is_validation_due(self) -> bool:

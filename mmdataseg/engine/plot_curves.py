@@ -1,4 +1,4 @@
-"""Learning curves as a picture, drawn from the scalars that mmengine's visualizer logs."""
+"""Draws learning curves from the scalars that mmengine's visualizer logs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +17,11 @@ MERGE_SHARES = ("merged_share", "split_share")  # of `DaTaSegCriterion`
 class PlotCurves(Hook):
     """Draws losses, MERGE and metrics of each source over the iterations, into ``curves.png`` in the work_dir.
 
-    Drawn after each validation and at the end of the training, from all runs of the work_dir, so a resumed run has its
-    whole curve. Needs the ``LocalVisBackend``, which writes the scalars to files.
+    It draws after each validation and at the end of the training, from all runs in the work_dir. So a resumed run has
+    its whole curve. It needs the ``LocalVisBackend``, which writes the scalars to files.
 
     Args:
-        metrics: Last part of the names of the metrics to draw, e.g. ``mIoU``.
+        metrics: Last parts of the names of the metrics to draw, e.g. ``mIoU``.
     """
 
     priority = "LOWEST"  # after the logger has written the scalars
@@ -30,10 +30,10 @@ class PlotCurves(Hook):
         self.metrics = tuple(metrics)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        """Draw what there is.
+        """Draw the training so far.
 
         Args:
-            runner: Of the training.
+            runner: Runner of the training.
             metrics: Not used: they are in the files.
         """
         self._draw(runner)
@@ -42,7 +42,7 @@ class PlotCurves(Hook):
         """Draw the whole training.
 
         Args:
-            runner: Of the training.
+            runner: Runner of the training.
         """
         self._draw(runner)
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, of which the old ones go only after the new one has come."""
+"""Keeps only complete checkpoints, and removes old ones only after a new one is saved."""
 
 import zipfile
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _PATTERNS = ("iter_*.pth", "epoch_*.pth")
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a checkpoint was written to its end: torch writes zip files, whose directory comes last.
+    """Whether a checkpoint is complete. torch writes zip files, whose directory is at the end.
 
     Args:
         path: The file.
@@ -27,72 +27,72 @@ def is_whole(path: Path) -> bool:
 
 
 def newest_whole(work_dir: Path) -> Path | None:
-    """The last checkpoint of a run that is whole; None: there is none.
+    """Return the newest complete checkpoint of a run, or None.
 
     Args:
-        work_dir: Of the run.
+        work_dir: Work_dir of the run.
     """
     found = [path for pattern in _PATTERNS for path in work_dir.glob(pattern) if is_whole(path)]
     return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def checkpoint_to_resume(work_dir: Path) -> tuple[Path | None, str]:
-    """What a run goes on from: what ``last_checkpoint`` names, or the newest whole checkpoint where that fails.
+    """Find the checkpoint to resume from: the one in ``last_checkpoint``, otherwise the newest complete one.
 
     Args:
-        work_dir: Of the run.
+        work_dir: Work_dir of the run.
 
     Returns:
-        Path, or None for a run that has not saved anything; and what the user should know, '' if nothing.
+        Path, or None if the run has not saved a checkpoint; and a message for the user, '' if there is nothing to say.
 
     Raises:
-        UserError: The run has checkpoints, and none is whole.
+        UserError: The run has checkpoints, but none is complete.
     """
     note = work_dir / "last_checkpoint"
     named = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
     if named and is_whole(Path(named)):
         return Path(named), ""
     newest = newest_whole(work_dir)
-    said = f"'{note}' names '{named}', which is not there or cut short" if named else f"'{note}' is missing or empty"
+    said = f"'{note}' names '{named}', which is missing or incomplete" if named else f"'{note}' is missing or empty"
     if newest is not None:
-        return newest, f"{said}; going on from the newest whole checkpoint, '{newest}'"
+        return newest, f"{said}; resuming from the newest complete checkpoint, '{newest}'"
     if named or any(path for pattern in _PATTERNS for path in work_dir.glob(pattern)):
         raise UserError(
-            f"{said}, and no checkpoint here is whole",
+            f"{said}, and no checkpoint in this folder is complete",
             file=work_dir,
-            remedy="give one with --resume PATH, or start anew in another --work-dir",
+            remedy="give a checkpoint with --resume PATH, or start again in another --work-dir",
         )
     return None, ""
 
 
 @HOOKS.register_module()
 class WholeCheckpoints(CheckpointHook):
-    """mmengine's ``CheckpointHook``; old checkpoints are removed after the new one is saved, not before.
+    """mmengine's ``CheckpointHook``, but old checkpoints are removed after the new one is saved, not before.
 
-    So with ``max_keep_ckpts=1`` a save that fails, on a full disk for instance, leaves the last good checkpoint.
+    So with ``max_keep_ckpts=1``, a save that fails, e.g. on a full disk, leaves the last good checkpoint.
 
     Args:
-        max_keep_ckpts: How many to keep; -1: all.
-        **kwargs: mmengine's.
+        max_keep_ckpts: Number of checkpoints to keep; -1: all.
+        **kwargs: Arguments of mmengine's hook.
 
     Raises:
-        TypeError: An argument that mmengine's hook does not name.
+        TypeError: mmengine's hook does not have an argument of this name.
     """
 
     def __init__(self, *, max_keep_ckpts: int = -1, **kwargs: Any) -> None:
         unknown = set(kwargs) - set(signature(CheckpointHook).parameters)
-        if unknown:  # mmengine's hook would pass them on to the function that saves, which ignores them
+        if unknown:  # mmengine's hook would pass them to the function that saves, which ignores them
             raise TypeError(f"WholeCheckpoints got an unexpected keyword argument {min(unknown)!r}")
         super().__init__(max_keep_ckpts=-1, **kwargs)
         self.num_kept = max_keep_ckpts
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """Save where it is due, then remove what is too many."""
+        """Save a checkpoint if one is due, then remove the oldest ones over the limit."""
         super().after_train_iter(runner, *args, **kwargs)
         self._remove_old(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Save where it is due, then remove what is too many."""
+        """Save a checkpoint if one is due, then remove the oldest ones over the limit."""
         super().after_train_epoch(runner)
         self._remove_old(runner)
 

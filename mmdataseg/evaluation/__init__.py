@@ -1,4 +1,4 @@
-"""Metrics, and the evaluator that gives each source its own."""
+"""Metrics, and the evaluator that applies each source's metrics."""
 
 from mmdataseg.evaluation.instance import InstanceMetric
 from mmdataseg.evaluation.multi_source import MultiSourceEvaluator

@@ -1,4 +1,4 @@
-"""Tables of counts by class, kept small: of one image only the classes that are in it."""
+"""Tables of counts per class. For each image, only the classes in it are stored."""
 
 from collections.abc import Iterable
 
@@ -8,14 +8,14 @@ from torch import Tensor
 from mmdataseg.errors import UserError
 
 PackedCounts = tuple[Tensor, Tensor]
-"""Labels (P,) of the classes in an image, and their counts (R, P, C): R readings of the prediction, C columns."""
+"""Labels (P,) of the classes in an image, and their counts (R, P, C): R versions of the prediction, C columns."""
 
 
 def pack_counts(counts: Tensor) -> PackedCounts:
-    """Keep the classes that count.
+    """Keep the classes that have a count.
 
     Args:
-        counts: (R, K, C): R readings of one image (the prediction, then chance draws), K classes, C columns.
+        counts: (R, K, C): R versions of the prediction (as it is, then chance draws), K classes, C columns.
 
     Returns:
         Labels (P,) int64 and counts (R, P, C), on the CPU.
@@ -26,10 +26,10 @@ def pack_counts(counts: Tensor) -> PackedCounts:
 
 
 def sum_counts(packed: Iterable[PackedCounts], *, num_classes: int) -> Tensor:
-    """Sum images.
+    """Sum the counts of all images.
 
     Args:
-        packed: Of `pack_counts`, at least one, all with the same R and C.
+        packed: Results of `pack_counts`, at least one, all with the same R and C.
         num_classes: K.
 
     Returns:
@@ -49,7 +49,7 @@ def sum_counts(packed: Iterable[PackedCounts], *, num_classes: int) -> Tensor:
 
 
 def mean_percent(values: Tensor) -> float:
-    """Mean over the entries that are not nan, times 100; nan where all are.
+    """Return the mean over the entries that are not nan, times 100; nan if all are.
 
     Args:
         values: Qualities in 0 .. 1, any shape.
@@ -58,10 +58,10 @@ def mean_percent(values: Tensor) -> float:
 
 
 def chance_generator(sample: dict, number: int) -> torch.Generator:
-    """Generator of an image's chance draws: the same for an image whatever rank it is on and in whatever order.
+    """Return the generator of an image's chance draws. It does not depend on the rank or on the order of the images.
 
     Args:
-        sample: Data sample as a dict, with metainfo ``sample_idx`` where `MultiSourceDataset` made it.
-        number: Stands in for a missing ``sample_idx``.
+        sample: Data sample as a dict, with metainfo ``sample_idx`` if it comes from `MultiSourceDataset`.
+        number: Used if ``sample_idx`` is missing.
     """
     return torch.Generator().manual_seed(int(sample.get("sample_idx", number)))

@@ -1,4 +1,4 @@
-"""What the metrics that count by class have in common."""
+"""The base class of metrics that count per class."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,17 +11,17 @@ from mmdataseg.sources import Source
 
 
 class CountMetric(BaseMetric):
-    """A metric of counts by class, with chance draws and scores of single classes on demand.
+    """A metric of counts per class, with optional chance draws and per-class scores.
 
     Args:
-        chance: Number of draws in which the predicted classes are replaced at random; 0: none.
-        classwise: Report each class too.
-        subsets: Name of a group of classes -> its classes; the mean over each group is reported too, as
+        chance: Number of draws in which random classes replace the predicted ones; 0: none.
+        classwise: Also report each class.
+        subsets: Name of a group of classes -> its classes. The mean over each group is also reported, as
             ``mIoU_<name>`` or ``PQ_<name>``.
-        prefix: Goes before the names of the metrics.
+        prefix: Prefix of the names of the metrics.
 
     Raises:
-        UserError: A negative number of draws, or a group without classes.
+        UserError: The number of draws is negative, or a group has no classes.
     """
 
     default_prefix = ""
@@ -36,7 +36,7 @@ class CountMetric(BaseMetric):
     ) -> None:
         super().__init__(prefix=prefix)
         if chance < 0:
-            raise UserError(f"{type(self).__name__}: chance is a number of draws, expected 0 or more, got {chance}")
+            raise UserError(f"{type(self).__name__}: expected chance, a number of draws, of at least 0, got {chance}")
         self.chance = chance
         self.classwise = classwise
         self.subsets = {name: tuple(classes) for name, classes in (subsets or {}).items()}
@@ -48,10 +48,10 @@ class CountMetric(BaseMetric):
         """Compare the groups of classes with the source, at the start of a training.
 
         Args:
-            source: To be tested.
+            source: The source to test.
 
         Raises:
-            UserError: The label space lacks a class of a group.
+            UserError: A class of a group is not in the label space.
         """
         for name, classes in self.subsets.items():
             try:
@@ -60,15 +60,15 @@ class CountMetric(BaseMetric):
                 raise UserError(f"subset {name!r}: {error}", source=source.name) from None
 
     def subset_means(self, name: str, values_K: Tensor, classes: Sequence[str]) -> dict[str, float]:
-        """Means over the groups of classes.
+        """Return the means over the groups of classes.
 
         Args:
-            name: Of the quality, such as ``mIoU``.
-            values_K: (K,) quality of each class in 0 .. 1, nan where a class does not count.
+            name: Name of the quality, such as ``mIoU``.
+            values_K: (K,) quality of each class in 0 .. 1; nan for classes that do not count.
             classes: Names of the K classes.
 
         Returns:
-            ``<name>_<group>`` -> percent; nan where no class of the group counts.
+            ``<name>_<group>`` -> percent; nan if no class of the group counts.
         """
         return {
             f"{name}_{group}": mean_percent(values_K[[classes.index(member) for member in members]])

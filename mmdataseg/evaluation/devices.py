@@ -1,4 +1,4 @@
-"""From the device to the CPU."""
+"""Copies results from the device to the CPU."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def to_cpu(value: Any) -> Any:
-    """Copy what a metric keeps of a sample to the CPU.
+    """Copy a metric's results to the CPU.
 
     Args:
-        value: A tensor, a data element, or lists, tuples and dicts of such; anything else stays as it is.
+        value: A tensor, a data element, or lists, tuples and dicts of these. Any other value is kept as it is.
 
     Returns:
         The same structure on the CPU.

@@ -34,28 +34,27 @@ _NAMES = {
 
 @METRICS.register_module()
 class InstanceMetric(CocoMetric):
-    """mmdet's ``CocoMetric`` for masks, with labels found by class name.
+    """mmdet's ``CocoMetric`` for masks, with labels matched by class name.
 
-    Deviations from mmdet, each for a reason: a label becomes the category of its class's name (mmdet takes the
-    categories in the order of the file, which gives wrong ones without a word when the label space has another order
-    or more classes); only the images that were tested are scored; no detection at all is AP 0, not a missing number;
-    percent.
+    It differs from mmdet in four points. A label is matched to a category by class name; mmdet uses the order of the
+    file, which silently gives wrong categories if the label space has another order or more classes. Only the tested
+    images are scored. Without any detection, AP is 0 and not a missing number. Values are in percent.
 
-    Reports ``mask_AP``, ``mask_AP50``, ``mask_AP75``, ``mask_AP_s``, ``mask_AP_m``, ``mask_AP_l``; nan where the
-    annotation file has nothing to find.
+    Reports ``mask_AP``, ``mask_AP50``, ``mask_AP75``, ``mask_AP_s``, ``mask_AP_m``, ``mask_AP_l``. A value is nan if
+    the annotation file has no object for it.
 
     Args:
-        ann_file: COCO annotations with masks, of at least the images tested. ``iscrowd`` is 0 where it is missing, and
-            ``area`` that of the mask.
-        classes: Score these classes alone, e.g. those that only ever had boxes. None: all that the file has.
-        fill_boxes: Score the same detections once more with every mask replaced by its own filled bounding box and
-            report that as ``mask_AP_filled_boxes``, ``mask_AP50_filled_boxes`` and ``mask_AP75_filled_boxes``: what
-            masks learned from boxes must beat.
-        prefix: Goes before the names of the metrics.
+        ann_file: COCO annotations with masks, of at least the tested images. A missing ``iscrowd`` is 0, and a missing
+            ``area`` is that of the mask.
+        classes: Score only these classes, e.g. those whose training data have only boxes. None: all in the file.
+        fill_boxes: Score the same detections again with every mask replaced by its filled bounding box. The results are
+            ``mask_AP_filled_boxes``, ``mask_AP50_filled_boxes`` and ``mask_AP75_filled_boxes``, the baseline of masks
+            that are learned from boxes.
+        prefix: Prefix of the names of the metrics.
 
     Raises:
         FileNotFoundError: There is no such annotation file.
-        UserError: It is not a COCO annotation file, or one without masks.
+        UserError: The file is not a COCO annotation file, or has no masks.
     """
 
     default_prefix = ""
@@ -80,11 +79,11 @@ class InstanceMetric(CocoMetric):
         """Compare the annotation file with the source, at the start of a training.
 
         Args:
-            source: To be tested.
+            source: The source to test.
 
         Raises:
-            UserError: The file has objects of a class that the label space flags as stuff; or the test dataset reads
-                images that this file does not list, or lists under other names.
+            UserError: The file has objects of a class that the label space flags as stuff; or it does not list the
+                images of the test dataset, or lists them under other names.
         """
         self._refuse_stuff(source)
         config = source.test or {}
@@ -105,20 +104,20 @@ class InstanceMetric(CocoMetric):
                 f"({len(stuff)} such classes): the instance task predicts things only, so their AP would be 0",
                 source=source.name,
                 file=self.ann_file,
-                remedy="correct is_thing of the label space, or name only things in classes of the metric",
+                remedy="correct is_thing of the label space, or list only things in classes of the metric",
             )
 
     def _compare_images(self, source: str, path: Path, tested: Mapping[Any, str]) -> None:
         images = self._coco_api.imgs
         missing = [image for image in tested if image not in images]
         if missing:
-            what = f"lacks {len(missing)} of the {len(tested)} images that are tested, e.g. image id {missing[0]!r}"
+            what = f"does not list {len(missing)} of the {len(tested)} tested images, e.g. image id {missing[0]!r}"
         else:
             names = {image: str(images[image].get("file_name") or "").replace("\\", "/") for image in tested}
             other = [i for i, name in tested.items() if name and names[i] and not _is_one_file(name, names[i])]
             if not other:
                 return
-            what = f"image {other[0]!r} is '{names[other[0]]}', in the test dataset it is '{tested[other[0]]}'"
+            what = f"image {other[0]!r} is '{names[other[0]]}', but the test dataset has '{tested[other[0]]}'"
         raise UserError(
             what,
             source=source,
@@ -128,10 +127,11 @@ class InstanceMetric(CocoMetric):
 
     @property
     def dataset_meta(self) -> dict | None:
-        """Of the source; the classes are compared with those of the file when it is set, before anything is tested.
+        """Metainfo of the source. Setting it compares the classes with those of the file, before anything is tested.
 
         Raises:
-            UserError: The file has none of the classes wanted; categories that are in use and not in the label space.
+            UserError: The file has none of the classes to score, or has annotations of a class that is not in the label
+                space.
         """
         return self._dataset_meta
 
@@ -141,14 +141,14 @@ class InstanceMetric(CocoMetric):
         self._labels, self._category_ids = self._categories()
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the detections of some images, masks run-length encoded.
+        """Store the detections of some images, with run-length encoded masks.
 
         Args:
             data_batch: Not used.
             data_samples: Data samples as dicts with ``pred_instances`` (labels, scores, bboxes, masks) and ``img_id``.
 
         Raises:
-            UserError: No masks; an image that the annotation file does not know.
+            UserError: A sample has no masks, or the annotation file does not list its image.
         """
         for sample in data_samples:
             if "masks" not in sample.get("pred_instances", {}):
@@ -164,16 +164,16 @@ class InstanceMetric(CocoMetric):
         super().process(data_batch, [{**sample, "img_id": id_key(sample["img_id"])} for sample in data_samples])
 
     def compute_metrics(self, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
-        """Average precision over all images.
+        """Return the average precision over all images.
 
         Args:
-            results: Of `process`, one for each image.
+            results: Results of `process`, one per image.
 
         Returns:
             Name -> percent.
 
         Raises:
-            ValueError: Nobody has told the classes.
+            ValueError: The metric does not know its classes.
         """
         position = np.full(len(classes_of(self.dataset_meta)), -1)
         labels, self.cat_ids = self._labels, self._category_ids
@@ -183,7 +183,7 @@ class InstanceMetric(CocoMetric):
         metrics = self._average_precision(results)
         if self.fill_boxes:
             filled = self._average_precision([(gt, _filled(pred)) for gt, pred in results])
-            # not by size: a filled box is larger than its mask and would be scored among other objects
+            # not by size: a filled box is larger than its mask and would count in another size group
             metrics |= {f"{name}_filled_boxes": filled[name] for name in ("mask_AP", "mask_AP50", "mask_AP75")}
         return metrics
 
@@ -197,15 +197,15 @@ class InstanceMetric(CocoMetric):
         return {name: float("nan") if values[key] < 0 else round(100 * values[key], 2) for key, name in _NAMES.items()}
 
     def _categories(self) -> tuple[list[int], list[int]]:
-        """Labels that are scored, and their category ids."""
+        """Return the labels to score, and their category ids."""
         names = classes_of(self.dataset_meta)
         category = {c["name"]: c["id"] for c in self._coco_api.dataset["categories"]}
         used = {ann["category_id"] for ann in self._coco_api.dataset.get("annotations", ())}
-        strange = sorted(name for name, number in category.items() if number in used and name not in names)
-        if strange:
+        outside = sorted(name for name, number in category.items() if number in used and name not in names)
+        if outside:
             raise UserError(
-                f"has annotations of class {strange[0]!r}, which is not in the label space "
-                f"({len(strange)} such classes)",
+                f"has annotations of class {outside[0]!r}, which is not in the label space "
+                f"({len(outside)} such classes)",
                 source=self._source(),
                 file=self.ann_file,
                 remedy="use the label space of these annotations",
@@ -214,14 +214,14 @@ class InstanceMetric(CocoMetric):
         unknown = [name for name in wanted if name not in names]
         if unknown:
             raise UserError(
-                f"InstanceMetric cannot score {unknown[0]!r}: not in the label space",
+                f"InstanceMetric cannot score class {unknown[0]!r}, which is not in the label space",
                 source=self._source(),
-                remedy="correct its classes",
+                remedy="correct classes of the metric",
             )
         found = [name for name in wanted if name in category]
         if not found:
             raise UserError(
-                f"has none of the {len(wanted)} classes to score ({wanted[0]!r} ...), it has "
+                f"has none of the {len(wanted)} classes to score ({wanted[0]!r} ...), but has "
                 f"{sorted(category)[:5]} ...",
                 source=self._source(),
                 file=self.ann_file,
@@ -241,18 +241,19 @@ class InstanceMetric(CocoMetric):
 
 
 def _is_one_file(name: str, other: str) -> bool:
-    """Whether two paths, which may begin in different folders, end in one name."""
+    """Whether two paths, which may start in different folders, end with the same name."""
     own, theirs = (unicodedata.normalize("NFC", path).rpartition("/")[2] for path in (name, other))
     return own == theirs
 
 
 def renumbered(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Annotations numbered from 1 on, and categories of one name joined.
+    """Number the annotations from 1 on, and merge categories with the same name.
 
-    pycocotools takes annotation id 0 for "no match", annotations of one id for one, and categories of one name for two.
+    pycocotools reads annotation id 0 as "no match", treats annotations with the same id as one, and treats categories
+    with the same name as different.
 
     Args:
-        content: Of `read_mask_annotations`.
+        content: Result of `read_mask_annotations`.
     """
     first: dict[str, int] = {}
     for category in content["categories"]:
@@ -267,7 +268,7 @@ def renumbered(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _index(content: dict[str, Any]) -> COCO:
-    """The content of an annotation file as pycocotools holds it."""
+    """Return pycocotools' index of the content of an annotation file."""
     coco = COCO()
     coco.dataset = content
     with redirect_stdout(StringIO()):  # pycocotools prints
@@ -276,7 +277,7 @@ def _index(content: dict[str, Any]) -> COCO:
 
 
 def _select(pred: Mapping[str, Any], position: np.ndarray) -> dict[str, Any]:
-    """Detections of the classes scored, label = place in the list of these."""
+    """Return the detections of the scored classes, with labels as positions among these classes."""
     places = position[pred["labels"]]
     keep = places >= 0
     return dict(
@@ -289,7 +290,7 @@ def _select(pred: Mapping[str, Any], position: np.ndarray) -> dict[str, Any]:
 
 
 def _filled(pred: Mapping[str, Any]) -> dict[str, Any]:
-    """The same detections, each mask filled up to its bounding box; an empty one stays empty."""
+    """Return the detections with each mask replaced by its filled bounding box. An empty mask stays empty."""
     masks = []
     for mask in pred["masks"]:
         box = mask_api.toBbox(mask)
@@ -299,7 +300,7 @@ def _filled(pred: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hit_nothing(result: tuple[dict, dict]) -> dict[str, Any]:
-    """One empty mask: pycocotools loads no empty list, and an empty mask finds nothing either."""
+    """Return a detection with an empty mask, which matches nothing: pycocotools cannot load an empty list."""
     gt, pred = result
     empty = mask_api.encode(np.zeros((gt["height"], gt["width"]), dtype=np.uint8, order="F"))
     return dict(

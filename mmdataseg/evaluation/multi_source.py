@@ -1,4 +1,4 @@
-"""One evaluation of several sources: each sample goes to the metrics of its own source, and one table comes out."""
+"""Evaluates several sources at once: each sample goes to the metrics of its source, and one table lists all scores."""
 
 import logging
 import math
@@ -18,7 +18,7 @@ from mmdataseg.registry import EVALUATOR
 from mmdataseg.sources import Source, build_sources
 
 BASELINES = {"_chance": "chance", "_filled_boxes": "filled boxes"}
-"""Endings of the names of metrics that say what another one is to be compared with."""
+"""Suffixes of the names of metrics that are the baseline of another metric -> name of the baseline."""
 
 
 @dataclass(frozen=True)
@@ -35,36 +35,35 @@ class Score:
 
 @EVALUATOR.register_module()
 class MultiSourceEvaluator(Evaluator):
-    """Evaluator of one model on several sources, with the metrics that each source names.
+    """Evaluator of one model on several sources, each with its own metrics.
 
-    A sample goes to the metrics of the source in its metainfo ``source`` and to no others. Each metric's
-    ``dataset_meta`` is that of its source: ``classes``, ``thing_classes``, ``stuff_classes``, ``is_thing``, ``source``.
+    A sample goes only to the metrics of its source, which is in its metainfo ``source``. Each metric's ``dataset_meta``
+    is that of its source: ``classes``, ``thing_classes``, ``stuff_classes``, ``is_thing``, ``source``.
 
-    Under distributed evaluation a sampler pads with repeated samples, and ranks hold different numbers of samples of a
-    source, so cutting the gathered list to a length, as mmengine does, would count some twice and lose others. Here
-    results are gathered by ``sample_idx``, each is counted once, and they are scored in the order of the dataset: the
-    scores do not depend on the number of ranks.
+    In distributed evaluation, a sampler pads with repeated samples, and ranks have different numbers of samples of a
+    source. mmengine truncates the gathered list, which would count some samples twice and lose others. Here results
+    are gathered by ``sample_idx``, each is counted once, and they are scored in the order of the dataset. So the scores
+    do not depend on the number of ranks.
 
-    Metrics of any OpenMMLab project fit that keep one or more results a sample in ``results``; they are called with one
-    sample at a time and without the batch (``data_batch=None``).
+    Any metric of an OpenMMLab project works if it keeps one or more results per sample in ``results``. It is called
+    with one sample at a time and without the batch (``data_batch=None``).
 
     Args:
-        metrics: The sources tested, as written in ``configs/_base_/sources`` or built. Named so because mmengine's
-            Runner builds an evaluator of its own only from a config with this key.
+        metrics: The tested sources, as configs (see ``configs/_base_/sources``) or built. The argument has this name
+            because mmengine's Runner builds a custom evaluator only from a config with this key.
 
     Raises:
         FileNotFoundError: A file that a metric reads is missing.
-        TypeError: A source or a metric with a key that is not known.
-        UserError: Two sources of one name; a source without a metric; two metrics of one class in a source that would
-            report under the same names; a file of a metric that does not fit; and what a metric's
-            ``check_source`` raises, where it has one.
+        TypeError: A source or a metric has an unknown key.
+        UserError: Two sources have the same name; a source has no metric; two metrics of one class in a source would
+            report under the same names; or a metric refuses its file or, in ``check_source``, its source.
     """
 
     def __init__(self, *, metrics: Sequence[Mapping[str, Any] | Source]) -> None:
         self.sources = build_sources(metrics)
         for source in self.sources:
             if not source.metrics:
-                raise UserError(f"source '{source.name}' is tested and names no metric; give it metrics=[...]")
+                raise UserError(f"source '{source.name}' is tested but has no metric; give it metrics=[...]")
         self._whole_meta: dict | None = None
         super().__init__([_build(source, metric) for source in self.sources for metric in source.metrics])
         built = iter(self.metrics)
@@ -75,11 +74,11 @@ class MultiSourceEvaluator(Evaluator):
             for metric in self._metrics[source.name]:
                 if hasattr(metric, "check_source"):
                     metric.check_source(source)
-                metric.dataset_meta = _meta_of(source)  # where its files can be compared with the classes
+                metric.dataset_meta = _meta_of(source)  # a metric may compare its files with the classes here
 
     @property
     def dataset_meta(self) -> dict | None:
-        """Of the whole test set, as the loop sets it. The metrics keep those of their sources."""
+        """Metainfo of the whole test set, set by the loop. The metrics keep those of their sources."""
         return self._whole_meta
 
     @dataset_meta.setter
@@ -90,18 +89,18 @@ class MultiSourceEvaluator(Evaluator):
         """Send each sample to the metrics of its source.
 
         Args:
-            data_samples: Predictions with their ground truth; metainfo ``source`` and ``sample_idx``.
+            data_samples: Predictions with their ground truth, and metainfo ``source`` and ``sample_idx``.
             data_batch: Not used.
 
         Raises:
-            UserError: A sample of a source that is not tested here, or without ``sample_idx``.
+            UserError: The source of a sample is not tested here, or a sample has no ``sample_idx``.
         """
         for element in data_samples:
             sample = element.to_dict() if isinstance(element, BaseDataElement) else element
             name = sample.get("source")
             if name not in self._metrics:
                 raise UserError(
-                    f"sample {sample.get('img_path', '?')} is of source {name!r}, the evaluator has "
+                    f"sample {sample.get('img_path', '?')} is from source {name!r}, but the evaluator has "
                     f"{list(self._metrics)}; give test_dataloader and test_evaluator the same sources"
                 )
             if "sample_idx" not in sample:
@@ -117,13 +116,13 @@ class MultiSourceEvaluator(Evaluator):
         """Score everything processed since the last call, on all ranks, and print the table.
 
         Args:
-            size: Samples in the whole test set.
+            size: Number of samples in the whole test set.
 
         Returns:
             ``<source>/<metric>`` -> value, the same on every rank.
 
         Raises:
-            UserError: Two metrics of a source report under one name.
+            UserError: Two metrics of a source report under the same name.
         """
         values: dict[str, float] = {}
         rows: list[Score] = []
@@ -140,16 +139,16 @@ class MultiSourceEvaluator(Evaluator):
             rows += _rows(source, len(by_sample), scores)
         if is_main_process():
             if num_samples != size:
-                _warn(f"tested {num_samples} different samples, the test set has {size}")
+                _warn(f"tested {num_samples} different samples, but the test set has {size}")
             print_log("scores by source\n" + format_table(rows), logger="current")
         shared = [values]
         broadcast_object_list(shared)
         return shared[0]
 
     def _score(self, source: Source, results: Sequence[list[list[Any]]]) -> dict[str, float]:
-        """Scores of one source from the results of its samples, each a list for each metric."""
+        """Return the scores of one source. The results have one entry per sample: a list for each metric."""
         if not results:
-            _warn(f"source '{source.name}': no image was tested, it has no scores")
+            _warn(f"source '{source.name}': no image was tested, so it has no scores")
             return {}
         scores: dict[str, float] = {}
         for number, metric in enumerate(self._metrics[source.name]):
@@ -176,13 +175,13 @@ class MultiSourceEvaluator(Evaluator):
 
 
 def format_table(rows: Iterable[Score]) -> str:
-    """Lay scores out for a monospaced log.
+    """Format scores as a table for a log in a monospaced font.
 
     Args:
-        rows: In order; source, task and images are written once for neighbours that share them.
+        rows: The rows in order. Consecutive rows with the same source, task and images show these once.
 
     Returns:
-        Lines of one length, without one at the end. The column of the baseline is there when a row has one.
+        Lines of equal length, without a line break at the end. There is a baseline column if a row has a baseline.
     """
     rows = list(rows)
     head = ["source", "task", "images", "metric", "value", "baseline"]
@@ -206,7 +205,7 @@ def format_table(rows: Iterable[Score]) -> str:
 
 
 def _rows(source: Source, images: int, scores: Mapping[str, float]) -> list[Score]:
-    """Rows of a source; what ends like a baseline stands beside the metric that it is for."""
+    """Return the rows of a source. A baseline is in the row of its metric."""
     if not scores:
         return [Score(source.name, source.task.value, images, "not tested", float("nan"))]
     return [
@@ -228,7 +227,7 @@ def _shown(value: float) -> str:
 
 
 def _build(source: Source, metric: Mapping[str, Any]) -> BaseMetric:
-    """A metric from its config; what it finds wrong is told with the name of the source."""
+    """Build a metric from its config. Its errors get the name of the source."""
     try:
         return METRICS.build(dict(metric))
     except (FileNotFoundError, TypeError, ValueError) as error:
@@ -247,7 +246,7 @@ def _meta_of(source: Source) -> dict[str, Any]:
 
 
 def _results_of(metric: BaseMetric, sample: dict) -> list[Any]:
-    """What a metric keeps of one sample, taken out of its own list and, as `BaseMetric` does, off the device."""
+    """Return a metric's results for one sample, removed from its list and, as in `BaseMetric`, copied to the CPU."""
     metric.process(None, [sample])
     results = to_cpu(list(metric.results))
     metric.results.clear()

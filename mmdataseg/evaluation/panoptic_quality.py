@@ -1,4 +1,4 @@
-"""Panoptic quality as a metric of OpenMMLab, counted in memory."""
+"""Panoptic quality as an OpenMMLab metric, computed in memory."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,36 +19,37 @@ from mmdataseg.sources import Source
 
 @METRICS.register_module()
 class PanopticQualityMetric(CountMetric):
-    """COCO's panoptic quality to the last count, without panopticapi and without PNG files.
+    """COCO's panoptic quality, with exactly its counts, but without panopticapi and PNG files.
 
-    Reads of each data sample ``gt_id_map`` with ``gt_instances`` (labels, is_crowd) and ``pred_panoptic_seg``, whose
-    ``sem_seg`` (1, H, W) holds ``class + 1000 * n`` and, for void, its ``ignore_index`` (mmdet's own heads set none and
-    mark void by the number of classes; that is read too). Needs ``classes`` and ``is_thing`` in its ``dataset_meta``.
+    It reads ``gt_id_map`` with ``gt_instances`` (labels, is_crowd) and ``pred_panoptic_seg`` of each data sample. The
+    latter's ``sem_seg`` (1, H, W) holds ``class + 1000 * n``, or ``ignore_index`` for void. mmdet's own heads have no
+    ``ignore_index`` and mark void by the number of classes, which is also read. ``dataset_meta`` must have ``classes``
+    and ``is_thing``.
 
-    Reports in percent PQ, SQ, RQ, the same over things (``PQ_th`` ...) and over stuff (``PQ_st`` ...): means over the
+    Reports in percent PQ, SQ and RQ, also over things (``PQ_th`` ...) and over stuff (``PQ_st`` ...): means over the
     classes that are in the ground truth or in the prediction.
 
     Args:
-        chance: Number of draws in which each predicted segment gets a class at random among those of its kind (things
-            for things, stuff for stuff); the mean of their scores is reported as ``PQ_chance``, ``PQ_th_chance``,
-            ``PQ_st_chance``: what the segments are worth when the classes mean nothing. Draws depend on the sample's
-            ``sample_idx`` alone. 0: none.
-        classwise: Report ``PQ/<class>`` too.
+        chance: Number of draws in which each predicted segment gets a random class of its kind (thing or stuff). The
+            means of their scores are reported as ``PQ_chance``, ``PQ_th_chance`` and ``PQ_st_chance``: the quality of
+            the segments with meaningless classes. Draws depend on the sample's ``sample_idx`` only. 0: none.
+        classwise: Also report ``PQ/<class>``.
         subsets: Name of a group of classes -> its classes, for ``PQ_<name>``.
-        prefix: Goes before the names of the metrics.
+        prefix: Prefix of the names of the metrics.
 
     Raises:
-        UserError: A negative number of draws.
+        UserError: The number of draws is negative, or a group has no classes.
     """
 
     def check_source(self, source: Source) -> None:
-        """Check how the annotations will be loaded, at the start of a training instead of at its first validation.
+        """Check how annotations are loaded, at the start of a training rather than at its first validation.
 
         Args:
-            source: To be tested.
+            source: The source to test.
 
         Raises:
-            UserError: Its test pipeline loads panoptic maps as for training; and as `CountMetric.check_source`.
+            UserError: The test pipeline loads panoptic maps as for training, or `CountMetric.check_source` refuses the
+                source.
         """
         super().check_source(source)
         for step in (source.test or {}).get("pipeline", ()):
@@ -57,8 +58,8 @@ class PanopticQualityMetric(CountMetric):
             kind = getattr(step["type"], "__name__", step["type"]).rpartition(".")[2]
             if kind == "LoadPanopticMap" and not step.get("scoring"):
                 raise UserError(
-                    f"source '{source.name}': its test pipeline loads annotations as for training, without crowd "
-                    "regions, whose predictions must not count; set scoring=True in LoadPanopticMap"
+                    f"source '{source.name}': the test pipeline loads annotations as for training, without crowd "
+                    "regions, so predictions in them would count as wrong; set scoring=True in LoadPanopticMap"
                 )
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002
@@ -69,8 +70,8 @@ class PanopticQualityMetric(CountMetric):
             data_samples: Data samples as dicts.
 
         Raises:
-            UserError: No ground truth or prediction; ground truth that was not loaded for scoring; sizes that differ;
-                a class outside the label space.
+            UserError: A sample has no ground truth or no prediction; the ground truth was not loaded for scoring; the
+                sizes differ; or a class is not in the label space.
         """
         classes, is_thing = classes_of(self.dataset_meta), thing_flags_of(self.dataset_meta)
         for sample in data_samples:
@@ -78,8 +79,8 @@ class PanopticQualityMetric(CountMetric):
             gt_ids, gt_labels, is_crowd = id_map_of(sample, size=pred_ids.shape)
             if is_crowd is None:
                 raise UserError(
-                    f"{describe(sample)}: the annotation was loaded for training, without crowd regions, whose "
-                    "predictions must not count; load it with scoring=True in the test pipeline, or "
+                    f"{describe(sample)}: the annotation was loaded as for training, without crowd regions, so "
+                    "predictions in them would count as wrong; load it with scoring=True in the test pipeline, or "
                     "pack gt_instances.is_crowd"
                 )
             pairs = segment_intersections(
@@ -100,13 +101,13 @@ class PanopticQualityMetric(CountMetric):
             self.results.append(pack_counts(torch.stack(counts)))
 
     def compute_metrics(self, results: Sequence[PackedCounts]) -> dict[str, float]:
-        """Qualities of the counts summed over all images.
+        """Return the qualities from the counts of all images.
 
         Args:
-            results: Of `process`, one for each image.
+            results: Results of `process`, one per image.
 
         Returns:
-            Name -> percent; nan where no class has a count.
+            Name -> percent; nan if no class has a count.
         """
         classes, is_thing = classes_of(self.dataset_meta), thing_flags_of(self.dataset_meta)
         counts_RK4 = sum_counts(results, num_classes=len(classes))
@@ -127,7 +128,7 @@ class PanopticQualityMetric(CountMetric):
         return metrics
 
     def _prediction(self, sample: Mapping[str, Any], num_classes: int) -> tuple[Tensor, Tensor]:
-        """Read ``pred_panoptic_seg``: ids (H, W), value = row, -1 = void; and the rows' labels (M,), on the CPU."""
+        """Return ``pred_panoptic_seg`` as ids (H, W), value = row, -1 = void, and the rows' labels (M,) on the CPU."""
         if "pred_panoptic_seg" not in sample:
             raise UserError(
                 f"{describe(sample)}: no prediction 'pred_panoptic_seg'; panoptic quality needs a source whose task is "
@@ -147,12 +148,12 @@ class PanopticQualityMetric(CountMetric):
 
 
 def draw_labels(labels_M: Tensor, is_thing_K: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Draw for each segment a class at random among those of its kind.
+    """Draw a random class for each segment among the classes of its kind (thing or stuff).
 
     Args:
-        labels_M: Class of each segment.
-        is_thing_K: Which classes are things.
-        generator: Of the draw.
+        labels_M: Label of each segment.
+        is_thing_K: Whether each class is a thing.
+        generator: Generator of the draw.
 
     Returns:
         (M,) int64.

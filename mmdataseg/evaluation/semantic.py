@@ -15,25 +15,25 @@ from mmdataseg.registry import METRICS
 
 @METRICS.register_module()
 class SemanticMetric(CountMetric):
-    """mIoU as mmseg's ``IoUMetric`` counts it, with the ground truth read off the id map.
+    """mIoU as in mmseg's ``IoUMetric``, with the ground truth from the id map.
 
-    Reads of each data sample ``gt_id_map`` with ``gt_instances`` and ``pred_sem_seg`` (``sem_seg`` or, as mmseg's heads
-    write it, ``data``: (1, H, W), labels). So it scores panoptic ground truth as well: segments of one class are one
-    region, and so are crowd regions, whose class is known. Void is left out.
+    It reads ``gt_id_map`` with ``gt_instances`` and ``pred_sem_seg`` of each data sample. The latter has labels (1, H,
+    W) in ``sem_seg`` or, from mmseg's heads, in ``data``. So it also scores panoptic ground truth: all segments of a
+    class form one region, with its crowd regions, whose class is known. Void is left out.
 
     Reports in percent mIoU (classes in the ground truth or in the prediction), mAcc (classes in the ground truth) and
     aAcc (all pixels).
 
     Args:
-        chance: Number of draws in which the classes predicted in an image are permuted at random among all K; the mean
-            of their scores is reported as ``mIoU_chance``: what the regions are worth when the classes mean nothing.
-            Draws depend on the sample's ``sample_idx`` alone. 0: none.
-        classwise: Report ``IoU/<class>`` too.
+        chance: Number of draws in which a random permutation of the K classes is applied to the prediction of an image.
+            The mean of their scores is reported as ``mIoU_chance``: the quality of the regions with meaningless
+            classes. Draws depend on the sample's ``sample_idx`` only. 0: none.
+        classwise: Also report ``IoU/<class>``.
         subsets: Name of a group of classes -> its classes, for ``mIoU_<name>``.
-        prefix: Goes before the names of the metrics.
+        prefix: Prefix of the names of the metrics.
 
     Raises:
-        UserError: A negative number of draws.
+        UserError: The number of draws is negative, or a group has no classes.
     """
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002
@@ -44,7 +44,8 @@ class SemanticMetric(CountMetric):
             data_samples: Data samples as dicts.
 
         Raises:
-            UserError: No ground truth or prediction; sizes that differ; a class outside the label space.
+            UserError: A sample has no ground truth or no prediction; the sizes differ; or a class is not in the label
+                space.
         """
         num_classes = len(classes_of(self.dataset_meta))
         for sample in data_samples:
@@ -55,7 +56,7 @@ class SemanticMetric(CountMetric):
             prediction = sample["pred_sem_seg"]
             predicted = prediction["sem_seg" if "sem_seg" in prediction else "data"][0]
             ids, labels, _ = id_map_of(sample, size=predicted.shape)
-            # void, -1, finds the -1 at the end
+            # void, index -1, reads the -1 at the end
             true = torch.cat([labels, labels.new_tensor([-1])])[ids]
             try:
                 confusion = confusion_matrix(true.to(predicted.device), predicted, num_classes=num_classes).cpu()
@@ -67,13 +68,13 @@ class SemanticMetric(CountMetric):
             self.results.append(pack_counts(torch.stack(areas)))
 
     def compute_metrics(self, results: Sequence[PackedCounts]) -> dict[str, float]:
-        """Scores of the areas summed over all images.
+        """Return the scores from the areas of all images.
 
         Args:
-            results: Of `process`, one for each image.
+            results: Results of `process`, one per image.
 
         Returns:
-            Name -> percent; nan where there is nothing to score.
+            Name -> percent; nan if there is nothing to score.
         """
         classes = classes_of(self.dataset_meta)
         iou, accuracy, all_accuracy = semantic_iou(sum_counts(results, num_classes=len(classes)))

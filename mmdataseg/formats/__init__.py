@@ -1,1 +1,1 @@
-"""File formats: COCO panoptic and instances, label maps, JSON with its checks, the cached table, journals."""
+"""File formats: COCO panoptic and instances, label maps, JSON with checks, the table cache, journals."""

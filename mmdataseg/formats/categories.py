@@ -10,15 +10,15 @@ from mmdataseg.ops.id_map import VOID
 from mmdataseg.structures import LabelSpace
 
 UNKNOWN = -2
-"""Label of a category or value on disk that the label space lacks; an error where a pixel or a box has it."""
+"""Label of a category or value on disk that the label space does not have. A pixel or box with it is an error."""
 
 
 def make_categories(space: LabelSpace, ids: Iterable[int]) -> list[dict[str, Any]]:
-    """Make the ``categories`` of a COCO JSON: the label space's names and thing flags.
+    """Return the ``categories`` of a COCO JSON, with the names and thing flags of a label space.
 
     Args:
         space: The label space.
-        ids: Category id of each of its K classes.
+        ids: Category ids of its K classes.
     """
     return [
         {"id": number, "name": name, "isthing": int(thing)}
@@ -30,11 +30,11 @@ def check_categories(categories: Sequence[Any], path: Path) -> dict[Any, str]:
     """Check the ``categories`` of a COCO-style file.
 
     Args:
-        categories: As in the file.
+        categories: The ``categories`` as in the file.
         path: The file.
 
     Returns:
-        Category id -> name without blanks around it; ids as of `id_key`.
+        Category id, converted by `id_key` -> name, without leading and trailing blanks.
 
     Raises:
         UserError: A category has no id or no name, or an id appears twice.
@@ -70,15 +70,15 @@ def category_labels(
     """Match the categories of a COCO-style file to a label space, by name and never by order.
 
     Args:
-        categories: Its ``categories``, with ``id`` and ``name``.
-        classes: The label space's names; a label is a position in it.
-        label_map: Name in the file -> name in the label space, or None for void; names it does not list are taken as
-            they are.
+        categories: The ``categories`` of the file, with ``id`` and ``name``.
+        classes: Class names of the label space; a label is a position in it.
+        label_map: Name in the file -> name in the label space, or None for void. Names that are not in the map keep
+            their name.
         path: The file.
 
     Returns:
-        Category id -> label. `VOID` where the label map says None. `UNKNOWN` where the label space lacks the name: an
-        error only if an annotation uses it.
+        Category id -> label. `VOID` if the label map says None. `UNKNOWN` if the label space does not have the name,
+        which is an error only if an annotation uses it.
 
     Raises:
         UserError: A category has no id or no name, an id appears twice, or the label map has a name that is in neither
@@ -102,37 +102,37 @@ def check_targets(targets: Iterable[str | None], classes: Sequence[str]) -> None
     """Check the values of a label map.
 
     Args:
-        targets: Its values.
-        classes: Names of the label space.
+        targets: The values of the label map.
+        classes: Class names of the label space.
 
     Raises:
-        UserError: One is neither a name of the label space nor None.
+        UserError: A value is neither a class name of the label space nor None.
     """
     known = {name.strip() for name in classes}
     wrong = sorted(t for t in targets if t is not None and t.strip() not in known)
     if wrong:
         raise UserError(
-            f"label_map leads to {wrong[0]!r}, which the label space does not have",
-            remedy="use one of its names, or None",
+            f"label_map maps to {wrong[0]!r}, which is not a class of the label space",
+            remedy="use one of its class names, or None",
         )
 
 
 def unknown_category(
     path: Path, annotation: str, category_id: Any, categories: Sequence[Mapping[str, Any]]
 ) -> UserError:
-    """The error for an annotation whose category the label space lacks.
+    """Return the error for an annotation whose category is not in the label space.
 
     Args:
         path: The file.
-        annotation: Which annotation, for the message.
+        annotation: Description of the annotation, for the message.
         category_id: Its category.
-        categories: All of the file.
+        categories: All categories of the file.
     """
     names = [str(c["name"]) for c in categories if id_key(c["id"]) == category_id]
     what = f"category {category_id} ({names[0]!r})" if names else f"category {category_id}"
     remedy = (
-        "map its name with label_map, to a name of the label space or to None for void"
+        "map its name with label_map, to a class name of the label space or to None for void"
         if names
         else "the file's own 'categories' do not list it: repair the file"
     )
-    return UserError(f"{annotation} has {what}, which is outside the label space", file=path, remedy=remedy)
+    return UserError(f"{annotation} has {what}, which is not in the label space", file=path, remedy=remedy)

@@ -1,4 +1,4 @@
-"""COCO instances, read element by element into columns."""
+"""Reads COCO instances, element by element, into columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mmdataseg.ops.id_map import VOID
 _BLOCK = 1 << 16
 _Block = dict[str, np.ndarray]
 _REPAIR = "repair the file"
-_BOXES_ALONE = ", or train from boxes alone (with_masks=False)"
+_BOXES_ONLY = ", or train with boxes only (with_masks=False)"
 
 
 def read_instance_table(
@@ -39,18 +39,18 @@ def read_instance_table(
 
     Args:
         path: The file.
-        classes: Names of the label space; a label is a position in it.
+        classes: Class names of the label space; a label is a position in it.
         label_map: Category name in the file -> class name, or None for void.
-        with_masks: Keep ``segmentation``; every annotation must have one.
-        drop_bad_boxes: Leave out bad boxes, and count them, instead of raising.
-        path_parts: Keep only so many last parts of each file name; None: all.
-        leave_out: File names, after that, of images that are not used.
+        with_masks: Keep ``segmentation``, which every annotation must then have.
+        drop_bad_boxes: Leave out and count bad boxes instead of raising.
+        path_parts: Number of parts to keep, from the end, of each file name; None: all.
+        leave_out: File names, shortened by ``path_parts``, of images that are not used.
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: It is not valid JSON, or not a COCO file; an annotation is of an unlisted image or outside the label
-            space; a box is not finite, has no extent or lies outside its image; an annotation lacks the segmentation
-            that is needed.
+        UserError: The file is not valid JSON, or not a COCO file; an annotation belongs to an unlisted image, or its
+            category is not in the label space; a box is not finite, has no extent or is outside its image; or an
+            annotation has no segmentation although ``with_masks`` is set.
     """
     require_file(path, "annotation file")
     reader = _Reader(path, with_masks, path_parts, leave_out)
@@ -62,7 +62,7 @@ def read_instance_table(
 
 
 class _Reader:
-    """Collects elements in blocks, and turns each full block into arrays."""
+    """Collects elements in blocks, and converts each full block to arrays."""
 
     def __init__(self, path: Path, with_masks: bool, path_parts: int | None, leave_out: Sequence[str]) -> None:
         self.path = path
@@ -125,19 +125,19 @@ class _Reader:
         return columns
 
     def first_fault(self, key: str, block: list[dict[str, Any]], error: Exception) -> UserError:
-        """Name the first element of the block that cannot be read."""
+        """Return an error that names the first element of the block that cannot be read."""
         read = self.image_columns if key == "images" else self.annotation_columns
         for element in block:
             try:
                 read([element])
             except KeyError as missing:
-                what = f"an entry of {key!r} lacks {missing}"
+                what = f"an entry of {key!r} has no {missing}"
             except (TypeError, ValueError, OverflowError, AttributeError) as wrong:
                 what = f"an entry of {key!r} cannot be read ({wrong})"
             else:
                 continue
             name = f"id {element['id']}" if isinstance(element, dict) and "id" in element else repr(element)[:80]
-            remedy = _REPAIR + (_BOXES_ALONE if "segmentation" in what else "")
+            remedy = _REPAIR + (_BOXES_ONLY if "segmentation" in what else "")
             return UserError(f"{what}: {name}", file=self.path, remedy=remedy)
         return UserError(f"{key!r} cannot be read ({error})", file=self.path, remedy=_REPAIR)
 
@@ -148,7 +148,7 @@ class _Reader:
         image_ids = _column(self.blocks["images"], "image_ids", np.int64)
         sizes = _column(self.blocks["images"], "sizes", np.int32, 2)
         if not len(image_ids):
-            raise UserError("the file has no image", file=self.path, remedy="give a file with at least one")
+            raise UserError("the file has no image", file=self.path, remedy="use a file with at least one image")
         row_of_image = self.sorted_image_ids(image_ids)
         self.refuse_repeated_names(image_ids)
         blocks = self.blocks["annotations"]
@@ -192,7 +192,7 @@ class _Reader:
         )
 
     def sorted_image_ids(self, image_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The image ids in order, and the row of each."""
+        """Return the sorted image ids, and the row of each."""
         order = np.argsort(image_ids, kind="stable").astype(np.int32)
         known = image_ids[order]
         twice = known[1:][known[1:] == known[:-1]]
@@ -201,7 +201,7 @@ class _Reader:
         return known, order
 
     def refuse_repeated_names(self, image_ids: np.ndarray) -> None:
-        """Two images of one file would share it, each with a part of the annotations."""
+        """Raise if two images have the same file: each would have only a part of its annotations."""
         used = np.flatnonzero(_column(self.blocks["images"], "used", bool))
         self.rows = used.astype(np.int32)
         hashes = _column(self.blocks["images"], "name_hashes", np.int64)[used]
@@ -218,21 +218,21 @@ class _Reader:
         raise UserError(
             f"images {image_ids[first]} and {image_ids[second]} have the same file '{name}'{shortened}",
             file=self.path,
-            remedy="join their annotations under one id" if self.path_parts is None else "raise path_parts",
+            remedy="merge their annotations under one id" if self.path_parts is None else "increase path_parts",
         )
 
     def match_images(self, block: _Block, known: np.ndarray, order: np.ndarray) -> np.ndarray:
-        """Row of each annotation's image."""
+        """Return the row of each annotation's image."""
         wanted = block.pop("image_of")
         position = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-        strange = np.flatnonzero(known[position] != wanted)
-        if len(strange):
-            row = strange[0]
+        unlisted = np.flatnonzero(known[position] != wanted)
+        if len(unlisted):
+            row = unlisted[0]
             raise unlisted_image(self.path, int(block["annotation_ids"][row]), int(wanted[row]))
         return order[position]
 
     def match_labels(self, block: _Block, label_of: Mapping[int, int]) -> np.ndarray:
-        """Label of each annotation."""
+        """Return the label of each annotation."""
         category_ids, which = np.unique(block.pop("categories"), return_inverse=True)
         labels = np.array([label_of.get(int(c), UNKNOWN) for c in category_ids], np.int32)[which.reshape(-1)]
         unknown = np.flatnonzero(labels == UNKNOWN)
@@ -255,26 +255,26 @@ class _Reader:
         row = int(np.flatnonzero(block["bad"])[0])
         height, width = sizes[block["images"][row]]
         return UserError(
-            f"{num_bad} boxes are not boxes in their image, e.g. annotation "
+            f"{num_bad} boxes are not valid boxes in their image, e.g. annotation "
             f"{block['annotation_ids'][row]}: xyxy {block['boxes'][row].tolist()} in {height} x {width} pixels (height "
             "x width); expected finite numbers, positive width and height, and a part inside the image",
             file=self.path,
-            remedy="repair them, or leave them out with drop_bad_boxes=True",
+            remedy="repair the boxes, or leave them out with drop_bad_boxes=True",
         )
 
 
 def unlisted_image(path: Path, annotation_id: Any, image_id: Any) -> UserError:
-    """The error for an annotation of an image that the file does not list.
+    """Return the error for an annotation of an image that the file does not list.
 
     Args:
         path: The file.
-        annotation_id: Of the annotation.
-        image_id: Of the image that is missing.
+        annotation_id: Id of the annotation.
+        image_id: Id of the unlisted image.
     """
     return UserError(
-        f"annotation {annotation_id} is of image {image_id!r}, which is not listed",
+        f"annotation {annotation_id} belongs to image {image_id!r}, which is not listed",
         file=path,
-        remedy="add it to 'images', or take its annotations out",
+        remedy="add it to 'images', or remove its annotations",
     )
 
 
@@ -283,12 +283,12 @@ def _segmentation(annotation: Mapping[str, Any]) -> Any:
     if not segmentation:
         raise ValueError("its segmentation is empty")
     if isinstance(segmentation, Mapping):
-        check_segmentation(segmentation)  # a damaged RLE is known at the start
+        check_segmentation(segmentation)  # report a damaged RLE at the start
     return segmentation
 
 
 def _are_corners(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """(N,) bool: the four numbers, read as xyxy, are a box in its image; sizes are (N, 2) height and width."""
+    """Return (N,) bool: whether the four numbers, read as xyxy, are a box inside its image, (N, 2) height and width."""
     is_box = (boxes[:, 2:] > boxes[:, :2]) & (boxes[:, :2] >= 0) & (boxes[:, 2:] <= sizes[:, ::-1])
     return np.all(is_box, axis=1)
 
@@ -297,7 +297,7 @@ def _check_boxes(boxes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.n
     """Clip (N, 4) xyxy boxes in place to their images, (N, 2) height and width.
 
     Returns:
-        (N,) bool: bad; they stay as they are. (N,) bool: clipped.
+        (N,) bool, the bad boxes, which are not changed; and (N,) bool, the clipped boxes.
     """
     inside = np.clip(boxes, 0, sizes[:, [1, 0, 1, 0]].astype(np.float32))
     bad = ~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
@@ -308,7 +308,7 @@ def _check_boxes(boxes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _column(blocks: list[_Block], name: str, dtype: type, width: int = 0) -> np.ndarray:
-    """Join a column, and free its parts on the way."""
+    """Concatenate the parts of a column, and free each part once it is copied."""
     lengths = [len(block[name]) for block in blocks]
     joined: np.ndarray = np.empty((sum(lengths), width) if width else sum(lengths), dtype)
     start = 0

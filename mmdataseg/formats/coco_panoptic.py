@@ -1,4 +1,4 @@
-"""COCO panoptic: segment ids as colours, the PNG with its ``segments_info``, and the JSON."""
+"""COCO panoptic: segment ids as colours, the PNG and its ``segments_info``, and the JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class PanopticSegments:
 
     Args:
         ids: (H, W) int32 segment ids, 0 = unlabelled, below 2^24.
-        categories: Segment id -> category id, for every id of the map but 0.
+        categories: Segment id -> category id, for every id of the map except 0.
         crowds: Ids of the crowd regions.
     """
 
@@ -33,12 +33,12 @@ class PanopticSegments:
 
 @dataclass(frozen=True, kw_only=True)
 class PanopticJson:
-    """The content of a panoptic JSON, each image with exactly one annotation.
+    """The content of a panoptic JSON. Each image has exactly one annotation.
 
     Args:
-        images: Image id, as of `id_key` -> entry of ``images``, in the order of the file.
+        images: Image id, converted by `id_key` -> entry of ``images``, in the order of the file.
         annotations: Image id -> entry of ``annotations``; ``segments_info`` is a list.
-        categories: As in the file.
+        categories: The ``categories`` as in the file.
     """
 
     images: Mapping[Any, _JSON]
@@ -47,7 +47,7 @@ class PanopticJson:
 
 
 def id_to_rgb(ids: np.ndarray) -> np.ndarray:
-    """Write segment ids as COCO's colours: id = R + 256 G + 256^2 B.
+    """Convert segment ids to COCO's colours: id = R + 256 G + 256^2 B.
 
     Args:
         ids: (H, W), 0 <= id < 2^24.
@@ -59,7 +59,7 @@ def id_to_rgb(ids: np.ndarray) -> np.ndarray:
 
 
 def rgb_to_id(rgb: np.ndarray) -> np.ndarray:
-    """Read COCO's segment ids, R + 256 G + 256^2 B.
+    """Convert COCO's colours to segment ids, R + 256 G + 256^2 B.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -73,13 +73,14 @@ def rgb_to_id(rgb: np.ndarray) -> np.ndarray:
 
 
 def segments_info(segments: PanopticSegments) -> list[_JSON]:
-    """Describe the segments of an image as COCO's ``segments_info`` does.
+    """Return COCO's ``segments_info`` of an image.
 
     Args:
-        segments: Of the image.
+        segments: Segments of the image.
 
     Returns:
-        Id, category, area in pixels, box (x, y, width, height in pixels) and crowd flag, in the order of the ids.
+        Id, category, area in pixels, box (x, y, width, height in pixels) and crowd flag of each segment, in the order
+        of the ids.
     """
     ids, index = np.unique(segments.ids, return_inverse=True)
     index = index.reshape(segments.ids.shape)
@@ -106,7 +107,7 @@ def write_panoptic_png(path: Path, segments: PanopticSegments) -> list[_JSON]:
 
     Args:
         path: Where to write.
-        segments: Of the image.
+        segments: Segments of the image.
 
     Returns:
         Its ``segments_info``.
@@ -123,17 +124,18 @@ def load_panoptic_json(path: Path) -> PanopticJson:
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: It is not valid JSON, or lacks a key; it is an instance file; an entry lacks a key, or its file name
-            is none; an image without annotation, or the reverse; an image or a file that appears twice.
+        UserError: The file is not valid JSON, or a key is missing; it is an instance file; an entry has no such key, or
+            no valid file name; an image has no annotation, or an annotation no image; or an image or a file appears
+            twice.
     """
     content = load_json(path, COCO_KEYS)
     bare = [a for a in content["annotations"] if isinstance(a, dict) and "segments_info" not in a]
     if bare and ("bbox" in bare[0] or "segmentation" in bare[0]):
         raise UserError(
-            "its annotations are single objects, without 'segments_info': an instance file, where a panoptic one is "
-            "expected",
+            "expected a panoptic file, got an instance file: its annotations are single objects without "
+            "'segments_info'",
             file=path,
-            remedy="give the panoptic JSON, or read this one with InstanceSegDataset",
+            remedy="use the panoptic JSON, or read this file with InstanceSegDataset",
         )
     images = _by_id(content["images"], "id", "images", path)
     annotations = _by_id(content["annotations"], "image_id", "annotations", path)
@@ -142,14 +144,14 @@ def load_panoptic_json(path: Path) -> PanopticJson:
         raise UserError(
             f"{len(without)} images have no annotation, e.g. image {without[0]!r}",
             file=path,
-            remedy="annotate them, or take them out of 'images'",
+            remedy="annotate them, or remove them from 'images'",
         )
     unlisted = [key for key in annotations if key not in images]
     if unlisted:
         raise UserError(
-            f"{len(unlisted)} annotations are of images that are not listed, e.g. image {unlisted[0]!r}",
+            f"{len(unlisted)} annotations belong to images that are not listed, e.g. image {unlisted[0]!r}",
             file=path,
-            remedy="add them to 'images', or take the annotations out",
+            remedy="add the images to 'images', or remove the annotations",
         )
     _refuse_shared_files(images, path)
     return PanopticJson(images=images, annotations=annotations, categories=content["categories"])
@@ -174,7 +176,7 @@ def _by_id(entries: Sequence[_JSON], key: str, what: str, path: Path) -> dict[An
 
 
 def _with_read_values(entry: _JSON, what: str, path: Path) -> _JSON:
-    """The entry with its file name and its list of segments as they are meant."""
+    """Return the entry with its file name and list of segments normalised."""
     read = dict(entry)
     if "file_name" in entry:
         try:
@@ -189,6 +191,13 @@ def _with_read_values(entry: _JSON, what: str, path: Path) -> _JSON:
                 file=path,
                 remedy="repair the file",
             )
+        for segment in read["segments_info"]:
+            if not isinstance(segment, dict) or not isinstance(segment.get("category_id", 0), int | float | str):
+                raise UserError(
+                    f"{what}: expected segments with an 'id' and a 'category_id', got {str(segment)[:80]}",
+                    file=path,
+                    remedy="repair the file",
+                )
     return read
 
 
@@ -202,5 +211,5 @@ def _refuse_shared_files(images: Mapping[Any, _JSON], path: Path) -> None:
             raise UserError(
                 f"images {other!r} and {image!r} have the same file '{entry['file_name']}'",
                 file=path,
-                remedy="take one of them out",
+                remedy="remove one of them",
             )

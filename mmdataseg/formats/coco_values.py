@@ -1,4 +1,7 @@
-"""Values of COCO-style files as exporters write them: understood where the meaning is certain, else refused by key."""
+"""Values of COCO-style files in the variants that exporters write.
+
+A variant with a certain meaning is converted. Any other value raises an error that names the key.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,14 +13,14 @@ _FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
 
 
 def as_id(value: Any, key: str) -> int:
-    """Read an id: an integer, also one written as text or as a float.
+    """Convert an id, an integer that may be written as text or as a float.
 
     Args:
-        value: As in the file.
-        key: Under which it is, for the message.
+        value: The value in the file.
+        key: Its key, for the message.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: The value is not an integer in any of these forms.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -29,7 +32,7 @@ def as_id(value: Any, key: str) -> int:
 
 
 def id_key(value: Any) -> Any:
-    """An id for comparing: 5 and "5" are one; other text, as Cityscapes' image names, stays as it is."""
+    """Return an id for comparisons: 5 and "5" are equal. Other text, such as an image name in Cityscapes, is kept."""
     try:
         return as_id(value, "id")
     except ValueError:
@@ -37,14 +40,14 @@ def id_key(value: Any) -> Any:
 
 
 def as_flag(value: Any, key: str) -> bool:
-    """Read a flag: 0 or 1, true or false, also as text; null is 0.
+    """Convert a flag: 0 or 1, true or false, which may be written as text. null is False.
 
     Args:
-        value: As in the file.
-        key: Under which it is, for the message.
+        value: The value in the file.
+        key: Its key, for the message.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: The value is none of these.
     """
     if value is None:
         return False
@@ -56,14 +59,14 @@ def as_flag(value: Any, key: str) -> bool:
 
 
 def as_number(value: Any, key: str) -> float:
-    """Read a number, also one written as text.
+    """Convert a number, which may be written as text.
 
     Args:
-        value: As in the file.
-        key: Under which it is, for the message.
+        value: The value in the file.
+        key: Its key, for the message.
 
     Raises:
-        ValueError: It is not a number.
+        ValueError: The value is not a number.
     """
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
@@ -74,32 +77,32 @@ def as_number(value: Any, key: str) -> float:
 
 
 def as_file_name(value: Any, key: str = "file_name") -> str:
-    r"""Read a file name; ``a\b.jpg``, as Windows writes it, is ``a/b.jpg``.
+    r"""Convert a file name. ``a\b.jpg``, as Windows writes it, becomes ``a/b.jpg``.
 
     Args:
-        value: As in the file.
-        key: Under which it is, for the message.
+        value: The value in the file.
+        key: Its key, for the message.
 
     Raises:
-        ValueError: It is not text, or empty.
+        ValueError: The value is not text, or it is empty.
     """
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"'{key}': expected the name of a file, got {_shown(value)}")
+        raise ValueError(f"'{key}': expected a file name, got {_shown(value)}")
     return value.replace("\\", "/")
 
 
 def id_column(values: Sequence[Any], key: str) -> np.ndarray:
-    """Read the ids of many entries.
+    """Convert the ids of many entries.
 
     Args:
-        values: N values, as in the file.
-        key: Under which they are, for the message.
+        values: N values in the file.
+        key: Their key, for the message.
 
     Returns:
         (N,) int64.
 
     Raises:
-        ValueError: One is not an id; see `as_id`.
+        ValueError: A value is not an id; see `as_id`.
     """
     read = values if all(type(value) is int for value in values) else [as_id(value, key) for value in values]
     try:
@@ -109,33 +112,33 @@ def id_column(values: Sequence[Any], key: str) -> np.ndarray:
 
 
 def flag_column(values: Sequence[Any], key: str) -> np.ndarray:
-    """Read the flags of many entries.
+    """Convert the flags of many entries.
 
     Args:
-        values: N values, as in the file.
-        key: Under which they are, for the message.
+        values: N values in the file.
+        key: Their key, for the message.
 
     Returns:
         (N,) bool.
 
     Raises:
-        ValueError: One is not a flag; see `as_flag`.
+        ValueError: A value is not a flag; see `as_flag`.
     """
     return np.array([value if value is True else as_flag(value, key) if value else False for value in values], bool)
 
 
 def box_column(values: Sequence[Any], key: str) -> np.ndarray:
-    """Read boxes.
+    """Convert the boxes of many entries.
 
     Args:
-        values: N lists of four numbers, as in the file.
-        key: Under which they are, for the message.
+        values: N lists of four numbers in the file.
+        key: Their key, for the message.
 
     Returns:
         (N, 4) float32.
 
     Raises:
-        ValueError: One is not a list of four numbers.
+        ValueError: A value is not a list of four numbers.
     """
     wrong = [value for value in values if not isinstance(value, list | tuple) or len(value) != 4]
     if wrong:
@@ -147,7 +150,7 @@ def box_column(values: Sequence[Any], key: str) -> np.ndarray:
 
 
 def size_column(images: Sequence[dict[str, Any]]) -> np.ndarray:
-    """Read ``height`` and ``width`` of images.
+    """Convert ``height`` and ``width`` of many images.
 
     Args:
         images: N entries of ``images``.
@@ -156,18 +159,18 @@ def size_column(images: Sequence[dict[str, Any]]) -> np.ndarray:
         (N, 2) int32, pixels.
 
     Raises:
-        KeyError: An image lacks one of them.
-        ValueError: One is not an integer, or not the side of an image.
+        KeyError: An image has no ``height`` or no ``width``.
+        ValueError: A value is not an integer, or not a possible size of an image.
     """
     columns = [id_column([image[key] for image in images], key) for key in ("height", "width")]
     sizes = np.stack(columns, axis=1)
     wrong = np.flatnonzero(np.any((sizes < 1) | (sizes > _LONGEST_SIDE), axis=1))
     if len(wrong):
         height, width = sizes[wrong[0]].tolist()
-        raise ValueError(f"'height' and 'width': expected sides of an image in pixels, got {height} and {width}")
+        raise ValueError(f"'height' and 'width': expected the size of an image in pixels, got {height} and {width}")
     return sizes.astype(np.int32)
 
 
 def _shown(value: Any) -> str:
-    """As JSON would have it, cut short."""
+    """Return a value nearly as in JSON, shortened."""
     return {"None": "null"}.get(repr(value), repr(value)[:80])

@@ -1,7 +1,7 @@
-"""From the ids on disk to the id map and its table: plain functions on arrays, by look-up table.
+"""Converts the ids on disk to the id map and its segment table, by look-up tables.
 
-The id map is (H, W) int32: the row of the segment table that a pixel belongs to, or -1 (void). Every file convention
-ends here.
+The id map is (H, W) int32. It holds each pixel's row of the segment table, or -1 (void). All conventions on disk
+are converted to it here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ from mmdataseg.ops.id_map import VOID
 
 @dataclass(frozen=True)
 class Segments:
-    """An annotated image.
+    """The annotation of an image: an id map and a segment table of N rows.
 
     Args:
-        id_map: (H, W) int32, rows of the table below; -1 is void.
-        labels: (N,) int64, class of each row.
-        is_crowd: (N,) bool.
+        id_map: (H, W) int32, rows of the table; -1 is void.
+        labels: (N,) int64, the label of each row.
+        is_crowd: (N,) bool, whether each row is a crowd region.
     """
 
     id_map: np.ndarray
@@ -37,20 +37,20 @@ def label_table(
     ignore_index: int | None,
     label_map: Mapping[int, int] | None = None,
 ) -> np.ndarray:
-    """Look-up table of a label PNG that numbers its classes in the order of the label space.
+    """Return the look-up table of a label PNG that numbers its classes in the order of the label space.
 
-    The steps are those of mmseg's loader, so that its data infos (``reduce_zero_label``, ``label_map``) mean the same
-    here.
+    The steps are those of mmseg's loader, so its data infos (``reduce_zero_label``, ``label_map``) have the same
+    meaning here.
 
     Args:
-        num_values: Size of the table: 256 for 8 bits, 65536 for 16.
-        num_classes: K; None: not known, every value stands for a class.
-        zero_is_void: 0 is unlabelled and class k is stored as k + 1; else class k is stored as k.
-        ignore_index: Value on disk that is void too; None: no such value.
-        label_map: Label -> label, applied last; ``ignore_index`` as a target is void.
+        num_values: Size of the table: 256 for 8 bits, 65536 for 16 bits.
+        num_classes: K; None: unknown, every value is a class.
+        zero_is_void: 0 is unlabelled and class k is stored as k + 1. Otherwise class k is stored as k.
+        ignore_index: Another value on disk that is void; None: no such value.
+        label_map: Label -> label, applied last. A target equal to ``ignore_index`` is void.
 
     Returns:
-        (num_values,) int32 labels; `VOID` or `UNKNOWN` where a value stands for no class.
+        (num_values,) int32 labels; `VOID` or `UNKNOWN` for values without a class.
     """
     table = np.arange(num_values, dtype=np.int32) - int(zero_is_void)
     if label_map is not None:
@@ -68,14 +68,14 @@ def label_table(
 
 
 def segments_of_label_png(label_png: np.ndarray, table: np.ndarray) -> Segments:
-    """One row for each class of a label PNG, in the order of the labels.
+    """Return the segments of a label PNG: one row per class, in the order of the labels.
 
     Args:
         label_png: (H, W) unsigned values on disk.
         table: (V,) int32 from `label_table`.
 
     Raises:
-        UserError: A value that stands for no class.
+        UserError: A value has no class.
     """
     large = label_png.size and int(label_png.max()) > np.iinfo(np.uint16).max  # one bin per value would take gigabytes
     values = np.unique(label_png) if large else np.flatnonzero(np.bincount(label_png.ravel()))
@@ -83,10 +83,10 @@ def segments_of_label_png(label_png: np.ndarray, table: np.ndarray) -> Segments:
     inside = values[values < len(table)]
     unknown = np.concatenate([inside[table[inside] == UNKNOWN], unknown])
     if unknown.size:
-        raise UserError(f"values {unknown[:5].tolist()} stand for no class of the label space")
+        raise UserError(f"values {unknown[:5].tolist()} have no class in the label space")
     labels = np.unique(table[inside])
     labels = labels[labels >= 0]
-    # One more entry: index -1 (void) reads the last one.
+    # One extra entry, which index -1 (void) reads.
     row_of_label = np.full(int(table.max()) + 2, VOID, np.int32)
     row_of_label[labels] = np.arange(len(labels), dtype=np.int32)
     row_of_value = row_of_label[np.maximum(table, VOID)]
@@ -102,35 +102,37 @@ def segments_of_panoptic_png(
     is_crowd: Sequence[bool],
     merge: str,
 ) -> Segments:
-    """Rows of a panoptic PNG, each pixel looked up once.
+    """Return the segments of a panoptic PNG. Each pixel is looked up once.
 
     Args:
         id_png: (H, W) segment ids on disk; 0 is unlabelled.
-        ids: Segment ids of the JSON.
-        labels: Their classes; -1: void by the label map.
-        is_thing: Whether their class is countable.
+        ids: Segment ids in the JSON.
+        labels: Their labels; -1: void by the label map.
+        is_thing: Whether their class is a thing.
         is_crowd: Whether they are crowd regions.
-        merge: ``none``: rows as annotated, crowds too. ``stuff``: one row per thing segment, one per stuff class.
-            ``all``: one row per class. With the last two, crowd is void.
+        merge: ``none``: rows as annotated, with crowd regions. ``stuff``: one row per thing segment and per stuff
+            class. ``all``: one row per class. With the last two, crowd regions are void.
 
     Raises:
-        UserError: An id appears twice, is in the PNG but not in the JSON, or the reverse.
+        UserError: An id appears twice, or is in only one of PNG and JSON.
     """
     order = np.argsort(np.asarray(ids, np.int64), kind="stable")
     known = np.concatenate([[0], np.asarray(ids, np.int64)[order]])
     if len(np.unique(known)) != len(known):
         twice = known[1:][known[1:] == known[:-1]]
         raise UserError(
-            f"segment ids must be positive and differ, the JSON has {int(twice[0])} twice (0 is unlabelled)"
+            f"expected distinct, positive segment ids, but the JSON has {int(twice[0])} twice (0 is unlabelled)"
         )
+    if known[-1] <= np.iinfo(id_png.dtype).max:  # else the PNG is converted, which takes longer than the search
+        known = known.astype(id_png.dtype)
     position = np.searchsorted(known, id_png)
     np.minimum(position, len(known) - 1, out=position)
-    strange = known[position] != id_png
-    if strange.any():
-        raise UserError(f"the PNG has segment ids {np.unique(id_png[strange])[:5].tolist()} that the JSON lacks")
+    unlisted = known[position] != id_png
+    if unlisted.any():
+        raise UserError(f"the PNG has segment ids {np.unique(id_png[unlisted])[:5].tolist()} that are not in the JSON")
     absent = known[1:][np.bincount(position.ravel(), minlength=len(known))[1:] == 0]
     if absent.size:
-        raise UserError(f"the JSON has segment ids {absent[:5].tolist()} that the PNG lacks")
+        raise UserError(f"the JSON has segment ids {absent[:5].tolist()} that are not in the PNG")
     rows, row_labels, row_is_crowd = _rows(labels, is_thing, is_crowd, merge)
     row_of_position = np.concatenate([[VOID], rows[order]]).astype(np.int32)
     return Segments(row_of_position[position], row_labels, row_is_crowd)
@@ -139,7 +141,7 @@ def segments_of_panoptic_png(
 def _rows(
     labels: Sequence[int], is_thing: Sequence[bool], is_crowd: Sequence[bool], merge: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row of each segment (or -1), and label and crowd flag of each row."""
+    """Return the row of each segment (or -1), and the label and crowd flag of each row."""
     rows = np.full(len(labels), VOID, np.int32)
     row_labels: list[int] = []
     row_is_crowd: list[bool] = []

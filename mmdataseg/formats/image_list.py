@@ -1,4 +1,4 @@
-"""Which images a COCO file lists, without its annotations."""
+"""Reads the images that a COCO file lists, without its annotations."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,21 +15,21 @@ def listed_images(
     leave_out: Sequence[str] = (),
     indices: int | Sequence[int] | None = None,
 ) -> dict[Any, str]:
-    """Read the images that a dataset over a COCO file uses; arguments as of `InstanceSegDataset`.
+    """Read the images that a dataset over a COCO file uses. The arguments are those of `InstanceSegDataset`.
 
     Args:
         path: The file.
-        path_parts: Keep only so many last parts of each file name; None: all.
-        leave_out: File names, after that, of images that are not used.
-        indices: Only the first (or, negative, last) so many, or these.
+        path_parts: Number of parts to keep, from the end, of each file name; None: all.
+        leave_out: File names, shortened by ``path_parts``, of images that are not used.
+        indices: An int n keeps the first n images, or the last -n if it is negative; a sequence keeps these positions.
 
     Returns:
-        Image id, as of `id_key` -> file name; '' where there is none. Entries that are broken are passed over: the
-        dataset tells of them.
+        Image id, converted by `id_key` -> file name; '' if an image has none. Broken entries are skipped: the dataset
+        reports them.
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: It is not valid JSON.
+        UserError: The file is not valid JSON.
     """
     found: list[tuple[Any, str]] = []
     for key, image in stream_json(path):

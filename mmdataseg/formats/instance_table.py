@@ -1,7 +1,7 @@
-"""The annotations of an instance data set as columns: 2 million images and 30 million boxes in about a gigabyte.
+"""The annotations of an instance dataset as columns: 2 million images and 30 million boxes in about a gigabyte.
 
-Python objects take ten to fifty times the memory of the numbers they hold, and each data-loader worker would copy them.
-Columns are plain arrays, sorted by image. From a cache they are memory-mapped: a start takes seconds, and workers share
+Python objects take ten to fifty times the memory of the numbers they hold, and each data loader worker would copy them.
+Columns are plain arrays, sorted by image. A cached table is memory-mapped, so a start takes seconds and workers share
 the pages.
 """
 
@@ -13,30 +13,31 @@ from typing import Any
 
 import numpy as np
 
-# A file of corners: at least so many boxes, about half of them outside as xywh, and nearly all in the image as xyxy.
+# A file is probably in xyxy if it has this many boxes, this share of them is outside the image as xywh, and this share
+# is inside it as xyxy.
 _MANY, _OUTSIDE, _CORNERS = 5, 0.2, 0.95
 
 
 @dataclass(frozen=True)
 class InstanceTable:
-    """I images and N boxes, those of image i at ``box_offsets[i]`` to ``box_offsets[i + 1]``.
+    """I images and N boxes. Image i has the boxes from ``box_offsets[i]`` up to ``box_offsets[i + 1]``.
 
     Args:
         image_ids: (I,) int64.
         sizes: (I, 2) int32, height and width in pixels.
-        names: UTF-8 file names, end to end, uint8.
+        names: Concatenated UTF-8 file names, uint8.
         name_offsets: (I + 1,) int64.
         box_offsets: (I + 1,) int64.
         boxes: (N, 4) float32, xyxy pixels, clipped to the image.
         labels: (N,) int32.
         is_crowd: (N,) bool.
-        masks: JSON of each ``segmentation``, end to end, uint8; empty if not asked for.
-        mask_offsets: (N + 1,) int64; empty if not asked for.
-        rows: (J,) int32, the images that are used: all but those left out on demand.
-        counts: (9,) int64: boxes left out as their category is void, boxes clipped to their image, boxes dropped as
-            bad, crowd regions, images without box; boxes that stick out of their image by more than a pixel, boxes
-            whose four numbers are a box in their image as xyxy, boxes within 0 .. 1, and annotations whose id another
-            one has.
+        masks: Concatenated JSON of each ``segmentation``, uint8; empty without ``with_masks``.
+        mask_offsets: (N + 1,) int64; empty without ``with_masks``.
+        rows: (J,) int32, the images that are used: all but those in ``leave_out``.
+        counts: (9,) int64, the numbers of: boxes left out because their category is void, boxes clipped to their image,
+            boxes dropped as bad, crowd regions, images without a box, boxes that extend beyond their image by more than
+            a pixel, boxes whose four numbers are a box inside their image as xyxy, boxes within 0 .. 1, and annotations
+            whose id is not unique.
     """
 
     image_ids: np.ndarray
@@ -56,11 +57,11 @@ class InstanceTable:
         return len(self.image_ids)
 
     def name(self, image: int) -> str:
-        """File name of an image, as in the JSON or, on demand, its last parts."""
+        """Return the file name of an image, as in the JSON or shortened by ``path_parts``."""
         return self.names[self.name_offsets[image] : self.name_offsets[image + 1]].tobytes().decode()
 
     def instances(self, image: int) -> list[dict[str, Any]]:
-        """The image's instances under mmdet's keys: ``bbox``, ``bbox_label``, ``ignore_flag`` and, if there,
+        """Return the image's instances with mmdet's keys: ``bbox``, ``bbox_label``, ``ignore_flag`` and, with masks,
         ``mask``."""
         start, stop = int(self.box_offsets[image]), int(self.box_offsets[image + 1])
         found: list[dict[str, Any]] = [
@@ -79,7 +80,7 @@ class InstanceTable:
         return found
 
     def summary(self) -> str:
-        """One line of figures for the log."""
+        """Return one line of counts for the log."""
         void, clipped, dropped, crowd, empty = self.counts[:5].tolist()
         return (
             f"{len(self)} images ({empty} without box, {len(self) - len(self.rows)} left out by leave_out), "
@@ -89,35 +90,36 @@ class InstanceTable:
 
     @property
     def num_targets(self) -> int:
-        """Boxes that training uses: no crowd regions."""
+        """Number of boxes that training uses, which excludes crowd regions."""
         return len(self.boxes) - int(self.counts[3])
 
     @property
     def suspicions(self) -> list[str]:
-        """What seems to be wrong with the boxes as a whole, though each of them can be read."""
+        """Probable mistakes in the boxes as a whole, although each box can be read."""
         void, _, dropped, crowd, _, outside, corners, fractions, _ = self.counts.tolist()
         total = len(self.boxes) + void + dropped
         found = []
         if total >= _MANY and outside >= _OUTSIDE * total and corners >= _CORNERS * total:
             found.append(
-                f"{outside} of {total} boxes stick out of their image as x, y, width, height, COCO's order, and "
-                f"{corners} lie in it as x1, y1, x2, y2; if that is what they are, write x2 - x1 and y2 - y1 instead"
+                f"{outside} of {total} boxes extend beyond their image as x, y, width, height (COCO's order), and "
+                f"{corners} are inside it as x1, y1, x2, y2; if they are corners, write x2 - x1 and y2 - y1 instead"
             )
         if total and fractions == total:
             found.append(
-                f"all {total} boxes lie within 0 .. 1, so each is under a pixel; if they are fractions of the image, "
-                "multiply them by its width and height"
+                f"all {total} boxes are within 0 .. 1, so each is smaller than a pixel; if they are fractions of the "
+                "image, multiply them by its width and height"
             )
         if crowd and crowd == len(self.boxes):
             found.append(
-                f"all {crowd} annotations are crowd regions (iscrowd 1), which training leaves out; some exporters of "
-                "masks write that: set iscrowd to 0 for single objects"
+                f"all {crowd} annotations are crowd regions (iscrowd 1), which training leaves out; some exporters "
+                "write this for every mask: set iscrowd to 0 for single objects"
             )
         return found
 
     @property
     def repeated_ids(self) -> int:
-        """Annotations whose id an earlier one has: understood, but another tool may keep one of each only."""
+        """Number of annotations whose id an earlier one has. They are kept here, but another tool may keep one per
+        id."""
         return int(self.counts[8])
 
     @classmethod

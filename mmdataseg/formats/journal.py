@@ -9,13 +9,13 @@ from typing import Any, TextIO
 
 
 class Journal:
-    """Finished records, one line of JSON each.
+    """A file of finished records, one line of JSON per record.
 
-    Used as a context manager, it appends. A record counts once its line is complete. Remove the journal when the file
-    that it prepares has been written.
+    As a context manager, it opens the file for appending. A record counts once its line is complete. Remove the journal
+    when the file that it prepares has been written.
 
     Args:
-        path: Of the journal.
+        path: Path of the journal.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,7 +23,7 @@ class Journal:
         self._file: TextIO | None = None
 
     def read(self) -> list[dict[str, Any]]:
-        """Read the records of an earlier run, and cut off what an interruption left of a line.
+        """Read the records of an earlier run, and remove an incomplete last line.
 
         Returns:
             The records before the first line that is incomplete or not valid JSON; none if there is no journal.
@@ -32,7 +32,7 @@ class Journal:
         return list(self.records())
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Read the records one at a time, so that memory does not grow with the journal.
+        """Iterate over the records, so that memory does not grow with the journal.
 
         Yields:
             The records before the first line that is incomplete or not valid JSON.
@@ -41,7 +41,7 @@ class Journal:
             yield record
 
     def repair(self) -> None:
-        """Cut off what an interruption left of a line, so that what is appended starts on a line of its own."""
+        """Remove an incomplete last line, so that the next record starts on a line of its own."""
         if not self.path.is_file():
             return
         size = sum(length for _, length in self._lines())
@@ -49,7 +49,7 @@ class Journal:
             os.truncate(self.path, size)
 
     def _lines(self) -> Iterator[tuple[dict[str, Any], int]]:
-        """Record and its length in bytes."""
+        """Yield each record and the length of its line in bytes."""
         if not self.path.is_file():
             return
         with self.path.open("rb") as file:
@@ -77,7 +77,7 @@ class Journal:
         """Write a record at once.
 
         Args:
-            record: JSON.
+            record: The record, which must be valid JSON.
 
         Raises:
             RuntimeError: The journal is not open.

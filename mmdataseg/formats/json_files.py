@@ -1,4 +1,4 @@
-"""JSON files read whole and checked, and COCO's JSON written."""
+"""Reads and checks whole JSON files, and writes COCO's JSON."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from mmdataseg.formats.paths import require_file
 from mmdataseg.formats.whole_files import whole_file
 
 COCO_KEYS = ("images", "annotations", "categories")
-_OTHER_FILE = "use the file of this task and format, or repair it"
+_OTHER_FILE = "use the file for this task and format, or repair it"
 
 
 def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
@@ -18,11 +18,11 @@ def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
 
     Args:
         path: The file.
-        required: Keys it must have, each with a list.
+        required: Keys that the object must have. Each value must be a list.
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: It is not valid JSON, not an object, or lacks a key.
+        UserError: The file is not valid JSON or not an object, a key is missing, or a value is not a list.
     """
     require_file(path, "annotation file")
     try:
@@ -39,13 +39,13 @@ def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
 
 
 def invalid_json(path: Path, why: str) -> UserError:
-    """The error for a file that is not valid JSON.
+    """Return the error for a file that is not valid JSON.
 
     Args:
         path: The file.
-        why: What the parser said.
+        why: The parser's message.
     """
-    return UserError(f"not valid JSON ({why})", file=path, remedy="was it copied or downloaded completely?")
+    return UserError(f"not valid JSON ({why})", file=path, remedy="check that it was copied or downloaded completely")
 
 
 def check_keys(keys: Iterable[str] | None, required: Sequence[str], path: Path) -> None:
@@ -82,12 +82,12 @@ def write_coco_json(
     annotations: Iterable[dict[str, Any]] | None,
     categories: Iterable[dict[str, Any]],
 ) -> None:
-    """Write a COCO JSON, of instances or panoptic, whole or not at all, one entry at a time.
+    """Write a COCO JSON, of instances or panoptic, one entry at a time, completely or not at all.
 
     Args:
-        path: Where to write.
+        path: Path of the file.
         images: Its ``images``.
-        annotations: Its ``annotations``; None: it has none, as beside label maps.
+        annotations: Its ``annotations``; None: without this key, e.g. if the annotations are label maps.
         categories: Its ``categories``.
     """
     parts = {"images": images, "annotations": annotations, "categories": categories}
@@ -102,7 +102,7 @@ def write_list(file: TextIO, entries: Iterable[Any]) -> None:
     """Write a JSON list, one entry at a time.
 
     Args:
-        file: Open for text.
+        file: A file open for writing text.
         entries: JSON values.
     """
     file.write("[")

@@ -1,7 +1,7 @@
-"""Read a JSON object of long lists element by element: COCO-style files of gigabytes in bounded memory.
+"""Reads a JSON object of long lists element by element, so COCO-style files of gigabytes need bounded memory.
 
-It uses the standard library alone. ijson needs one pass per list that is wanted, which takes longer than the one pass
-here, and refuses NaN, which a bad box may hold and ``drop_bad_boxes`` leaves out.
+It uses only the standard library. ijson needs one pass per list, which takes longer than the single pass here. It also
+refuses NaN, which bad boxes may hold and ``drop_bad_boxes`` leaves out.
 """
 
 import json
@@ -15,8 +15,8 @@ from mmdataseg.formats.json_files import invalid_json
 CHUNK = 1 << 22
 LARGEST_VALUE = 1 << 26
 _NOT_BLANK = re.compile(r"[^ \t\r\n]")
-_LONGEST_TAIL = len("e+1")  # the most that must be seen behind a number to know that it ends there
-_TRIES = 3  # a window
+_LONGEST_TAIL = len("e+1")  # the text that must follow a number in the window to know that the number ends there
+_TRIES = 3  # per window
 _DECODER = json.JSONDecoder()
 
 
@@ -25,15 +25,16 @@ def stream_json(path: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, Any]]:
 
     Args:
         path: The file.
-        chunk: Characters read at a time.
+        chunk: Number of characters to read at a time.
 
     Yields:
-        (key, element) for each element of a list, (key, value) for every other value, (key, None) once for each list,
-        before its elements.
+        (key, None) once for each list and then (key, element) for each of its elements; (key, value) for every other
+        value.
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: It is not a JSON object; or one element is longer than 64 Mi characters, which no annotation is.
+        UserError: The file is not a JSON object; or an element is longer than 64 Mi characters, far longer than an
+            annotation.
     """
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -45,11 +46,11 @@ def stream_json(path: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, Any]]:
 
 
 class _SyntaxFault(Exception):
-    """What is wrong with the text, and where."""
+    """A syntax error in the text, with its position."""
 
 
 class _Window:
-    """The part of the file in memory, and the position in it."""
+    """The part of the file that is in memory, and the current position in it."""
 
     def __init__(self, file: TextIO, chunk: int) -> None:
         self.file = file
@@ -92,10 +93,11 @@ class _Window:
                 return
 
     def some_values(self) -> list[Any]:
-        """Decode the next elements of a list of objects: all that the window holds whole, where it is easy to tell.
+        """Decode the next elements of a list of objects: if possible, all that are complete in the window.
 
-        Text that ends in an object's bracket and is valid with list brackets around it is whole elements: were the cut
-        inside an element, brackets or quotes would be open. Several tries, as the last object may be a nested one.
+        Text that ends in a closing brace, and is valid inside list brackets, consists of complete elements: a cut
+        inside an element would leave brackets or quotes open. It takes several tries, since the last brace may close a
+        nested object.
         """
         self.peek()
         cut = len(self.text)
@@ -108,12 +110,12 @@ class _Window:
             except ValueError:
                 self.tries_left -= 1
                 continue
-            self.position += end - 2  # without our brackets; less than all of it where the list ends before the cut
+            self.position += end - 2  # without our brackets; stops earlier if the list ends before the cut
             return values
         return [self.value()]
 
     def peek(self) -> str:
-        """The next character that is not blank, '' at the end of the file."""
+        """Return the next character that is not blank, or '' at the end of the file."""
         while True:
             found = _NOT_BLANK.search(self.text, self.position)
             self.position = found.start() if found else len(self.text)
@@ -131,7 +133,7 @@ class _Window:
         return found
 
     def value(self) -> Any:
-        """Decode the next value; one that reaches the end of the window may go on behind it, as 12 does in 12.5."""
+        """Decode the next value. A value at the end of the window may continue after it, like 12 in 12.5."""
         self.peek()
         while True:
             start = self.position
@@ -152,13 +154,13 @@ class _Window:
                 return value
 
     def read_on(self) -> bool:
-        """Drop what is behind, append what follows; False at the end of the file."""
+        """Drop the text before the position and append the next text. Return False at the end of the file."""
         if self.at_end:
             return False
         self.dropped += self.position
         self.text = self.text[self.position :]
         self.position = 0
-        # Twice as much as is there: a value of n chunks is decoded log n times, not n times.
+        # Double the window: a value of n chunks is decoded log n times, not n times.
         more = self.file.read(max(self.chunk, len(self.text)))
         self.at_end = not more
         self.tries_left = _TRIES

@@ -1,4 +1,4 @@
-"""COCO instances with masks, read whole: what mask AP is scored against."""
+"""Reads COCO instances with masks as a whole, as the ground truth of mask AP."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,14 +22,15 @@ def read_mask_annotations(path: Path) -> _JSON:
         path: The file.
 
     Returns:
-        Its content, values read as `read_instance_table` reads them: ids are integers, the names of categories have no
-        blanks around them, ``iscrowd`` is 0 or 1, polygons are lists of lists. ``area`` is the mask's, in pixels, where
-        it was missing.
+        The content of the file, with values converted as in `read_instance_table`: ids are integers, category names
+        have no leading or trailing blanks, ``iscrowd`` is 0 or 1, polygons are lists of lists. A missing ``area`` is
+        computed from the mask, in pixels.
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: It is not valid JSON, or lacks a key; a category id or an image id appears twice; an annotation lacks
-            a key or its mask, or is of an image that is not listed; an id or a number is none; a mask cannot be read.
+        UserError: The file is not valid JSON, or a key is missing; a category id or an image id appears twice; an
+            annotation has no mask, or belongs to an image that is not listed; or an id, a number or a mask is not
+            valid.
     """
     content = load_json(path, COCO_KEYS)
     names = check_categories(content["categories"], path)
@@ -54,7 +55,7 @@ def read_mask_annotations(path: Path) -> _JSON:
         raise UserError(
             f"{len(bare)} annotations have no mask, e.g. annotation {bare[0]['id']}",
             file=path,
-            remedy="use annotations with 'segmentation': mask AP cannot be scored against boxes",
+            remedy="use annotations with 'segmentation': mask AP needs masks, not boxes",
         )
     for annotation in content["annotations"]:
         _complete(annotation, images[annotation["image_id"]], path)
@@ -71,11 +72,11 @@ def read_mask_annotations(path: Path) -> _JSON:
 def _require(entry: Any, keys: tuple[str, ...], what: str, path: Path) -> None:
     missing = [key for key in keys if not isinstance(entry, Mapping) or key not in entry]
     if missing:
-        raise UserError(f"an entry of {what!r} lacks {missing[0]!r}: {str(entry)[:200]}", file=path, remedy=_REPAIR)
+        raise UserError(f"an entry of {what!r} has no {missing[0]!r}: {str(entry)[:200]}", file=path, remedy=_REPAIR)
 
 
 def _read_values(entry: _JSON, keys: tuple[str, ...], what: str, path: Path) -> None:
-    """Ids, and sizes where they are given, as integers."""
+    """Convert the ids and, if present, the sizes of an entry to integers, in place."""
     try:
         entry.update({key: as_id(entry[key], key) for key in keys if key in entry})
     except ValueError as error:
@@ -85,14 +86,14 @@ def _read_values(entry: _JSON, keys: tuple[str, ...], what: str, path: Path) -> 
 
 
 def _complete(annotation: _JSON, image: _JSON, path: Path) -> None:
-    """Check the mask, and fill in what may be missing."""
+    """Check the mask of an annotation, and fill in optional values, in place."""
     height, width = image.get("height"), image.get("width")
     if height is None or width is None:
         height = width = None
         if annotation.get("area") is None or not isinstance(annotation["segmentation"], Mapping):
             what = "has no 'area'" if annotation.get("area") is None else "is a polygon"
             raise UserError(
-                f"annotation {annotation['id']} {what}, and its image no 'height' and 'width' to find its pixels by",
+                f"annotation {annotation['id']} {what}, so its image needs 'height' and 'width', which are missing",
                 file=path,
                 remedy="add them to the image",
             )
@@ -104,7 +105,7 @@ def _complete(annotation: _JSON, image: _JSON, path: Path) -> None:
         raise UserError(
             f"the mask of annotation {annotation['id']} cannot be read ({type(error).__name__}: {error})",
             file=path,
-            remedy="repair or remove it",
+            remedy="repair or remove the annotation",
         ) from error
     try:
         annotation["iscrowd"] = int(as_flag(annotation.get("iscrowd"), "iscrowd"))

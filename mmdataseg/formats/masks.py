@@ -8,13 +8,13 @@ from pycocotools import mask as coco_mask
 
 from mmdataseg.formats.coco_values import id_column
 
-_LONGEST_RUN = 6  # characters of five bits: 2^30 pixels
+_LONGEST_RUN = 6  # characters of five bits, so 2^30 pixels
 _FARTHEST = 1 << 20  # pixels
-_DAMAGED = "its compressed RLE is damaged: "
+_DAMAGED = "the compressed RLE is damaged: "
 
 
 def describe_mask(mask: np.ndarray) -> dict[str, Any]:
-    """Describe a bitmap as an annotation of COCO's does.
+    """Return the fields of a COCO annotation that describe a bitmap.
 
     Args:
         mask: (H, W) bool.
@@ -32,18 +32,18 @@ def describe_mask(mask: np.ndarray) -> dict[str, Any]:
 
 
 def decode_mask(segmentation: Any, height: int | None, width: int | None) -> np.ndarray:
-    """Bitmap of a COCO ``segmentation``.
+    """Decode a COCO ``segmentation`` to a bitmap.
 
     Args:
         segmentation: Polygons (lists of x1, y1, x2, y2, ... pixels), an uncompressed or a compressed RLE.
-        height: Of the image; None: an RLE's own.
-        width: Of the image, or None.
+        height: Height of the image; None: the height of the RLE.
+        width: Width of the image; None: the width of the RLE.
 
     Returns:
         (height, width) uint8, 0 or 1.
 
     Raises:
-        ValueError: As `check_segmentation`.
+        ValueError: `check_segmentation` refuses the segmentation.
     """
     checked = check_segmentation(segmentation, height, width)
     if isinstance(checked, dict):
@@ -55,40 +55,40 @@ def decode_mask(segmentation: Any, height: int | None, width: int | None) -> np.
 def check_segmentation(
     segmentation: Any, height: int | None = None, width: int | None = None
 ) -> dict[str, Any] | list[list[float]]:
-    """Check a COCO ``segmentation`` before pycocotools reads it, which checks nothing.
+    """Check a COCO ``segmentation``, since pycocotools checks nothing.
 
     Args:
-        segmentation: Polygons (lists of x1, y1, x2, y2, ... pixels), or one as a flat list; an uncompressed or a
-            compressed RLE.
-        height: Of the image; None: not known, the RLE's own size is taken for it.
-        width: Of the image, or None.
+        segmentation: Polygons (lists of x1, y1, x2, y2, ... pixels), or one polygon as a flat list; an uncompressed or
+            a compressed RLE.
+        height: Height of the image; None: unknown, the size of the RLE is used.
+        width: Width of the image; None: unknown.
 
     Returns:
         The RLE, or a list of polygons.
 
     Raises:
-        ValueError: None of these forms; a polygon of fewer than three points; an RLE of another size, or whose runs do
-            not add up to it.
+        ValueError: The segmentation has none of these forms; a polygon has fewer than three points; or an RLE has
+            another size than the image, or runs that do not add up to its size.
     """
     if isinstance(segmentation, Mapping):
         return _checked_rle(segmentation, height, width)
     if not isinstance(segmentation, Sequence) or isinstance(segmentation, str | bytes) or not segmentation:
-        raise ValueError("expected polygons or RLE as its segmentation")
+        raise ValueError("expected a segmentation of polygons or RLE")
     flat = not isinstance(segmentation[0], Sequence) or isinstance(segmentation[0], str)
     return [_polygon(points) for points in ([segmentation] if flat else segmentation)]
 
 
 def compressed_runs(counts: str | bytes) -> np.ndarray:
-    """Read the runs of a compressed RLE: five bits per character, from the third run on as differences.
+    """Decode the runs of a compressed RLE: five bits per character; from the third run on, differences.
 
     Args:
-        counts: Of the RLE.
+        counts: The ``counts`` of the RLE.
 
     Returns:
-        (R,) int64, in pixels: off, on, off, ...
+        (R,) int64, run lengths in pixels: off, on, off, ...
 
     Raises:
-        ValueError: A character that none has; an end within a number; or a run that is negative.
+        ValueError: A character is not valid; the text ends within a number; or a run is negative or too long.
     """
     text = counts.encode("latin-1", "replace") if isinstance(counts, str) else bytes(counts)
     codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
@@ -116,29 +116,29 @@ def compressed_runs(counts: str | bytes) -> np.ndarray:
 
 def _checked_rle(rle: Mapping[str, Any], height: int | None, width: int | None) -> dict[str, Any]:
     if "size" not in rle or "counts" not in rle:
-        raise ValueError("its RLE lacks 'size' or 'counts'")
+        raise ValueError("the RLE has no 'size' or no 'counts'")
     try:
         size = id_column(rle["size"], "size").tolist()
     except (TypeError, ValueError):
         size = []
     if len(size) != 2 or min(size) < 1:
-        raise ValueError(f"its RLE's 'size': expected height and width, got {rle['size']!r}")
+        raise ValueError(f"'size' of the RLE: expected height and width, got {rle['size']!r}")
     if height is not None and size != [height, width]:
-        raise ValueError(f"its RLE is {size[0]} x {size[1]} (height x width), the image {height} x {width}")
+        raise ValueError(f"the RLE has {size[0]} x {size[1]} pixels (height x width), the image {height} x {width}")
     counts = rle["counts"]
     if isinstance(counts, str | bytes):
         runs = compressed_runs(counts)
     elif isinstance(counts, Sequence):
         runs = id_column(counts, "counts")
         if len(runs) and runs.min() < 0:
-            raise ValueError(f"its RLE has a run of {int(runs.min())} pixels")
+            raise ValueError(f"the RLE has a run of {int(runs.min())} pixels")
         counts = runs.tolist()
     else:
-        raise ValueError(f"its RLE's 'counts': expected text or a list, got {type(counts).__name__}")
-    pixels = sum(runs.tolist())  # of Python: a sum of int64 may wrap
+        raise ValueError(f"'counts' of the RLE: expected text or a list, got {type(counts).__name__}")
+    pixels = sum(runs.tolist())  # Python integers: a sum of int64 may overflow
     if pixels != size[0] * size[1]:
         raise ValueError(
-            f"its RLE counts {pixels} pixels, the image has {size[0] * size[1]}"
+            f"the runs of the RLE add up to {pixels} pixels, but the image has {size[0] * size[1]}"
             + ("; was a backslash lost when the file was written?" if isinstance(counts, str) else "")
         )
     return {"size": size, "counts": counts}
@@ -148,10 +148,10 @@ def _polygon(points: Any) -> list[float]:
     try:
         numbers = np.asarray(points, np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"a polygon is a list of numbers x1, y1, x2, y2, ..., got {str(points)[:80]}") from None
+        raise ValueError(f"expected a polygon as a list x1, y1, x2, y2, ..., got {str(points)[:80]}") from None
     if numbers.ndim != 1 or len(numbers) < 6 or len(numbers) % 2 or not np.isfinite(numbers).all():
         count = numbers.size
-        raise ValueError(f"a polygon needs three or more finite points x, y; one has {count} numbers")
-    if np.abs(numbers).max() > _FARTHEST:  # pycocotools walks along each edge, pixel by pixel
-        raise ValueError(f"a polygon has the coordinate {numbers[np.abs(numbers).argmax()]:g}, outside any image")
+        raise ValueError(f"expected polygons of three or more finite points x, y; got one of {count} numbers")
+    if np.abs(numbers).max() > _FARTHEST:  # pycocotools traces each edge pixel by pixel
+        raise ValueError(f"a polygon has coordinate {numbers[np.abs(numbers).argmax()]:g}, which is outside any image")
     return numbers.tolist()

@@ -1,4 +1,4 @@
-"""Convert a data set to COCO panoptic, in runs that resume."""
+"""Converts a dataset to COCO panoptic. An interrupted run can be resumed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class PanopticImage:
     """An image to convert.
 
     Args:
-        image_id: Of the JSON's ``images``.
-        file_name: Of the image, as the JSON shall name it.
+        image_id: Id of the image in the JSON.
+        file_name: File name of the image in the JSON.
         png: File name of its id PNG.
     """
 
@@ -38,21 +38,21 @@ def convert_panoptic(
     png_dir: Path,
     description: str,
 ) -> int:
-    """Write a panoptic JSON and its id PNGs, or what is missing of them.
+    """Write a panoptic JSON and its id PNGs, or the missing ones of an earlier run.
 
-    Each finished image is a record of a journal beside the JSON, so that an interrupted run continues where it stopped.
-    The journal is removed when the JSON has been written.
+    Each finished image becomes a record of a journal beside the JSON, so that an interrupted run continues where it
+    stopped. The journal is removed once the JSON is written.
 
     Args:
         images: All images, in the order of the JSON.
         convert: Reads the annotation of one image.
-        categories: Of the JSON.
-        json_file: Where to write the JSON.
-        png_dir: Where to write the PNGs.
-        description: Of the progress bar.
+        categories: The ``categories`` of the JSON.
+        json_file: Path of the JSON.
+        png_dir: Folder of the PNGs.
+        description: Text of the progress bar.
 
     Returns:
-        How many images were converted; 0 if nothing was missing.
+        Number of images converted; 0 if nothing was missing.
 
     Raises:
         UserError: ``json_file`` exists and is not a panoptic JSON, or has other categories.

@@ -1,4 +1,4 @@
-"""Where data lies: paths under a root, and checks that files and folders are there."""
+"""Resolves paths under a root, and checks that files and folders exist."""
 
 import os
 import unicodedata
@@ -13,7 +13,7 @@ _SET_ROOT = "set data_root in the source's config"
 
 
 def resolve(data_root: str, path: str) -> Path:
-    """``path`` under ``data_root``; unchanged if it is absolute or there is no root."""
+    """Return ``path`` under ``data_root``, or unchanged if it is absolute or the root is empty."""
     return Path(data_root) / path
 
 
@@ -21,11 +21,11 @@ def require_dir(path: Path, what: str) -> Path:
     """Return ``path`` if it is a folder.
 
     Args:
-        path: Where the folder should be.
-        what: What it holds, for the message, e.g. ``image folder``.
+        path: Path of the folder.
+        what: Description of the folder, for the message, e.g. ``image folder``.
 
     Raises:
-        MissingFileError: It does not exist, or is not a folder.
+        MissingFileError: The path does not exist, or is not a folder.
     """
     if not path.is_dir():
         raise _missing(path, what, "is not a folder", _SET_ROOT)
@@ -36,12 +36,12 @@ def require_file(path: Path, what: str, *, remedy: str = _SET_ROOT) -> Path:
     """Return ``path`` if it is a file.
 
     Args:
-        path: Where the file should be.
-        what: What it is, for the message, e.g. ``annotation file``.
-        remedy: What else to do than to put it there, for the message.
+        path: Path of the file.
+        what: Description of the file, for the message, e.g. ``annotation file``.
+        remedy: What to do other than putting the file there, for the message.
 
     Raises:
-        MissingFileError: It does not exist, or is not a file.
+        MissingFileError: The path does not exist, or is not a file.
     """
     if not path.is_file():
         raise _missing(path, what, "is not a file", remedy)
@@ -59,11 +59,11 @@ def list_files(folder: Path, suffix: str) -> set[str]:
     """List the files under a folder, at any depth.
 
     Args:
-        folder: Where to look.
-        suffix: End of the names that are wanted.
+        folder: The folder.
+        suffix: Suffix of the files to list.
 
     Returns:
-        Names relative to the folder, with '/', without the suffix.
+        Paths relative to the folder, with '/' and without the suffix.
     """
     found: set[str] = set()
     for where, _, files in os.walk(folder, followlinks=True):
@@ -78,19 +78,19 @@ def check_files(
     names: Iterable[str],
     what: str,
     origin: Path,
-    remedy: str = "complete the folder, or take them out of the file",
+    remedy: str = "complete the folder, or remove them from the file",
 ) -> None:
     """Check that files exist, with one listing per folder instead of one look-up per file.
 
     Args:
-        folder: Where they should be.
-        names: Their paths in it, with '/'.
-        what: What they are, for the message.
-        origin: The file that names them.
+        folder: Folder of the files.
+        names: Paths of the files in the folder, with '/'.
+        what: Description of the files, for the message.
+        origin: The file that lists them.
         remedy: What to do, for the message.
 
     Raises:
-        MissingFileError: Some are missing; the message names the first three.
+        MissingFileError: Files are missing. The message names the first three.
     """
     by_dir: dict[str, list[str]] = {}
     hint = ""
@@ -106,20 +106,20 @@ def check_files(
         hint = hint or other_form(absent, present)
     if missing:
         raise MissingFileError(
-            f"{len(missing)} {what} that '{origin}' names are missing under '{folder}', e.g. {missing[:3]}{hint}; "
+            f"{len(missing)} {what} listed in '{origin}' are missing under '{folder}', e.g. {missing[:3]}{hint}; "
             f"{remedy}"
         )
 
 
 def other_form(missing: Iterable[str], present: Collection[str]) -> str:
-    """Say it if a missing name is there and looks alike: composed (NFC) against decomposed letters (NFD, macOS).
+    """Report a missing name that exists in another Unicode form, composed (NFC) or decomposed (NFD, macOS).
 
     Args:
-        missing: Names looked for.
-        present: Names there are.
+        missing: Missing names.
+        present: Existing names.
 
     Returns:
-        A clause for a message; '' if no name is like that.
+        A clause for a message; '' if there is no such name.
     """
     for name in missing:
         if name.isascii():
@@ -128,7 +128,7 @@ def other_form(missing: Iterable[str], present: Collection[str]) -> str:
         for form, other in forms:
             if unicodedata.normalize(other, name) in present and unicodedata.is_normalized(form, name):
                 return (
-                    f" ('{name}' is there in another Unicode form, {other} where {form} is expected, which looks the "
-                    "same: rename the files to one form)"
+                    f" ('{name}' exists in another Unicode form, which looks the same: {other}, but expected {form}; "
+                    "rename the files to one form)"
                 )
     return ""

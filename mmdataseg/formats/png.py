@@ -1,4 +1,4 @@
-"""PNG files as arrays: label maps and id maps, never converted on the way."""
+"""Reads and writes PNG files of label maps and id maps, without changing their values."""
 
 from io import BytesIO
 from pathlib import Path
@@ -13,15 +13,15 @@ from mmdataseg.formats.whole_files import write_whole
 _LOSSLESS = ("PNG", "TIFF", "BMP", "GIF", "PPM")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _GREY = 0  # PNG's colour type
-_SCALE = {2: 85, 4: 17}  # bits -> by what PIL multiplies, so that the largest value becomes 255
+_SCALE = {2: 85, 4: 17}  # bits -> PIL's factor, which maps the largest value to 255
 _ORIENTATION = 0x0112  # EXIF tag
 
 
 def write_png(path: Path, array: np.ndarray) -> None:
-    """Write a PNG, whole or not at all.
+    """Write a PNG, completely or not at all.
 
     Args:
-        path: Where to write.
+        path: Path of the PNG.
         array: (H, W) uint8 or uint16, or (H, W, 3) uint8 RGB.
     """
     encoded = BytesIO()
@@ -34,36 +34,37 @@ def read_png(path: Path, what: str) -> np.ndarray:
 
     Args:
         path: The file.
-        what: What it is, for messages.
+        what: Description of the file, for messages.
 
     Returns:
         (H, W), or (H, W, C).
 
     Raises:
-        FileNotFoundError: It is missing.
-        UserError: It cannot be decoded.
+        FileNotFoundError: The file is missing.
+        UserError: The file cannot be decoded.
     """
     require_file(path, what)
-    return decode_png(path.read_bytes(), path=path, what=what, remedy="fetch or unpack it again")
+    return decode_png(path.read_bytes(), path=path, what=what, remedy="download or unpack it again")
 
 
 def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> np.ndarray:
-    """Decode a PNG, or another lossless image, to the values that are stored.
+    """Decode a PNG, or another lossless image, to the stored values.
 
-    PIL keeps palette indices and 16 bits, where OpenCV expands palettes to colours. It scales greys of 1, 2 and 4 bits
-    to 0 .. 255; that is undone. An EXIF orientation is applied, as it is to images (see `LoadImage`).
+    PIL keeps palette indices and 16 bits, while OpenCV expands palettes to colours. PIL scales greys of 1, 2 and 4 bits
+    to 0 .. 255, which is undone here. An EXIF orientation is applied, as it is to images (see `LoadImage`).
 
     Args:
-        content: Of the file.
-        path: Of the file, for messages.
-        what: What it is, for messages.
+        content: Content of the file.
+        path: Path of the file, for messages.
+        what: Description of the file, for messages.
         remedy: What to do, for messages.
 
     Returns:
         (H, W) unsigned integers, or (H, W, C) uint8.
 
     Raises:
-        UserError: It cannot be decoded; its format loses values, as JPEG does; or it holds no integers of at least 0.
+        UserError: The file cannot be decoded; its format is lossy, like JPEG; or a value is not an integer of at least
+            0.
     """
     try:
         with Image.open(BytesIO(content)) as image:
@@ -71,19 +72,20 @@ def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> n
                 raise UserError(
                     f"this {what} is saved as {image.format}, which changes values; expected a PNG",
                     file=path,
-                    remedy="make it anew as a PNG: what is lost cannot be brought back",
+                    remedy="create it again as a PNG: a conversion cannot restore the values",
                 )
             values = np.asarray(ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image)
     except UserError:
         raise
     except Exception as error:  # a damaged file can raise any error in PIL
-        why = "not an image" if isinstance(error, UnidentifiedImageError) else error  # that one names a memory address
+        # the message of an UnidentifiedImageError has a memory address
+        why = "not an image" if isinstance(error, UnidentifiedImageError) else error
         raise UserError(f"cannot decode this {what} ({why})", file=path, remedy=remedy) from None
     return _stored_values(content, values, path, what)
 
 
 def _stored_values(content: bytes, values: np.ndarray, path: str | Path, what: str) -> np.ndarray:
-    """What the file holds, where PIL gives something else."""
+    """Return the stored values, also where PIL returns others."""
     if values.dtype == bool:
         return values.astype(np.uint8)
     if values.dtype.kind not in "iu" or (values.dtype.kind == "i" and values.size and int(values.min()) < 0):
@@ -95,13 +97,15 @@ def _stored_values(content: bytes, values: np.ndarray, path: str | Path, what: s
             return values // _SCALE[depth]
         if depth == 16 and values.ndim == 3:
             raise UserError(
-                f"this {what} has colours of 16 bits, of which 8 can be read", file=path, remedy="save it with 8 bits"
+                f"this {what} has 16-bit colours, but only 8-bit colours are supported",
+                file=path,
+                remedy="save it with 8 bits",
             )
     return values
 
 
 def orientation(path: Path) -> int:
-    """EXIF orientation of an image, 1 to 8; 1, upright, where it says nothing or cannot be read.
+    """Return the EXIF orientation of an image, 1 to 8. It is 1 (upright) if the image has none or cannot be read.
 
     Args:
         path: The file.
@@ -109,26 +113,26 @@ def orientation(path: Path) -> int:
     try:
         with Image.open(path) as image:
             return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # as in `decode_png`; the loader of images tells what is wrong
+    except Exception:  # as in `decode_png`; the transform that loads the image reports the error
         return 1
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Height and width of an image in pixels, from its header.
+    """Return height and width of an image in pixels, from its header.
 
     Args:
         path: The file.
 
     Raises:
-        FileNotFoundError: It is missing.
-        UserError: It is not an image.
+        FileNotFoundError: The file is missing.
+        UserError: The file is not an image.
     """
     require_file(path, "image")
     try:
         with Image.open(path) as image:
             return image.height, image.width
     except Exception as error:  # a damaged file can raise any error in PIL
-        raise UserError(f"not an image ({error})", file=path, remedy="fetch or unpack it again") from None
+        raise UserError(f"not an image ({error})", file=path, remedy="download or unpack it again") from None
 
 
 def require_size(path: Path, size: tuple[int, ...], expected: tuple[int, ...], other: Path) -> None:
@@ -145,7 +149,7 @@ def require_size(path: Path, size: tuple[int, ...], expected: tuple[int, ...], o
     """
     if tuple(size) != tuple(expected):
         raise UserError(
-            f"has {size[0]} x {size[1]} pixels (height x width), '{other}' has {expected[0]} x {expected[1]}",
+            f"has {size[0]} x {size[1]} pixels (height x width), but '{other}' has {expected[0]} x {expected[1]}",
             file=path,
-            remedy="take both from the same release",
+            remedy="use both from the same release",
         )

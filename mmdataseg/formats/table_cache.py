@@ -1,4 +1,4 @@
-"""A parsed annotation file on disk: one safetensors file, memory-mapped."""
+"""The cache of a parsed annotation file: one memory-mapped safetensors file."""
 
 import contextlib
 import hashlib
@@ -22,19 +22,19 @@ FORMAT = 5
 def cached_table(
     path: Path, cache_dir: Path, options: Mapping[str, Any], read: Callable[[], InstanceTable]
 ) -> InstanceTable:
-    """The table of an annotation file, memory-mapped from the cache; parsed and written there the first time.
+    """Return the table of an annotation file, memory-mapped from the cache. The first call parses the file.
 
-    Its key is the file's name, size and time of change and the options, so another label space or an edited file is
-    parsed anew. One process per machine parses; the others wait for it.
+    The key is the file's name, size and time of change, with the options. So a change of the file or of the label space
+    causes a new parse. One process per machine parses, and the others wait for it.
 
     Args:
         path: The annotation file.
-        cache_dir: Where caches lie; made if missing.
-        options: All that the table depends on besides the file; must be JSON.
+        cache_dir: Folder of the caches, created if missing.
+        options: Everything except the file that the table depends on. Must be JSON.
         read: Parses the file.
 
     Raises:
-        UserError: The folder cannot be written.
+        UserError: The folder cannot be written to.
     """
     status = path.stat()
     text = json.dumps([FORMAT, path.name, status.st_size, status.st_mtime_ns, options], sort_keys=True)
@@ -44,7 +44,7 @@ def cached_table(
         with _lock(entry.with_suffix(".lock")):
             if not entry.is_file():
                 _write(read(), entry)
-    # torch's reader maps the file; the one for numpy copies it. Workers share the pages of the map.
+    # The reader for torch maps the file, the reader for numpy copies it. Workers share the mapped pages.
     with safe_open(entry, framework="pt") as file:
         columns = {name: file.get_tensor(name).numpy() for name in InstanceTable.columns()}
     for column in columns.values():
@@ -59,14 +59,14 @@ def _require_writable(path: Path, cache_dir: Path) -> None:
             pass
     except OSError as error:
         raise UserError(
-            f"cannot write its cache under '{cache_dir}' ({error})",
+            f"cannot write the cache of this file under '{cache_dir}' ({error})",
             file=path,
-            remedy="set cache_dir to a folder that can be written, or to None",
+            remedy="set cache_dir to a writable folder, or to None",
         ) from None
 
 
 def _write(table: InstanceTable, entry: Path) -> None:
-    """Write aside, then rename: a cache is complete, or it does not exist."""
+    """Write to a temporary file and rename it, so that a cache is complete or does not exist."""
     aside = entry.with_name(f"{entry.name}.{uuid.uuid4().hex}.part")
     try:
         save_file({name: getattr(table, name) for name in InstanceTable.columns()}, aside)
@@ -77,7 +77,7 @@ def _write(table: InstanceTable, entry: Path) -> None:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock among the processes of this machine; on a platform without locks, the rename alone decides."""
+    """Hold a lock among the processes of this machine. A platform without locks relies on the rename."""
     try:
         import fcntl
     except ImportError:

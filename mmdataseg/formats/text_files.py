@@ -1,4 +1,4 @@
-"""Text files that a user writes: lists of names."""
+"""Reads text files that users write, such as lists of names."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ from mmdataseg.errors import UserError
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read the lines of a text file that are not blank, without blanks around them.
+    """Read the non-blank lines of a text file, without leading and trailing blanks.
 
     Args:
-        path: The file: UTF-8, with or without a byte order mark, whatever the locale says.
+        path: The file, in UTF-8 with or without a byte order mark, whatever the locale.
 
     Raises:
-        UserError: It is not UTF-8.
+        UserError: The file is not valid UTF-8.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -1,4 +1,4 @@
-"""Write a file whole or not at all."""
+"""Writes files completely or not at all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,10 +7,10 @@ from typing import TextIO
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file aside and rename it, so that a reader finds the old file, the new one or none, never half of one.
+    """Write a temporary file and rename it, so that no reader ever finds an incomplete file.
 
     Args:
-        path: Where to write; missing folders are made, an existing file is replaced.
+        path: Path of the file. Missing folders are created, an existing file is replaced.
         content: Bytes, or text, which is written as UTF-8.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -21,10 +21,10 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
-    """Write a text file piece by piece; it is there when all is written, or not at all.
+    """Write a text file piece by piece. It appears under its name once the block ends without an error.
 
     Args:
-        path: Where to write; missing folders are made, an existing file is replaced.
+        path: Path of the file. Missing folders are created, an existing file is replaced.
 
     Yields:
         The file, open for text in UTF-8.

@@ -1,1 +1,1 @@
-"""Class names and what a text encoder makes of them."""
+"""Class names, and their embeddings by a text encoder."""

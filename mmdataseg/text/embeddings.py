@@ -1,6 +1,6 @@
-"""The file format of text embeddings: one matrix, and where it came from.
+"""The file format of text embeddings: a matrix and its provenance.
 
-A ``.safetensors`` file (no code runs when it is read) with the tensor ``embeddings`` (K, D) float16, rows of unit
+It is a ``.safetensors`` file, so reading it runs no code. It has the tensor ``embeddings`` (K, D) float16, rows of unit
 length, and these metadata, all strings:
 
 ==================  =====================================================================================
@@ -9,10 +9,10 @@ length, and these metadata, all strings:
 ``encoder``         JSON object: the fields of `mmdataseg.text.recipe.EncoderInfo`
 ``templates``       JSON list of prompt templates
 ``classes``         JSON list of the K class names as the label space spells them
-``prompts``         JSON list of K pairs: phrases and descriptions embedded for each class; ``[]`` where not known
-``sha256``          of these and D, the recipe (`TextRecipe`): tells, without encoding, that a file is up to date
-``matrix_sha256``   of the float16 rows
-``is_thing``        JSON list of K flags, in the files of `mmdataseg.text.vocabulary`; other files leave it out
+``prompts``         JSON list of K pairs: phrases and descriptions embedded for each class; ``[]`` if unknown
+``sha256``          hash of the above and D (`TextRecipe`), which shows without encoding that a file is up to date
+``matrix_sha256``   hash of the float16 rows
+``is_thing``        JSON list of K flags, only in the files of `mmdataseg.text.vocabulary`
 ==================  =====================================================================================
 """
 
@@ -42,7 +42,7 @@ FORMAT_VERSION = "2"
 _KEYS = ("format_version", "vocabulary", "encoder", "templates", "classes", "prompts", "sha256", "matrix_sha256")
 # float16 rounds the length of a unit row by less than 1e-3.
 _NORM_TOLERANCE = 5e-3
-_FEW = 8  # classes that a command can name
+_FEW = 8  # most classes that a command lists by name
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +52,13 @@ class TextEmbeddings:
     Args:
         matrix: (K, D) float32, rows of unit length, on the CPU.
         classes: K class names, as the label space spells them.
-        encoder: What made the rows.
+        encoder: Encoder of the rows.
         templates: Prompt templates; ``{}`` or ``{article} {}`` is replaced by the class.
-        prompts: What was embedded for each class; empty where that is not known.
+        prompts: Texts embedded for each class; empty if unknown.
         vocabulary: Name of the label space.
 
     Raises:
-        UserError: There is not one row for each class, a value is not finite, or the length of a row is not 1.
+        UserError: There is not one row per class, a value is not finite, or the length of a row is not 1.
     """
 
     matrix: Tensor
@@ -103,7 +103,7 @@ class TextEmbeddings:
 
     @property
     def recipe(self) -> TextRecipe:
-        """Everything that determines the rows, but not the rows."""
+        """Everything that determines the rows, without the rows."""
         return TextRecipe(
             vocabulary=self.vocabulary,
             encoder=self.encoder,
@@ -115,12 +115,12 @@ class TextEmbeddings:
 
 
 def save_embeddings(path: str | Path, embeddings: TextEmbeddings, *, is_thing: Sequence[bool] | None = None) -> Path:
-    """Write a file of text embeddings, whole or not at all.
+    """Write a file of text embeddings, completely or not at all.
 
     Args:
-        path: Where to write; missing folders are made, an existing file is replaced.
-        embeddings: What to write.
-        is_thing: K flags, which of the classes are things; None: the file does not say.
+        path: Path of the file. Missing folders are created, an existing file is replaced.
+        embeddings: The embeddings.
+        is_thing: K flags, True for things; None: the file has no flags.
 
     Returns:
         The path.
@@ -153,19 +153,19 @@ def load_embeddings(
     """Read a file of text embeddings and check it.
 
     Args:
-        path: A ``.safetensors`` file of `save_embeddings`.
-        label_space: The classes that it must hold, in their order.
-        source: Name of the source that needs it, for messages.
-        dim: The length D that its rows must have.
+        path: A ``.safetensors`` file written by `save_embeddings`.
+        label_space: The classes that the file must have, in this order.
+        source: Name of the source that needs the file, for messages.
+        dim: The length D that the rows must have.
 
     Returns:
         The embeddings, in float32, rows of unit length.
 
     Raises:
         MissingFileError: There is no such file.
-        UserError: It is not a file of text embeddings, was changed after it was written, holds NaN or rows that
-            are not of unit length, has another dimension than ``dim``, or other classes than ``label_space`` or another
-            order.
+        UserError: The file is not a file of text embeddings; it was changed after it was written; it has NaN or rows
+            that are not of unit length; its dimension is not ``dim``; or its classes or their order differ from those
+            of ``label_space``.
     """
     path = Path(path)
     if not path.is_file():
@@ -191,63 +191,63 @@ def encoder_mismatch(encoders: Mapping[str, EncoderInfo]) -> str | None:
         encoders: Name of a source -> the encoder of its embeddings.
 
     Returns:
-        A message with the first two that conflict and what to do; None: all have one encoder, as far as is known.
+        A message with the first two sources that conflict and what to do; None if there is no known conflict.
     """
     for (one, encoder), (other, second) in combinations(encoders.items(), 2):
         if not encoder.fits(second):
             return (
-                f"sources {one!r} and {other!r}: their text embeddings are of different encoders or weights, "
-                f"'{encoder}' and '{second}'; directions of different encoders have nothing in common: make both with "
-                "one encoder: tools/text_embeddings.py --force"
+                f"sources {one!r} and {other!r}: their text embeddings are from different encoders or weights, "
+                f"'{encoder}' and '{second}', and cannot be compared; build both with the same encoder: "
+                "tools/text_embeddings.py --force"
             )
     return None
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """The metadata of a file of text embeddings, without its matrix.
+    """Read the metadata of a file of text embeddings, without its matrix.
 
     Raises:
-        UserError: It is not a safetensors file, or an entry is missing.
+        UserError: The file is not a safetensors file, has another format version, or an entry is missing.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise UserError(f"not a safetensors file, or cut short ({error})") from error
+        raise UserError(f"not a safetensors file, or incomplete ({error})") from error
     missing = [key for key in _KEYS if key not in metadata]
     if missing:
-        raise UserError(f"expected the metadata {list(_KEYS)}, {missing[0]!r} is missing")
+        raise UserError(f"expected the metadata {list(_KEYS)}, but {missing[0]!r} is missing")
     if metadata["format_version"] != FORMAT_VERSION:
         raise UserError(
-            f"expected format version {FORMAT_VERSION}, got {metadata['format_version']!r}; files of another version "
-            "do not say which encoder made them in a form that is compared, and must be made again"
+            f"expected format version {FORMAT_VERSION}, got {metadata['format_version']!r}; files of other versions "
+            "do not describe their encoder in a comparable form and must be built again"
         )
     return metadata
 
 
 def read_thing_flags(path: str | Path) -> tuple[bool, ...] | None:
-    """Which classes of a file of text embeddings are things.
+    """Read the thing flags of a file of text embeddings.
 
     Args:
         path: The file.
 
     Returns:
-        K flags; None: the file does not say.
+        K flags, True for things; None if the file has no flags.
 
     Raises:
-        UserError: As `read_metadata`; or there is not one flag for each class.
+        UserError: `read_metadata` refuses the file, or there is not one flag per class.
     """
     metadata = read_metadata(path)
     if "is_thing" not in metadata:
         return None
     flags = _parse(metadata, "is_thing")
     if len(flags) != len(_parse(metadata, "classes")) or not all(isinstance(flag, bool) for flag in flags):
-        raise UserError("expected metadata 'is_thing' to have true or false for each class", file=path)
+        raise UserError("expected metadata 'is_thing' to be a list of true or false, one per class", file=path)
     return tuple(flags)
 
 
 def matrix_sha256(matrix: Tensor) -> str:
-    """SHA-256 of the rows as they are in a file, in float16."""
+    """Return the SHA-256 of the rows as stored in a file, in float16."""
     matrix = matrix.to(torch.float16)
     return hashlib.sha256(matrix.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
 
@@ -272,7 +272,7 @@ def _read(path: Path) -> TextEmbeddings:
     ):
         if got != kept:
             raise UserError(
-                f"its {what} changed after it was written: expected SHA-256 {kept[:12]}..., got {got[:12]}..."
+                f"the {what} changed after the file was written: expected SHA-256 {kept[:12]}..., got {got[:12]}..."
             )
     return embeddings
 
@@ -280,13 +280,13 @@ def _read(path: Path) -> TextEmbeddings:
 def build_remedy(
     path: str | Path, label_space: LabelSpace | None, dim: int | None = None, *, force: bool = False
 ) -> str:
-    """The command that makes a file of text embeddings, for messages.
+    """Return the command that builds a file of text embeddings, for messages.
 
     Args:
         path: Path of the file.
-        label_space: Its classes; None: not known.
-        dim: D of the model; None: not known.
-        force: Whether it replaces a file.
+        label_space: Its classes; None: unknown.
+        dim: D of the model; None: unknown.
+        force: Whether the command replaces an existing file.
 
     Returns:
         A sentence with a shell command, and a note if one is needed.
@@ -300,7 +300,7 @@ def build_remedy(
     command = f"python tools/text_embeddings.py {vocabulary} --out {shlex.quote(str(path))}"
     if force:
         command += " --force"
-    encoder = "" if dim is None else f" (and the encoder of the other sources, of {dim} dimensions)"
+    encoder = "" if dim is None else f" (with the encoder of the other sources, which has {dim} dimensions)"
     return f"build them with: {command}{encoder}"
 
 
@@ -308,12 +308,12 @@ def _check_dim(embeddings: TextEmbeddings, dim: int | None) -> None:
     if dim is not None and embeddings.dim != dim:
         raise UserError(
             f"expected {dim} dimensions, got {embeddings.dim} (encoder: {embeddings.encoder}); "
-            "all sources of a model need one encoder"
+            "all sources of a model need the same encoder"
         )
 
 
 def _check_classes(classes: tuple[str, ...], label_space: LabelSpace) -> None:
-    """Check that the names agree one by one; the message has the first that does not."""
+    """Check that the names match one by one. The message has the first mismatch."""
     expected = label_space.classes
     what = f"label space '{label_space.name}'"
     if classes == expected:
@@ -321,7 +321,7 @@ def _check_classes(classes: tuple[str, ...], label_space: LabelSpace) -> None:
     if sorted(classes) == sorted(expected):
         first = next(i for i, (a, b) in enumerate(zip(classes, expected, strict=True)) if a != b)
         raise UserError(
-            f"they hold the classes of {what} in another order: row {first} is {classes[first]!r}, "
+            f"the classes of {what} are in another order: row {first} is {classes[first]!r}, "
             f"expected {expected[first]!r}"
         )
     shared = min(len(classes), len(expected))
@@ -329,8 +329,8 @@ def _check_classes(classes: tuple[str, ...], label_space: LabelSpace) -> None:
     got = repr(classes[first]) if first < len(classes) else "no more classes"
     wanted = repr(expected[first]) if first < len(expected) else "no more classes"
     raise UserError(
-        f"they have {len(classes)} classes, {what} has {len(expected)}; "
-        f"the first that differs is row {first}: {got}, expected {wanted}"
+        f"the file has {len(classes)} classes, but {what} has {len(expected)}; "
+        f"the first difference is in row {first}: {got}, expected {wanted}"
     )
 
 

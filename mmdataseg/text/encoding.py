@@ -1,4 +1,4 @@
-"""From prompts to the classifier matrix of a label space (Gu et al., 2023, text classifier)."""
+"""Converts prompts to the classifier matrix of a label space (Gu et al., 2023, text classifier)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from mmdataseg.text.templates import fill_template
 
 
 class TextEncoder(Protocol):
-    """What `OpenClipEncoder` and `HashingEncoder` have in common."""
+    """The interface of `OpenClipEncoder` and `HashingEncoder`."""
 
     @property
     def info(self) -> EncoderInfo:
@@ -31,27 +31,27 @@ class TextEncoder(Protocol):
         """D, the length of an embedding."""
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Embed N texts: (N, D) float32, rows of unit length, on the CPU."""
+        """Embed N texts. Return (N, D) float32, rows of unit length, on the CPU."""
 
 
 def find_encoder(
     info: EncoderInfo, *, dim: int, pretrained: str | None = None, device: str | torch.device | None = None
 ) -> TextEncoder:
-    """The encoder that made some text embeddings, to embed further texts in the same way.
+    """Return the encoder that made given text embeddings, to embed further texts in the same way.
 
     Args:
         info: Identity of the encoder.
         dim: D of its rows.
-        pretrained: A file of open_clip's weights: needed if the rows were made with weights from a file, and then
-            compared with that file; if they were made with a tag's weights, the file is assumed to hold those.
-        device: Where to encode; None: a GPU if there is one.
+        pretrained: A file of open_clip's weights. It is needed if the rows were made with weights from a file, and must
+            have the same SHA-256. If they were made with the weights of a tag, the file is assumed to hold these.
+        device: Device to encode on; None: a GPU if there is one.
 
     Returns:
         The encoder.
 
     Raises:
         UserError: The rows were imported; they were made with weights from a file and ``pretrained`` is not that file;
-            or weights are given although none are needed.
+            or the encoder needs no weights, but ``pretrained`` is given.
         MissingFileError: There is no file ``pretrained``.
         ImportError: open_clip is needed and not installed.
     """
@@ -67,12 +67,15 @@ def find_encoder(
     if not info.weights_sha256 and pretrained is None:
         return OpenClipEncoder(model=info.model, pretrained=info.weights, device=device)
     if pretrained is None:
-        raise UserError(f"embeddings were made by '{info}', weights from a file; give it as pretrained, or {by_hand}")
+        raise UserError(
+            f"the embeddings were made by '{info}', with weights from a file; give that file as pretrained, or "
+            f"{by_hand}"
+        )
     encoder = OpenClipEncoder(model=info.model, pretrained=pretrained, quick_gelu=info.quick_gelu, device=device)
     if info.weights_sha256 and not encoder.info.fits(info):
         raise UserError(
             f"{pretrained}: has the weights '{encoder.info}', but the embeddings were made by '{info}'; give the "
-            f"file of those weights, or {by_hand}"
+            f"file with these weights, or {by_hand}"
         )
     return encoder
 
@@ -94,7 +97,7 @@ def embed_classes(
         classes: K names as the label space spells them.
         vocabulary: Name of the label space.
         templates: Prompt templates.
-        prompts: What to embed for each class; None: `default_prompts`.
+        prompts: Texts to embed for each class; None: `default_prompts`.
         batch_size: Number of texts that the encoder gets at once.
         progress: Show a bar.
 
@@ -122,12 +125,12 @@ def embed_prompts(
 ) -> Tensor:
     """Average the embeddings of each class's sentences.
 
-    The mean over the templates of a phrase is normalised (as ViLD and CLIP do), then the mean over the phrases and
-    descriptions of a class, so that each synonym has the same weight (our choice).
+    The mean over the templates of a phrase is normalised, as in ViLD and CLIP. Then the mean over the phrases and
+    descriptions of a class is normalised, so that each synonym has the same weight (our choice).
 
     Args:
         encoder: Embeds texts.
-        prompts: What to embed for each of K classes.
+        prompts: Texts to embed for each of K classes.
         templates: Prompt templates for the phrases.
         batch_size: Number of texts that the encoder gets at once.
         progress: Show a bar.
@@ -175,18 +178,18 @@ def import_matrix(
     Args:
         path: A ``.npy`` file of shape (K, D); its rows are scaled to unit length.
         classes: K names, in the order of the rows.
-        encoder: Name of the encoder that made them.
+        encoder: Name of their encoder.
         vocabulary: Name of the label space.
-        templates: The templates they were made with.
-        prompts: What was embedded for each class; empty where that is not known.
+        templates: Their prompt templates.
+        prompts: Texts embedded for each class; empty if unknown.
 
     Returns:
         The embeddings.
 
     Raises:
         MissingFileError: There is no such file.
-        UserError: It is not a ``.npy`` file of numbers, does not have one row for each class, or has a row that is zero
-            or not finite.
+        UserError: The file is not a ``.npy`` file of numbers, does not have one row per class, or has a row that is
+            zero or not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -194,7 +197,7 @@ def import_matrix(
     try:
         rows = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
     except (ValueError, EOFError, TypeError) as error:
-        raise UserError(f"{path}: expected a .npy file of numbers, reading it failed: {error}") from error
+        raise UserError(f"{path}: expected a .npy file of numbers, but reading it failed: {error}") from error
     if rows.ndim != 2 or len(rows) != len(classes):
         raise UserError(f"{path}: expected one row for each of {len(classes)} classes, got shape {tuple(rows.shape)}")
     try:

@@ -1,4 +1,4 @@
-"""A stand-in for a text encoder: it knows which words two names share, but not what words mean."""
+"""A stand-in for a text encoder. It knows which words two names share, but not what words mean."""
 
 import functools
 import hashlib
@@ -22,18 +22,18 @@ _WORD = re.compile(r"[^\W_]+")
 def warn_of_stand_in() -> None:
     """Warn, once per process, that embeddings of this encoder are in use."""
     logger.warning(
-        "Text embeddings come from the HASHING ENCODER, A STAND-IN that knows nothing of what words mean: "
-        "only shared words make two names alike. For real ones: python tools/text_embeddings.py"
+        "Text embeddings come from the HASHING ENCODER, A STAND-IN that does not know what words mean: names are only "
+        "similar if they share words. For real embeddings: python tools/text_embeddings.py"
     )
 
 
 class HashingEncoder:
     """Embed names without weights: names that share words get similar directions.
 
-    Each word has a direction drawn uniformly from a cube around the origin by the bytes of its SHAKE-256 hash, so it is
-    the same on every machine, and two different words are nearly orthogonal. A text is the mean of its words'
-    directions, normalised. Toy worlds and tests can run with it without weights. It is not a substitute for CLIP:
-    "sofa" and "couch" have nothing in common here.
+    The bytes of a word's SHAKE-256 hash give a point drawn uniformly from a cube around the origin, and its direction
+    is the word's embedding. So it is the same on every machine, and two different words are nearly orthogonal. A text
+    is the normalised mean of its words' directions. Toy worlds and tests use it to run without weights. It is not a
+    substitute for CLIP: "sofa" and "couch" have nothing in common here.
 
     Args:
         dim: D, the length of an embedding.
@@ -46,7 +46,7 @@ class HashingEncoder:
 
     def __init__(self, *, dim: int = 512) -> None:
         if dim < 1:
-            raise UserError(f"hashing encoder: expected dim >= 1, got {dim}")
+            raise UserError(f"hashing encoder: expected dim of at least 1, got {dim}")
         self.dim = dim
         self._directions: dict[str, Tensor] = {}
         warn_of_stand_in()

@@ -1,4 +1,4 @@
-"""The open_clip text encoders. The only module that imports open_clip, and only when it is needed."""
+"""The open_clip text encoders. This is the only module that imports open_clip, and only when it is needed."""
 
 import hashlib
 import logging
@@ -23,21 +23,21 @@ logger = logging.getLogger(__name__)
 class OpenClipEncoder:
     """The text tower of an open_clip model.
 
-    Constructing one loads no weights; the first text does. A checkpoint is read without running code from it. The
-    weights of open_clip's tags come from its hub's cache, or from the network if they are not cached yet.
+    The weights are loaded with the first text, not by the constructor. A checkpoint is read without running code from
+    it. The weights of open_clip's tags come from the cache of its hub, or from the network if they are not cached yet.
 
     Args:
         model: Architecture, one of ``open_clip.list_models()``. Default: the paper's text encoder (Gu et al., 2023).
         pretrained: A tag that open_clip has for that architecture, or the path of a checkpoint of the whole model
             (``.safetensors``, or ``.pt``/``.bin`` with a state dict).
-        quick_gelu: Whether the weights of a path were trained with the activation x * sigmoid(1.702 x), as all of
+        quick_gelu: Whether the weights of a path were trained with the activation x * sigmoid(1.702 x), like all of
             OpenAI's. It must be given for a path, unless it is part of the architecture; for a tag, open_clip knows it.
-        device: Where to encode; None: a GPU if there is one.
+        device: Device to encode on; None: a GPU if there is one.
 
     Raises:
         ImportError: open_clip is not installed.
-        UserError: The architecture is unknown or does not have the tag; the activation is not the tag's; or none is
-            given for a path.
+        UserError: The architecture is unknown or does not have the tag; ``quick_gelu`` contradicts the tag; or it is
+            missing for a path.
         MissingFileError: ``pretrained`` looks like a path, but there is no such file.
     """
 
@@ -74,7 +74,7 @@ class OpenClipEncoder:
 
     @cached_property
     def info(self) -> EncoderInfo:
-        """Model and weights; a file is named with its SHA-256 and without its folder."""
+        """Identity of model and weights. A file has its name without the folder, and its SHA-256."""
         file = Path(self.pretrained)
         return EncoderInfo(
             library=self.library,
@@ -88,14 +88,14 @@ class OpenClipEncoder:
         """Embed texts, in one batch.
 
         Args:
-            texts: N sentences; what exceeds the context of the model (77 tokens for CLIP) is cut off, with a warning.
+            texts: N sentences. Text beyond the context of the model (77 tokens for CLIP) is cut off, with a warning.
 
         Returns:
             (N, D) float32, rows of unit length, on the CPU.
 
         Raises:
             UserError: The checkpoint is not a state dict of this architecture.
-            MissingFileError: The weights of the tag are not in the cache and cannot be fetched.
+            MissingFileError: The weights of the tag are not in the cache and cannot be downloaded.
         """
         if not texts:
             return torch.zeros(0, self.dim)
@@ -108,8 +108,8 @@ class OpenClipEncoder:
     def _activation_of_weights(self, library: "ModuleType", quick_gelu: bool | None) -> bool:
         """Whether the weights were trained with QuickGELU.
 
-        open_clip only warns where its "ViT-L-14" (GELU) meets OpenAI's weights (QuickGELU), and then gives wrong
-        embeddings.
+        If OpenAI's weights (QuickGELU) are loaded into "ViT-L-14" (GELU), open_clip only warns, and the embeddings are
+        wrong.
         """
         if not self.is_file:
             return bool(library.pretrained.get_pretrained_cfg(self.model, self.pretrained).get("quick_gelu", False))
@@ -117,8 +117,8 @@ class OpenClipEncoder:
             raise UserError(
                 "the file does not say whether its weights were trained with QuickGELU",
                 file=self.pretrained,
-                remedy="give --quick-gelu for OpenAI's weights (and for those of others trained with it), "
-                "--no-quick-gelu for all others",
+                remedy="give --quick-gelu for OpenAI's weights and all others trained with it, --no-quick-gelu for "
+                "the rest",
             )
         return quick_gelu
 
@@ -136,19 +136,19 @@ class OpenClipEncoder:
                 force_quick_gelu=self.quick_gelu,
                 weights_only=True,
             )
-        except Exception as error:  # the errors of open_clip and the hub have no common class
+        except Exception as error:  # the errors of open_clip and of the hub have no common type
             raise self._explained(error) from error
         return network.eval().requires_grad_(False)
 
     def _explained(self, error: Exception) -> Exception:
         if self.is_file:
             return UserError(
-                f"{self.pretrained}: expected a checkpoint of open_clip's {self.model}, loading it failed: {error}; "
-                "give the architecture of these weights with --model"
+                f"{self.pretrained}: expected a checkpoint of open_clip's {self.model}, but loading it failed: "
+                f"{error}; give the architecture of these weights with --model"
             )
         return MissingFileError(
-            f"the weights {self.pretrained!r} of {self.model} are not in the library's cache and could not be fetched "
-            f"({error}); fetch them on a machine with a network, and give the file: --pretrained PATH"
+            f"the weights {self.pretrained!r} of {self.model} are not in the library's cache and cannot be downloaded "
+            f"({error}); download them on a machine with a network, and give the file: --pretrained PATH"
         )
 
     @cached_property
@@ -159,7 +159,7 @@ class OpenClipEncoder:
         encode = getattr(self._tokenizer, "encode", None)
         if encode is None:
             return
-        # Two tokens mark start and end.
+        # two tokens mark start and end
         room = self._tokenizer.context_length - 2
         for text in texts:
             tokens = len(encode(text))
@@ -168,7 +168,7 @@ class OpenClipEncoder:
 
 
 def imagenet_templates() -> tuple[str, ...]:
-    """The 80 templates with which CLIP was tested on ImageNet (Radford et al., 2021), from open_clip.
+    """Return the 80 templates that CLIP was tested with on ImageNet (Radford et al., 2021), from open_clip.
 
     Raises:
         ImportError: open_clip is not installed.
@@ -181,7 +181,7 @@ def _import_open_clip() -> "ModuleType":
         import open_clip
     except ImportError as error:
         raise ImportError(
-            f"open_clip is needed to encode text, and importing it failed: {error}; "
+            f"open_clip is needed to encode text, but importing it failed: {error}; "
             "install it: pip install open_clip_torch==3.3.0"
         ) from error
     return open_clip
@@ -199,14 +199,14 @@ def _check_tag(library: "ModuleType", model: str, pretrained: str) -> None:
 
 
 def _refuse_torchscript(path: Path) -> None:
-    """Refuse TorchScript, which is code; OpenAI published its models in it."""
+    """Refuse TorchScript, which is code. OpenAI published its models in this format."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
         is_script = any(Path(name).name == "constants.pkl" for name in archive.namelist())
     if is_script:
         raise UserError(
-            f"{path}: is a TorchScript archive, which is code and not only weights, and is not loaded; "
+            f"{path}: is a TorchScript archive, which has code besides weights, so it is not loaded; "
             "give the same weights as a state dict, e.g. open_clip_model.safetensors of open_clip's own hub"
         )
 

@@ -1,8 +1,8 @@
 """The 459 class names of Pascal Context, which no OpenMMLab package has.
 
-In the order of the labels 1 to 459 of the dataset's own ``labels.txt`` (Mottaghi et al., CVPR 2014), as also listed in
-mseg-dataset/mseg-api, ``pascal-context-460_names.txt``. Spelt as there ("casette recorder", "pottedplant"):
-`mmdataseg.text.prompts` corrects the spelling for the text encoder.
+They are in the order of the labels 1 to 459 of the dataset's own ``labels.txt`` (Mottaghi et al., CVPR 2014), which
+mseg-dataset/mseg-api also lists in ``pascal-context-460_names.txt``. The spelling is the same ("casette recorder",
+"pottedplant"); `mmdataseg.text.prompts` corrects it for the text encoder.
 """
 
 PASCAL_CONTEXT_459 = tuple(

@@ -1,8 +1,8 @@
-"""From class names as datasets spell them to phrases that a text encoder reads.
+"""Converts class names, as datasets spell them, to phrases for a text encoder.
 
-Annotations are matched by the names on disk ("Moniter/TV", "floor-other-merged"); an encoder gets words ("monitor",
-"tv", "floor"). A class may have several phrases, synonyms of one another, which go into the prompt templates, and
-descriptions, which are whole sentences and are used as they are.
+Annotations are matched by the names on disk ("Moniter/TV", "floor-other-merged"), while an encoder gets words
+("monitor", "tv", "floor"). A class may have several phrases (synonyms), which go into the prompt templates, and
+descriptions, which are whole sentences and are encoded as they are.
 """
 
 import json
@@ -14,8 +14,8 @@ from typing import Any
 
 from mmdataseg.errors import MissingFileError, UserError
 
-# Spelling, and words that mislead without their context, by the name on disk. Objects365's were compared with the list
-# in facebookresearch/Detic; "French" is called "french horn" in version 1 of the dataset.
+# Corrections of misspellings and of words that mislead without context, by the name on disk. Those for Objects365 were
+# compared with the list in facebookresearch/Detic; version 1 of the dataset calls "French" "french horn".
 _CORRECTIONS = {
     "Moniter/TV": "monitor/tv",
     "Bakset": "basket",
@@ -52,8 +52,8 @@ _CORRECTIONS = {
     "playingfield": "playing field",
     "window-blind": "window blind",
 }
-# COCO panoptic marks merged classes, and stuff that shares its name with a thing: "sky-other-merged", "water-other",
-# "door-stuff".
+# COCO panoptic marks merged classes ("sky-other-merged", "water-other") and stuff with the name of a thing
+# ("door-stuff").
 _COCO_SUFFIX = re.compile(r"(-other)?(-merged)?(-stuff)?$")
 # COCO-Stuff puts the material last: "wall-brick", "floor-wood".
 _MATERIAL_LAST = re.compile(r"^(wall|floor|ceiling)-(\w+)$")
@@ -61,7 +61,7 @@ _MATERIAL_LAST = re.compile(r"^(wall|floor|ceiling)-(\w+)$")
 
 @dataclass(frozen=True)
 class ClassPrompt:
-    """What is embedded for one class: the mean of its phrases, each in every template, and of its descriptions.
+    """The texts embedded for one class: its phrases, each in every template, and its descriptions. They are averaged.
 
     Args:
         phrases: Synonyms, for the templates.
@@ -83,34 +83,34 @@ class ClassPrompt:
 
 
 def prompt_phrases(name: str) -> tuple[str, ...]:
-    """The phrases for a class name of a dataset.
+    """Return the phrases for a class name of a dataset.
 
     Args:
-        name: As on disk.
+        name: The name on disk.
 
     Returns:
-        One phrase, or one for each alternative that "/" or "," separates: in lower case (CLIP's tokenizer ignores
-        case), with spaces for underscores, without COCO's "-merged", "-other" and "-stuff", and with known misspellings
-        corrected.
+        One phrase, or one per alternative that "/" or "," separates. A phrase is in lower case (CLIP's tokenizer
+        ignores case), with spaces for underscores, without COCO's "-merged", "-other" and "-stuff", and with known
+        misspellings corrected.
 
     Raises:
-        UserError: Nothing is left of the name.
+        UserError: The name has no word.
     """
     name = name.strip()
     alternatives = re.split(r"[/,]", _CORRECTIONS.get(name, name))
     phrases = tuple(dict.fromkeys(phrase for phrase in map(_clean, alternatives) if phrase))
     if not phrases:
-        raise UserError(f"class name {name!r} contains no word")
+        raise UserError(f"expected a class name with at least one word, got {name!r}")
     return phrases
 
 
 def default_prompts(classes: Sequence[str]) -> tuple[ClassPrompt, ...]:
-    """The prompt of each class if only its name is known."""
+    """Return the prompts of classes of which only the names are known."""
     return tuple(ClassPrompt(prompt_phrases(name)) for name in classes)
 
 
 def read_class_file(path: str | Path) -> tuple[tuple[str, ...], tuple[ClassPrompt, ...]]:
-    """Read a vocabulary of the user's own from a file.
+    """Read a user's own vocabulary from a file.
 
     Args:
         path: ``.txt``: one class name per line; empty lines and lines that start with "#" are skipped. ``.json``: a
@@ -121,7 +121,7 @@ def read_class_file(path: str | Path) -> tuple[tuple[str, ...], tuple[ClassPromp
 
     Raises:
         MissingFileError: There is no such file.
-        UserError: The file has neither of these formats, has no class, or a name appears twice.
+        UserError: The file is in neither of these formats or has no class, or a name appears twice.
     """
     path = Path(path)
     if path.suffix == ".json":
@@ -153,11 +153,11 @@ def read_synonyms(path: str | Path) -> dict[str, dict[str, tuple[str, ...]]]:
 
     Args:
         path: JSON, ``{class name: [synonym, ...]}`` or ``{class name: {"phrases": [...], "synonyms": [...],
-            "descriptions": [...]}}``. ``phrases`` replace those made from the name, ``synonyms`` are added to them;
-            each key may be left out.
+            "descriptions": [...]}}``. ``phrases`` replace those made from the name, ``synonyms`` are added to them.
+            Every key is optional.
 
     Returns:
-        For each class name the lists that were given.
+        Class name -> the given lists.
 
     Raises:
         MissingFileError: There is no such file.
@@ -178,7 +178,7 @@ def add_synonyms(
     """Add synonyms and descriptions from `read_synonyms` to the prompts of their classes.
 
     Raises:
-        UserError: They name a class that is not among the classes.
+        UserError: The synonyms have a class that is not among the classes.
     """
     unknown = sorted(set(synonyms) - set(classes))
     if unknown:
@@ -223,7 +223,7 @@ def _read_json(path: Path) -> Any:
     try:
         value = json.loads(_read_text(path))
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not a JSON file ({error})") from error
+        raise UserError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(value, list | dict):
         raise UserError(f"{path}: expected a JSON list or object, got {value!r}")
     return value

@@ -1,4 +1,4 @@
-"""What determines the text embeddings of a vocabulary: the encoder and its input, as values compared field by field."""
+"""The recipe of the text embeddings of a vocabulary: the encoder and its input, compared field by field."""
 
 import hashlib
 import json
@@ -15,9 +15,9 @@ class EncoderInfo:
     """The identity of a text encoder.
 
     Args:
-        library: The library that runs it: ``open_clip``, ``hashing``; empty if not known.
-        model: The library's name of the architecture; for imported rows, the name that the user gave the encoder.
-        weights: Tag of the weights, or the name of their file.
+        library: The library that runs it, ``open_clip`` or ``hashing``; empty if unknown.
+        model: The library's name of the architecture. For imported rows, the name that the user gave the encoder.
+        weights: Tag of the weights, or name of their file.
         weights_sha256: SHA-256 of the file of weights, 64 hexadecimal digits; empty for a tag.
         quick_gelu: Whether it runs with the activation x * sigmoid(1.702 x).
         imported: Whether another program made the rows. Then only the name of the encoder is known.
@@ -36,16 +36,16 @@ class EncoderInfo:
         return self.library == "hashing"
 
     def fits(self, other: "EncoderInfo") -> bool:
-        """Whether rows of both may be used together.
+        """Whether rows of both encoders may be used together.
 
-        Weights from a file are identified by their SHA-256, whatever the name of the file. They are not compared with a
-        tag's, as it is not known whether they are the same. Imported rows fit any encoder.
+        Weights from a file are identified by their SHA-256, whatever the name of the file. They never fit the weights
+        of a tag, since these may differ. Imported rows fit any encoder.
         """
         return self.imported or other.imported or self.identity == other.identity
 
     @property
     def identity(self) -> tuple[Any, ...]:
-        """The fields in which encoders differ; the name of a file of weights is not one of them."""
+        """The fields that distinguish encoders. The name of a file of weights is not one of them."""
         name = "" if self.weights_sha256 else self.weights
         return self.library, self.model, name, self.weights_sha256, self.quick_gelu
 
@@ -61,27 +61,27 @@ class EncoderInfo:
         """Read the result of ``dataclasses.asdict``.
 
         Raises:
-            UserError: It is not an object with these fields, or a value has another type.
+            UserError: The value is not an object with these fields, or a field has another type.
         """
         expected = {field.name: field.type for field in fields(cls)}
         if not isinstance(value, Mapping) or set(value) != set(expected):
             raise UserError(f"expected an encoder as an object with the fields {list(expected)}, got {value!r}")
         wrong = [name for name, kind in expected.items() if type(value[name]) is not kind]
         if wrong:
-            raise UserError(f"the encoder's {wrong[0]!r} has the wrong type: got {value[wrong[0]]!r}")
+            raise UserError(f"field {wrong[0]!r} of the encoder has the wrong type: got {value[wrong[0]]!r}")
         return cls(**value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextRecipe:
-    """Everything that determines the rows of a vocabulary, but not the rows.
+    """Everything that determines the rows of a vocabulary, without the rows.
 
     Args:
         vocabulary: Name of the label space.
         encoder: The encoder of the texts.
         templates: Prompt templates; ``{}`` or ``{article} {}`` is replaced by the class.
         classes: K class names, as the label space spells them.
-        prompts: What was embedded for each class; empty where that is not known.
+        prompts: Texts embedded for each class; empty if unknown.
         dim: D.
     """
 
@@ -98,7 +98,7 @@ class TextRecipe:
         return hashlib.sha256(dump_json(self.to_json()).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
+        """Return the fields as JSON values."""
         return asdict(self)
 
     @classmethod
@@ -106,7 +106,7 @@ class TextRecipe:
         """Read the result of `to_json`.
 
         Raises:
-            UserError: The value does not have that form.
+            UserError: The value does not have this form.
         """
         try:
             return cls(
@@ -122,10 +122,10 @@ class TextRecipe:
 
 
 def require_same_recipe(source: str, *, config: TextRecipe, checkpoint: TextRecipe) -> None:
-    """Refuse a checkpoint whose text embeddings were made in another way than those that the config names.
+    """Refuse a checkpoint whose text embeddings were made in another way than the config's.
 
-    Otherwise the rows of the checkpoint would be used, and the file of the config would be ignored. What is not known
-    of either (the encoder of imported rows, prompts that were not stated) is not compared.
+    Otherwise the rows of the checkpoint would be used, and the file of the config would be ignored. Fields that are
+    unknown for either (the encoder of imported rows, prompts that are not stored) are not compared.
 
     Args:
         source: Name of the source.
@@ -133,7 +133,7 @@ def require_same_recipe(source: str, *, config: TextRecipe, checkpoint: TextReci
         checkpoint: Recipe of the rows in the checkpoint.
 
     Raises:
-        UserError: They differ; the message names both.
+        UserError: The recipes differ. The message has both values.
     """
     if not config.encoder.fits(checkpoint.encoder):
         what, wanted, got = "encoder", str(config.encoder), str(checkpoint.encoder)
@@ -151,16 +151,16 @@ def require_same_recipe(source: str, *, config: TextRecipe, checkpoint: TextReci
         f"the config's text embeddings and the checkpoint's were made with different {what}: the config's file has "
         f"{wanted!r}, the checkpoint {got!r}",
         source=source,
-        remedy="give the file that the checkpoint was trained with; or move the config's file away, then the "
-        "checkpoint's embeddings are used; or, to continue training with new ones, give the source another name",
+        remedy="use the file that the checkpoint was trained with; or move the config's file away, so that the "
+        "checkpoint's embeddings are used; or, to train on with new embeddings, give the source another name",
     )
 
 
 def read_prompts(value: Any) -> tuple[ClassPrompt, ...]:
-    """Prompts from pairs of phrases and descriptions.
+    """Read prompts from pairs of phrases and descriptions.
 
     Raises:
-        UserError: The value is not such pairs.
+        UserError: The value is not a list of such pairs.
     """
     try:
         return tuple(ClassPrompt(tuple(phrases), tuple(descriptions)) for phrases, descriptions in value)
@@ -173,7 +173,7 @@ def read_prompts(value: Any) -> tuple[ClassPrompt, ...]:
 
 
 def dump_json(value: Any) -> str:
-    """JSON without blanks: equal values give equal texts."""
+    """Return JSON without blanks, so that equal values give equal texts."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

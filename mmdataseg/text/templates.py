@@ -1,4 +1,4 @@
-"""Prompt templates: the sentences that a class name is put into before it is encoded.
+"""Prompt templates: sentences that a class name is inserted into before it is encoded.
 
 ``{}`` is replaced by the class and ``{article}`` by "a" or "an", as the class requires; a template without
 ``{article}`` gets no article.
@@ -20,7 +20,7 @@ _VILD_14 = (
     *(f"There is a {size} {{}} in the scene." for size in ("small", "medium", "large")),
 )
 # The ensemble of ViLD's released code (tensorflow/tpu, detection/projects/vild), which puts "This is" before each
-# template that starts with an article. "itap": I took a picture of.
+# template that starts with an article. "itap" means "I took a picture".
 _VILD_63 = (
     *(f"There is {the} {{}} in the scene." for the in ("{article}", "the")),
     *(f"This is a photo of {the} {{}} in the scene." for the in ("{article}", "the", "one")),
@@ -64,25 +64,25 @@ _SETS = {
 
 
 def known_template_sets() -> tuple[str, ...]:
-    """Names that `get_templates` takes.
+    """Return the names that `get_templates` accepts.
 
-    The bare name, one sentence, ViLD's 14 and 63, and the 80 with which CLIP was tested on ImageNet.
+    They are: only the name, one sentence, ViLD's 14 and 63 templates, and the 80 that CLIP was tested with on ImageNet.
     """
     return tuple(_SETS)
 
 
 def get_templates(names: Sequence[str]) -> tuple[str, ...]:
-    """The templates of one or several sets.
+    """Return the templates of one or several sets.
 
     Args:
         names: Names of sets (`known_template_sets`), or templates, which contain ``{}``.
 
     Returns:
-        The templates of all of them, each once.
+        All their templates, each once.
 
     Raises:
-        UserError: A name is neither a known set nor a template; or there is none.
-        ImportError: ``imagenet80`` is asked for and open_clip is not installed.
+        UserError: A name is neither a known set nor a template; or there is no name.
+        ImportError: A name is ``imagenet80`` and open_clip is not installed.
     """
     templates: list[str] = []
     for name in names:
@@ -97,14 +97,14 @@ def get_templates(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def fill_template(template: str, phrase: str) -> str:
-    """Put a phrase into a template.
+    """Insert a phrase into a template.
 
     Args:
-        template: With ``{}`` for the phrase, and optionally ``{article}``.
-        phrase: What to call the class.
+        template: A template with ``{}`` for the phrase and optionally ``{article}``.
+        phrase: Phrase for the class.
 
     Returns:
-        The sentence; the article is "an" before a vowel (by letter, as in ViLD).
+        The sentence. The article is "an" before a vowel (by letter, as in ViLD).
     """
     article = "an" if phrase[:1].lower() in tuple("aeiou") else "a"
     return template.replace("{article}", article).replace("{}", phrase)

@@ -1,8 +1,8 @@
 """The label spaces of known datasets, by name.
 
-Names are those on disk, so that annotations are matched by them; `mmdataseg.text.prompts` turns them into what an
-encoder reads. They come from the metainfo of mmdet's and mmseg's dataset classes, which are imported when needed; names
-that those do not have are here.
+Names are those on disk, so annotations can be matched by them. `mmdataseg.text.prompts` converts them to phrases for an
+encoder. They come from the metainfo of mmdet's and mmseg's dataset classes, which are imported when needed. Names that
+these do not have are here.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from mmdataseg.text.pascal_context459 import PASCAL_CONTEXT_459
 
 _PACKAGES = {"mmdet": "onedl-mmdetection (or mmdet)", "mmseg": "onedl-mmsegmentation (or mmsegmentation)"}
 
-# The 50 of ADE20K's 150 classes that the panoptic split (Places Challenge 2017) counts as stuff; mmdet's
-# ADE20KPanopticDataset has the same split in another order and under longer names.
+# The 50 of ADE20K's 150 classes that are stuff in the panoptic split (Places Challenge 2017). mmdet's
+# ADE20KPanopticDataset has the same split in another order and with longer names.
 _ADE_STUFF = frozenset(
     " ".join(name.split())
     for name in """
@@ -30,8 +30,8 @@ _ADE_STUFF = frozenset(
 # Countable, with instance ids in the annotations (cityscapesScripts, helpers/labels.py, hasInstances).
 _CITYSCAPES_THINGS = frozenset(["person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle"])
 
-# The Objects365 v2 class that is nearest to each of COCO's 80, in COCO's order, spelt as in Objects365's own files.
-# Most pairs are also UniDet's (xingyizhou/UniDet); the others were matched by hand.
+# The Objects365 v2 class closest to each of COCO's 80, in COCO's order, spelt as in Objects365's own files. Most pairs
+# are also in UniDet (xingyizhou/UniDet); the others were matched by hand.
 _OBJECTS365_COCO80 = tuple(
     " ".join(name.split())
     for name in """
@@ -48,31 +48,31 @@ _OBJECTS365_COCO80 = tuple(
 
 @cache
 def get_label_space(name: str) -> LabelSpace:
-    """The label space of a known dataset.
+    """Return the label space of a known dataset.
 
     Args:
         name: One of `known_label_spaces`.
 
     Returns:
         Its classes in the order of the dataset's labels, without surrounding blanks (mmseg has "bed ", mmdet "Formula 1
-        "), and their thing flags. The Pascal Context ones have no split into things and stuff: they are for semantic
+        "), and their thing flags. Those of Pascal Context have no split into things and stuff: they are for semantic
         segmentation, and all their flags are False.
 
     Raises:
-        UserError: The name is not known.
+        UserError: The name is unknown.
         ImportError: The package whose metainfo holds the class names is not installed.
     """
     if name not in _BUILDERS:
         raise UserError(
             f"unknown label space {name!r}; known ones are {list(_BUILDERS)}. "
-            "Give any other in full: dict(name=..., classes=[...], is_thing=[...])"
+            "Define any other in full: dict(name=..., classes=[...], is_thing=[...])"
         )
     classes, is_thing = _BUILDERS[name]()
     return LabelSpace(name=name, classes=classes, is_thing=is_thing)
 
 
 def known_label_spaces() -> tuple[str, ...]:
-    """Names that `get_label_space` takes."""
+    """Return the names that `get_label_space` accepts."""
     return tuple(_BUILDERS)
 
 
@@ -84,7 +84,7 @@ def _names(package: str, dataset: str, key: str = "classes") -> tuple[str, ...]:
         datasets = import_module(f"{package}.datasets")
     except ModuleNotFoundError as error:
         raise ImportError(
-            f"the class names of this label space come from {package}'s {dataset}, and importing {package} failed: "
+            f"the class names of this label space come from {package}'s {dataset}, but importing {package} failed: "
             f"{error}; install {_PACKAGES[package]}"
         ) from error
     return tuple(name.strip() for name in getattr(datasets, dataset).METAINFO[key])

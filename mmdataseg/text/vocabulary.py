@@ -1,4 +1,4 @@
-"""A vocabulary: words that images are asked about, embedded once and kept in a file."""
+"""A vocabulary: words to look for in images, embedded once and kept in a file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from mmdataseg.text.embeddings import TextEmbeddings, load_embeddings, read_thin
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Vocabulary:
-    """Words with their vectors; a value that can be used for any number of images, and by several models.
+    """Words with their vectors, for any number of images and models.
 
     Args:
-        label_space: Its name, its K words, and which of them are things.
+        label_space: The name, the K words and their thing flags.
         vectors_KD: (K, D) vectors of the words, in their order.
-        text: The same with how the words were embedded; None: the classes were learned, without text.
+        text: The vectors with their provenance; None: the classes were learned without text.
     """
 
     label_space: LabelSpace
@@ -31,20 +31,20 @@ class Vocabulary:
 
     @property
     def name(self) -> str:
-        """The name of its label space."""
+        """The name of the label space."""
         return self.label_space.name
 
     @classmethod
     def of(cls, text: TextEmbeddings, *, name: str, stuff: Sequence[str] = ()) -> "Vocabulary":
-        """A vocabulary of embedded words.
+        """Make a vocabulary of embedded words.
 
         Args:
             text: The words and their vectors.
-            name: Of the vocabulary.
-            stuff: Those of the words that cannot be counted, such as sky; the others are things.
+            name: Name of the vocabulary.
+            stuff: The words that are stuff, such as sky. The others are things.
 
         Raises:
-            UserError: One of ``stuff`` is not among the words, or a word appears twice.
+            UserError: A word of ``stuff`` is not in the vocabulary, or a word appears twice.
         """
         given = {word.strip() for word in stuff}
         classes = tuple(word.strip() for word in text.classes)
@@ -53,35 +53,36 @@ class Vocabulary:
         return cls(label_space=space, vectors_KD=text.matrix, text=text)
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write it as a file of text embeddings, which also says which words are things.
+        """Write the vocabulary as a file of text embeddings with thing flags.
 
         Args:
-            path: A ``.safetensors`` file; one that exists is replaced.
+            path: A ``.safetensors`` file. An existing file is replaced.
 
         Returns:
             The path.
 
         Raises:
-            UserError: Its classes were learned; there is no text that another model could use.
+            UserError: The classes were learned without text, so no other model can use them.
         """
         if self.text is None:
             raise UserError(
-                f"vocabulary {self.name!r}: its classes were learned without text and belong to one model",
+                f"vocabulary {self.name!r}: its classes were learned without text, so only one model can use them",
                 remedy="save a vocabulary of words instead",
             )
         return save_embeddings(Path(path), self.text, is_thing=self.label_space.is_thing)
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, stuff: Sequence[str] | None = None) -> "Vocabulary":
-        """Read a file of `save`, or of ``tools/text_embeddings.py``.
+        """Read a file written by `save` or by ``tools/text_embeddings.py``.
 
         Args:
             path: The file.
-            stuff: Those of its words that cannot be counted; None: as the file says, or none if it does not say.
+            stuff: The words that are stuff. None: by the flags of the file; without flags, all words are things.
 
         Raises:
             MissingFileError: There is no such file.
-            UserError: As `mmdataseg.text.embeddings.load_embeddings`; or one of ``stuff`` is not among the words.
+            UserError: `mmdataseg.text.embeddings.load_embeddings` refuses the file, or a word of ``stuff`` is not in
+                it.
         """
         text = load_embeddings(Path(path))
         flags = read_thing_flags(Path(path)) if stuff is None else None

@@ -1,4 +1,4 @@
-"""Learning curves as a picture, read from the scalars that mmengine's visualizer logs."""
+"""Reads the scalars that mmengine's visualizer logs, and draws learning curves."""
 
 import json
 from collections import defaultdict
@@ -12,13 +12,13 @@ Curves = dict[str, list[tuple[int, float]]]
 
 
 def read_curves(work_dir: Path) -> Curves:
-    """The scalars that the runs of a work_dir logged.
+    """Read the scalars that the runs of a work_dir logged.
 
     Args:
-        work_dir: With a folder for each run, ``vis_data/scalars.json`` in it.
+        work_dir: Work_dir with a folder per run, which has ``vis_data/scalars.json``.
 
     Returns:
-        For each name its (iteration, value) pairs by iteration; where runs overlap, the later run's.
+        Name -> (iteration, value) pairs, sorted by iteration. Where runs overlap, the later run counts.
     """
     curves: dict[str, dict[int, float]] = defaultdict(dict)
     for log in sorted(work_dir.glob("*/vis_data/scalars.json")):
@@ -32,11 +32,11 @@ def read_curves(work_dir: Path) -> Curves:
 
 
 def plot_curves(panels: dict[str, Curves], path: Path) -> None:
-    """Draw panels below each other, one colour a source. A panel of single points is drawn as bars.
+    """Draw panels below each other, with one colour per source. A panel of single points is drawn as bars.
 
     Args:
         panels: Title -> curves named ``<source>/...``; at least one.
-        path: Where the picture goes.
+        path: Path of the picture.
     """
     from matplotlib.figure import Figure  # not pyplot: no display, and no state between pictures
 

@@ -1,4 +1,4 @@
-"""The true and the predicted segments of a sample, as pictures show them."""
+"""Draws the true and the predicted segments of a sample."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ from mmdataseg.visualization.overlaps import same_objects, without_piles
 
 
 def draw_sample(sample: DetDataSample, source: Source, *, min_score: float) -> np.ndarray:
-    """Image, ground truth and prediction of one sample.
+    """Draw image, ground truth and prediction of a sample side by side.
 
     Args:
-        sample: On the CPU, at the size of the original image, which is read from its ``img_path``.
-        source: That it is from.
+        sample: The sample, on the CPU, at the size of the original image, which is read from its ``img_path``.
+        source: Source of the sample.
         min_score: Instances with a lower score are left out.
 
     Returns:
         (H, W, 3) uint8, RGB.
 
     Raises:
-        FileNotFoundError: The image is not there.
+        FileNotFoundError: The image is missing.
     """
     image = mmcv.imread(sample.metainfo["img_path"], channel_order="rgb")
     size = panel_size(*image.shape[:2])
@@ -102,11 +102,11 @@ def draw_predicted(
 
 
 def true_segments(sample: DetDataSample, source: Source) -> list[Segment]:
-    """Ground truth of a sample, as far as it has any.
+    """Return the segments of the ground truth; none if the sample has no ground truth.
 
     Args:
-        sample: With ``gt_id_map`` and ``gt_instances``, or with ``gt_instances`` that have masks or boxes.
-        source: That it is from.
+        sample: A sample with ``gt_id_map`` and ``gt_instances``, or with ``gt_instances`` that have masks or boxes.
+        source: Source of the sample.
     """
     if "gt_instances" not in sample:
         return []
@@ -129,16 +129,16 @@ def true_segments(sample: DetDataSample, source: Source) -> list[Segment]:
 def predicted_segments(
     sample: DetDataSample, source: Source, *, min_score: float, like: Sequence[Segment] = ()
 ) -> list[Segment]:
-    """What the model predicted for a sample, by the task of its source.
+    """Return the predicted segments of a sample, for the task of its source.
 
     Args:
-        sample: With ``pred_panoptic_seg``, ``pred_sem_seg`` or ``pred_instances``.
-        source: That it is from.
+        sample: A sample with ``pred_panoptic_seg``, ``pred_sem_seg`` or ``pred_instances``.
+        source: Source of the sample.
         min_score: Instances with a lower score are left out.
         like: Segments of another answer, such as the truth; the same objects get the same colors.
 
     Raises:
-        UserError: A panoptic map with a class that the source does not have.
+        UserError: A panoptic map has a class that the source does not have.
     """
     return _colored_like(_predicted(sample, source, min_score), like, source)
 
@@ -197,6 +197,6 @@ def _colored_like(segments: list[Segment], like: Sequence[Segment], source: Sour
 
 
 def _bool_masks(masks: Any) -> list[np.ndarray]:
-    """Masks of a tensor or of mmdet's BitmapMasks."""
+    """Return a list of bool masks from a tensor or from mmdet's BitmapMasks."""
     masks = masks.masks if hasattr(masks, "masks") else masks.numpy()
     return list(masks.astype(bool))

@@ -294,19 +294,24 @@ def test_a_video_is_its_frames(tmp_path):
     assert np.abs(np.array(shades) - [0, 100, 200]).max() < 8
     assert names(path, root=tmp_path)[0] == "clips/a/000001"
     path.write_bytes(b"no video")
-    with pytest.raises(UserError, match="cannot be opened as a video; check the file"):
-        names(path)
-    with pytest.raises(UserError, match="camera 99 cannot be opened as a video"):
-        names(99)
+    (broken, camera) = ImageInputs()([path, 99])
+    with pytest.raises(UnreadableImageError, match=r"a\.mp4': cannot be opened as a video; check the file"):
+        broken.load()
+    with pytest.raises(UnreadableImageError, match="camera 99': cannot be opened as a video"):
+        camera.load()
 
 
 # ---- paths alone
 
 
 def test_paths_are_checked(photos):
-    check_paths([str(photos), "https://host/a.png", "absent*.png", "0"])
-    with pytest.raises(MissingFileError, match="image or folder 'absent' does not exist"):
-        check_paths([str(photos), "absent"])
+    check_paths([str(photos), "https://host/a.png", f"{photos}/*.png", "0"])
+    for absent in ("absent", "absent*.png"):
+        with pytest.raises(MissingFileError, match=r"image or folder 'absent.*' does not exist"):
+            check_paths([str(photos), absent])
+    (photos / "empty").mkdir()
+    with pytest.raises(MissingFileError, match=r"empty' has no image in it; expected files that end in \.jpg"):
+        check_paths([str(photos / "empty")])
 
 
 def test_names_are_relative_to_what_all_have_in_common(photos, tmp_path):

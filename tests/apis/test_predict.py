@@ -184,35 +184,34 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__fi
 def test_a_run_that_is_stopped_loses_nothing_and_repeats_nothing(here, world, stop, code):
     (here / "many").mkdir()
     first = min((world / "data/toy/toy_open/val").iterdir())
-    for number in range(40):
+    for number in range(24):
         os.link(first, here / f"many/{number:02}.jpg")
-    process = start(here / "many", here / "out", "--save", "pictures", "coco", "json", "csv")
-    while process.poll() is None and not list((here / "out/pictures").glob("05.png")):
+    process = start(here / "many", here / "out", "--save", "coco", "csv")
+    while process.poll() is None and not list((here / "out/panoptic").glob("03.png")):
         time.sleep(0.02)
     process.send_signal(stop)
     out, err = process.communicate()
     assert process.returncode == code, err
     if stop == signal.SIGTERM:
-        assert "panoptic, instance segmentation of 40 images on cpu" in out
+        assert "panoptic, instance segmentation of 24 images on cpu" in out
         assert "OneDL" not in out + err, "other packages' words of what nobody asked for"
         assert "faster_coco_eval" not in err
         content = json.loads((here / "out/instances.json").read_text())
-        assert 0 < len(content["images"]) < 40
+        assert 0 < len(content["images"]) < 24
         assert {a["image_id"] for a in content["annotations"]} == {image["id"] for image in content["images"]}
     predict_many = ["predict", "trained.pth", str(here / "many"), "--device", "cpu", "--tasks", "panoptic", "instance"]
-    saved = ["--save", "pictures", "coco", "json", "csv", "--min-score", "0"]
+    saved = ["--save", "coco", "csv", "--min-score", "0"]
     cli.main([*predict_many, *saved, "--out", str(here / "out")])
-    names = [f"{number:02}.jpg" for number in range(40)]
+    names = [f"{number:02}.jpg" for number in range(24)]
     for file in ("panoptic.json", "instances.json"):
         assert [image["file_name"] for image in json.loads((here / "out" / file).read_text())["images"]] == names
-    assert [image["image"] for image in json.loads((here / "out/results.json").read_text())] == names
     ids = [a["id"] for a in json.loads((here / "out/instances.json").read_text())["annotations"]]
     assert ids == list(range(1, len(ids) + 1))
     rows = list(csv.DictReader((here / "out/segments.csv").open()))
     assert list(dict.fromkeys(row["image"] for row in rows)) == names
     counts = Counter((row["image"], row["task"], row["id"]) for row in rows)
     assert max(counts.values()) == 1
-    assert len(list((here / "out/pictures").iterdir())) == 40
+    assert len(list((here / "out/panoptic").iterdir())) == 24
 
 
 def test_another_question_does_not_go_on(here, capsys):
@@ -344,3 +343,42 @@ def test_a_screen_is_needed_to_show(here, capsys, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert "--show needs a screen, and there is none" in refused(capsys, "--show", "--out", str(here))
+
+
+def test_json_and_csv_hold_the_same_segments(here):
+    predict("--out", str(here), "--save", "json", "csv", "--tasks", "panoptic", "semantic")
+    content = json.loads((here / "results.json").read_text())
+    rows = list(csv.DictReader((here / "segments.csv").open()))
+    listed = [
+        (image["image"], answer["task"], segment["name"], str(segment["area"]))
+        for image in content
+        for answer in image["answers"]
+        for segment in answer["segments"]
+    ]
+    assert [(row["image"], row["task"], row["name"], row["area"]) for row in rows] == listed
+    assert len({row["image"] for row in rows}) == 3
+
+
+def test_pictures_that_were_written_are_no_images(here, world, monkeypatch):
+    """The folder of the predictions may be in that of the images."""
+    monkeypatch.chdir(here)
+    for path in (world / "data/toy/toy_open/val").iterdir():
+        os.link(path, here / path.name)
+    for _ in range(2):
+        cli.main(["predict", str(world / "trained.pth"), ".", "--device", "cpu"])
+        names = [image["file_name"] for image in json.loads((here / "predictions/semantic.json").read_text())["images"]]
+        assert names == ["00000001.jpg", "00000002.jpg", "00000003.jpg"]
+        assert len(list((here / "predictions/pictures").rglob("*.png"))) == 3
+
+
+def test_a_broken_video_does_not_end_the_run(here, world, capsys):
+    (here / "broken.mp4").write_bytes(b"no video")
+    make_video(here / "clip.mp4", number=2)
+    good = min((world / "data/toy/toy_open/val").iterdir())
+    given = [str(here / "broken.mp4"), str(here / "clip.mp4"), str(good)]
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main(["predict", "trained.pth", *given, "--device", "cpu", "--out", str(here / "out"), "--save", "csv"])
+    assert exit_info.value.code == 1
+    assert re.search(r"(?s)1 images were left out:.*broken\.mp4': cannot be opened as a video", capsys.readouterr().err)
+    rows = list(csv.DictReader((here / "out/segments.csv").open()))
+    assert len({row["image"] for row in rows}) == 3

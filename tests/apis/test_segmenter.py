@@ -216,7 +216,7 @@ def test_learned_classes_read_no_words(world, monkeypatch, images, tmp_path):
     assert result.sample.pred_sem_seg.sem_seg.shape == (1, 128, 128)
     with pytest.raises(ValueError, match="LearnedClassifier, which learned its classes and reads no words"):
         learned.vocabulary(things=["dog"])
-    with pytest.raises(UserError, match="its classes were learned without text and belong to one model"):
+    with pytest.raises(UserError, match="its classes were learned without text, so only one model"):
         learned.vocabulary().save(tmp_path / "x.safetensors")
 
 
@@ -240,7 +240,7 @@ def test_words_of_a_language_model(world, monkeypatch, tmp_path):
     segmenter = Segmenter(tmp_path / "weights.pth", config=cfg, device="cpu")
     own = segmenter.vocabulary(things=["dog"], stuff=["sand"], pretrained=str(tiny.weights))
     torch.testing.assert_close(own.vectors_KD, embed_classes(encoder, ["dog", "sand"], templates=templates).matrix)
-    with pytest.raises(ValueError, match="weights from a file; give it as pretrained"):
+    with pytest.raises(ValueError, match="weights from a file; give that file as pretrained"):
         segmenter.vocabulary(things=["dog"])
     tiny.weights.unlink()
     assert len(segmenter.vocabulary(things=["cat"], pretrained=str(tiny.weights))) == 1, "the encoder is loaded once"

@@ -74,6 +74,14 @@ def test_no_such_checkpoint():
         load_trained_model("absent.pth", device="cpu")
 
 
+def test_weights_at_an_address(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    found = load_trained_model((here / "trained.pth").as_uri(), device="cpu")
+    assert found.checkpoint.path.is_relative_to(tmp_path)
+    with pytest.raises(UserError, match="cannot be reached"):
+        load_trained_model("http://127.0.0.1:9/x.pth", device="cpu")
+
+
 class Harmful:
     """What an attacker would put into a checkpoint."""
 
@@ -196,7 +204,7 @@ def test_another_models_checkpoint_is_refused(content, tmp_path):
 def test_a_larger_models_checkpoint_is_refused(content, tmp_path):
     content["state_dict"]["backbone.layer3.7.conv1.weight"] = torch.zeros(1)
     torch.save(content, tmp_path / "larger.pth")
-    with pytest.raises(ValueError, match=r"in the checkpoint alone: backbone\.layer3"):
+    with pytest.raises(ValueError, match=r"only in the checkpoint: backbone\.layer3"):
         load_trained_model(tmp_path / "larger.pth", device="cpu")
 
 

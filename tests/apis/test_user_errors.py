@@ -14,7 +14,13 @@ def test_a_users_mistake_is_one_line_on_stderr_and_exit_code_1(error, capsys):
     with pytest.raises(SystemExit) as exit_info, user_errors():
         raise error
     assert exit_info.value.code == 1
-    assert capsys.readouterr().err == f"error: {error}\n(with its traceback: --cfg-options log_level=DEBUG)\n"
+    assert capsys.readouterr().err == f"error: {error}\n"
+
+
+def test_a_command_with_options_says_how_to_get_the_traceback(capsys):
+    with pytest.raises(SystemExit), user_errors(debug=False):
+        raise UserError("no such class")
+    assert capsys.readouterr().err == "error: no such class\n(with its traceback: --cfg-options log_level=DEBUG)\n"
 
 
 def test_debug_leaves_the_traceback():

@@ -99,9 +99,9 @@ MISSING = {
     "no image": ("finds", without("images/part1/ü.jpg"), "part1/ü.jpg", "missing under", "complete the folder"),
 }
 WRONG = {
-    "cut panoptic JSON": ("pets", cut("panoptic.json"), "panoptic.json", "not valid JSON", "downloaded completely?"),
-    "cut box JSON": ("finds", cut("instances.json"), "instances.json", "not valid JSON", "downloaded completely?"),
-    "empty box JSON": ("finds", cut("instances.json", 0), "instances.json", "not valid JSON", "downloaded completely?"),
+    "cut panoptic JSON": ("pets", cut("panoptic.json"), "panoptic.json", "not valid JSON", "downloaded completely"),
+    "cut box JSON": ("finds", cut("instances.json"), "instances.json", "not valid JSON", "downloaded completely"),
+    "empty box JSON": ("finds", cut("instances.json", 0), "instances.json", "not valid JSON", "downloaded completely"),
     "panoptic category": (
         *("pets", changed("panoptic.json", "annotations", 0, "segments_info", 0, "category_id", value=UNICORN)),
         *("panoptic.json", "segment 300 of image 42 has category 11 ('unicorn')", "map its name with label_map"),
@@ -116,7 +116,7 @@ WRONG = {
     ),
     "JSON without categories": (
         *("pets", lambda root: (root / "panoptic.json").write_text('{"images": [], "annotations": []}')),
-        *("panoptic.json", "'categories' is missing", "use the file of this task and format"),
+        *("panoptic.json", "'categories' is missing", "use the file for this task and format"),
     ),
     "box of no width": ("finds", box(2, 1, 0, 3), *BOX),
     "box of no height": ("finds", box(2, 1, 4, 0), *BOX),
@@ -127,29 +127,29 @@ WRONG = {
     "box with infinity": ("finds", box(2, 1, float("inf"), 3), *BOX),
 }
 AT_THE_SAMPLE = {
-    "id that the JSON lacks": (
+    "id that is not in the JSON": (
         *("pets", png("pngs/a.png", id_to_rgb(ID_OF_NO_SEGMENT)), "pngs/a.png"),
-        *("segment ids [77] that the JSON lacks", "take ann_file and ann_dir of the same version"),
+        *("segment ids [77] that are not in the JSON", "use ann_file and ann_dir of the same version"),
     ),
-    "id that the PNG lacks": (
+    "id that is not in the PNG": (
         *("pets", png("pngs/a.png", id_to_rgb(NO_CAT)), "pngs/a.png"),
-        *("segment ids [5] that the PNG lacks", "take ann_file and ann_dir of the same version"),
+        *("segment ids [5] that are not in the PNG", "use ann_file and ann_dir of the same version"),
     ),
     "label over the classes": (
         *("scenes", png("labels/a.png", np.full((2, 3), 5, np.uint8)), "labels/a.png"),
-        *("values [5] stand for no class", "correct zero_is_void, ignore_index or label_map"),
+        *("values [5] have no class", "correct zero_is_void, ignore_index or label_map"),
     ),
     "label PNG of another size": (
         *("scenes", png("labels/a.png", np.ones((3, 2), np.uint8)), "labels/a.png"),
-        *("is for 3 x 2 pixels", "take both from the same release"),
+        *("has 3 x 2 pixels", "use both from the same release"),
     ),
     "panoptic PNG of another size": (
         *("pets", png("pngs/a.png", id_to_rgb(PanopticFiles.IDS[:3])), "pngs/a.png"),
-        *("is for 3 x 6 pixels", "take both from the same release"),
+        *("has 3 x 6 pixels", "use both from the same release"),
     ),
     "boxes of an image of another size": (
         *("finds", changed("instances.json", "images", 1, "width", value=21), "part1/ü.jpg"),
-        *("is for 10 x 21 pixels", "take both from the same release"),
+        *("has 10 x 21 pixels", "use both from the same release"),
     ),
     "cut label PNG": ("scenes", cut("labels/a.png"), "labels/a.png", "cannot decode", "replace the file"),
     "cut panoptic PNG": ("pets", cut("pngs/a.png"), "pngs/a.png", "cannot decode", "replace the file"),

@@ -82,7 +82,9 @@ BAD_BOXES = [
 @pytest.mark.parametrize("box", BAD_BOXES)
 def test_box_that_is_none(files, box):
     files.annotations[2]["bbox"] = box
-    match = r"instances\.json': 1 boxes are not boxes in their image, e\.g\. annotation 3: xyxy .*drop_bad_boxes=True"
+    match = (
+        r"instances\.json': 1 boxes are not valid boxes in their image, e\.g\. annotation 3: xyxy .*drop_bad_boxes=True"
+    )
     with pytest.raises(ValueError, match=match):
         InstanceSegDataset(**files.write())
 
@@ -107,7 +109,7 @@ def test_box_that_is_not_four_numbers(files, box):
 @pytest.mark.parametrize(("key", "field"), [("annotations", "bbox"), ("annotations", "image_id"), ("images", "height")])
 def test_missing_field(files, key, field):
     del files.content[key][1][field]
-    with pytest.raises(ValueError, match=rf"instances\.json': an entry of '{key}' lacks '{field}': id \d"):
+    with pytest.raises(ValueError, match=rf"instances\.json': an entry of '{key}' has no '{field}': id \d"):
         InstanceSegDataset(**files.write())
 
 
@@ -118,20 +120,20 @@ def test_mask_that_is_missing(files, segmentation):
         del files.annotations[2]["segmentation"]
     else:
         files.annotations[2]["segmentation"] = segmentation
-    with pytest.raises(ValueError, match=r"segmentation.*id 3; repair the file, or train from boxes alone"):
+    with pytest.raises(ValueError, match=r"segmentation.*id 3; repair the file, or train with boxes only"):
         InstanceSegDataset(**files.write(), with_masks=True)
 
 
 def test_category_outside_the_label_space(files):
     files.annotations[1]["category_id"] = 11
-    match = r"instances\.json': annotation 2 has category 11 \('unicorn'\), .*outside the label space; map .*label_map"
+    match = r"instances\.json': annotation 2 has category 11 \('unicorn'\), .*not in the label space; map .*label_map"
     with pytest.raises(ValueError, match=match):
         InstanceSegDataset(**files.write())
 
 
 def test_annotation_of_an_unlisted_image(files):
     files.annotations[1]["image_id"] = 77
-    with pytest.raises(ValueError, match=r"annotation 2 is of image 77, which is not listed; add it"):
+    with pytest.raises(ValueError, match=r"annotation 2 belongs to image 77, which is not listed; add it"):
         InstanceSegDataset(**files.write())
 
 
@@ -172,7 +174,7 @@ def test_missing_files(files):
     with pytest.raises(FileNotFoundError, match=r"annotation file '.*nowhere' does not exist"):
         InstanceSegDataset(**arguments | {"ann_file": "nowhere"})
     (files.root / "images/part2/empty.jpg").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 images that .* names are missing .*\['part2/empty\.jpg'\]"):
+    with pytest.raises(FileNotFoundError, match=r"1 images listed in .* are missing .*\['part2/empty\.jpg'\]"):
         InstanceSegDataset(**arguments)
 
 
@@ -230,7 +232,7 @@ def test_cache_is_not_used_for_other_data_or_options(files, monkeypatch):
 def test_a_file_that_is_refused_leaves_no_cache(files):
     files.annotations[0]["bbox"] = [0, 0, 0, 0]
     for _ in range(2):
-        with pytest.raises(ValueError, match="not boxes in their image"):
+        with pytest.raises(ValueError, match="not valid boxes in their image"):
             InstanceSegDataset(**files.write(), cache_dir="cache")
     assert list((files.root / "cache").iterdir()) == []
 
@@ -238,7 +240,9 @@ def test_a_file_that_is_refused_leaves_no_cache(files):
 def test_cache_that_cannot_be_written(files):
     arguments = files.write()
     (files.root / "cache").write_text("a file, no folder")
-    with pytest.raises(ValueError, match=r"instances\.json': cannot write its cache under .*; set cache_dir"):
+    with pytest.raises(
+        ValueError, match=r"instances\.json': cannot write the cache of this file under .*; set cache_dir"
+    ):
         InstanceSegDataset(**arguments, cache_dir="cache")
 
 

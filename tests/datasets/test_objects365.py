@@ -48,7 +48,7 @@ def test_without_it_the_whole_name_counts(arguments):
 
 
 def test_any_other_missing_image_is_an_error_that_names_the_remedy(arguments):
-    match = r"1 images that .*boxes\.json' names are missing .*'patch16/objects365_v2_00908726\.jpg'.*leave_out"
+    match = r"1 images listed in .*boxes\.json' are missing .*'patch16/objects365_v2_00908726\.jpg'.*leave_out"
     with pytest.raises(FileNotFoundError, match=match):
         InstanceSegDataset(**{**arguments, "leave_out": []})
 

@@ -126,7 +126,7 @@ def test_mmseg_value_over_the_classes(tmp_path):
     paths = {"img_path": "images", "seg_map_path": "annotations"}
     dataset = ADE20KDataset(data_root=str(tmp_path), data_prefix=paths)
     space = LabelSpace("ade", dataset.metainfo["classes"], (False,) * 150)
-    with pytest.raises(ValueError, match=r"annotations/a\.png': values \[151\] stand for no class"):
+    with pytest.raises(ValueError, match=r"annotations/a\.png': values \[151\] have no class"):
         LoadSemanticMap()(LoadImage()(dataset.get_data_info(0) | {"label_space": space}))
 
 

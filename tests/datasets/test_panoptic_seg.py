@@ -40,7 +40,7 @@ def test_thing_flags_of_the_file_without_those_of_a_label_space(files):
 
 def test_category_outside_the_label_space(files):
     files.segments[3]["category_id"] = 11
-    match = r"panoptic\.json': segment 5 of image 42 has category 11 \('unicorn'\), .*outside the label space; map .*"
+    match = r"panoptic\.json': segment 5 of image 42 has category 11 \('unicorn'\), .*not in the label space; map .*"
     with pytest.raises(ValueError, match=match):
         PanopticSegDataset(**files.write())
 
@@ -55,7 +55,7 @@ def test_category_that_the_file_does_not_list(files):
     ("label_map", "match"),
     [
         ({"dgo": "dog"}, r"panoptic\.json': the file has no category 'dgo'; correct this key of label_map"),
-        ({"dog": "wolf"}, "label_map leads to 'wolf', which the label space does not have"),
+        ({"dog": "wolf"}, "label_map maps to 'wolf', which is not a class of the label space"),
     ],
 )
 def test_wrong_label_map(files, label_map, match):
@@ -71,7 +71,7 @@ def test_image_without_annotation(files):
 
 def test_annotation_without_image(files):
     files.content["annotations"].append({"image_id": 44, "file_name": "b.png", "segments_info": []})
-    with pytest.raises(ValueError, match=r"1 annotations are of images that are not listed, e\.g\. image 44; add"):
+    with pytest.raises(ValueError, match=r"1 annotations belong to images that are not listed, e\.g\. image 44; add"):
         PanopticSegDataset(**files.write())
 
 
@@ -93,7 +93,7 @@ def test_entries_that_do_not_fit(files, key, entry, match):
 @pytest.mark.parametrize(("key", "name"), [("images", "height"), ("annotations", "segments_info")])
 def test_missing_field(files, key, name):
     del files.content[key][0][name]
-    with pytest.raises(ValueError, match=rf"panoptic\.json': an image or annotation lacks the key '{name}'"):
+    with pytest.raises(ValueError, match=rf"panoptic\.json': an image or annotation has no key '{name}'"):
         PanopticSegDataset(**files.write())
 
 
@@ -101,7 +101,7 @@ def test_missing_field(files, key, name):
 def test_segment_ids_that_are_no_ids(files, ids):
     for segment, new in zip(files.segments[:2], ids, strict=True):
         segment["id"] = new
-    with pytest.raises(ValueError, match="segment ids of image 42 must differ and be positive"):
+    with pytest.raises(ValueError, match="image 42: expected distinct, positive segment ids"):
         PanopticSegDataset(**files.write())
 
 
@@ -115,8 +115,8 @@ def test_no_image(files):
     ("text", "match"),
     [
         ('{"images": [', r"panoptic\.json': not valid JSON .*copied or downloaded completely"),
-        ("[]", r"panoptic\.json': expected a JSON object with the keys .*; use the file of this task"),
-        ("{}", r"panoptic\.json': key 'images' is missing; .*; use the file of this task"),
+        ("[]", r"panoptic\.json': expected a JSON object with the keys .*; use the file for this task"),
+        ("{}", r"panoptic\.json': key 'images' is missing; .*; use the file for this task"),
         ('{"images": [], "annotations": {}, "categories": []}', "expected a list under 'annotations', got dict; use"),
     ],
 )
@@ -144,9 +144,7 @@ def test_missing_folder_or_file(files, key, match):
 def test_listed_file_is_missing(files, path, what):
     arguments = files.write()
     (files.root / path).unlink()
-    with pytest.raises(
-        FileNotFoundError, match=rf"1 {what} that '.*panoptic\.json' names are missing under .*complete"
-    ):
+    with pytest.raises(FileNotFoundError, match=rf"1 {what} listed in '.*panoptic\.json' are missing under .*complete"):
         PanopticSegDataset(**arguments)
 
 

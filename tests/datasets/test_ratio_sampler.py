@@ -281,7 +281,7 @@ def test_a_source_smaller_than_a_batch_is_named_in_a_warning(monkeypatch):
 @pytest.mark.parametrize(
     ("ratios", "match"),
     [
-        ((1, -4, 4), r"source 'b': expected as ratio a finite number above 0, got -4; correct ratios of"),
+        ((1, -4, 4), r"source 'b': expected a ratio that is a finite number above 0, got -4; correct ratios of"),
         ((1, 0, 4), r"source 'b'.* got 0"),
         ((1, 4, float("nan")), r"source 'c'.* got nan"),
         ((float("inf"), 4, 4), r"source 'a'.* got inf"),
@@ -302,11 +302,11 @@ def test_bad_ratios(ratios, match):
     [
         (
             {"batch_size": 0},
-            "source 's0': expected as batch size a finite whole number above 0, got 0; correct batch_size of",
+            "source 's0': expected a batch size that is a finite whole number above 0, got 0; correct batch_size of",
         ),
         ({"batch_sizes": [1, 2]}, "one batch size for each of the 3 sources .*; correct batch_sizes of"),
         ({"batch_sizes": [1, 2.5, 3]}, "source 's1'.* got 2.5"),
-        ({"seed": -1}, r"seed that is a whole number in \[0, 2\*\*32\), got -1"),
+        ({"seed": -1}, r"expected seed to be a whole number in \[0, 2\*\*32\), got -1"),
         ({"seed": 1.5}, "got 1.5"),
         ({"sizes": (3, 0, 4)}, "source 's1': expected at least one image"),
     ],

@@ -92,7 +92,9 @@ def test_intact_data_raises_no_suspicion(tmp_path, make):
 
 def test_a_foreground_of_255_is_void(tmp_path):
     (problem,) = findings(semantic(tmp_path, 0, 255)).problems
-    assert problem.startswith("source 'street': 'bike' of 2 classes never occur in 2 images; its label maps hold 0 and")
+    assert problem.startswith(
+        "source 'street': 1 of 2 classes never occur in 2 images: 'bike'; its label maps hold only"
+    )
     assert "set ignore_index=None and label_map={0: ..., 255: ...}" in problem
     fixed = findings(semantic(tmp_path, 0, 255, ignore_index=None, label_map={0: "car", 255: "bike"}))
     assert fixed.problems == []
@@ -130,7 +132,7 @@ def test_boxes_within_one(tmp_path):
         annotation["bbox"] = [number / WIDTH for number in annotation["bbox"]]
 
     (problem,) = findings(instance(tmp_path, shrink)).problems
-    assert "all 4 boxes lie within 0 .. 1" in problem
+    assert "all 4 boxes are within 0 .. 1" in problem
 
 
 def test_a_damaged_rle_is_a_problem(tmp_path):
@@ -160,7 +162,7 @@ def test_repeated_annotation_ids_and_two_names_of_one_image_are_said(tmp_path):
     (tmp_path / "img/2.png").write_bytes((tmp_path / "img/1.png").read_bytes())
     repeated, twice = findings(built).notes
     assert "3 annotations have an id that an earlier one has" in repeated
-    assert "images under several names: 1, e.g. '" in twice
+    assert "1 images appear under several names, e.g. '" in twice
     assert twice.endswith("img/2.png'")
 
 
@@ -170,14 +172,14 @@ def test_an_orientation_and_black_images_are_said(tmp_path):
     exif[0x0112] = 3
     write_images(tmp_path, value=16, exif=exif)
     turned, dark = findings(built).notes
-    assert "2 of 2 images have an EXIF orientation and are turned by it" in turned
-    assert "2 of 2 images are nearly black, at most 31 of 255; if they hold 10 or 12 bits" in dark
+    assert "2 of 2 images have an EXIF orientation and are rotated by it" in turned
+    assert "2 of 2 images are nearly black: no value is above 31 of 255; if they hold 10 or 12 bits" in dark
 
 
 def test_images_trained_and_tested_on_are_said_by_content(tmp_path):
     trained = findings(instance(tmp_path / "a"))
     tested = findings(instance(tmp_path / "b", split="test"), "test")
-    assert shared_images(trained, tested).startswith("2 of 2 test images are trained on, too, e.g. '")
+    assert shared_images(trained, tested).startswith("2 of 2 test images are also training images, e.g. '")
     assert shared_images(trained, Findings(images=3)) is None
 
 

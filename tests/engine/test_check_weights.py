@@ -41,8 +41,8 @@ def test_a_hand_worked_account():
     assert account.missing == ("classifier.temperature",)
     assert account.unknown == ("head.a.weight", "head.a.bias")
     assert str(account) == (
-        "1 of the model's 3 weights are in the checkpoint; not there: classifier.temperature; there in another shape: "
-        "backbone.bias; in the checkpoint alone: head.a (2)"
+        "1 of the model's 3 weights are in the checkpoint; missing: classifier.temperature; in another shape: "
+        "backbone.bias; only in the checkpoint: head.a (2)"
     )
 
 
@@ -57,11 +57,11 @@ def test_the_models_own_weights_fit_with_or_without_embeddings():
     [
         (
             {"state_dict": {"foo.weight": torch.zeros(1)}},
-            "'a.pth': nothing of this checkpoint fits .* has foo.weight, the",
+            "'a.pth': no weight of this checkpoint fits .* has foo.weight, the",
         ),
-        ({f"model.{n}": v for n, v in OWN.items()}, "its keys begin with 'model.', and without that they fit"),
-        ({}, "nothing of this checkpoint fits the model: it has nothing"),
-        ([1, 2], "'a.pth': not a checkpoint but a list"),
+        ({f"model.{n}": v for n, v in OWN.items()}, "its keys begin with 'model.' and would fit without it"),
+        ({}, "no weight of this checkpoint fits the model: it has nothing"),
+        ([1, 2], "'a.pth': expected a checkpoint, got a list"),
     ],
 )
 def test_a_checkpoint_of_which_nothing_fits_is_refused_by_every_way(content, match):
@@ -73,7 +73,7 @@ def test_a_checkpoint_of_which_nothing_fits_is_refused_by_every_way(content, mat
 def test_a_part_is_enough_to_start_from_and_not_to_test():
     account = account_of_weights({"backbone.weight": torch.zeros(3, 2)}, OWN)
     account.require_some("a.pth")
-    with pytest.raises(UserError, match=r"'a.pth': 1 of the model's 3 weights .*; give the checkpoint of a training"):
+    with pytest.raises(UserError, match=r"'a.pth': 1 of the model's 3 weights .*; use the checkpoint of a training"):
         account.require_all("a.pth")
 
 
@@ -102,15 +102,15 @@ def load(tmp_path, state, *, testing, resume=False):
 
 def test_a_test_refuses_a_part_and_a_training_logs_it(tmp_path):
     part = {"backbone.weight": torch.ones(3, 2)}
-    with pytest.raises(UserError, match=r"some\.pth': 1 of the model's 3 weights are in the checkpoint; not there: "):
+    with pytest.raises(UserError, match=r"some\.pth': 1 of the model's 3 weights are in the checkpoint; missing: "):
         load(tmp_path / "a", part, testing=True)
-    with pytest.raises(UserError, match="not there"):
+    with pytest.raises(UserError, match="missing: "):
         load(tmp_path / "b", part, testing=False, resume="whole")
-    with pytest.raises(UserError, match=r"some\.pth': holds weights alone, .*; start a training from them with"):
+    with pytest.raises(UserError, match=r"some\.pth': has only weights, .*; start a training from these weights with"):
         load(tmp_path / "e", OWN, testing=False, resume=True)
-    with pytest.raises(UserError, match="nothing of this checkpoint fits"):
+    with pytest.raises(UserError, match="no weight of this checkpoint fits"):
         load(tmp_path / "c", {"foo.weight": torch.ones(1)}, testing=False)
     runner = load(tmp_path / "d", part, testing=False)
     assert runner.model.backbone.weight.tolist() == [[1, 1]] * 3
     (log,) = (tmp_path / "d/work").glob("*/*.log")
-    assert "1 of the model's 3 weights are in the checkpoint; not there: " in log.read_text()
+    assert "1 of the model's 3 weights are in the checkpoint; missing: " in log.read_text()

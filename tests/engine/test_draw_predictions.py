@@ -210,7 +210,7 @@ def test_a_second_test_starts_anew_in_the_folder_given(sample, runner, tmp_path)
 
 
 def test_bad_input(runner):
-    with pytest.raises(ValueError, match="expected num_per_source >= 1, got 0"):
+    with pytest.raises(ValueError, match="expected num_per_source of at least 1, got 0"):
         DrawPredictions(num_per_source=0)
     with pytest.raises(ValueError, match=r"expected min_score in 0 \.\. 1, got 30"):
         DrawPredictions(min_score=30)

@@ -60,7 +60,7 @@ def test_the_training_stops_and_the_last_good_checkpoint_stays(tmp_path):
         run(tmp_path)
     text = str(caught.value)
     assert text.startswith("iteration 6 of source 'ade': not finite: loss, loss_a; images img/5.jpg; nothing was saved")
-    assert f"--resume goes on from {tmp_path / 'iter_4.pth'}" in text
+    assert f"--resume continues from {tmp_path / 'iter_4.pth'}" in text
     assert [path.name for path in Path(tmp_path).glob("*.pth")] == ["iter_4.pth"]
     assert torch.load(tmp_path / "iter_4.pth", weights_only=False)["state_dict"]["weight"].isfinite()
 

@@ -128,7 +128,7 @@ class TestBadInput:
     @pytest.mark.parametrize("rate", [0, -0.5, 1.5, float("nan")])
     def test_rate(self, rate: float) -> None:
         cfg = {"optimizer": {"type": "SGD", "lr": LR, "weight_decay": 0.0}}
-        with pytest.raises(ValueError, match=r"decay_rate must be in \(0, 1\]"):
+        with pytest.raises(ValueError, match=r"expected decay_rate in \(0, 1\]"):
             LayerDecayOptimWrapperConstructor(cfg, {"decay_rate": rate})
 
     def test_no_weight_decay_given(self) -> None:

@@ -310,4 +310,4 @@ def test_a_finished_run_that_is_resumed_says_so(tmp_path, monkeypatch):
     again = Record()
     train(tmp_path / "run", again, max_iters=STOP, resume=True)
     assert again.batches == {}
-    assert said == [f"Already at iteration {STOP} of {STOP}: nothing to train; raise train_cfg.max_iters"]
+    assert said == [f"Already at iteration {STOP} of {STOP}: nothing to train; increase train_cfg.max_iters"]

@@ -1,4 +1,4 @@
-"""A failed save loses nothing, and a run goes on from what is whole."""
+"""A failed save loses nothing, and a run resumes from a complete checkpoint."""
 
 import shutil
 
@@ -79,7 +79,7 @@ def test_a_cut_checkpoint_gives_way_to_the_newest_whole_one(saved, size):
     assert not is_whole(path)
     found, said = checkpoint_to_resume(saved)
     assert found == newest_whole(saved) == saved / "iter_3.pth"
-    assert "iter_4.pth', which is not there or cut short; going on from the newest whole checkpoint" in said
+    assert "iter_4.pth', which is missing or incomplete; resuming from the newest complete checkpoint" in said
     assert torch.load(found, weights_only=False)["meta"]["iter"] == 3
 
 
@@ -90,12 +90,14 @@ def test_a_moved_work_dir_and_an_empty_note_are_understood(saved, tmp_path):
     (moved / "last_checkpoint").write_text("")
     found, said = checkpoint_to_resume(moved)
     assert found == moved / "iter_4.pth"
-    assert "last_checkpoint' is missing or empty; going on" in said
+    assert "last_checkpoint' is missing or empty; resuming" in said
 
 
 def test_a_new_run_starts_and_one_of_broken_checkpoints_does_not(saved, tmp_path):
     assert checkpoint_to_resume(tmp_path / "new") == (None, "")
     for path in saved.glob("*.pth"):
         path.write_bytes(b"PK")
-    with pytest.raises(UserError, match=r"which is not there or cut short, and no checkpoint here is whole; give one"):
+    with pytest.raises(
+        UserError, match=r"which is missing or incomplete, and no checkpoint in this folder is complete; give"
+    ):
         checkpoint_to_resume(saved)

@@ -131,7 +131,7 @@ def test_classes_restrict_what_is_scored(annotate):
     assert score(InstanceMetric(ann_file=ann_file), samples)["mask_AP"] == 50
     assert score(InstanceMetric(ann_file=ann_file, classes=["dog"]), samples)["mask_AP"] == 100
     assert score(InstanceMetric(ann_file=ann_file, classes=["cat "]), samples)["mask_AP"] == 0
-    with pytest.raises(ValueError, match="cannot score 'cow': not in the label space"):
+    with pytest.raises(ValueError, match="cannot score class 'cow', which is not in the label space"):
         score(InstanceMetric(ann_file=ann_file, classes=["cow"]), samples)
 
 

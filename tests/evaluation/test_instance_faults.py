@@ -128,15 +128,15 @@ LOST = {"size": [48, 64], "counts": "zzzzzzzzzzzz"}
     [
         ({"id": "a7"}, r"entry of 'annotations' cannot be read \('id': expected an integer, got 'a7'\)"),
         ({"image_id": "one"}, "'image_id': expected an integer, got 'one'"),
-        ({"image_id": 3}, "annotation 1 is of image 3, which is not listed"),
+        ({"image_id": 3}, "annotation 1 belongs to image 3, which is not listed"),
         ({"category_id": 9}, "annotation 1 has category 9, which the file's own 'categories' do not list"),
         ({"iscrowd": "maybe"}, "annotation 1 cannot be read .'iscrowd': expected 0 or 1, got 'maybe'"),
         ({"iscrowd": 2}, "'iscrowd': expected 0 or 1, got 2"),
         ({"area": "large"}, "annotation 1 cannot be read .'area': expected a number, got 'large'"),
         ({"segmentation": LOST}, "annotation 1 cannot be read .*compressed RLE is damaged: character 0 is 'z'"),
-        ({"segmentation": {"size": [48, 64], "counts": [5, 5]}}, "its RLE counts 10 pixels, the image has 3072"),
-        ({"segmentation": {"size": [64, 48], "counts": [64 * 48]}}, "its RLE is 64 x 48 .* the image 48 x 64"),
-        ({"segmentation": [[1, 2, "x", 4, 5, 6]]}, "a polygon is a list of numbers"),
+        ({"segmentation": {"size": [48, 64], "counts": [5, 5]}}, "the RLE add up to 10 pixels, but the image has 3072"),
+        ({"segmentation": {"size": [64, 48], "counts": [64 * 48]}}, "the RLE has 64 x 48 .* the image 48 x 64"),
+        ({"segmentation": [[1, 2, "x", 4, 5, 6]]}, "expected a polygon as a list"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_when_the_metric_is_built(tmp_path, entry, match):
@@ -169,7 +169,7 @@ def test_a_metric_file_of_another_split_is_refused_when_the_evaluator_is_built(t
         image["id"] += 1
         image["file_name"] = f"{image['id']}.jpg"
     with pytest.raises(
-        UserError, match=r"source 'street': '.*truth\.json': lacks 1 of the 2 images that are tested, e\.g\. .* 3; set"
+        UserError, match=r"source 'street': '.*truth\.json': does not list 1 of the 2 tested images, e\.g\. .* 3; set"
     ):
         MultiSourceEvaluator(metrics=[source(tmp_path, content(), other)])
     # the one image that is tested is there
@@ -181,7 +181,7 @@ def test_a_metric_file_of_another_split_is_refused_when_the_evaluator_is_built(t
 def test_a_metric_file_whose_ids_are_other_images_is_refused(tmp_path):
     other = content()
     other["images"][1]["file_name"] = "train/2b.jpg"
-    with pytest.raises(UserError, match=r"image 2 is '2\.jpg', in the test dataset it is 'train/2b\.jpg'"):
+    with pytest.raises(UserError, match=r"image 2 is '2\.jpg', but the test dataset has 'train/2b\.jpg'"):
         MultiSourceEvaluator(metrics=[source(tmp_path, content(), other)])
     other["images"][1]["file_name"] = "val\\2.jpg"
     MultiSourceEvaluator(metrics=[source(tmp_path, content(), other)])
@@ -190,9 +190,7 @@ def test_a_metric_file_whose_ids_are_other_images_is_refused(tmp_path):
 def test_things_flagged_as_stuff_are_refused(tmp_path):
     config = source(tmp_path, content(), content())
     config["label_space"]["is_thing"] = (False, False)
-    with pytest.raises(
-        UserError, match=r"'street': the instance task finds things.* flags each of its classes as stuff"
-    ):
+    with pytest.raises(UserError, match=r"'street': the instance task needs things.* flags all its classes as stuff"):
         MultiSourceEvaluator(metrics=[config])
     config["label_space"]["is_thing"] = (True, False)
     with pytest.raises(UserError, match="has annotations of 'bike', which label space 'street' flags as stuff"):

@@ -194,8 +194,8 @@ def test_a_source_without_a_tested_image_is_named(log):
     assert not any(key.startswith("roads/") for key in values)
     warnings = [message for level, message in log if level == logging.WARNING]
     assert warnings == [
-        "source 'roads': no image was tested, it has no scores",
-        "tested 1 different samples, the test set has 5",
+        "source 'roads': no image was tested, so it has no scores",
+        "tested 1 different samples, but the test set has 5",
     ]
     assert "not tested" in log[-1][1]
 
@@ -203,7 +203,9 @@ def test_a_source_without_a_tested_image_is_named(log):
 def test_bad_samples():
     evaluator = MultiSourceEvaluator(metrics=sources())
     stranger = panoptic([[0]], [0], [[1000]], source="cars", sample_idx=0, img_path="x.jpg")
-    with pytest.raises(ValueError, match=r"sample x\.jpg is of source 'cars', the evaluator has \['pets', 'roads'\]"):
+    with pytest.raises(
+        ValueError, match=r"sample x\.jpg is from source 'cars', but the evaluator has \['pets', 'roads'\]"
+    ):
         evaluator.process([stranger])
     with pytest.raises(ValueError, match=r"source 'pets', y\.jpg: no 'sample_idx'"):
         evaluator.process([panoptic([[0]], [0], [[1000]], source="pets", img_path="y.jpg")])
@@ -213,7 +215,7 @@ def test_bad_sources():
     quality = dict(type="mmdataseg.PanopticQualityMetric")
     with pytest.raises(ValueError, match="'pets' appears 2 times"):
         MultiSourceEvaluator(metrics=[source("pets", [quality]), source("pets", [quality])])
-    with pytest.raises(ValueError, match="source 'pets' is tested and names no metric"):
+    with pytest.raises(ValueError, match="source 'pets' is tested but has no metric"):
         MultiSourceEvaluator(metrics=[source("pets", [])])
     with pytest.raises(ValueError, match="source 'pets': two PanopticQualityMetric would report under the same names"):
         MultiSourceEvaluator(metrics=[source("pets", [quality, quality])])
@@ -226,7 +228,7 @@ def test_a_pipeline_that_loads_panoptic_maps_as_for_training():
     pets["test"]["pipeline"] = [dict(type="mmdataseg.LoadImage"), dict(type="mmdataseg.LoadPanopticMap", scoring=True)]
     MultiSourceEvaluator(metrics=[pets])
     del pets["test"]["pipeline"][1]["scoring"]
-    with pytest.raises(ValueError, match=r"source 'pets': its test pipeline .* as for training.*; set scoring=True in"):
+    with pytest.raises(ValueError, match=r"source 'pets': the test pipeline .* as for training.*; set scoring=True in"):
         MultiSourceEvaluator(metrics=[pets])
 
 
@@ -237,7 +239,7 @@ EMPTY = {"images": [{"id": 1, "height": 9, "width": 9}], "annotations": [], "cat
     ("content", "error", "message"),
     [
         (None, FileNotFoundError, "truth.json' does not exist; put .*, or set ann_file"),
-        ("{", ValueError, "truth.json': not valid JSON .*; was it copied or downloaded completely"),
+        ("{", ValueError, "truth.json': not valid JSON .*; check that it was copied or downloaded completely"),
         (
             {"images": [], "annotations": []},
             ValueError,
@@ -256,7 +258,7 @@ EMPTY = {"images": [{"id": 1, "height": 9, "width": 9}], "annotations": [], "cat
         (
             {**EMPTY, "annotations": [{"id": 7, "category_id": 1}]},
             ValueError,
-            "truth.json': an entry of 'annotations' lacks 'image_id': .*'id': 7.*; repair the file",
+            "truth.json': an entry of 'annotations' has no 'image_id': .*'id': 7.*; repair the file",
         ),
         (
             {
@@ -265,7 +267,7 @@ EMPTY = {"images": [{"id": 1, "height": 9, "width": 9}], "annotations": [], "cat
                 "annotations": [{"id": 7, "category_id": 1, "image_id": 1, "segmentation": [[0, 0, 9, 0, 9, 9]]}],
             },
             ValueError,
-            "truth.json': annotation 7 has no 'area', and its image no 'height' and 'width'",
+            "truth.json': annotation 7 has no 'area', so its image needs 'height' and 'width'",
         ),
         (
             {**EMPTY, "categories": [{"id": 1, "name": "cow"}]},

@@ -127,8 +127,8 @@ def test_it_is_found_by_its_prefixed_name():
     [
         (semantic([[0]], [0], [[0]], source="pets", img_path="a.png"), "source 'pets', a.png: no prediction"),
         (panoptic([[0]], [0], [[1004]]), "predicted class 4, the label space has 4"),
-        (panoptic([[0, 0]], [0], [[1000]]), r"ground truth is \(1, 2\), the prediction \(1, 1\)"),
-        (panoptic([[1]], [0], [[1000]]), r"ids 1 \.\. 1 in 'gt_id_map', 'gt_instances' has rows 0 \.\. 0"),
+        (panoptic([[0, 0]], [0], [[1000]]), r"ground truth is \(1, 2\), but the prediction is \(1, 1\)"),
+        (panoptic([[1]], [0], [[1000]]), r"'gt_id_map' has ids 1 \.\. 1, but 'gt_instances' has rows 0 \.\. 0"),
         (panoptic([[0]], [7], [[1000]]), r"true labels: expected 0 \.\. 3, got 7"),
     ],
 )
@@ -147,12 +147,14 @@ def test_a_sample_without_ground_truth_is_refused():
 def test_ground_truth_that_was_loaded_for_training_is_refused():
     sample = panoptic([[0]], [0], [[1000]], source="pets", img_path="a.png")
     del sample.gt_instances.is_crowd
-    with pytest.raises(ValueError, match=r"source 'pets', a\.png: .*loaded for training.*; load it with scoring=True"):
+    with pytest.raises(
+        ValueError, match=r"source 'pets', a\.png: .*loaded as for training.*; load it with scoring=True"
+    ):
         score(PanopticQualityMetric(), [sample])
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match="expected 0 or more, got -1"):
+    with pytest.raises(ValueError, match="expected chance, a number of draws, of at least 0, got -1"):
         PanopticQualityMetric(chance=-1)
     with pytest.raises(TypeError, match="unexpected keyword argument 'chanse'"):
         PanopticQualityMetric(chanse=1)

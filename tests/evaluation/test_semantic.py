@@ -80,7 +80,7 @@ def test_classwise_names_each_class():
             semantic([[0]], [0], [[4]], source="pets", img_path="a.png"),
             r"a.png: predicted map: expected classes in -1 \.\. 3",
         ),
-        (semantic([[0, 0]], [0], [[0]]), r"ground truth is \(1, 2\), the prediction \(1, 1\)"),
+        (semantic([[0, 0]], [0], [[0]]), r"ground truth is \(1, 2\), but the prediction is \(1, 1\)"),
     ],
 )
 def test_bad_samples(sample, message):
@@ -89,7 +89,7 @@ def test_bad_samples(sample, message):
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match="expected 0 or more, got -2"):
+    with pytest.raises(ValueError, match="expected chance, a number of draws, of at least 0, got -2"):
         SemanticMetric(chance=-2)
     with pytest.raises(TypeError, match="unexpected keyword argument 'iou_metrics'"):
         SemanticMetric(iou_metrics=["mIoU"])

@@ -53,7 +53,7 @@ def test_segments_of_label_png_equal_class_by_class_comparison():
 
 @pytest.mark.parametrize(("value", "dtype"), [(5, np.uint8), (300, np.uint16)])
 def test_value_without_class(value, dtype):
-    with pytest.raises(ValueError, match=rf"values \[{value}\] stand for no class"):
+    with pytest.raises(ValueError, match=rf"values \[{value}\] have no class"):
         segments_of_label_png(np.full((1, 2), value, dtype), label_table(256, 4, zero_is_void=True, ignore_index=255))
 
 
@@ -98,9 +98,9 @@ def test_no_segment():
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({70000: 8}, r"PNG has segment ids \[8\] that the JSON lacks"),
-        ({70000: 2**24 - 1}, r"PNG has segment ids \[16777215\] that the JSON lacks"),
-        ({4: 300}, r"JSON has segment ids \[4\] that the PNG lacks"),
+        ({70000: 8}, r"PNG has segment ids \[8\] that are not in the JSON"),
+        ({70000: 2**24 - 1}, r"PNG has segment ids \[16777215\] that are not in the JSON"),
+        ({4: 300}, r"JSON has segment ids \[4\] that are not in the PNG"),
     ],
 )
 def test_png_and_json_disagree(change, match):

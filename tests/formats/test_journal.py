@@ -24,7 +24,7 @@ def test_the_journal_ends_before_the_first_broken_line(tmp_path, damage):
     path.write_text(whole + damage)
     journal = Journal(path)
     assert journal.read() == [{"number": 0}, {"number": 1}]
-    assert path.read_text() == whole, "what is appended starts on a line of its own"
+    assert path.read_text() == whole, "a record starts on a line of its own"
 
 
 def test_a_record_is_on_disk_at_once(tmp_path):

@@ -34,9 +34,9 @@ def test_crowd_flag_and_area_stay_as_they_are(tmp_path):
     ("changes", "match"),
     [
         ({"images": [{"id": 1}, {"id": 1}]}, "image id 1 appears twice in 'images'"),
-        ({"images": [{"id": 2}]}, "annotation 7 is of image 1, which is not listed"),
-        ({"images": [{}]}, "an entry of 'images' lacks 'id'"),
-        ({"annotations": [5]}, "an entry of 'annotations' lacks 'id': 5"),
+        ({"images": [{"id": 2}]}, "annotation 7 belongs to image 1, which is not listed"),
+        ({"images": [{}]}, "an entry of 'images' has no 'id'"),
+        ({"annotations": [5]}, "an entry of 'annotations' has no 'id': 5"),
         ({"categories": [{"id": 1}]}, "expected categories with 'id' and 'name'"),
         ({"categories": [{"id": 1, "name": "cat"}] * 2}, "category id 1 appears twice"),
         ({"annotations": {}}, "expected a list under 'annotations', got dict"),

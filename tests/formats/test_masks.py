@@ -27,15 +27,15 @@ def test_decode_mask(segmentation):
 @pytest.mark.parametrize(
     ("segmentation", "match"),
     [
-        ([], "expected polygons or RLE"),
-        ("abc", "expected polygons or RLE"),
-        (None, "expected polygons or RLE"),
-        ([[1, 2, 3, 4]], "three or more finite points x, y; one has 4 numbers"),
-        ([[1, 2, 3, 4, 5, 6, 7]], "one has 7 numbers"),
+        ([], "expected a segmentation of polygons or RLE"),
+        ("abc", "expected a segmentation of polygons or RLE"),
+        (None, "expected a segmentation of polygons or RLE"),
+        ([[1, 2, 3, 4]], "three or more finite points x, y; got one of 4 numbers"),
+        ([[1, 2, 3, 4, 5, 6, 7]], "got one of 7 numbers"),
         ([[1, 2, 3, 4, 5, float("nan")]], "finite points"),
-        ({"size": [6, 4], "counts": [24]}, "its RLE is 6 x 4 .*, the image 4 x 6"),
-        ({"size": [4, 6], "counts": [9, 2]}, "its RLE counts 11 pixels, the image has 24"),
-        ({"size": [4, 6]}, "lacks 'size' or 'counts'"),
+        ({"size": [6, 4], "counts": [24]}, "the RLE has 6 x 4 .*, the image 4 x 6"),
+        ({"size": [4, 6], "counts": [9, 2]}, "the RLE add up to 11 pixels, but the image has 24"),
+        ({"size": [4, 6]}, "no 'size' or no 'counts'"),
     ],
 )
 def test_mask_that_is_none(segmentation, match):
@@ -76,7 +76,7 @@ def test_a_character_lost_from_a_compressed_rle_is_never_decoded():
     counts = describe_mask(mask)["segmentation"]["counts"]
     for place in range(len(counts)):
         lost = counts[:place] + counts[place + 1 :]
-        with pytest.raises(ValueError, match=r"compressed RLE is damaged|counts \d+ pixels, the image has 3072"):
+        with pytest.raises(ValueError, match=r"compressed RLE is damaged|add up to \d+ pixels, but the image has 3072"):
             decode_mask({"size": [48, 64], "counts": lost}, 48, 64)
 
 

@@ -59,7 +59,7 @@ def test_lossless_formats_are_read(kind):
     [
         (saved(np.ones((4, 4), np.float32), "TIFF"), "'a.png': this annotation has float32 values; expected integers"),
         (saved(np.full((4, 4), -1, np.int32), "TIFF"), "has a value of -1; expected integers of at least 0"),
-        (saved(np.ones((4, 4), np.uint8), "JPEG"), "saved as JPEG, which changes values; expected a PNG; make it anew"),
+        (saved(np.ones((4, 4), np.uint8), "JPEG"), "saved as JPEG, which changes values; expected a PNG; create it"),
         (saved(np.ones((4, 4, 3), np.uint8), "WEBP"), "saved as WEBP"),
         (b"nothing", "cannot decode this annotation .not an image.; replace the file"),
     ],

@@ -81,10 +81,10 @@ def test_an_annotation_that_cannot_be_understood_is_named(boxes, entry, match):
     [
         (
             {"file_name": None},
-            "entry of 'images' cannot be read .'file_name': expected the name of a file, got null.: id 9",
+            "entry of 'images' cannot be read .'file_name': expected a file name, got null.: id 9",
         ),
         ({"height": "tall"}, "'height': expected an integer, got 'tall'"),
-        ({"file_name": "part1/ü.jpg"}, "images 9 and 8 have the same file 'part1/ü.jpg'; join their annotations"),
+        ({"file_name": "part1/ü.jpg"}, "images 9 and 8 have the same file 'part1/ü.jpg'; merge their annotations"),
         ({"file_name": "part1\\ü.jpg"}, "images 9 and 8 have the same file 'part1/ü.jpg'"),
     ],
 )
@@ -97,14 +97,16 @@ def test_an_image_that_cannot_be_understood_is_named(boxes, entry, match):
 def test_two_names_that_path_parts_makes_one_are_refused(boxes):
     boxes.content["images"][0]["file_name"] = "part2/ü.jpg"
     with pytest.raises(
-        UserError, match=r"images 9 and 8 have the same file 'ü.jpg' .the last 1 parts .*; raise path_p"
+        UserError, match=r"images 9 and 8 have the same file 'ü.jpg' .the last 1 parts .*; increase path_p"
     ):
         table(boxes, path_parts=1)
 
 
 def test_a_name_in_another_unicode_form_is_said(boxes):
     boxes.content["images"][1]["file_name"] = unicodedata.normalize("NFD", "part1/ü.jpg")
-    with pytest.raises(FileNotFoundError, match="is there in another Unicode form, NFC where NFD is expected"):
+    with pytest.raises(
+        FileNotFoundError, match="exists in another Unicode form, which looks the same: NFC, but expected NFD"
+    ):
         table(boxes)
 
 
@@ -121,7 +123,7 @@ def test_crowds_alone_and_fractions_are_suspicious(boxes):
     for annotation in boxes.annotations:
         annotation.update(iscrowd=0, bbox=[0.25, 0.25, 0.5, 0.5])
     (said,) = table(boxes).suspicions
-    assert said.startswith("all 3 boxes lie within 0 .. 1")
+    assert said.startswith("all 3 boxes are within 0 .. 1")
 
 
 @pytest.mark.parametrize("annotations", ["crowd", "none"])
@@ -159,7 +161,7 @@ def test_panoptic_values_as_text_and_null_are_understood(panoptic):
         ),
         (
             lambda c: c["annotations"][0].update(file_name=None),
-            "image 42 in 'annotations': 'file_name': expected the name",
+            "image 42 in 'annotations': 'file_name': expected a file name",
         ),
         (lambda c: c["annotations"][0].update(image_id=None), "'image_id': expected an integer or text, got None"),
         (lambda c: c["annotations"][0]["segments_info"][0].update(iscrowd=7), "'iscrowd': expected 0 or 1, got 7"),
@@ -167,14 +169,14 @@ def test_panoptic_values_as_text_and_null_are_understood(panoptic):
         (lambda c: c.update(categories=[*c["categories"], {"id": 50, "name": None}]), "whose 'name' is text"),
         (
             lambda c: c.update(annotations=[{"id": 1, "image_id": 42, "category_id": 1, "bbox": [0, 0, 1, 1]}]),
-            "without 'segments_info': an instance file, where a panoptic one is expected; give the panoptic JSON",
+            "expected a panoptic file, got an instance file: .* without 'segments_info'; use the panoptic JSON",
         ),
         (
             lambda c: (
                 c["images"].append(dict(c["images"][0], id=43)),
                 c["annotations"].append(dict(c["annotations"][0], image_id=43)),
             ),
-            "images 42 and 43 have the same file 'a.jpg'; take one of them out",
+            "images 42 and 43 have the same file 'a.jpg'; remove one of them",
         ),
     ],
 )
@@ -195,10 +197,10 @@ def test_things_and_stuff_swapped_are_refused_and_one_other_flag_is_said(panopti
     arguments = panoptic.write()
     one = dict(METAINFO, is_thing=(True, False, False, False))
     (said,) = PanopticSegDataset(**{**arguments, "metainfo": one}).suspicions
-    assert said.startswith("1 of 4 categories have another 'isthing' than the label space's is_thing, e.g. 'dog ")
+    assert said.startswith("'isthing' of 1 of 4 categories differs from is_thing of the label space, e.g. 'dog ")
     swapped = dict(METAINFO, is_thing=(False, False, True, True))
     with pytest.raises(
-        UserError, match=r"4 of 4 categories have another 'isthing' .*; correct is_thing of the label sp"
+        UserError, match=r"'isthing' of 4 of 4 categories differs from .*; correct is_thing of the label sp"
     ):
         PanopticSegDataset(**{**arguments, "metainfo": swapped})
 

@@ -279,7 +279,7 @@ def test_a_checkpoint_of_other_classes_is_refused(classifier, tmp_path, classes)
     [
         (("up", "right", "away"), r"another order: row 0 is 'right', expected 'up'"),
         (("right", "up", "far"), r"row 2: 'away', expected 'far'"),
-        (("right", "up"), r"they have 3 classes, label space 'axes' has 2"),
+        (("right", "up"), r"the file has 3 classes, but label space 'axes' has 2"),
     ],
 )
 def test_a_file_of_other_classes_is_refused(sources, classes, message):
@@ -326,5 +326,5 @@ def test_an_unknown_source_is_refused(classifier):
 def test_no_source_and_two_sources_with_the_same_name_are_refused(sources):
     with pytest.raises(UserError, match="at least one source, got none"):
         TextClassifier(sources=[], embed_dim=3)
-    with pytest.raises(UserError, match="source names must differ, 'axes' appears 2 times"):
+    with pytest.raises(UserError, match="source name 'axes' appears 2 times"):
         TextClassifier(sources=[sources[0], *build_sources(sources)], embed_dim=3)

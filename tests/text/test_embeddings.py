@@ -118,10 +118,10 @@ def test_a_missing_file_names_source_and_command(tmp_path):
     [
         (
             ("car", "bike", "box"),
-            "they have 3 classes, label space 'garage' has 3; .* row 2: 'box', expected 'Tool_box'",
+            "the file has 3 classes, but label space 'garage' has 3; .* row 2: 'box', expected 'Tool_box'",
         ),
-        (("car", "bike"), "they have 2 classes.* row 2: no more classes, expected 'Tool_box'"),
-        (("car", "bike", "Tool_box", "jack"), "they have 4 classes.* row 3: 'jack', expected no more classes"),
+        (("car", "bike"), "the file has 2 classes.* row 2: no more classes, expected 'Tool_box'"),
+        (("car", "bike", "Tool_box", "jack"), "the file has 4 classes.* row 3: 'jack', expected no more classes"),
         (("bike", "car", "Tool_box"), "in another order: row 0 is 'bike', expected 'car'"),
     ],
 )
@@ -143,13 +143,16 @@ def test_another_dimension_is_refused(path):
     [
         ({"rows": torch.full((3, 4), float("nan"), dtype=torch.float16)}, "class 'car' has values that are NaN"),
         ({"rows": 2 * torch.eye(3, 4, dtype=torch.float16)}, "expected rows of unit length, got 2 for class 'car'"),
-        ({"rows": torch.eye(3, 4, dtype=torch.float16).flip(0)}, "its matrix changed after it was written"),
-        ({"encoder": json.dumps(asdict(EncoderInfo(library="CLIP")))}, "its metadata changed after it was written"),
+        ({"rows": torch.eye(3, 4, dtype=torch.float16).flip(0)}, "the matrix changed after the file was written"),
+        (
+            {"encoder": json.dumps(asdict(EncoderInfo(library="CLIP")))},
+            "the metadata changed after the file was written",
+        ),
         ({"encoder": "CLIP"}, "metadata 'encoder' is not valid JSON"),
         ({"encoder": '{"library": "test"}'}, "expected an encoder as an object with the fields"),
         ({"prompts": "[1]"}, "expected pairs of phrases and descriptions"),
         ({"prompts": '[[["a"], ["b"], ["c"]]]'}, "expected pairs of phrases and descriptions"),
-        ({"format_version": "1"}, "expected format version 2, got '1'; .* must be made again"),
+        ({"format_version": "1"}, "expected format version 2, got '1'; .* must be built again"),
         ({"classes": "car, bike"}, "metadata 'classes' is not valid JSON"),
         ({"templates": '"{}"'}, "metadata 'templates' to be a JSON list, got str"),
         ({"drop": ("encoder",)}, "'encoder' is missing"),
@@ -165,7 +168,7 @@ def test_a_file_that_was_changed_is_refused(path, change, match):
 
 def test_a_file_without_metadata_is_refused(path):
     save_file({"embeddings": torch.eye(3, 4)}, path)
-    with pytest.raises(UserError, match=r"expected the metadata .* 'format_version' is missing"):
+    with pytest.raises(UserError, match=r"expected the metadata .*, but 'format_version' is missing"):
         load_embeddings(path)
 
 
@@ -179,13 +182,13 @@ def test_a_file_without_the_tensor_is_refused(path):
 def test_a_file_of_another_format_is_refused(tmp_path, content):
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="not a safetensors file, or cut short"):
+    with pytest.raises(UserError, match="not a safetensors file, or incomplete"):
         load_embeddings(path)
 
 
 def test_a_file_cut_short_is_refused(path):
     path.write_bytes(path.read_bytes()[:-2])
-    with pytest.raises(UserError, match="not a safetensors file, or cut short"):
+    with pytest.raises(UserError, match="not a safetensors file, or incomplete"):
         load_embeddings(path)
 
 
@@ -208,7 +211,7 @@ def test_all_sources_must_have_the_same_encoder():
     assert encoder_mismatch({"a": HashingEncoder.info, "b": HashingEncoder.info, "c": imported}) is None
     # imported rows fit any encoder, so comparing with the first source is not enough
     found = encoder_mismatch({"a": imported, "b": HashingEncoder.info, "c": openai})
-    assert found.startswith("sources 'b' and 'c': their text embeddings are of different encoders or weights")
+    assert found.startswith("sources 'b' and 'c': their text embeddings are from different encoders or weights")
     assert "'hashing (stand-in)' and 'open_clip ViT-L-14 openai'" in found
     assert "tools/text_embeddings.py --force" in found
 

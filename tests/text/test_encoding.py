@@ -126,7 +126,7 @@ def test_an_encoder_with_weights_from_a_file_is_found_by_their_sha256(tmp_path):
     moved = tiny.weights.rename(tmp_path / "elsewhere.pt")
     found = find_encoder(info, dim=16, pretrained=str(moved))
     assert (found.model, found.quick_gelu) == (tiny.model, True)
-    with pytest.raises(UserError, match="weights from a file; give it as pretrained"):
+    with pytest.raises(UserError, match="weights from a file; give that file as pretrained"):
         find_encoder(info, dim=16)
     assert find_encoder(replace(info, weights="a (1).pt"), dim=16, pretrained=str(moved)).model == tiny.model
     with pytest.raises(UserError, match=r"elsewhere\.pt: has the weights .* were made by"):

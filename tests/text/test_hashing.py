@@ -51,5 +51,5 @@ def test_a_text_without_a_word_is_refused():
 
 
 def test_no_dimension_is_refused():
-    with pytest.raises(UserError, match="dim >= 1, got 0"):
+    with pytest.raises(UserError, match="dim of at least 1, got 0"):
         HashingEncoder(dim=0)

@@ -52,7 +52,7 @@ def test_no_two_classes_of_a_label_space_share_a_phrase(name):
 
 @pytest.mark.parametrize("name", ["", " / ", "-merged"])
 def test_a_name_without_a_word_is_refused(name):
-    with pytest.raises(UserError, match="contains no word"):
+    with pytest.raises(UserError, match="expected a class name with at least one word"):
         prompt_phrases(name)
 
 
@@ -98,7 +98,7 @@ def test_a_json_file_may_give_the_texts_to_embed(tmp_path):
     [
         ("a.txt", "dog\ncat\ndog\n", "class 'dog' appears twice"),
         ("a.txt", "# nothing\n", "at least one class"),
-        ("a.json", "{", "not a JSON file"),
+        ("a.json", "{", "not valid JSON"),
         ("a.json", "3", "expected a JSON list or object"),
         ("a.json", '["dog", 3]', "expected class names, got 3"),
         ("a.json", '{"dog": "hound"}', "class 'dog': expected 'synonyms' to be a list of texts"),

@@ -65,7 +65,7 @@ def test_a_recipe_is_unchanged_by_json():
     ("change", "match"),
     [
         ({"encoder": "open_clip ViT-L-14"}, "expected an encoder as an object with the fields"),
-        ({"encoder": {**TAG.__dict__, "quick_gelu": 1}}, "the encoder's 'quick_gelu' has the wrong type: got 1"),
+        ({"encoder": {**TAG.__dict__, "quick_gelu": 1}}, "field 'quick_gelu' of the encoder has the wrong type: got 1"),
         ({"encoder": {**TAG.__dict__, "more": 1}}, "expected an encoder as an object with the fields"),
         ({"prompts": [["car"]]}, "expected the recipe of text embeddings"),
         ({"prompts": [{"phrases": 1, "descriptions": []}]}, "expected pairs of phrases and descriptions"),
@@ -93,7 +93,7 @@ def test_what_is_not_a_recipe_is_refused(value):
     ],
 )
 def test_a_checkpoint_of_another_recipe_is_refused_and_both_are_named(change, match):
-    with pytest.raises(UserError, match=rf"^source 'pair': .*{match}.*; give the file .* another name$"):
+    with pytest.raises(UserError, match=rf"^source 'pair': .*{match}.*; use the file .* another name$"):
         require_same_recipe("pair", config=RECIPE, checkpoint=replace(RECIPE, **change))
 
 

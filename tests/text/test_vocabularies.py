@@ -80,7 +80,7 @@ def test_the_80_objects365_classes_keep_their_spelling_on_disk():
 
 def test_an_unknown_name_is_refused_and_known_names_are_listed():
     with pytest.raises(
-        UserError, match=r"unknown label space 'ade151'; known ones are \['ade150'.*Give any other in full"
+        UserError, match=r"unknown label space 'ade151'; known ones are \['ade150'.*Define any other in full"
     ):
         get_label_space("ade151")
 

@@ -76,8 +76,8 @@ def test_all_problems_of_all_sources_are_listed(check_data, world, capsys):
     out = " ".join(capsys.readouterr().out.split())
     assert "! source 'sem': '" in out
     assert "a.jpg': cannot read this image" in out
-    assert "b.png': values [9] stand for no class" in out
-    assert "the PNG has segment ids [77] that the JSON lacks" in out
+    assert "b.png': values [9] have no class" in out
+    assert "the PNG has segment ids [77] that are not in the JSON" in out
     assert "source 'box'" in out
     assert "['part2/empty.jpg']" in out
     assert out.endswith("4 problems")
@@ -93,7 +93,7 @@ def test_boxes_written_as_corners(check_data, world, capsys):
     boxes.write()
     assert check_data.main([str(config), "--workers", "0"]) == 1
     out = " ".join(capsys.readouterr().out.split())
-    assert "2 of 6 boxes stick out of their image as x, y, width, height" in out
+    assert "2 of 6 boxes extend beyond their image as x, y, width, height" in out
     assert "write x2 - x1 and y2 - y1 instead" in out
 
 
@@ -151,7 +151,7 @@ def test_a_line_to_look_at_does_not_fail_the_check(check_data, world, capsys):
     (root / "boxes/images/part2/empty.jpg").write_bytes((root / "boxes/images/part1/ü.jpg").read_bytes())
     assert check_data.main([str(config), "--workers", "0"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "? source 'box': images under several names: 1, e.g. " in out
+    assert "? source 'box': 1 images appear under several names, e.g. " in out
     assert out.endswith("to look at nothing wrong")
 
 
@@ -214,7 +214,7 @@ def test_metrics_that_cannot_be_built(check_data, world, capsys):
     )
     assert check_data.main([str(config), "--workers", "0"]) == 1
     out = " ".join(capsys.readouterr().out.split())
-    assert out.count("! source 'pan': its test pipeline loads annotations as for training") == 1
+    assert out.count("! source 'pan': the test pipeline loads annotations as for training") == 1
     assert "! source 'more': " in out
     assert "missing 1 required keyword-only argument: 'ann_file'" in out
     assert out.endswith("2 problems")

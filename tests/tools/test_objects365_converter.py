@@ -151,10 +151,10 @@ def test_objects365_instances_gets_what_scoring_needs(world, capsys):
 @pytest.mark.parametrize(
     ("key", "value", "match"),
     [
-        ("segmentation", [[1, 2, 3, 4]], r"annotation 1: a polygon needs three or more"),
-        ("segmentation", {"size": [3, 3], "counts": [9]}, r"annotation 1: its RLE is 3 x 3"),
-        ("category_id", 999, r"annotation 1 has category 999, which is outside the label space"),
-        ("image_id", 77, r"annotation 1 is of image 77, which is not listed"),
+        ("segmentation", [[1, 2, 3, 4]], r"annotation 1: expected polygons of three or more"),
+        ("segmentation", {"size": [3, 3], "counts": [9]}, r"annotation 1: the RLE has 3 x 3"),
+        ("category_id", 999, r"annotation 1 has category 999, which is not in the label space"),
+        ("image_id", 77, r"annotation 1 belongs to image 77, which is not listed"),
     ],
 )
 def test_a_broken_annotation_is_named(world, key, value, match):

@@ -80,7 +80,7 @@ def convert(content: _JSON, path: Path, *, ignore_unmasked: bool = False) -> tup
         The new content, and how many annotations were kept and left out, by reason.
 
     Raises:
-        UserError: A category is outside the label space, an annotation is of an unlisted image, or a mask cannot be
+        UserError: A category is not in the label space, an annotation belongs to an unlisted image, or a mask cannot be
             read.
     """
     labels = category_labels(
@@ -111,7 +111,7 @@ def _annotations(
             raise unknown_category(path, where, annotation["category_id"], content["categories"])
         if annotation["image_id"] not in images:
             raise UserError(
-                f"{where} is of image {annotation['image_id']}, which is not listed",
+                f"{where} belongs to image {annotation['image_id']}, which is not listed",
                 file=path,
                 remedy="fetch it again",
             )
@@ -119,7 +119,7 @@ def _annotations(
         try:
             what, converted = _annotation(annotation, image["height"], image["width"], ignore_unmasked)
         except (ValueError, TypeError) as error:
-            raise UserError(f"{where}: {error}", file=path, remedy="fetch the file again") from None
+            raise UserError(f"{where}: {error}", file=path, remedy="download the file again") from None
         counts[what] += 1
         if converted is not None:
             yield converted
@@ -192,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(str(error)) from error
     except KeyError as error:
         raise SystemExit(
-            f"'{args.json}': an image or annotation lacks the key {error}; fetch the file again"
+            f"'{args.json}': an image or annotation has no key {error}; download the file again"
         ) from error
     write_whole(out, json.dumps(content))
     num_images = len(content["images"])

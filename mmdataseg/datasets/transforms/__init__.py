@@ -1,4 +1,4 @@
-"""Transforms: loading, cropping, packing. Resizing, flipping and colour are mmcv's and mmdet's."""
+"""Transforms that load, crop and pack. mmcv and mmdet have those that resize, flip and change colours."""
 
 from mmdataseg.datasets.transforms.crop import RandomCrop
 from mmdataseg.datasets.transforms.loading import (

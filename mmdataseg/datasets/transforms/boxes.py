@@ -1,4 +1,4 @@
-"""What is left of a box."""
+"""Tells which boxes are large enough to train on."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ MIN_SIDE = 1.0
 
 
 def large_enough(boxes: np.ndarray) -> np.ndarray:
-    """Whether each box is still one: at least a pixel wide and high.
+    """Return whether each box is at least a pixel wide and high.
 
     Args:
         boxes: (N, 4) xyxy, pixels of the augmented image.

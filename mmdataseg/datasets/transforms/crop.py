@@ -1,4 +1,4 @@
-"""A random crop that keeps a target in sight."""
+"""A random crop that shows a target if the image has one."""
 
 from typing import Any
 
@@ -17,17 +17,17 @@ ATTEMPTS = 10  # as many as mmseg's RandomCrop makes
 class RandomCrop(BaseTransform):
     """Crop image, id map, boxes and bitmaps together, to at most the given size.
 
-    Crops are drawn until one shows a target; after ten in vain, one is placed around a target chosen at random. So
-    a sample is left without target only if it has none. Boxes are clipped, and dropped with their label, flag and
-    bitmap where nothing is left of them. An image that is smaller than the crop stays so: the data preprocessor pads.
+    Up to ten crops are drawn until one shows a target. If none does, the crop is placed around a target chosen at
+    random. So a sample has no target only if its image has none. Boxes are clipped. A box of which nothing is left is
+    dropped with its label, flag and bitmap. An image smaller than the crop keeps its size; the data preprocessor pads.
 
     Args:
         size: (height, width) of the crop in pixels.
-        max_class_share: Largest share of the labelled pixels of the crop that one class may have, as long as one of ten
-            crops meets it (mmseg's ``cat_max_ratio``, for id maps); 1: any.
+        max_class_share: Largest share of the labelled pixels of the crop that one class may have (mmseg's
+            ``cat_max_ratio``, for id maps). It is ignored if none of ten crops meets it. 1: no limit.
 
     Raises:
-        UserError: A size below 1, or a share outside (0, 1].
+        UserError: A size is below 1, or the share is outside (0, 1].
     """
 
     def __init__(self, *, size: tuple[int, int], max_class_share: float = 1.0) -> None:
@@ -42,8 +42,8 @@ class RandomCrop(BaseTransform):
         """Crop the sample.
 
         Returns:
-            With ``img``, ``img_shape`` and whichever of ``gt_seg_map``, ``gt_bboxes``, ``gt_bboxes_labels``,
-            ``gt_ignore_flags`` and ``gt_masks`` it has, cropped.
+            The sample with ``img``, ``img_shape`` and, if present, ``gt_seg_map``, ``gt_bboxes``,
+            ``gt_bboxes_labels``, ``gt_ignore_flags`` and ``gt_masks`` cropped.
         """
         height, width = results["img"].shape[:2]
         size = (min(self.size[0], height), min(self.size[1], width))
@@ -59,7 +59,7 @@ class RandomCrop(BaseTransform):
         return results
 
     def _choose(self, results: dict[str, Any], height: int, width: int, size: tuple[int, int]) -> tuple[slice, slice]:
-        """The window of the crop: rows and columns."""
+        """Return the window of the crop: its rows and columns."""
         fallback = None
         for _ in range(ATTEMPTS):
             top = np.random.randint(0, height - size[0] + 1)
@@ -81,7 +81,7 @@ class RandomCrop(BaseTransform):
 
     @staticmethod
     def _crop_rows(results: dict[str, Any], window: tuple[slice, slice], size: tuple[int, int]) -> None:
-        """Move the boxes into the window, and drop the rows of which nothing is left."""
+        """Move the boxes into the window, and drop the boxes of which nothing is left."""
         keep = _visible(results, window)
         top, left = window[0].start, window[1].start
         boxes = results["gt_bboxes"]
@@ -100,7 +100,7 @@ class RandomCrop(BaseTransform):
 
 
 def _visible(results: dict[str, Any], window: tuple[slice, slice]) -> np.ndarray:
-    """(N,) bool: the rows of which the window shows something: a pixel of the bitmap or, without bitmaps, enough of the
+    """Return (N,) bool, whether the window shows each row: a pixel of its bitmap or, without bitmaps, enough of its
     box."""
     if results.get("gt_masks") is not None:
         return results["gt_masks"].masks[:, window[0], window[1]].any(axis=(1, 2))
@@ -111,7 +111,7 @@ def _visible(results: dict[str, Any], window: tuple[slice, slice]) -> np.ndarray
 
 
 def _visible_targets(results: dict[str, Any], window: tuple[slice, slice]) -> np.ndarray:
-    """As `_visible`, without the crowd regions, which are no targets."""
+    """Return `_visible` without the crowd regions, which are not targets."""
     visible = _visible(results, window)
     return visible & ~results["gt_ignore_flags"] if "gt_ignore_flags" in results else visible
 
@@ -125,7 +125,7 @@ def _shows_target(results: dict[str, Any], window: tuple[slice, slice]) -> bool:
 
 
 def _class_share(results: dict[str, Any], window: tuple[slice, slice]) -> float:
-    """Share of the most frequent class among the labelled pixels of the window."""
+    """Return the share of the most frequent class among the labelled pixels of the window."""
     labels = results["gt_segment_labels"]
     area_of_row = np.bincount(results["gt_seg_map"][window].ravel() + 1, minlength=len(labels) + 1)[1:]
     area_of_class = np.bincount(labels, weights=area_of_row)
@@ -133,7 +133,7 @@ def _class_share(results: dict[str, Any], window: tuple[slice, slice]) -> float:
 
 
 def _around_a_target(results: dict[str, Any], size: tuple[int, int]) -> tuple[slice, slice] | None:
-    """A window that shows a random target; None: the image has none."""
+    """Return a window that shows a random target, or None if the image has no target."""
     image_size = results["img"].shape[:2]
     if results.get("gt_bboxes") is not None:
         targets = np.flatnonzero(_visible_targets(results, (slice(0, image_size[0]), slice(0, image_size[1]))))
@@ -144,7 +144,7 @@ def _around_a_target(results: dict[str, Any], size: tuple[int, int]) -> tuple[sl
     target = np.random.choice(targets)
     if results.get("gt_bboxes") is not None and results.get("gt_masks") is None:
         x1, y1, x2, y2 = results["gt_bboxes"].tensor[target].tolist()
-        # In the middle, as a window with a box at its edge may show less than a pixel of it.
+        # In the middle: a window with the box at its edge may show less than a pixel of it.
         starts = [int(c - length / 2) for c, length in zip(((y1 + y2) / 2, (x1 + x2) / 2), size, strict=True)]
     else:
         masks = results.get("gt_masks")

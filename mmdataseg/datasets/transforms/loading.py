@@ -1,7 +1,7 @@
 """Loading transforms: from files to image, id map and segment table, boxes, or bitmaps.
 
-They read the data infos of this package's datasets and, as the keys are theirs, those of mmdet's
-``CocoPanopticDataset`` and ``CocoDataset`` and of mmseg's datasets.
+They read the data infos of this package's datasets. The keys are the same in mmdet's ``CocoPanopticDataset`` and
+``CocoDataset`` and in mmseg's datasets, so these work, too.
 
 Keys they write (H, W: the annotated image; N rows):
     ``gt_seg_map`` (H, W) int32: row of the segment table, -1 = void; listed in ``seg_fields``, so that mmcv's and
@@ -31,33 +31,33 @@ from mmdataseg.structures import Task
 
 
 class ImageReadError(UserError, OSError):
-    """An image that cannot be read: the sample is bad, the dataset may be fine. Wrong annotations are a plain
-    `UserError`. Arguments as of `UserError`."""
+    """Raised for an image that cannot be read: the sample is bad, but the dataset may be fine. Wrong annotations raise
+    a plain `UserError`. It takes the arguments of `UserError`."""
 
 
 def place(results: Mapping[str, Any], path: str) -> dict[str, str | None]:
-    """Where an error is, for `UserError`: the source, where the wrapper stamped one, and the file."""
+    """Return the place of an error for `UserError`: the file, and the source if the sample has one."""
     return {"source": results.get("source"), "file": path}
 
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
-    """mmcv's `LoadImageFromFile` with an error that names the file.
+    """mmcv's `LoadImageFromFile` with errors that name the file.
 
-    An image is turned as its EXIF orientation says, as viewers show it and OpenCV reads it, and so is a label PNG that
-    has one of its own. So annotations are for the image as it is shown. Where they were made on the pixels as stored,
-    load the images with ``color_type='color_ignore_orientation'``.
+    An image is rotated by its EXIF orientation, as in image viewers and OpenCV. So is a label PNG with an EXIF
+    orientation of its own. So annotations must fit the image as viewers show it. If they were made on the pixels as
+    stored, load the images with ``color_type='color_ignore_orientation'``.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Read ``img_path``.
 
         Returns:
-            With ``img`` (H, W, 3) uint8 BGR, ``img_shape`` and ``ori_shape`` (H, W).
+            The sample with ``img`` (H, W, 3) uint8 BGR, ``img_shape`` and ``ori_shape`` (H, W).
 
         Raises:
-            FileNotFoundError: It is missing.
-            ImageReadError: It cannot be decoded.
+            FileNotFoundError: The file is missing.
+            ImageReadError: The image cannot be decoded.
         """
         try:
             loaded = super().transform(results)
@@ -65,14 +65,14 @@ class LoadImage(LoadImageFromFile):
             raise MissingFileError(
                 "this image does not exist",
                 **place(results, results["img_path"]),
-                remedy="complete the dataset, or take the image out",
+                remedy="complete the dataset, or remove the image from it",
             ) from None
-        except Exception as error:  # what decoding raises depends on the backend
+        except Exception as error:  # the type depends on the backend
             why = " ".join(str(error).split())
             raise ImageReadError(
                 f"cannot read this image ({type(error).__name__}: {why})",
                 **place(results, results["img_path"]),
-                remedy="replace the file, or take it out of the dataset",
+                remedy="replace the file, or remove it from the dataset",
             ) from error
         if loaded is None:
             raise ImageReadError(
@@ -83,13 +83,13 @@ class LoadImage(LoadImageFromFile):
 
 @TRANSFORMS.register_module()
 class LoadSemanticMap(BaseTransform):
-    """Read a label PNG as one segment a class, things merged too: the targets of the semantic task.
+    """Read a label PNG as one segment per class, also for things: the targets of the semantic task.
 
-    The values on disk become labels by the dataset's ``label_table`` or, for mmseg's datasets, by ``reduce_zero_label``
-    and ``label_map``.
+    The dataset's ``label_table`` converts the values on disk to labels. For mmseg's datasets, ``reduce_zero_label`` and
+    ``label_map`` do so.
 
     Args:
-        scoring: Also write ``gt_segment_is_crowd`` (no row is), for test pipelines.
+        scoring: Also write ``gt_segment_is_crowd`` (all False), for test pipelines.
     """
 
     def __init__(self, *, scoring: bool = False) -> None:
@@ -99,7 +99,7 @@ class LoadSemanticMap(BaseTransform):
         """Read ``seg_map_path``.
 
         Raises:
-            UserError: It cannot be decoded, has another size than the image, or a value that stands for no class; or
+            UserError: The PNG cannot be decoded, differs in size from the image or holds a value without a class; or
                 the source's task is not semantic.
         """
         _require_task(results, (Task.SEMANTIC,), self)
@@ -107,7 +107,7 @@ class LoadSemanticMap(BaseTransform):
         image = _read_png(results, path)
         if image.ndim != 2:
             raise UserError(
-                f"expected one channel of labels, got {image.shape[2]}; is this a picture of the labels?",
+                f"expected one channel of labels, got {image.shape[2]}; is this a coloured picture of the labels?",
                 **place(results, path),
             )
         _check_size(results, path, image.shape[:2])
@@ -130,13 +130,13 @@ class LoadSemanticMap(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadPanopticMap(BaseTransform):
-    """Read a COCO panoptic PNG (id = R + 256 G + 256^2 B) by its ``segments_info``.
+    """Read a COCO panoptic PNG (id = R + 256 G + 256^2 B) with its ``segments_info``.
 
-    One row a thing segment and one a stuff class (panoptic task), or one row a class (semantic task); crowd and
-    unlabelled pixels are void.
+    The table has one row per thing segment and one per stuff class (panoptic task), or one row per class (semantic
+    task). Crowd and unlabelled pixels are void.
 
     Args:
-        scoring: Keep the rows as annotated, crowd regions too, and write ``gt_segment_is_crowd``; for test pipelines.
+        scoring: Keep the rows as annotated, with crowd regions, and write ``gt_segment_is_crowd``; for test pipelines.
     """
 
     def __init__(self, *, scoring: bool = False) -> None:
@@ -145,19 +145,19 @@ class LoadPanopticMap(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Read ``seg_map_path`` and ``segments_info``.
 
-        A segment is crowd if it says ``iscrowd``, or, as mmdet's dataset writes it, if its class is a thing and it is
-        not.
+        A segment is crowd if its ``iscrowd`` is set. mmdet's dataset writes crowd differently: the class is a thing,
+        but the segment's ``is_thing`` is False.
 
         Raises:
-            UserError: The PNG cannot be decoded or has another size than the image, PNG and JSON disagree on the ids,
-                or the source's task is instance.
+            UserError: The PNG cannot be decoded or differs in size from the image; PNG and JSON disagree on the ids; or
+                the source's task is instance.
         """
         task = _require_task(results, (Task.PANOPTIC, Task.SEMANTIC), self)
         path = results["seg_map_path"]
         image = _read_png(results, path)
         if image.ndim != 3 or image.shape[2] < 3:
             raise UserError(
-                f"expected an RGB PNG of segment ids, got the shape {image.shape}",
+                f"expected an RGB PNG of segment ids, got shape {image.shape}",
                 **place(results, path),
                 remedy="set ann_dir to the folder of the id PNGs",
             )
@@ -185,7 +185,7 @@ class LoadPanopticMap(BaseTransform):
             raise UserError(
                 str(error),
                 **place(results, path),
-                remedy="take ann_file and ann_dir of the same version and split",
+                remedy="use ann_file and ann_dir of the same version and split",
             ) from None
         return _write_segments(results, segments, self.scoring)
 
@@ -195,10 +195,10 @@ class LoadPanopticMap(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadInstances(BaseTransform):
-    """Write the boxes of ``instances``, and on demand their masks as bitmaps, which may overlap.
+    """Write the boxes of ``instances`` and, with ``with_masks``, their masks as bitmaps, which may overlap.
 
-    With masks, ``gt_seg_map`` holds 0, or -1 (void) where a crowd region lies and no instance is annotated. The bitmaps
-    take N x H x W bytes at the size of the image on disk, until a later transform makes them smaller.
+    With masks, ``gt_seg_map`` is -1 (void) where a crowd region and no instance is annotated, and 0 elsewhere. The
+    bitmaps take N x H x W bytes at the size of the image on disk, until a later transform makes them smaller.
 
     Args:
         with_masks: Decode ``mask`` (polygons or RLE).
@@ -213,7 +213,7 @@ class LoadInstances(BaseTransform):
         """Read ``instances``.
 
         Raises:
-            UserError: An instance lacks its mask, or the mask is none or of another size; the annotation is of an
+            UserError: An instance has no mask, or its mask is not valid or has another size; the annotation is for an
                 image of another size; or the source's task is not instance.
         """
         _require_task(results, (Task.INSTANCE,), self)
@@ -259,7 +259,7 @@ class LoadInstances(BaseTransform):
             raise UserError(
                 f"mask of instance {index}: {error}",
                 **place(results, results["img_path"]),
-                remedy="repair the annotation, or train from boxes alone (supervision='boxes', with_masks=False)",
+                remedy="repair the annotation, or train with boxes only (supervision='boxes', with_masks=False)",
             ) from None
 
     def __repr__(self) -> str:
@@ -267,40 +267,40 @@ class LoadInstances(BaseTransform):
 
 
 def _require_task(results: Mapping[str, Any], possible: tuple[Task, ...], transform: BaseTransform) -> Task:
-    """The source's task, or the first one possible where no source is stamped."""
+    """Return the source's task or, if the sample has no source, the first possible one."""
     task = Task(results.get("task", possible[0]))
     if task not in possible:
         tasks = " or ".join(repr(t.value) for t in possible)
         raise UserError(
-            f"{type(transform).__name__} makes targets for the task {tasks}, the source's is {task.value!r}",
+            f"{type(transform).__name__} makes targets for the task {tasks}, but the source's task is {task.value!r}",
             source=results.get("source", "?"),
-            remedy="change one of them",
+            remedy="change the transform or the task",
         )
     return task
 
 
 def _read_png(results: Mapping[str, Any], path: str) -> np.ndarray:
-    """(H, W) or (H, W, 3) values as stored."""
+    """Return the values as stored, (H, W) or (H, W, 3)."""
     with naming(source=results.get("source")):
         return decode_png(fileio.get(path), path=path, what="annotation", remedy="replace the file")
 
 
 def _check_size(results: Mapping[str, Any], path: str, size: tuple[int, int]) -> None:
-    """Compare the annotation's (H, W) with the image's; test pipelines load it after resizing, so with
-    ``ori_shape``."""
+    """Compare the annotation's (H, W) with ``ori_shape``: test pipelines load the annotation after the image is
+    resized."""
     expected = results.get("ori_shape")
     if expected is not None and tuple(size) != tuple(expected[:2]):
         raise UserError(
-            f"the annotation is for {size[0]} x {size[1]} pixels (height x width), the image "
+            f"the annotation has {size[0]} x {size[1]} pixels (height x width), but the image "
             f"'{results.get('img_path')}' has {expected[0]} x {expected[1]}",
             **place(results, path),
-            remedy="take both from the same release (for an image that its EXIF tag rotates, load it with "
+            remedy="use both from the same release (if an EXIF tag rotates the image, load it with "
             "color_type='color_ignore_orientation')",
         )
 
 
 def _mmseg_table(results: Mapping[str, Any], image: np.ndarray) -> np.ndarray:
-    """Look-up table from the keys that mmseg's datasets give."""
+    """Return the look-up table for the keys of mmseg's datasets."""
     space = results.get("label_space")
     return label_table(
         256 if image.dtype == np.uint8 else max(256, int(image.max()) + 1),
@@ -321,5 +321,5 @@ def _write_segments(results: dict[str, Any], segments: Segments, scoring: bool) 
 
 
 def _add_seg_field(results: dict[str, Any]) -> None:
-    # A new list: a data info that is not serialised would share its own with the next epoch.
+    # A new list: a data info that is not serialised would share its list with the next epoch.
     results["seg_fields"] = [*(f for f in results.get("seg_fields", ()) if f != "gt_seg_map"), "gt_seg_map"]

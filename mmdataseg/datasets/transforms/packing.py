@@ -1,4 +1,4 @@
-"""The end of every pipeline: tensors and a data sample."""
+"""The last transform of every pipeline, which makes tensors and a data sample."""
 
 from pathlib import Path
 from typing import Any
@@ -30,16 +30,16 @@ META_KEYS = (
 class PackInputs(BaseTransform):
     """Pack image and targets, and drop the targets of which nothing is left.
 
-    What the data sample holds depends on what was loaded (H, W of the id map: the augmented image in training, the
-    original one where annotations are loaded after resizing; N rows):
+    The fields of the data sample depend on what was loaded. N is the number of rows. H, W is the size of the id map: of
+    the augmented image in training, of the original image if annotations are loaded after resizing.
 
-    - id map: ``gt_id_map`` `PixelData` (data (1, H, W) int32, -1 = void) and ``gt_instances`` (labels (N,) int64), row
-      i being id i;
-    - boxes: ``gt_instances`` (labels, bboxes (N, 4) float32 xyxy pixels);
+    - id map: ``gt_id_map`` `PixelData` (data (1, H, W) int32, -1 = void) and ``gt_instances`` (labels (N,) int64);
+      row i describes id i.
+    - boxes: ``gt_instances`` (labels, bboxes (N, 4) float32 xyxy pixels).
     - bitmaps: ``gt_instances`` (labels, bboxes, masks (N, H, W) bool) and ``gt_void`` `PixelData` (data (1, H, W)
-      bool);
-    - loaded for scoring: also ``gt_instances.is_crowd`` (N,) bool, with crowd regions among the rows; else they are
-      dropped.
+      bool).
+    - loaded for scoring: also ``gt_instances.is_crowd`` (N,) bool; the rows include crowd regions, which are dropped
+      otherwise.
 
     Its metainfo has source, sample_idx, img_path, img_id, ori_shape, img_shape, scale_factor, flip and flip_direction.
     """
@@ -63,7 +63,7 @@ class PackInputs(BaseTransform):
         id_map, labels = results["gt_seg_map"], results["gt_segment_labels"]
         keep = np.bincount(id_map.ravel() + 1, minlength=len(labels) + 1)[1:] > 0
         if not keep.all():
-            new_row = np.full(len(labels) + 1, VOID, np.int32)  # the last entry is read by index -1: void stays void
+            new_row = np.full(len(labels) + 1, VOID, np.int32)  # index -1 reads the last entry, so void stays void
             new_row[:-1][keep] = np.arange(keep.sum(), dtype=np.int32)
             id_map = new_row[id_map]
         sample.gt_id_map = PixelData(data=torch.from_numpy(np.ascontiguousarray(id_map, np.int32))[None])
@@ -78,7 +78,7 @@ class PackInputs(BaseTransform):
         keep = large_enough(boxes) if masks is None else masks.any(axis=(1, 2))
         scoring = "gt_segment_is_crowd" in results
         if scoring:
-            keep[:] = True  # what is scored is what is annotated
+            keep[:] = True  # score all that is annotated
         elif "gt_ignore_flags" in results:
             keep &= ~results["gt_ignore_flags"]
         fields = {
@@ -94,14 +94,14 @@ class PackInputs(BaseTransform):
 
 
 def _image_tensor(image: np.ndarray) -> torch.Tensor:
-    """(H, W, 3) of any number type -> (3, H, W) uint8, contiguous."""
+    """Convert (H, W, 3) of any number type to (3, H, W) uint8, contiguous."""
     if image.dtype != np.uint8:  # mmdet's PhotoMetricDistortion leaves floats
         image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
 def _metainfo(results: dict[str, Any]) -> dict[str, Any]:
-    """The keys of `META_KEYS` that are known, with the neutral value for what no transform did."""
+    """Return the known keys of `META_KEYS`; a transform that did not run gives the neutral value."""
     neutral = {
         "img_id": Path(results["img_path"]).stem if "img_path" in results else None,
         "scale_factor": (1.0, 1.0),

@@ -93,25 +93,23 @@ class TestSemanticMap:
     def test_value_over_the_classes(self, semantic):
         root, results = semantic
         write_png(root / "ann/a.png", np.array([[0, 1, 1], [3, 5, 4]], np.uint8))
-        match = (
-            r"source 'ade': '.*ann/a\.png': values \[5\] stand for no class of the label space; correct zero_is_void"
-        )
+        match = r"source 'ade': '.*ann/a\.png': values \[5\] have no class in the label space; correct zero_is_void"
         with pytest.raises(ValueError, match=match):
             LoadSemanticMap()(results | {"source": "ade"})
 
     def test_other_size_than_the_image(self, semantic):
         root, results = semantic
         write_png(root / "ann/a.png", np.zeros((3, 2), np.uint8))
-        match = (
-            r"ann/a\.png': the annotation is for 3 x 2 pixels .*img/a\.jpg' has 2 x 3; take both from the same release"
-        )
+        match = r"ann/a\.png': the annotation has 3 x 2 pixels .*img/a\.jpg' has 2 x 3; use both from the same release"
         with pytest.raises(ValueError, match=match):
             LoadSemanticMap()(results)
 
     def test_colours_instead_of_labels(self, semantic):
         root, results = semantic
         write_png(root / "ann/a.png", np.zeros((2, 3, 3), np.uint8))
-        with pytest.raises(ValueError, match="expected one channel of labels, got 3; is this a picture of the labels"):
+        with pytest.raises(
+            ValueError, match="expected one channel of labels, got 3; is this a coloured picture of the lab"
+        ):
             LoadSemanticMap()(results)
 
     @pytest.mark.parametrize("cut", [0, 40, -28])
@@ -168,7 +166,7 @@ class TestPanopticMap:
         ids = np.where(files.IDS == 0, 123456, files.IDS)
         write_png(files.root / "pngs/a.png", id_to_rgb(ids))
         match = (
-            r"source 'coco': '.*pngs/a\.png': the PNG has segment ids \[123456\] that the JSON lacks; take ann_file and"
+            r"source 'coco': '.*pngs/a\.png': the PNG has segment ids \[123456\] that are not in the JSON; use ann_file"
         )
         with pytest.raises(ValueError, match=match):
             LoadPanopticMap()(results | {"source": "coco"})
@@ -176,21 +174,21 @@ class TestPanopticMap:
     def test_json_with_an_id_that_the_png_lacks(self, panoptic):
         files, results = panoptic
         write_png(files.root / "pngs/a.png", id_to_rgb(np.where(files.IDS == files.CAT, 0, files.IDS)))
-        with pytest.raises(ValueError, match=r"pngs/a\.png': the JSON has segment ids \[5\] that the PNG lacks; take"):
+        with pytest.raises(
+            ValueError, match=r"pngs/a\.png': the JSON has segment ids \[5\] that are not in the PNG; use"
+        ):
             LoadPanopticMap()(results)
 
     def test_other_size_than_the_image(self, panoptic):
         files, results = panoptic
         write_png(files.root / "pngs/a.png", id_to_rgb(files.IDS[:3]))
-        with pytest.raises(ValueError, match=r"pngs/a\.png': the annotation is for 3 x 6 pixels .* has 4 x 6"):
+        with pytest.raises(ValueError, match=r"pngs/a\.png': the annotation has 3 x 6 pixels .* has 4 x 6"):
             LoadPanopticMap()(results)
 
     def test_one_channel(self, panoptic):
         files, results = panoptic
         write_png(files.root / "pngs/a.png", np.zeros((4, 6), np.uint8))
-        with pytest.raises(
-            ValueError, match=r"pngs/a\.png': expected an RGB PNG of segment ids, got the shape \(4, 6\)"
-        ):
+        with pytest.raises(ValueError, match=r"pngs/a\.png': expected an RGB PNG of segment ids, got shape \(4, 6\)"):
             LoadPanopticMap()(results)
 
     def test_undecodable(self, panoptic):
@@ -257,19 +255,21 @@ class TestInstances:
         files = InstanceFiles(tmp_path)
         files.add_masks()
         files.annotations[1]["segmentation"] = {"size": [20, 10], "counts": [200]}
-        match = r"part1/ü\.jpg': mask of instance 1: its RLE is 20 x 10 .*; repair the annotation, or train from boxes"
+        match = r"part1/ü\.jpg': mask of instance 1: the RLE has 20 x 10 .*; repair the annotation, or train with box"
         with pytest.raises(ValueError, match=match):
             load_instances(files, with_masks=True)
 
     def test_masks_asked_for_and_not_there(self, tmp_path):
         results = LoadImage()(InstanceSegDataset(**InstanceFiles(tmp_path).write()).get_data_info(1))
-        with pytest.raises(ValueError, match=r"mask of instance 0: expected polygons or RLE.*with_masks=False"):
+        with pytest.raises(
+            ValueError, match=r"mask of instance 0: expected a segmentation of polygons or RLE.*with_masks=False"
+        ):
             LoadInstances(with_masks=True)(results)
 
     def test_image_of_another_size_than_the_json_says(self, tmp_path):
         files = InstanceFiles(tmp_path)
         files.content["images"][1]["height"] = 11
-        match = r"source 'o365': '.*part1/ü\.jpg': the annotation is for 11 x 20 pixels .* has 10 x 20; take both"
+        match = r"source 'o365': '.*part1/ü\.jpg': the annotation has 11 x 20 pixels .* has 10 x 20; use both"
         dataset = InstanceSegDataset(**files.write())
         with pytest.raises(ValueError, match=match):
             LoadInstances()(LoadImage()(dataset.get_data_info(1) | {"source": "o365"}))
@@ -277,7 +277,7 @@ class TestInstances:
     def test_wrong_task(self, tmp_path):
         results = LoadImage()(InstanceSegDataset(**InstanceFiles(tmp_path).write()).get_data_info(1))
         with pytest.raises(
-            ValueError, match="LoadInstances makes targets for the task 'instance', the source's is 'panoptic'"
+            ValueError, match="LoadInstances makes targets for the task 'instance', but the source's task is"
         ):
             LoadInstances()(results | {"task": Task.PANOPTIC})
 

@@ -6,7 +6,9 @@ Command: mim train mmdataseg projects/voc/configs/box_shares/dataseg_voc_110-mas
 
 _base_ = ["../dataseg_voc_3ds.py"]
 
-masks = dict(_base_.voc_panoptic, train=dict(_base_.voc_panoptic.train, indices=110))
+_train = dict(_base_.voc_panoptic.train, indices=110)
+masks = dict(_base_.voc_panoptic, name="voc_panoptic_110", train=_train, test=None, metrics=[])
 train_sources = [masks]
 
+model = dict(sources=[*_base_.test_sources, masks])
 train_dataloader = dict(dataset=dict(sources=train_sources), batch_sampler=dict(ratios=[1]))

@@ -11,7 +11,8 @@ _steps = [
     dict(step, with_masks=True) if step.type == "mmdataseg.LoadInstances" else step for step in _boxes.train.pipeline
 ]
 _train = dict(_boxes.train, ann_file="annotations/instances_boxes.json", with_masks=True, pipeline=_steps)
-train_sources = [_base_.voc_semantic, _base_.voc_panoptic, dict(_boxes, supervision="masks", train=_train)]
+true_masks = dict(_boxes, name="voc_true_masks", supervision="masks", train=_train, test=None, metrics=[])
+train_sources = [_base_.voc_semantic, _base_.voc_panoptic, true_masks]
 
-model = dict(sources=train_sources)
+model = dict(sources=[*_base_.test_sources, true_masks])
 train_dataloader = dict(dataset=dict(sources=train_sources))

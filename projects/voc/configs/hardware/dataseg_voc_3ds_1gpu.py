@@ -20,7 +20,9 @@ _parts = [
     }
     for source in _base_.train_sources
 ]
-train_sources = [dict(source, **parts) for source, parts in zip(_base_.train_sources, _parts, strict=True)]
+train_sources = [
+    dict(source, name=f"{source.name}_512", **parts) for source, parts in zip(_base_.train_sources, _parts, strict=True)
+]
 
 model = dict(sources=train_sources)
 max_iters = 20000

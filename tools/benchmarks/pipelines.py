@@ -1,0 +1,139 @@
+"""`data`: training pipelines from files to packed samples, ours against mmdet's, in one process."""
+
+import atexit
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+from mmdet.datasets import CocoPanopticDataset
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
+
+from mmdataseg.datasets import PanopticSegDataset
+from mmdataseg.formats.categories import make_categories
+from mmdataseg.formats.coco_panoptic import PanopticSegments, rgb_to_id, write_panoptic_png
+from mmdataseg.formats.json_files import write_coco_json
+from mmdataseg.text.vocabularies import get_label_space
+from tools.benchmarks.comparing import Comparison, Setting
+from tools.benchmarks.networks import id_map
+
+SPACE = get_label_space("coco133")
+COCO_SIZE = (480, 640)
+
+
+def pipelines(setting: Setting) -> list[Comparison]:
+    """The comparisons of `data`."""
+    height, width = image_size(setting)
+    sizes = f"{setting.images} images, {height} x {width}, {setting.targets} segments each, crops of {setting.size}"
+    return [Comparison("panoptic training pipeline", "mmdet", lambda: _sides(setting), sizes)]
+
+
+def image_size(setting: Setting) -> tuple[int, int]:
+    """(height, width) of the images on disk: COCO's, or smaller in the preset `tiny`."""
+    return min(COCO_SIZE[0], setting.answer[0]), min(COCO_SIZE[1], setting.answer[1])
+
+
+def write_images(folder: Path, setting: Setting) -> None:
+    """Write JPEGs, panoptic PNGs and their JSON, drawn from seeds.
+
+    Args:
+        folder: Where to write.
+        setting: Number of images and of segments.
+    """
+    size = image_size(setting)
+    images, annotations = [], []
+    for number in range(setting.images):
+        ids, labels = (tensor.numpy() for tensor in id_map(setting, number, size))
+        colors = np.random.default_rng(number).integers(0, 256, (len(labels), 3))
+        picture = cv2.GaussianBlur(colors[ids].astype(np.uint8), (5, 5), 0)
+        noise = np.random.default_rng(number).normal(0, 12, picture.shape)  # a JPEG of flat colours decodes faster
+        name = f"{number:06d}"
+        cv2.imwrite(str(folder / f"{name}.jpg"), np.clip(picture + noise, 0, 255).astype(np.uint8))
+        categories = {row + 1: int(label) + 1 for row, label in enumerate(labels)}
+        segments = PanopticSegments(ids=ids + 1, categories=categories)
+        info = write_panoptic_png(folder / f"{name}.png", segments)
+        images.append({"id": number, "file_name": f"{name}.jpg", "height": size[0], "width": size[1]})
+        annotations.append({"image_id": number, "file_name": f"{name}.png", "segments_info": info})
+    categories = make_categories(SPACE, range(1, len(SPACE) + 1))
+    write_coco_json(folder / "panoptic.json", images=images, annotations=annotations, categories=categories)
+
+
+def _sides(setting: Setting) -> dict[str, Callable[[], Any]]:
+    folder = Path(tempfile.mkdtemp(prefix="mmdataseg-benchmark-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    write_images(folder, setting)
+    metainfo = {"classes": SPACE.classes, "is_thing": SPACE.is_thing}
+    ours = PanopticSegDataset(
+        ann_file="panoptic.json", img_dir=".", ann_dir=".", data_root=str(folder), metainfo=metainfo
+    )
+    with rgb2id_of_panopticapi(), DefaultScope.overwrite_default_scope("mmdet"):
+        theirs = CocoPanopticDataset(
+            ann_file="panoptic.json", data_prefix={"img": "", "seg": ""}, data_root=str(folder), pipeline=[]
+        )
+        return {
+            "ours": _loads(ours, our_steps(setting.size)),
+            "theirs": _loads(theirs, mmdet_steps(setting.size)),
+        }
+
+
+def our_steps(size: int) -> list[dict[str, Any]]:
+    """The training pipeline of `coco_panoptic`, with crops of this size."""
+    return [
+        {"type": "mmdataseg.LoadImage"},
+        {"type": "mmdataseg.LoadPanopticMap"},
+        {"type": "RandomResize", "scale": (size, size), "ratio_range": (0.1, 2.0), "keep_ratio": True},
+        {"type": "mmdataseg.RandomCrop", "size": (size, size)},
+        {"type": "RandomFlip", "prob": 0.5},
+        {"type": "mmdataseg.PackInputs"},
+    ]
+
+
+def mmdet_steps(size: int) -> list[dict[str, Any]]:
+    """The training pipeline of mmdet's Mask2Former for COCO panoptic, with crops of this size."""
+    return [
+        {"type": "LoadImageFromFile", "to_float32": True},
+        {"type": "LoadPanopticAnnotations", "with_bbox": True, "with_mask": True, "with_seg": True},
+        {"type": "RandomFlip", "prob": 0.5},
+        {"type": "RandomResize", "scale": (size, size), "ratio_range": (0.1, 2.0), "keep_ratio": True},
+        {"type": "RandomCrop", "crop_size": (size, size), "crop_type": "absolute", "recompute_bbox": True,
+         "allow_negative_crop": True},
+        {"type": "PackDetInputs"},
+    ]  # fmt: skip
+
+
+def _loads(dataset: Any, steps: list[dict[str, Any]]) -> Callable[[], list[Any]]:
+    """A function that loads each image once, with the same random numbers at each call."""
+    pipeline = Compose(steps)
+
+    def load() -> list[Any]:
+        np.random.seed(0)
+        return [pipeline(dataset.get_data_info(index)) for index in range(len(dataset))]
+
+    return load
+
+
+@contextlib.contextmanager
+def rgb2id_of_panopticapi() -> Iterator[None]:
+    """mmdet's ``LoadPanopticAnnotations`` imports one function of panopticapi, which is not on the package index. Where
+    it is not installed, a module with ours, which computes the same, takes its place."""
+    try:
+        import panopticapi.utils  # noqa: F401
+    except ImportError:
+        package, utils = ModuleType("panopticapi"), ModuleType("panopticapi.utils")
+        utils.rgb2id = rgb_to_id  # type: ignore[attr-defined]
+        package.utils = utils  # type: ignore[attr-defined]
+        sys.modules.update({"panopticapi": package, "panopticapi.utils": utils})
+        try:
+            yield
+        finally:
+            for name in ("panopticapi", "panopticapi.utils"):
+                del sys.modules[name]
+        return
+    yield
