@@ -123,7 +123,7 @@ def test_augmented_global_batch_does_not_depend_on_ranks_and_workers(world_size,
 
 
 def test_two_sources_of_one_name():
-    with pytest.raises(ValueError, match="names must differ, 'a' appears 2 times"):
+    with pytest.raises(ValueError, match="source name 'a' appears 2 times"):
         build(source("a"), source("b"), source("a"))
 
 
