@@ -13,6 +13,11 @@ from mmdataseg.sources import Source
 class CountMetric(BaseMetric):
     """A metric of counts per class, with optional chance draws and per-class scores.
 
+    This class takes the arguments and checks them. A subclass uses them: `process` appends one `pack_counts` per image,
+    with a version of the counts for each chance draw (none: a leading dimension of 1). `compute_metrics` adds them up
+    with `sum_counts` and reports what the arguments ask for. A subclass that cannot draw at random must refuse
+    ``chance`` in its constructor.
+
     Args:
         chance: Number of draws in which random classes replace the predicted ones; 0: none.
         classwise: Also report each class.

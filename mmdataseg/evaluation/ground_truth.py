@@ -18,6 +18,7 @@ def id_map_of(sample: Mapping[str, Any], *, size: tuple[int, ...]) -> tuple[Tens
 
     Returns:
         ids (H, W) int64, value = row, -1 = void; labels (N,) int64; is_crowd (N,) bool, None if the sample has none.
+        All are on the device of the truth, which may differ from that of the prediction.
 
     Raises:
         UserError: The sample has no id map; the sizes of ground truth and prediction differ; or an id has no row.

@@ -46,7 +46,8 @@ class MultiSourceEvaluator(Evaluator):
     do not depend on the number of ranks.
 
     Any metric of an OpenMMLab project works if it keeps one or more results per sample in ``results``. It is called
-    with one sample at a time and without the batch (``data_batch=None``).
+    with one sample at a time and without the batch (``data_batch=None``). A metric ``X_chance`` or ``X_filled_boxes``
+    is shown as the baseline of ``X``, in the same row of the table.
 
     Args:
         metrics: The tested sources, as configs (see ``configs/_base_/sources``) or built. The argument has this name

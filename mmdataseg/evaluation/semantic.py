@@ -56,7 +56,7 @@ class SemanticMetric(CountMetric):
             prediction = sample["pred_sem_seg"]
             predicted = prediction["sem_seg" if "sem_seg" in prediction else "data"][0]
             ids, labels, _ = id_map_of(sample, size=predicted.shape)
-            # void, index -1, reads the -1 at the end
+            # class of each pixel; void, index -1, reads the -1 at the end
             true = torch.cat([labels, labels.new_tensor([-1])])[ids]
             try:
                 confusion = confusion_matrix(true.to(predicted.device), predicted, num_classes=num_classes).cpu()

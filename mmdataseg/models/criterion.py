@@ -53,6 +53,7 @@ class DaTaSegCriterion(nn.Module):
 
     Raises:
         UserError: ``merge`` is unknown.
+        ValueError: The name of a loss term does not start with "loss".
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class DaTaSegCriterion(nn.Module):
         if merge not in MERGES:
             raise UserError(f"merge: expected one of {MERGES}, got {merge!r}")
         self.targets = nn.ModuleDict({kind: MODELS.build(config) for kind, config in targets.items()})
+        for kind in self.targets.values():
+            _check_names(kind)
         self.class_weight = class_weight
         self.background_weight = background_weight
         self.merge = merge
@@ -98,6 +101,7 @@ class DaTaSegCriterion(nn.Module):
 
         Raises:
             UserError: The batch is not padded to whole cells of the mask features.
+            ValueError: The targets return another number of terms than they have names.
         """
         targets: Targets = self.targets[supervision]
         class_logits_BLQJ = class_logits_LBQJ.transpose(0, 1)
@@ -184,7 +188,22 @@ def _mask_loss(matched: _Matched, masks: ImageMasks, annotation: Annotation, tar
     if not num_pairs:
         return masks.features_CHW.new_zeros((), dtype=torch.float32)
     mask_logits_RHW = masks.matched_rows(matched.groups_LQ, num_pairs)
-    return targets.loss(mask_logits_RHW, matched.targets_LM.flatten(), masks, annotation)
+    terms_T = targets.loss(mask_logits_RHW, matched.targets_LM.flatten(), masks, annotation)
+    if terms_T.shape != (len(targets.loss_names),):  # another shape may broadcast, and a term would count twice
+        raise ValueError(
+            f"{type(targets).__name__}.loss: expected one value for each of {targets.loss_names}, got shape "
+            f"{tuple(terms_T.shape)}; sum over the rows and stack the terms"
+        )
+    return terms_T
+
+
+def _check_names(targets: Targets) -> None:
+    wrong = [name for name in targets.loss_names if not name.startswith("loss")]
+    if wrong:
+        raise ValueError(
+            f"{type(targets).__name__}.loss_names: expected names that start with 'loss', got {wrong[0]!r}; mmengine "
+            "trains nothing else"
+        )
 
 
 @torch.no_grad()

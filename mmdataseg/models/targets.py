@@ -1,7 +1,7 @@
 """The criterion's view of a kind of supervision: how it is read, what a match costs, how a matched row is trained.
 
-A new kind is one subclass of `Targets`, registered, and named in the config: ``criterion.targets.<kind>`` for a source
-whose ``supervision`` is ``<kind>``.
+A new kind is one subclass of `Targets`, registered and named in the config as ``model.criterion.targets.<kind>``. It
+serves the sources whose ``supervision`` is ``<kind>``.
 
 Letters: L decoder outputs, Q queries, N targets of an image, R = L M matched rows of all outputs together, T loss
 terms, (H, W) the grid of the mask logits.
@@ -33,7 +33,16 @@ class Annotation:
 
 
 class Targets(nn.Module, ABC):
-    """One kind of supervision. It keeps no state between calls, and has no part in the class loss."""
+    """One kind of supervision. It keeps no state between calls, and has no part in the class loss.
+
+    The detector calls `read` for each image of a batch. The criterion then calls `cost`, without gradients, for each
+    image that has a target, and `loss` for each image that has a matched row. It sums the terms over the images and
+    divides them by the number of matched targets.
+
+    Points are (x, y) in [0, 1] of the image. The last cells of the grid may reach beyond the image, so
+    `mmdataseg.ops.points.sample_maps` reads a point of the image at ``point * masks.extent_2``.
+    `ImageMasks.candidates_at` does this itself.
+    """
 
     def check(self, source: Source) -> None:
         """Check that a source can be trained with this supervision; by default, any can.
@@ -45,11 +54,12 @@ class Targets(nn.Module, ABC):
     @property
     @abstractmethod
     def loss_names(self) -> tuple[str, ...]:
-        """The names of the T terms of `loss`."""
+        """The names of the T terms of `loss`, such as ``loss_click``. mmengine trains only terms with "loss" in their
+        name."""
 
     @abstractmethod
     def read(self, sample: DetDataSample, source: Source) -> Annotation:
-        """The annotation of one image.
+        """The annotation of one image. `common_annotation` reads labels and size.
 
         Raises:
             UserError: The sample does not have what this supervision needs.
@@ -64,7 +74,7 @@ class Targets(nn.Module, ABC):
             annotation: The annotation of the image, with at least one target.
 
         Returns:
-            (L, Q, N) float32.
+            (L, Q, N) float32, with the weight of the term.
         """
 
     @abstractmethod
@@ -78,7 +88,7 @@ class Targets(nn.Module, ABC):
             annotation: The annotation of the image.
 
         Returns:
-            (T,) float32, weighted sums over the rows.
+            (T,) float32, one weighted sum over the rows for each of ``loss_names``.
         """
 
 

@@ -75,6 +75,32 @@ def test_merge_matching_and_class_loss_work_for_a_new_kind():
     assert (masks.grad.abs().sum((1, 2)) > 0).tolist() == [False, True, True]  # the part that holds the click
 
 
+def criterion_with(monkeypatch, **changes):
+    monkeypatch.setitem(MODELS.module_dict, "ClickTargets", type("Changed", (ClickTargets,), changes))
+    return MODELS.build({"type": "mmdataseg.DaTaSegCriterion", "targets": TARGETS})
+
+
+@pytest.mark.parametrize("names", [("click",), "loss_click"])
+def test_a_term_that_mmengine_would_not_train_is_refused(monkeypatch, names):
+    with pytest.raises(ValueError, match=r"Changed.loss_names: expected names that start with 'loss', got '(click|l)'"):
+        criterion_with(monkeypatch, loss_names=names)
+
+
+@pytest.mark.parametrize("names", [("loss_a", "loss_b"), ()])
+def test_as_many_terms_as_names(monkeypatch, names):
+    criterion = criterion_with(monkeypatch, loss_names=names)
+    annotation = ClickAnnotation(torch.tensor([0]), SIZE, torch.tensor([[0.75, 0.5]]))
+    with pytest.raises(ValueError, match=r"Changed.loss: expected one value for each of .*, got shape \(1,\)"):
+        criterion(
+            proposals_of(masks_of(RIGHT)[None]),
+            classes_of(0),
+            [annotation],
+            supervision="clicks",
+            mergeable=(True, True),
+            padded_size=SIZE,
+        )
+
+
 @pytest.mark.usefixtures("registered")
 def test_the_model_trains_with_a_new_kind(embeddings_file):
     config = model_config(embeddings_file)

@@ -17,7 +17,7 @@ def test_every_config_has_one_row(repo_root: Path) -> None:
     page = (repo_root / "docs/configs.md").read_text()
     links = [f"](../{leaf.relative_to(repo_root).as_posix()})" for leaf in leaf_configs()]
     assert len(links) > 80
-    assert [link for link in links if page.count(link) != 1] == []
+    assert [link for link in links if page.count(link) != 1] == [], "run python -m tools.site.config_table"
 
 
 def test_a_row_by_hand(repo_root: Path) -> None:
@@ -29,8 +29,10 @@ def test_a_row_by_hand(repo_root: Path) -> None:
 
 def test_every_row_has_a_command_and_a_summary() -> None:
     rows = [[cell.strip() for cell in config_table.row_of(leaf).strip("|").split("|")] for leaf in leaf_configs()]
-    assert {row[1] for row in rows} <= {"train", "test", "train, test"}
-    assert [row for row in rows if not row[2].endswith((".", ")"))] == []
+    without = [row[0] for row in rows if row[1] not in ("train", "test", "train, test")]
+    assert without == [], "no line 'Command: mim train|test mmdataseg ...' in the docstring"
+    without = [row[0] for row in rows if not row[2].endswith((".", ")"))]
+    assert without == [], "the docstring does not start with a sentence"
 
 
 def test_a_folder_that_nobody_described_is_an_error(repo_root: Path) -> None:

@@ -19,7 +19,8 @@ class RandomCrop(BaseTransform):
 
     Up to ten crops are drawn until one shows a target. If none does, the crop is placed around a target chosen at
     random. So a sample has no target only if its image has none. Boxes are clipped. A box of which nothing is left is
-    dropped with its label, flag and bitmap. An image smaller than the crop keeps its size; the data preprocessor pads.
+    dropped with its label, flag and bitmap. Other annotations, such as points, are not moved. An image smaller than
+    the crop keeps its size; the data preprocessor pads.
 
     Args:
         size: (height, width) of the crop in pixels.

@@ -1,4 +1,4 @@
-"""The last transform of every pipeline, which makes tensors and a data sample."""
+"""The transform that ends every pipeline of ours: it makes tensors and a data sample."""
 
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,9 @@ class PackInputs(BaseTransform):
       bool).
     - loaded for scoring: also ``gt_instances.is_crowd`` (N,) bool; the rows include crowd regions, which are dropped
       otherwise.
+
+    The annotations of another kind of supervision are added by a transform after this one. It adds fields to
+    ``data_samples.gt_instances``, whose rows are those that were kept.
 
     Its metainfo has source, sample_idx, img_path, img_id, ori_shape, img_shape, scale_factor, flip and flip_direction.
     """
