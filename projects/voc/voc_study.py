@@ -2,16 +2,16 @@
 
     python -m projects.voc.voc_study --jobs 2 --threads 1 --device cpu  # continues docs/real_study.md
     python -m projects.voc.voc_study --page-only                        # no training: writes the page again
-    python -m projects.voc.voc_study --page work_dirs/mine.md           # from nothing
+    python -m projects.voc.voc_study --page work_dirs/mine.md           # a new study
     python -m projects.voc.voc_study --page work_dirs/short.md --iterations-per-source 20 --seeds 1 --only S S+P+B
 
-The data are prepared as projects/voc/README.md says. A model of several sources trains as long as separate models of
-these sources together: with N iterations per source, S alone has N, S+P 2N and S+P+B 3N. The rows that add boxes to 110
-images with masks have 2N each.
+projects/voc/README.md says how to prepare the data. A model of several sources trains as long as the separate models
+of these sources together: with N iterations per source, S alone gets N, S+P 2N and S+P+B 3N. The rows that add boxes to
+110 images with masks get 2N each.
 
-Each run has a folder with its log, checkpoint and result. The same command continues a stopped study where it was. On
-another machine it continues after the last run in the .json file beside the page; both are written whenever a run is
-finished.
+Each run has a folder with its log, checkpoint and result. The same command continues a stopped study. On another
+machine, it continues after the last run in the .json file beside the page. Page and file are written after each
+finished run.
 """
 
 import argparse
@@ -51,21 +51,21 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def plan(args: argparse.Namespace, rows: Mapping[str, Row], world: Mapping[str, Any]) -> list[Run]:
-    """The runs that the command line asks for.
+    """Return the runs that the command line requests.
 
     Args:
         args: The command line.
         rows: All rows.
-        world: What the data are.
+        world: Description of the data.
 
     Raises:
-        SystemExit: ``--only`` names an unknown row.
+        SystemExit: ``--only`` has an unknown row.
     """
     return plan_runs(args, chosen(args.only, rows, labels=COMBINATIONS, whole=ALL), world=world, whole=ALL)
 
 
 def world_of(results: archive.Archive) -> dict[str, Any]:
-    """What the data of the finished runs are; empty without runs.
+    """Return the description of the data of the finished runs; empty without runs.
 
     Args:
         results: The results beside the page.
@@ -96,13 +96,13 @@ def study(args: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is not finished yet, and write the page.
+    """Run the unfinished runs, and write the page.
 
     Returns:
         0, or 1 if a run failed.
 
     Raises:
-        SystemExit: A user's mistake; the message goes to stderr.
+        SystemExit: The user made a mistake. The message goes to stderr.
     """
     return run_command(study, parse_args(sys.argv[1:] if arguments is None else arguments))
 

@@ -1,4 +1,4 @@
-"""Sources whose samples are numbers, and transforms that draw or fail: what the wrapper does shows in them."""
+"""Sources whose samples are numbers, and transforms that draw or fail, to show what `MultiSourceDataset` does."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Ranks that are real processes."""
+"""Sampling with ranks that are real processes."""
 
 import json
 import subprocess

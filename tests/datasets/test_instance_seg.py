@@ -80,7 +80,7 @@ BAD_BOXES = [
 
 
 @pytest.mark.parametrize("box", BAD_BOXES)
-def test_box_that_is_none(files, box):
+def test_a_bad_box_is_refused(files, box):
     files.annotations[2]["bbox"] = box
     match = (
         r"instances\.json': 1 boxes are not valid boxes in their image, e\.g\. annotation 3: xyxy .*drop_bad_boxes=True"
@@ -160,7 +160,7 @@ def test_no_annotation_and_no_image(files):
         ('{"images": [5], "annotations": [], "categories": []}', "an entry of 'images' cannot be read .*: 5; repair"),
     ],
 )
-def test_file_that_is_no_coco_json(files, text, match):
+def test_a_file_that_is_not_coco_json_is_refused(files, text, match):
     arguments = files.write()
     write_json(files.root / "instances.json", text)
     with pytest.raises(ValueError, match=rf"instances\.json'.* {match}"):

@@ -1,4 +1,4 @@
-"""Datasets of mmdet and mmseg as sources of `MultiSourceDataset`: classes by name, and what would mix them up."""
+"""Datasets of mmdet and mmseg as sources: classes are matched by name, and a mix-up is refused."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Several sources as one dataset: how they lie, what is stamped, what is drawn, and what cannot be built."""
+"""Several sources as one dataset: order, metainfo of samples, random numbers, and sources that cannot be built."""
 
 import random
 
@@ -15,7 +15,7 @@ from mmdataseg.structures import LabelSpace, Task
 from tests.datasets.numbered import SPACE, build, source
 
 
-def test_sources_lie_end_to_end():
+def test_sources_are_concatenated():
     dataset = build(source("a", size=3), source("b", size=1), source("c", size=5))
     assert dataset.source_names == ["a", "b", "c"]
     assert dataset.sizes == [3, 1, 5]
@@ -43,7 +43,7 @@ def test_samples_are_stamped_before_their_pipeline(split):
     assert (seen[0]["sample_idx"], type(seen[0]["sample_idx"]), seen[0]["number"]) == (5, int, 3)
 
 
-def test_metainfo_are_plain_values_and_those_of_a_single_label_space_stand_at_the_top():
+def test_metainfo_has_plain_values_and_a_single_label_space_at_the_top_level():
     classes = {
         "classes": ("cat", "grass", "dog"),
         "thing_classes": ("cat", "dog"),
@@ -73,7 +73,7 @@ def test_datasets_get_the_classes_and_keep_their_other_metainfo():
 # ---- randomness
 
 
-def test_augmentation_is_a_function_of_the_seed_and_leaves_the_generators_alone():
+def test_augmentation_depends_on_the_seed_only_and_restores_the_generators():
     dataset = build(source(pipeline=[{"type": "mmdataseg.DrawFromEveryGenerator"}]))
     first = dataset[SeededIndex(1, 123)]["drawn"]
     with seeded_generators(5):
@@ -181,7 +181,7 @@ def test_missing_annotation_file(tmp_path):
         build({"name": "boxes", "task": "instance", "label_space": SPACE, "train": train})
 
 
-def test_annotation_file_that_is_no_json(tmp_path):
+def test_an_annotation_file_that_is_not_json_is_refused(tmp_path):
     (tmp_path / "ann.json").write_text("<html>")
     train = {"type": "mmdet.CocoDataset", "ann_file": str(tmp_path / "ann.json"), "data_prefix": {"img": ""}}
     with pytest.raises(ValueError, match=r"source 'boxes'.*ann\.json.*Expecting value"):

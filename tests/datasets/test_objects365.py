@@ -1,4 +1,4 @@
-"""Objects365 v2 as it is downloaded: file names with another folder than the images', and images that are not there."""
+"""Objects365 v2 as it is downloaded: file names with other folders than those of the images, and missing images."""
 
 import json
 
@@ -33,7 +33,7 @@ def arguments(tmp_path):
     }
 
 
-def test_images_lie_under_the_last_parts_of_their_names(arguments, tmp_path):
+def test_path_parts_gives_the_path_of_an_image(arguments, tmp_path):
     dataset = InstanceSegDataset(**arguments)
     assert len(dataset) == 1
     info = dataset.get_data_info(0)

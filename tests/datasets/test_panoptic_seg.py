@@ -98,7 +98,7 @@ def test_missing_field(files, key, name):
 
 
 @pytest.mark.parametrize("ids", [(5, 5), (5, 0)])
-def test_segment_ids_that_are_no_ids(files, ids):
+def test_segment_ids_must_be_distinct_and_positive(files, ids):
     for segment, new in zip(files.segments[:2], ids, strict=True):
         segment["id"] = new
     with pytest.raises(ValueError, match="image 42: expected distinct, positive segment ids"):
@@ -120,7 +120,7 @@ def test_no_image(files):
         ('{"images": [], "annotations": {}, "categories": []}', "expected a list under 'annotations', got dict; use"),
     ],
 )
-def test_file_that_is_no_coco_json(files, text, match):
+def test_a_file_that_is_not_coco_json_is_refused(files, text, match):
     arguments = files.write()
     write_json(files.root / "panoptic.json", text)
     with pytest.raises(ValueError, match=match):

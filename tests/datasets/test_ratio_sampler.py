@@ -58,7 +58,7 @@ def test_block_counts_by_hand(ratios, expected):
     assert block_counts(ratios) == expected
 
 
-def test_block_counts_of_sizes_that_share_no_divisor_keep_the_ratio():
+def test_block_counts_of_sizes_without_a_common_divisor_keep_the_ratio():
     ratios = (20_210, 118_287, 1_742_289)
     counts = block_counts(ratios)
     assert sum(counts) <= MAX_BLOCK + len(ratios)
@@ -134,7 +134,7 @@ def test_global_batch_is_the_same_for_any_number_of_ranks(as_rank, world_size):
         assert {len(part) for part in parts} == {12 // world_size}
 
 
-def test_batch_lies_in_one_source_and_offsets_are_right():
+def test_a_batch_is_from_one_source_and_offsets_are_right():
     sampler = build(sizes=(20, 50, 70), batch_size=4)
     starts = [0, 20, 70, 140]
     for t in range(50):

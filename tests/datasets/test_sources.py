@@ -1,4 +1,4 @@
-"""The source configs of the paper read data in the official layouts, as they stand."""
+"""The paper's source configs, unchanged, read data in the official layouts."""
 
 import json
 from pathlib import Path
@@ -139,7 +139,7 @@ def test_value_k_plus_1_is_class_k_and_0_is_void(load, name, folder):
         np.testing.assert_array_equal(class_map(sample), expected)
 
 
-def test_class_256_of_pascal_context_is_no_void(load):
+def test_class_256_of_pascal_context_is_not_void(load):
     """255 is the usual value of void, and here the value of a class."""
     dataset = MultiSourceDataset(sources=[load("pascal_context459")], split="test")
     table = dataset.datasets[0].label_table

@@ -1,4 +1,4 @@
-"""What the doctor says of data that can be read and is wrong: two images of 48 x 64, a car and a bike in each."""
+"""What `check_data` reports for data that can be read but is wrong: two images of 48 x 64 with a car and a bike."""
 
 import numpy as np
 import pytest
@@ -100,18 +100,18 @@ def test_a_foreground_of_255_is_void(tmp_path):
     assert fixed.problems == []
 
 
-def test_maps_of_void_alone_are_a_training_on_nothing(tmp_path):
+def test_label_maps_of_only_void_give_nothing_to_train_on(tmp_path):
     (problem,) = findings(semantic(tmp_path, 255, 255)).problems
     assert "none of the 2 images has a target: a training would learn nothing; its label maps hold the" in problem
 
 
-def test_a_class_is_missed_in_whole_training_splits_only(tmp_path):
+def test_a_missing_class_is_reported_only_for_a_whole_training_split(tmp_path):
     built = semantic(tmp_path, 0, 0)
     assert len(findings(built).problems) == 1
     assert findings(built, limit=1).problems == []
 
 
-def test_crowds_alone(tmp_path):
+def test_annotations_that_are_all_crowd_are_reported(tmp_path):
     (problem,) = findings(instance(tmp_path, lambda a: a.update(iscrowd=1))).problems
     assert "has no object to train on" in problem
     assert "all 4 annotations are crowd regions (iscrowd 1)" in problem
@@ -148,7 +148,7 @@ def test_annotated_stuff_in_an_instance_source(tmp_path):
     assert "'bike' is annotated and flagged as stuff (1 such classes)" in problem
 
 
-def test_flags_that_look_swapped_are_said(tmp_path):
+def test_flags_that_look_swapped_are_reported(tmp_path):
     found = findings(panoptic(tmp_path, (False, True)))
     assert found.problems == []
     assert [note.partition(": ")[2] for note in found.notes] == [
@@ -157,7 +157,7 @@ def test_flags_that_look_swapped_are_said(tmp_path):
     ]
 
 
-def test_repeated_annotation_ids_and_two_names_of_one_image_are_said(tmp_path):
+def test_repeated_annotation_ids_and_two_names_of_one_image_are_reported(tmp_path):
     built = instance(tmp_path, lambda a: a.update(id=1))
     (tmp_path / "img/2.png").write_bytes((tmp_path / "img/1.png").read_bytes())
     repeated, twice = findings(built).notes
@@ -166,7 +166,7 @@ def test_repeated_annotation_ids_and_two_names_of_one_image_are_said(tmp_path):
     assert twice.endswith("img/2.png'")
 
 
-def test_an_orientation_and_black_images_are_said(tmp_path):
+def test_an_orientation_and_black_images_are_reported(tmp_path):
     built = semantic(tmp_path)
     exif = Image.Exif()
     exif[0x0112] = 3
@@ -176,14 +176,14 @@ def test_an_orientation_and_black_images_are_said(tmp_path):
     assert "2 of 2 images are nearly black: no value is above 31 of 255; if they hold 10 or 12 bits" in dark
 
 
-def test_images_trained_and_tested_on_are_said_by_content(tmp_path):
+def test_images_in_both_splits_are_found_by_content(tmp_path):
     trained = findings(instance(tmp_path / "a"))
     tested = findings(instance(tmp_path / "b", split="test"), "test")
     assert shared_images(trained, tested).startswith("2 of 2 test images are also training images, e.g. '")
     assert shared_images(trained, Findings(images=3)) is None
 
 
-def test_notes_are_in_the_report_and_are_no_problems(tmp_path):
+def test_notes_are_in_the_report_but_are_not_problems(tmp_path):
     built = panoptic(tmp_path, (False, True))
     text = report(built, "train", findings(built))
     assert "no problem\n? source 'street': 'car' is flagged" in text

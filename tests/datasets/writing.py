@@ -1,4 +1,4 @@
-"""Small data sets on disk, in the real formats."""
+"""Writes small datasets in the real formats."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What of a checkpoint fits a model is told, and a checkpoint of another model is refused."""
+"""The log says which weights of a checkpoint fit a model, and a checkpoint of another model is refused."""
 
 import pytest
 import torch
@@ -64,13 +64,13 @@ def test_the_models_own_weights_fit_with_or_without_embeddings():
         ([1, 2], "'a.pth': expected a checkpoint, got a list"),
     ],
 )
-def test_a_checkpoint_of_which_nothing_fits_is_refused_by_every_way(content, match):
+def test_a_checkpoint_without_a_fitting_weight_is_always_refused(content, match):
     for require in ("require_some", "require_all"):
         with pytest.raises(UserError, match=match):
             getattr(account_of_weights(content, OWN, file="a.pth"), require)("a.pth")
 
 
-def test_a_part_is_enough_to_start_from_and_not_to_test():
+def test_a_part_is_enough_to_start_from_but_not_to_test():
     account = account_of_weights({"backbone.weight": torch.zeros(3, 2)}, OWN)
     account.require_some("a.pth")
     with pytest.raises(UserError, match=r"'a.pth': 1 of the model's 3 weights .*; use the checkpoint of a training"):

@@ -85,7 +85,7 @@ def test_instances_are_drawn_from_a_score_on_the_best_on_top(sample):
     assert [(s.name, s.box, s.mask) for s in true] == [("dog", (0, 0, 4, 4), None)] * 2
 
 
-def test_masks_are_drawn_rather_than_boxes_and_no_truth_is_no_error(sample):
+def test_masks_are_drawn_instead_of_boxes_and_missing_ground_truth_is_allowed(sample):
     made = sample("instance")
     made.gt_instances.masks = torch.stack([IDS == 0, IDS == 1])
     assert [int(s.mask.sum()) for s in true_segments(made, make("instance"))] == [16, 16]
@@ -200,7 +200,7 @@ def test_the_first_images_of_each_source_are_written(sample, runner, tmp_path, c
     assert (picture[26:410, 8:392] == 90).all()
 
 
-def test_a_second_test_starts_anew_in_the_folder_given(sample, runner, tmp_path):
+def test_a_second_test_starts_again_in_the_given_folder(sample, runner, tmp_path):
     hook = DrawPredictions(num_per_source=1, out_dir=str(tmp_path / "here"))
     for _ in range(2):
         hook.before_test_epoch(runner)

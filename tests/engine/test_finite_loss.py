@@ -1,4 +1,4 @@
-"""A loss that is not finite ends the training in its own iteration, and the checkpoints stay as they were."""
+"""A loss that is not finite ends the training in the same iteration, and the checkpoints do not change."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""A run that is stopped and resumed is the run that was never stopped: samples, augmentation, weights."""
+"""A run that is stopped and resumed equals an uninterrupted run: samples, augmentation, weights."""
 
 import random
 import time
@@ -157,7 +157,7 @@ def assert_same_run(left, right):
         assert torch.equal(a, b)
 
 
-def test_mmengines_loop_of_epochs_goes_on_with_the_next_one(tmp_path):
+def test_mmengines_epoch_loop_continues_with_the_next_epoch(tmp_path):
     """In a config of mmdet's own."""
 
     class Numbers(Hook):
@@ -234,7 +234,7 @@ def test_resuming_at_a_million_loads_only_what_it_trains_on(tmp_path, monkeypatc
     assert record.batches[1_000_002][1] == tuple(sampler.global_batch(1_000_002)[2].tolist())
 
 
-def test_iterator_that_mmengine_starts_in_its_constructor_is_let_go(tmp_path, monkeypatch):
+def test_the_iterator_that_mmengines_constructor_starts_is_released(tmp_path, monkeypatch):
     """As mmengine 0.10.7 does: its workers have fetched the first batches before the run knows where it resumes."""
     expected, first, second = Record(), Record(stop=STOP), Record()
     train(tmp_path / "whole", expected)

@@ -36,7 +36,7 @@ def test_the_picture_shows_the_chosen_metrics(tmp_path: Path) -> None:
     assert (pictures[0] != pictures[1]).any()
 
 
-def test_merge_has_panels_of_its_own_where_it_was_logged(tmp_path: Path) -> None:
+def test_merge_has_its_own_panels_if_it_was_logged(tmp_path: Path) -> None:
     write_log(tmp_path, "1", {"a/loss_class": 3.0, "step": 20})
     PlotCurves().after_train(SimpleNamespace(work_dir=str(tmp_path)))
     alone = mmcv.imread(str(tmp_path / "curves.png"))
@@ -69,6 +69,6 @@ def test_a_bar_has_its_name_its_value_and_the_iteration() -> None:
     assert [bar.get_width() for bar in panel.patches] == [7.5, 0.0]
 
 
-def test_nothing_logged_nothing_drawn(tmp_path: Path) -> None:
+def test_without_logged_scalars_nothing_is_drawn(tmp_path: Path) -> None:
     PlotCurves().after_train(SimpleNamespace(work_dir=str(tmp_path)))
     assert not (tmp_path / "curves.png").exists()

@@ -34,7 +34,7 @@ def names(folder):
 
 
 @pytest.mark.parametrize(("keep", "left"), [(1, [4]), (2, [3, 4]), (-1, [1, 2, 3, 4])])
-def test_so_many_are_kept(tmp_path, keep, left):
+def test_the_given_number_of_checkpoints_is_kept(tmp_path, keep, left):
     train(tmp_path, max_keep_ckpts=keep)
     assert names(tmp_path) == [f"iter_{step}.pth" for step in left]
     assert (tmp_path / "last_checkpoint").read_text() == str(tmp_path / "iter_4.pth")
@@ -73,7 +73,7 @@ def test_what_last_checkpoint_names_is_resumed(saved):
 
 
 @pytest.mark.parametrize("size", [0, 500])
-def test_a_cut_checkpoint_gives_way_to_the_newest_whole_one(saved, size):
+def test_an_incomplete_checkpoint_is_replaced_by_the_newest_complete_one(saved, size):
     path = saved / "iter_4.pth"
     path.write_bytes(path.read_bytes()[:size])
     assert not is_whole(path)
@@ -83,7 +83,7 @@ def test_a_cut_checkpoint_gives_way_to_the_newest_whole_one(saved, size):
     assert torch.load(found, weights_only=False)["meta"]["iter"] == 3
 
 
-def test_a_moved_work_dir_and_an_empty_note_are_understood(saved, tmp_path):
+def test_a_moved_work_dir_and_an_empty_last_checkpoint_resume(saved, tmp_path):
     moved = tmp_path / "moved"
     shutil.move(saved, moved)
     assert checkpoint_to_resume(moved)[0] == moved / "iter_4.pth"
@@ -93,7 +93,7 @@ def test_a_moved_work_dir_and_an_empty_note_are_understood(saved, tmp_path):
     assert "last_checkpoint' is missing or empty; resuming" in said
 
 
-def test_a_new_run_starts_and_one_of_broken_checkpoints_does_not(saved, tmp_path):
+def test_a_new_run_starts_but_one_with_only_broken_checkpoints_does_not(saved, tmp_path):
     assert checkpoint_to_resume(tmp_path / "new") == (None, "")
     for path in saved.glob("*.pth"):
         path.write_bytes(b"PK")

@@ -1,4 +1,4 @@
-"""Data samples as the model hands them to the metrics, from tiny literal maps."""
+"""Makes data samples, as the model passes them to the metrics, from tiny literal maps."""
 
 import torch
 from mmdet.structures import DetDataSample

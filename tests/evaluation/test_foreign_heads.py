@@ -1,4 +1,4 @@
-"""The metrics read what the heads of mmdet and mmseg write, with every option on."""
+"""The metrics read the output of mmdet's and mmseg's heads, with every option on."""
 
 import pytest
 import torch

@@ -58,7 +58,7 @@ TRUTH = [(0, "dog", LEFT), (0, "cat", RIGHT), (1, "cat", BIG)]
 
 
 @pytest.mark.parametrize("categories", [CLASSES, CLASSES[::-1], ("cat", "dog"), (" cat", "sky ", "dog")])
-def test_labels_find_their_category_whatever_the_order_of_the_file(annotate, categories):
+def test_labels_are_matched_to_categories_by_name(annotate, categories):
     truth = [(image, next(c for c in categories if c.strip() == name), mask) for image, name, mask in TRUTH]
     metric = InstanceMetric(ann_file=annotate(truth, categories))
     samples = [instances([LEFT, RIGHT], [0, 1], img_id=0), instances([BIG], [1], img_id=1)]
@@ -94,7 +94,7 @@ def test_filled_boxes_are_exact_and_an_empty_mask_stays_empty(annotate):
     assert got["mask_AP_filled_boxes"] == pytest.approx(50, abs=1)  # found at full IoU, behind one false alarm
 
 
-def test_it_is_mmdets_where_the_file_has_the_labels_order(annotate):
+def test_it_equals_mmdets_if_the_file_has_the_order_of_the_labels(annotate):
     rng = np.random.default_rng(0)
 
     def around():
@@ -206,7 +206,7 @@ def test_bad_files(tmp_path):
         InstanceMetric(ann_file=str(tmp_path / "list.json"))
 
 
-def test_a_metric_that_nobody_told_the_classes(annotate):
+def test_a_metric_without_classes_is_refused(annotate):
     with pytest.raises(ValueError, match="does not know its classes"):
         InstanceMetric(ann_file=annotate(TRUTH)).compute_metrics([])
 

@@ -1,4 +1,4 @@
-"""Perfect predictions score 100, however an exporter wrote the file; what cannot be understood is refused at once."""
+"""Perfect predictions score 100 in every exporter's variant; annotations that cannot be read are refused at once."""
 
 import json
 
@@ -139,7 +139,7 @@ LOST = {"size": [48, 64], "counts": "zzzzzzzzzzzz"}
         ({"segmentation": [[1, 2, "x", 4, 5, 6]]}, "expected a polygon as a list"),
     ],
 )
-def test_what_cannot_be_understood_is_refused_when_the_metric_is_built(tmp_path, entry, match):
+def test_annotations_that_cannot_be_read_are_refused_when_the_metric_is_built(tmp_path, entry, match):
     file = content()
     file["annotations"][0] |= entry
     path = tmp_path / "truth.json"

@@ -80,7 +80,7 @@ def test_samples_of_mixed_batches_reach_the_metrics_of_their_source_only():
     check(evaluator.evaluate(5))
 
 
-def test_an_evaluation_forgets_the_one_before():
+def test_an_evaluation_starts_without_earlier_results():
     evaluator = MultiSourceEvaluator(metrics=sources())
     evaluator.process([pets(3), roads(4, True)])
     assert evaluator.evaluate(2)["pets/PQ"] == 0
@@ -88,7 +88,7 @@ def test_an_evaluation_forgets_the_one_before():
     check(evaluator.evaluate(5))
 
 
-def test_a_sample_that_comes_twice_counts_once():
+def test_a_repeated_sample_counts_once():
     evaluator = MultiSourceEvaluator(metrics=sources())
     evaluator.process([*SAMPLES, SAMPLES[0], SAMPLES[4]])
     check(evaluator.evaluate(5))

@@ -24,7 +24,7 @@ def test_rgb_to_id():
     ]
 
 
-def test_colours_lead_back_to_the_ids():
+def test_ids_survive_conversion_to_colours_and_back():
     ids = np.random.default_rng(0).integers(0, 2**24, (20, 30)).astype(np.int32)
     assert (rgb_to_id(id_to_rgb(ids)) == ids).all()
 

@@ -111,6 +111,6 @@ def test_png_and_json_disagree(change, match):
         segments_of_panoptic_png(ids, **SEGMENTS, merge="stuff")
 
 
-def test_segment_ids_that_stand_twice():
+def test_segment_ids_that_appear_twice():
     with pytest.raises(ValueError, match="the JSON has 9 twice"):
         segments_of_panoptic_png(IDS, **SEGMENTS | {"ids": [70000, 9, 9, 4, 70001]}, merge="stuff")

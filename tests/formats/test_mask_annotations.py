@@ -1,4 +1,4 @@
-"""Instances with masks, read to be scored against."""
+"""Instances with masks, read as ground truth."""
 
 import json
 

@@ -38,7 +38,7 @@ def test_decode_mask(segmentation):
         ({"size": [4, 6]}, "no 'size' or no 'counts'"),
     ],
 )
-def test_mask_that_is_none(segmentation, match):
+def test_a_segmentation_that_is_not_valid_is_refused(segmentation, match):
     with pytest.raises(ValueError, match=match):
         decode_mask(segmentation, 4, 6)
 
@@ -96,7 +96,7 @@ def test_damaged_compressed_rles(counts, match):
         compressed_runs(counts)
 
 
-def test_a_flat_polygon_and_numbers_as_text_are_understood():
+def test_a_flat_polygon_and_numbers_as_text_are_read():
     square = [2, 1, 6, 1, 6, 4, 2, 4]
     expected = decode_mask([square], 10, 20)
     assert expected.sum() == 12

@@ -1,4 +1,4 @@
-"""One name for one thing: what had several homes has one."""
+"""Names that once had several definitions have one."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Label maps are read as they are stored, in every depth; what loses or lacks integers is refused."""
+"""Label maps of every bit depth are read as they are stored; lossy formats and non-integers are refused."""
 
 import io
 import struct

@@ -118,7 +118,7 @@ def test_a_missing_class_file_is_named(tmp_path):
         read_class_file(tmp_path / "no.txt")
 
 
-def test_synonyms_go_to_the_classes_they_name(tmp_path):
+def test_synonyms_are_added_to_their_classes(tmp_path):
     path = tmp_path / "more.json"
     path.write_text('{"tv": ["television"], "cat": {"descriptions": ["A small feline."]}}')
     classes = ("cat", "tv", "dog")

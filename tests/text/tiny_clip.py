@@ -1,4 +1,4 @@
-"""A CLIP model small enough to be made by a test."""
+"""A CLIP model small enough for a test to build."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which runs a study has, and how it goes on."""
+"""The runs of a study, and how it continues after an interruption."""
 
 import json
 from pathlib import Path
@@ -92,7 +92,7 @@ def studied(folder, *words, fails=(), monkeypatch):
     return status, executed, pages
 
 
-def test_a_study_goes_on_where_it_stopped(tmp_path, monkeypatch):
+def test_a_study_continues_where_it_stopped(tmp_path, monkeypatch):
     assert studied(tmp_path, "--only", "one", monkeypatch=monkeypatch) == (
         0,
         ["one"],
@@ -103,7 +103,7 @@ def test_a_study_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert set(json.loads((tmp_path / "page.json").read_text())) == {"both", "one"}
 
 
-def test_another_machine_goes_on_from_the_file_beside_the_page(tmp_path, monkeypatch):
+def test_another_machine_continues_from_the_file_beside_the_page(tmp_path, monkeypatch):
     studied(tmp_path, "--only", "one", monkeypatch=monkeypatch)
     status, executed, pages = studied(tmp_path, "--out", str(tmp_path / "elsewhere"), monkeypatch=monkeypatch)
     assert (status, executed) == (0, ["both"])

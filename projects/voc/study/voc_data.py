@@ -1,4 +1,4 @@
-"""What the study's data are, so that no page mixes results of different photographs, embeddings or weights."""
+"""Describes the study's data, so that no page mixes results of different photographs, embeddings or weights."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ _REMEDY = "prepare it as projects/voc/README.md says"
 
 
 def data_root() -> Path:
-    """The folder of the photographs: that of the environment variable ``MMDATASEG_REAL_WORLD``, or data/real_world."""
+    """Return the folder of the photographs: environment variable ``MMDATASEG_REAL_WORLD``, or data/real_world."""
     return Path(os.environ.get("MMDATASEG_REAL_WORLD", "data/real_world"))
 
 
@@ -24,8 +24,8 @@ def read_data() -> dict[str, Any]:
     """Describe the data that the configs read.
 
     Returns:
-        ``images``: number of each set; ``names``, ``embeddings`` and ``weights``: the first digits of SHA-256 sums, of
-        the names of all images, the rows of text and the backbone's file.
+        ``images``: number of images per set; ``names``, ``embeddings`` and ``weights``: the first digits of the SHA-256
+        of the names of all images, of the text rows and of the backbone's file.
 
     Raises:
         FileNotFoundError: A folder or a file is missing.

@@ -22,8 +22,7 @@ ALL = COMBINATIONS["S+P+B"]
 UPPER_BOUND = "dataseg_voc_true-masks"
 SHARES = {f"P 110 + B {count}": f"dataseg_voc_110-masks_{count}-boxes" for count in (0, 55, 110, 220, 440)}
 SHARE_PARTS = 2
-"""All shares of boxes train equally long, because the question is what the boxes add and not what a longer training
-does."""
+"""All shares of boxes train equally long, to show the effect of the boxes and not of a longer training."""
 TRANSFER = "dataseg_voc_3ds_transfer"
 
 SEMANTIC, PANOPTIC, BOXES = "voc_semantic/mIoU", "voc_panoptic/PQ", "voc_boxes/mask_AP"
@@ -44,10 +43,10 @@ OF_SIZE = {size: [name for row, name in COMBINATIONS.items() if row.count("+") =
 
 
 def all_rows() -> tuple[dict[str, Row], list[Path]]:
-    """The rows of the study.
+    """Return the rows of the study.
 
     Returns:
-        Name -> row, the combinations first; and the configs of the ablations, which are those in the folder.
+        Name -> row, the combinations first; and the configs of the ablations, which are all in the folder.
     """
     leaves = {leaf.stem: leaf for leaf in leaf_configs(CONFIGS)}
     ablations = [leaf for leaf in leaves.values() if leaf.parent.name == "ablations"]
@@ -59,10 +58,10 @@ def all_rows() -> tuple[dict[str, Row], list[Path]]:
 
 
 def findings(results: Results) -> list[Finding]:
-    """Check what the paper found, by the scores over the steady classes.
+    """Check the findings of the paper by the scores over the steady classes.
 
     Args:
-        results: Of the whole study.
+        results: Results of the whole study.
     """
 
     def of(row: str, metric: str) -> Stat | None:

@@ -90,7 +90,7 @@ def test_each_set_has_its_files(made: Path) -> None:
     }
 
 
-def test_boxes_are_the_xmls_from_zero_on(made: Path) -> None:
+def test_boxes_are_those_of_the_xml_counted_from_zero(made: Path) -> None:
     content = annotations(made, "boxes", "panoptic")
     names = {category["id"]: category["name"] for category in content["categories"]}
     first = content["annotations"][:2]
@@ -162,7 +162,7 @@ def test_difficult_objects_are_crowd_and_parts_are_left_out(tmp_path: Path) -> N
         ("<a><object><name>dog</name></object></a>", "class 'dog' has no box"),
     ],
 )
-def test_an_unreadable_xml_is_a_sentence(tmp_path: Path, text: str, message: str) -> None:
+def test_an_unreadable_xml_is_refused_in_one_sentence(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "a.xml").write_text(text)
     with pytest.raises(UserError, match=message) as raised:
         read_boxes(tmp_path / "a.xml")
@@ -215,7 +215,7 @@ def test_a_damaged_release_is_refused_in_one_sentence(
         make_voc.main([str(voc), str(tmp_path / "out")])
 
 
-def test_a_damaged_file_of_sbd_is_a_sentence(published: Path, tmp_path: Path) -> None:
+def test_a_damaged_file_of_sbd_is_refused_in_one_sentence(published: Path, tmp_path: Path) -> None:
     sbd = tmp_path / "dataset"
     shutil.copytree(published / "benchmark_RELEASE/dataset", sbd)
     (sbd / "inst/2010_000000.mat").write_bytes(b"not a mat file")

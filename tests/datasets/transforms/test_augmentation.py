@@ -1,4 +1,4 @@
-"""mmcv's and mmdet's transforms move what ours load: image, id map, boxes and bitmaps stay one."""
+"""mmcv's and mmdet's transforms move image, id map, boxes and bitmaps of our loaders together."""
 
 import cv2
 import numpy as np

@@ -84,7 +84,7 @@ def test_a_single_target_pixel_is_always_shown():
     assert len(places) > 5  # the target is not always at the same place of the crop
 
 
-def test_without_target_any_crop_will_do():
+def test_without_a_target_any_crop_is_taken():
     results = RandomCrop(size=(3, 3))(with_id_map(np.full((9, 9), -1), []))
     assert results["gt_seg_map"].tolist() == [[-1] * 3] * 3
     results = RandomCrop(size=(3, 3))(with_boxes((9, 9), []))
@@ -110,7 +110,7 @@ def test_a_single_box_is_always_shown(box):
 
 
 @pytest.mark.usefixtures("one_attempt")
-def test_crowd_is_no_target():
+def test_a_crowd_region_is_not_a_target():
     for _ in range(30):
         data = with_boxes((100, 100), [[90, 90, 95, 95], [0, 0, 60, 60]], crowd=[False, True])
         assert 0 in RandomCrop(size=(10, 10))(data)["gt_bboxes_labels"]

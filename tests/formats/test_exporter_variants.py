@@ -1,4 +1,4 @@
-"""What exporters write is understood where its meaning is certain, else one sentence says file, entry and key."""
+"""Variants that exporters write are read if their meaning is certain; other values are refused in one sentence."""
 
 import json
 import unicodedata
@@ -47,7 +47,7 @@ def test_text_null_and_floats_are_the_same_table(boxes):
     assert same(table(boxes, with_masks=True), expected)
 
 
-def test_a_byte_order_mark_is_passed_over(boxes, panoptic):
+def test_a_byte_order_mark_is_ignored(boxes, panoptic):
     for files, kind in ((boxes, InstanceSegDataset), (panoptic, PanopticSegDataset)):
         arguments = files.write()
         path = files.root / arguments["ann_file"]
@@ -69,7 +69,7 @@ def test_a_byte_order_mark_is_passed_over(boxes, panoptic):
         ({"segmentation": {"size": [10, 20], "counts": "zzzz"}}, "compressed RLE is damaged: character 0 is 'z'"),
     ],
 )
-def test_an_annotation_that_cannot_be_understood_is_named(boxes, entry, match):
+def test_an_annotation_that_cannot_be_read_is_named(boxes, entry, match):
     boxes.annotations[0].update(entry)
     with pytest.raises(UserError, match=match) as caught:
         table(boxes, with_masks=True)
@@ -88,7 +88,7 @@ def test_an_annotation_that_cannot_be_understood_is_named(boxes, entry, match):
         ({"file_name": "part1\\ü.jpg"}, "images 9 and 8 have the same file 'part1/ü.jpg'"),
     ],
 )
-def test_an_image_that_cannot_be_understood_is_named(boxes, entry, match):
+def test_an_image_that_cannot_be_read_is_named(boxes, entry, match):
     boxes.content["images"][0].update(entry)
     with pytest.raises(UserError, match=match):
         table(boxes)
@@ -102,7 +102,7 @@ def test_two_names_that_path_parts_makes_one_are_refused(boxes):
         table(boxes, path_parts=1)
 
 
-def test_a_name_in_another_unicode_form_is_said(boxes):
+def test_a_name_in_another_unicode_form_is_reported(boxes):
     boxes.content["images"][1]["file_name"] = unicodedata.normalize("NFD", "part1/ü.jpg")
     with pytest.raises(
         FileNotFoundError, match="exists in another Unicode form, which looks the same: NFC, but expected NFD"
@@ -115,7 +115,7 @@ def test_annotation_ids_that_repeat_are_counted(boxes):
     assert table(boxes).repeated_ids == 2
 
 
-def test_crowds_alone_and_fractions_are_suspicious(boxes):
+def test_all_crowd_and_fractions_are_suspicious(boxes):
     for annotation in boxes.annotations:
         annotation["iscrowd"] = 1
     (said,) = table(boxes).suspicions
@@ -141,7 +141,7 @@ def test_a_training_split_without_a_target_is_refused(boxes, annotations):
         MultiSourceDataset(sources=[source], split="train")
 
 
-def test_panoptic_values_as_text_and_null_are_understood(panoptic):
+def test_panoptic_values_as_text_and_null_are_read(panoptic):
     expected = PanopticSegDataset(**panoptic.write()).get_data_info(0)["segments_info"]
     for segment in panoptic.segments:
         segment.update(id=str(segment["id"]), category_id=str(segment["category_id"]), iscrowd=str(segment["iscrowd"]))
@@ -180,7 +180,7 @@ def test_panoptic_values_as_text_and_null_are_understood(panoptic):
         ),
     ],
 )
-def test_panoptic_files_that_cannot_be_understood(panoptic, change, match):
+def test_panoptic_files_that_cannot_be_read_are_refused(panoptic, change, match):
     change(panoptic.content)
     with pytest.raises(UserError, match=match) as caught:
         PanopticSegDataset(**panoptic.write())
@@ -193,7 +193,7 @@ def test_a_list_at_top_level_is_refused(tmp_path):
         load_panoptic_json(tmp_path / "list.json")
 
 
-def test_things_and_stuff_swapped_are_refused_and_one_other_flag_is_said(panoptic):
+def test_swapped_things_and_stuff_are_refused_and_one_different_flag_is_reported(panoptic):
     arguments = panoptic.write()
     one = dict(METAINFO, is_thing=(True, False, False, False))
     (said,) = PanopticSegDataset(**{**arguments, "metainfo": one}).suspicions
@@ -205,7 +205,7 @@ def test_things_and_stuff_swapped_are_refused_and_one_other_flag_is_said(panopti
         PanopticSegDataset(**{**arguments, "metainfo": swapped})
 
 
-def test_a_list_of_names_from_windows_is_understood(tmp_path):
+def test_a_list_of_names_from_windows_is_read(tmp_path):
     for folder, suffix, write in (("img", "jpg", write_image), ("ann", "png", None)):
         for name in ("x/a", "x/b"):
             path = tmp_path / folder / f"{name}.{suffix}"
