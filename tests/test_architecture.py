@@ -21,8 +21,8 @@ EDGES = {
     "__init__": {"dependencies"},
     "__main__": {"apis"},
     "apis": {
-        *("checkpoints", "engine", "errors", "formats", "models", "progress", "registry", "results", "sources"),
-        *("structures", "text"),
+        *("checkpoints", "dependencies", "engine", "errors", "formats", "models", "progress", "registry", "results"),
+        *("sources", "structures", "text"),
     },
     "checkpoints": {"errors", "ops", "text"},
     "datasets": {"errors", "formats", "ops", "progress", "registry", "sources", "structures"},

@@ -10,6 +10,7 @@ import pytest
 from mmdataseg.apis import cli
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.predict_parser import is_config
+from mmdataseg.apis.web.parser import build_web_parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -79,8 +80,12 @@ def parse_run(verb: str, arguments: list[str], page: Path) -> None:
         "test": cli.build_test_parser,
         "predict": cli.build_predict_parser,
         "convert": cli.build_convert_parser,
+        "web": build_web_parser,
+        "checks": cli.build_checks_parser,
     }
     parsed = parsers[verb]().parse_args(arguments)
+    if verb in ("web", "checks"):
+        return
     config = parsed.inputs[0] if verb == "predict" else parsed.config
     if verb == "predict":
         assert len(parsed.inputs) >= 2

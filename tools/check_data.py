@@ -33,8 +33,8 @@ from mmdataseg.errors import UserError
 from mmdataseg.evaluation import MultiSourceEvaluator
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.text.embeddings import encoder_mismatch, load_embeddings
-from mmdataseg.visualization.drawing import draw_segments, panel_size, resize, side_by_side
-from mmdataseg.visualization.segments import true_segments
+from mmdataseg.visualization.drawing import panel_size, resize, side_by_side
+from mmdataseg.visualization.segments import draw_true
 
 
 def sources_of(config: Config) -> Iterable[tuple[str, Source]]:
@@ -178,7 +178,7 @@ def write_pictures(source: Source, split: str, folder: Path, count: int = 4) -> 
             continue
         image = results["img"][..., ::-1]
         size = panel_size(*image.shape[:2])
-        drawn = draw_segments(image, true_segments(sample, source), size=size)
+        drawn = draw_true(image, sample, source, size=size)
         title = Path(results["img_path"]).name
         folder.mkdir(parents=True, exist_ok=True)
         picture = side_by_side([(title, resize(image, size)), (f"{source.task.value} annotation", drawn)])

@@ -29,12 +29,13 @@ USAGE = """usage: {prog} train CONFIG [options]
        {prog} predict [CONFIG] CHECKPOINT IMAGES [options]
        {prog} web CHECKPOINT [options]
        {prog} convert CHECKPOINT --to OUT [options]
+       {prog} checks [--json]
 
 CONFIG is a path, or the file name of one of mmdataseg's own configs. Options: {prog} train -h and so on."""
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m mmdataseg") -> None:
-    """Run ``train``, ``test``, ``predict``, ``web`` or ``convert`` with the arguments that follow it.
+    """Run ``train``, ``test``, ``predict``, ``web``, ``convert`` or ``checks`` with the arguments that follow it.
 
     Args:
         argv: Arguments; None: those of the process.
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m mmdataseg"
     argv = sys.argv[1:] if argv is None else list(argv)
     commands = {
         **{"train": run_train, "test": run_test, "predict": run_predict, "web": run_web},
-        **{"convert": run_convert},
+        **{"convert": run_convert, "checks": run_checks},
     }
     usage = USAGE.format(prog=prog)
     if not argv or argv[0] in ("-h", "--help"):
@@ -183,6 +184,31 @@ def run_convert(argv: Sequence[str] | None = None, *, prog: str | None = None) -
                 progress=sys.stderr.isatty(),
             )
         )
+
+
+def run_checks(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
+    """Print what is installed, what is found and what runs.
+
+    Raises:
+        SystemExit: With 1 if something is broken, with 2 for a wrong command line.
+    """
+    args = build_checks_parser(prog).parse_args(argv)
+
+    from mmdataseg.apis.checks.report import print_report, run_all
+
+    if code := print_report(run_all(), as_json=args.json):
+        sys.exit(code)
+
+
+def build_checks_parser(prog: str | None = None) -> ArgumentParser:
+    """Arguments of the checks."""
+    parser = ArgumentParser(
+        prog=prog,
+        description="Print what is installed, what is found and what runs on this machine, for a bug report",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a text")
+    return parser
 
 
 def build_train_parser(prog: str | None = None) -> ArgumentParser:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmdataseg.errors import UserError
 
@@ -86,6 +86,10 @@ def _by_pillow(content: bytes, name: str) -> np.ndarray:
             return from_pillow(image)
     except UnreadableImageError:
         raise
+    except UnidentifiedImageError:
+        raise UnreadableImageError(
+            "cannot be read as an image: no known format", file=name, remedy="replace the file"
+        ) from None
     except Exception as error:  # what decoding raises depends on the format
         why = " ".join(str(error).split())[:200]
         raise UnreadableImageError(

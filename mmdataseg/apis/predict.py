@@ -126,14 +126,16 @@ class _Run:
         if self._earlier:
             print(f"{self._earlier} images are done already; going on")
         seen: dict[str, str | None] = {}
-        for found in progress_bar(inputs, unit="images", total=total):
-            if found.name in seen:
-                if seen[found.name] != found.path:
-                    self.left_out.append(f"'{found.path}': has the name of '{seen[found.name]}', '{found.name}'")
-                continue
-            seen[found.name] = found.path
-            if found.name not in self._done:
-                yield found
+        with progress_bar(unit="images", total=total, initial=self._earlier) as bar:
+            for found in inputs:
+                if found.name in seen:
+                    if seen[found.name] != found.path:
+                        self.left_out.append(f"'{found.path}': has the name of '{seen[found.name]}', '{found.name}'")
+                    continue
+                seen[found.name] = found.path
+                if found.name not in self._done:  # the others count as done from the start: they say nothing of speed
+                    yield found
+                    bar.update()
 
     def leave_out(self, error: UserError) -> None:
         """Note an image that cannot be used."""

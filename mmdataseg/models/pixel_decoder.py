@@ -52,7 +52,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
         value = query if value is None else value
         identity = query if identity is None else identity
         on_points = reference_points.shape[-1] == 2 and self.batch_first
-        if not on_points or _mmcv_operator_runs_on(value):
+        if not on_points or mmcv_operator_runs_on(value):
             return super().forward(
                 query,
                 value=value,
@@ -83,7 +83,8 @@ class DeformableAttention(MultiScaleDeformableAttention):
         return self.dropout(self.output_proj(answer.flatten(2))) + identity
 
 
-def _mmcv_operator_runs_on(value: Tensor) -> bool:
+def mmcv_operator_runs_on(value: Tensor) -> bool:
+    """Whether mmcv's compiled operator is taken for a tensor, by its device and dtype."""
     return value.is_cuda and get_compiling_cuda_version() != "not available" and value.dtype != torch.bfloat16
 
 

@@ -20,7 +20,7 @@ from mmdataseg.visualization.drawing import (
     resize_mask,
     side_by_side,
 )
-from mmdataseg.visualization.segments import predicted_segments
+from mmdataseg.visualization.segments import draw_predicted
 
 _DIMMED = 0.45
 
@@ -35,8 +35,8 @@ def overlay(image: np.ndarray, answer: Answer) -> np.ndarray:
     Returns:
         (H, W, 3).
     """
-    found = predicted_segments(answer.sample, answer.source, min_score=answer.min_score)
-    return draw_segments(image, found, size=(image.shape[0], image.shape[1]))
+    size = (image.shape[0], image.shape[1])
+    return draw_predicted(image, answer.sample, answer.source, size=size, min_score=answer.min_score)
 
 
 def sheet(image: np.ndarray, answers: Iterable[Answer], *, title: str) -> np.ndarray:
@@ -76,8 +76,8 @@ def panel(image: np.ndarray, answer: Answer) -> np.ndarray:
     Returns:
         (height, width, 3).
     """
-    found = predicted_segments(answer.sample, answer.source, min_score=answer.min_score)
-    return draw_segments(image, found, size=panel_size(*image.shape[:2]))
+    size = panel_size(*image.shape[:2])
+    return draw_predicted(image, answer.sample, answer.source, size=size, min_score=answer.min_score)
 
 
 def spotlight(image: np.ndarray, mask: np.ndarray, *, name: str, label: int) -> np.ndarray:

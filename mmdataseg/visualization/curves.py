@@ -3,6 +3,10 @@
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Curves = dict[str, list[tuple[int, float]]]
 
@@ -28,7 +32,7 @@ def read_curves(work_dir: Path) -> Curves:
 
 
 def plot_curves(panels: dict[str, Curves], path: Path) -> None:
-    """Draw panels below each other, with one colour per source.
+    """Draw panels below each other, with one colour per source. A panel of single points is drawn as bars.
 
     Args:
         panels: Title -> curves named ``<source>/...``; at least one.
@@ -40,15 +44,34 @@ def plot_curves(panels: dict[str, Curves], path: Path) -> None:
     axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     sources = sorted({name.split("/")[0] for curves in panels.values() for name in curves})
     for panel, (title, curves) in zip(axes, panels.items(), strict=True):
-        for i, (name, points) in enumerate(sorted(curves.items())):
-            source = name.split("/")[0]
-            steps, values = zip(*points, strict=True)
-            style = ("-", "--", ":", "-.")[sum(other.split("/")[0] == source for other in sorted(curves)[:i]) % 4]
-            marker = "o" if len(points) < 30 else None
-            panel.plot(
-                steps, values, style, marker=marker, color=f"C{sources.index(source)}", label=name, linewidth=1.5
-            )
-        panel.set(title=title, xlabel="iteration", ylim=(0, None))
-        panel.grid(alpha=0.3)
-        panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+        colors = {name: f"C{sources.index(name.split('/')[0])}" for name in curves}
+        if max(map(len, curves.values())) == 1:
+            _draw_bars(panel, title, curves, colors)
+        else:
+            _draw_lines(panel, title, curves, colors)
     figure.savefig(path, dpi=110)
+
+
+def _draw_lines(panel: "Axes", title: str, curves: Curves, colors: dict[str, str]) -> None:
+    for i, (name, points) in enumerate(sorted(curves.items())):
+        source = name.split("/")[0]
+        steps, values = zip(*points, strict=True)
+        style = ("-", "--", ":", "-.")[sum(other.split("/")[0] == source for other in sorted(curves)[:i]) % 4]
+        marker = "o" if len(points) < 30 else None
+        panel.plot(steps, values, style, marker=marker, color=colors[name], label=name, linewidth=1.5)
+    panel.set(title=title, xlabel="iteration", ylim=(0, None))
+    panel.grid(alpha=0.3)
+    panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _draw_bars(panel: "Axes", title: str, curves: Curves, colors: dict[str, str]) -> None:
+    names = sorted(curves)
+    values = [curves[name][0][1] for name in names]
+    bars = panel.barh(names, values, color=[colors[name] for name in names])
+    panel.bar_label(bars, [f"{value:.4g}" for value in values], padding=3)
+    panel.invert_yaxis()  # the first name on top
+    steps = sorted({curves[name][0][0] for name in names})
+    panel.set(
+        title=f"{title}, at iteration {', '.join(map(str, steps))}", xlim=(0, 1.1 * max(values) or 1)
+    )  # room for the values
+    panel.grid(alpha=0.3, axis="x")

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mmdataseg.visualization.labels import FONT_SIZE, INK, PAPER, Label, shorten, write_labels
+
 PANEL = (384, 768)
 """The longer side of a panel, in pixels: smaller images are enlarged by a whole factor, larger ones shrunk."""
-_FONT_SIZE = 13
 _TITLE_HEIGHT = 26
 _GAP = 8
-_INK, _PAPER = (25, 25, 30), (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,14 @@ class Segment:
         color: RGB, 0 .. 255.
         mask: (H, W) bool; None: only the box is known.
         box: xyxy, drawn where there is no mask.
+        label: Of its class; only segments of one class can be the same object.
     """
 
     name: str
     color: tuple[int, int, int]
     mask: np.ndarray | None = None
     box: tuple[float, float, float, float] | None = None
+    label: int = -1
 
 
 def class_color(label: int, instance: int = 0) -> tuple[int, int, int]:
@@ -56,24 +58,35 @@ def class_color(label: int, instance: int = 0) -> tuple[int, int, int]:
     return tuple(round(255 * channel) for channel in colorsys.hsv_to_rgb(hue, saturation, value))
 
 
-def draw_segments(image: np.ndarray, segments: Sequence[Segment], *, size: tuple[int, int]) -> np.ndarray:
+def draw_segments(
+    image: np.ndarray,
+    segments: Sequence[Segment],
+    *,
+    size: tuple[int, int],
+    note: str = "",
+    hatched: np.ndarray | None = None,
+) -> np.ndarray:
     """Lay segments over an image.
 
     Args:
         image: (H, W, 3).
         segments: Later ones lie over earlier ones.
         size: (height, width) of the picture; masks and boxes are scaled to it.
+        note: Written in the lower left corner.
+        hatched: (H, W) bool, where to draw diagonal lines; None: nowhere.
 
     Returns:
         (height, width, 3).
     """
     picture = resize(image, size).astype(np.float32)
     scale = size[0] / image.shape[0], size[1] / image.shape[1]
+    zoom = _zoom(size)
     outlines, labels = [], []
     for segment in segments:
         if segment.mask is None:
             outlines.append((segment.color, [_corners(segment.box, scale)]))
-            labels.append((segment, (segment.box[0] * scale[1], segment.box[1] * scale[0]), "corner"))
+            corner = segment.box[0] * scale[1], segment.box[1] * scale[0]
+            labels.append(Label(text=segment.name, color=segment.color, corner=corner))
             continue
         mask = resize_mask(segment.mask, size)
         if not mask.any():
@@ -82,12 +95,15 @@ def draw_segments(image: np.ndarray, segments: Sequence[Segment], *, size: tuple
         picture[inside] = 0.45 * picture[inside] + 0.55 * np.array(segment.color, np.float32)
         contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         outlines.append((segment.color, contours))
-        labels.append((segment, _heart(mask), "middle"))
+        labels.append(Label(text=segment.name, color=segment.color, mask=mask))
+    if hatched is not None:
+        lines = resize_mask(hatched, size).astype(bool) & _hatching(size, zoom)
+        picture[lines] = 0.3 * picture[lines] + 0.7 * 255
     picture = np.ascontiguousarray(picture.round().astype(np.uint8))
     for color, contours in outlines:
         edge = tuple(int(255 - 0.35 * (255 - channel)) for channel in color)
-        cv2.polylines(picture, contours, isClosed=True, color=edge, thickness=2, lineType=cv2.LINE_AA)
-    return _write_labels(picture, labels)
+        cv2.polylines(picture, contours, True, edge, round(2 * zoom), cv2.LINE_AA)
+    return write_labels(picture, labels, note=note, font_size=round(FONT_SIZE * zoom))
 
 
 def side_by_side(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
@@ -101,11 +117,11 @@ def side_by_side(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
     """
     height = _TITLE_HEIGHT + max(picture.shape[0] for _, picture in panels) + _GAP
     width = _GAP + sum(picture.shape[1] + _GAP for _, picture in panels)
-    sheet = Image.new("RGB", (width, height), _PAPER)
-    draw, left, font = ImageDraw.Draw(sheet), _GAP, ImageFont.load_default(size=_FONT_SIZE + 1)
+    sheet = Image.new("RGB", (width, height), PAPER)
+    draw, left, font = ImageDraw.Draw(sheet), _GAP, ImageFont.load_default(size=FONT_SIZE + 1)
     for title, picture in panels:
         sheet.paste(Image.fromarray(picture), (left, _TITLE_HEIGHT))
-        draw.text((left, _TITLE_HEIGHT // 2), _shorten(title, font, picture.shape[1]), _INK, font=font, anchor="lm")
+        draw.text((left, _TITLE_HEIGHT // 2), shorten(title, font, picture.shape[1]), INK, font=font, anchor="lm")
         left += picture.shape[1] + _GAP
     return np.asarray(sheet)
 
@@ -164,53 +180,12 @@ def _corners(box: tuple[float, float, float, float], scale: tuple[float, float])
     return np.array([[[x1, y1]], [[x2, y1]], [[x2, y2]], [[x1, y2]]], np.int32)
 
 
-def _heart(mask: np.ndarray) -> tuple[float, float]:
-    """The point (x, y) of a mask that is farthest from its edge: on it even for a ring."""
-    padded = np.pad(mask, 1)
-    y, x = np.unravel_index(cv2.distanceTransform(padded, cv2.DIST_L2, 3).argmax(), padded.shape)
-    return float(x - 1), float(y - 1)
+def _zoom(size: tuple[int, int]) -> float:
+    """How much larger letters and lines are than on a panel, so that they can be read when the picture is shrunk."""
+    return max(1.0, max(size) / PANEL[1])
 
 
-def _write_labels(picture: np.ndarray, labels: Sequence[tuple[Segment, tuple[float, float], str]]) -> np.ndarray:
-    sheet = Image.fromarray(picture)
-    draw, font = ImageDraw.Draw(sheet, "RGBA"), ImageFont.load_default(size=_FONT_SIZE)
-    taken: list[tuple[float, float, float, float]] = []
-    for segment, (x, y), anchor in labels:
-        text = _shorten(segment.name, font, sheet.width - 8)
-        width, height = draw.textlength(text, font=font) + 8, _FONT_SIZE + 5
-        left, top = (x, y - height) if anchor == "corner" else (x - width / 2, y - height / 2)
-        chip = _free_place((left, top, width, height), taken, sheet.size)
-        taken.append(chip)
-        left, top, right, bottom = chip
-        draw.rounded_rectangle(chip, radius=4, fill=(*_INK, 200), outline=segment.color)
-        draw.text(((left + right) / 2, (top + bottom) / 2), text, _PAPER, font=font, anchor="mm")
-    return np.asarray(sheet)
-
-
-def _free_place(
-    wanted: tuple[float, float, float, float],
-    taken: Sequence[tuple[float, float, float, float]],
-    size: tuple[int, int],
-) -> tuple[float, float, float, float]:
-    """The place nearest above or below the one wanted (left, top, width, height) where no label lies yet."""
-    left, top, width, height = wanted
-    left = min(max(left, 0), size[0] - width - 1)
-    places = []
-    for step in (0, 1, -1, 2, -2, 3, -3):
-        upper = min(max(top + step * (height + 1), 0), size[1] - height - 1)
-        places.append((left, upper, left + width, upper + height))
-    for place in places:
-        if not any(
-            place[0] < other[2] and other[0] < place[2] and place[1] < other[3] and other[1] < place[3]
-            for other in taken
-        ):
-            return place
-    return places[0]
-
-
-def _shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
+def _hatching(size: tuple[int, int], zoom: float) -> np.ndarray:
+    """(height, width) bool: diagonal lines."""
+    y, x = np.ogrid[: size[0], : size[1]]
+    return (x + y) % round(10 * zoom) < round(2 * zoom)

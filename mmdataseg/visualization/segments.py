@@ -1,6 +1,8 @@
 """Draws the true and the predicted segments of a sample."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.sources import Source
 from mmdataseg.structures import Task
 from mmdataseg.visualization.drawing import Segment, class_color, draw_segments, panel_size, resize, side_by_side
+from mmdataseg.visualization.overlaps import same_objects, without_piles
 
 
 def draw_sample(sample: DetDataSample, source: Source, *, min_score: float) -> np.ndarray:
@@ -32,14 +35,70 @@ def draw_sample(sample: DetDataSample, source: Source, *, min_score: float) -> n
     """
     image = mmcv.imread(sample.metainfo["img_path"], channel_order="rgb")
     size = panel_size(*image.shape[:2])
-    true, predicted = true_segments(sample, source), predicted_segments(sample, source, min_score=min_score)
+    predicted = draw_predicted(
+        image, sample, source, size=size, min_score=min_score, like=true_segments(sample, source)
+    )
     return side_by_side(
         [
             (f"{source.name}: {Path(sample.metainfo['img_path']).name}", resize(image, size)),
-            ("ground truth", draw_segments(image, true, size=size)),
-            (f"prediction ({source.task.value})", draw_segments(image, predicted, size=size)),
+            ("ground truth", draw_true(image, sample, source, size=size)),
+            (f"prediction ({source.task.value})", predicted),
         ]
     )
+
+
+def draw_true(image: np.ndarray, sample: DetDataSample, source: Source, *, size: tuple[int, int]) -> np.ndarray:
+    """The image with the ground truth of a sample; pixels without a label are hatched, and a note says so.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        sample: As of `true_segments`.
+        source: That it is from.
+        size: (height, width) of the picture.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+    """
+    segments, unlabelled = true_segments(sample, source), None
+    note = "" if segments else "nothing is annotated"
+    if "gt_id_map" in sample:
+        unlabelled = sample.gt_id_map.data[0].numpy() < 0
+        note = note or ("hatched: not annotated" if unlabelled.any() else "")
+    return draw_segments(image, segments, size=size, note=note, hatched=unlabelled)
+
+
+def draw_predicted(
+    image: np.ndarray,
+    sample: DetDataSample,
+    source: Source,
+    *,
+    size: tuple[int, int],
+    min_score: float,
+    like: Sequence[Segment] = (),
+) -> np.ndarray:
+    """The image with what the model predicted.
+
+    Of instances at the same place only the best is drawn, and a note says how many are left out.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        sample: As of `predicted_segments`.
+        source: That it is from.
+        size: (height, width) of the picture.
+        min_score: As of `predicted_segments`.
+        like: As of `predicted_segments`.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+    """
+    found = predicted_segments(sample, source, min_score=min_score, like=like)
+    drawn = without_piles(found) if source.task is Task.INSTANCE else found
+    note = ""
+    if not found:
+        note = "nothing found" + (f" with a score of {min_score} or more" if source.task is Task.INSTANCE else "")
+    elif len(drawn) < len(found):
+        note = f"{len(found) - len(drawn)} more at the same places, not drawn"
+    return draw_segments(image, drawn, size=size, note=note)
 
 
 def true_segments(sample: DetDataSample, source: Source) -> list[Segment]:
@@ -62,22 +121,29 @@ def true_segments(sample: DetDataSample, source: Source) -> list[Segment]:
         return _of_masks(_bool_masks(truth.masks), labels, source)
     boxes = truth.bboxes.tolist() if "bboxes" in truth else []
     return [
-        Segment(name=source.label_space.classes[label], color=class_color(label), box=tuple(box))
+        Segment(name=source.label_space.classes[label], color=class_color(label), box=tuple(box), label=label)
         for box, label in zip(boxes, labels, strict=True)
     ]
 
 
-def predicted_segments(sample: DetDataSample, source: Source, *, min_score: float) -> list[Segment]:
+def predicted_segments(
+    sample: DetDataSample, source: Source, *, min_score: float, like: Sequence[Segment] = ()
+) -> list[Segment]:
     """Return the predicted segments of a sample, for the task of its source.
 
     Args:
         sample: A sample with ``pred_panoptic_seg``, ``pred_sem_seg`` or ``pred_instances``.
         source: Source of the sample.
         min_score: Instances with a lower score are left out.
+        like: Segments of another answer, such as the truth; the same objects get the same colors.
 
     Raises:
         UserError: A panoptic map has a class that the source does not have.
     """
+    return _colored_like(_predicted(sample, source, min_score), like, source)
+
+
+def _predicted(sample: DetDataSample, source: Source, min_score: float) -> list[Segment]:
     if source.task is Task.SEMANTIC:
         return _of_map(sample.pred_sem_seg.sem_seg[0].numpy(), range(len(source.label_space)), source)
     if source.task is Task.PANOPTIC:
@@ -109,8 +175,25 @@ def _of_masks(
     for mask, label, ending in zip(masks, labels, endings or [""] * len(labels), strict=True):
         number = seen[label] = seen.get(label, -1) + 1
         name = source.label_space.classes[label] + ending
-        segments.append(Segment(name=name, color=class_color(label, number), mask=np.asarray(mask)))
+        segments.append(Segment(name=name, color=class_color(label, number), mask=np.asarray(mask), label=label))
     return segments
+
+
+def _colored_like(segments: list[Segment], like: Sequence[Segment], source: Source) -> list[Segment]:
+    """Give things the color of the same object in another answer, and other colors where it has none."""
+    if not like or source.task is Task.SEMANTIC:
+        return segments
+    pairs, numbers = same_objects(segments, like), Counter(segment.label for segment in like)
+    colored = []
+    for index, segment in enumerate(segments):
+        color = segment.color
+        if index in pairs:
+            color = like[pairs[index]].color
+        elif source.label_space.is_thing[segment.label]:
+            color = class_color(segment.label, numbers[segment.label])
+            numbers[segment.label] += 1
+        colored.append(replace(segment, color=color))
+    return colored
 
 
 def _bool_masks(masks: Any) -> list[np.ndarray]:

@@ -11,7 +11,9 @@ from mmengine.structures import InstanceData, PixelData
 
 from mmdataseg.engine.draw_predictions import DrawPredictions
 from mmdataseg.sources import Source
-from mmdataseg.visualization.segments import predicted_segments, true_segments
+from mmdataseg.visualization import segments
+from mmdataseg.visualization.drawing import draw_segments
+from mmdataseg.visualization.segments import draw_sample, draw_true, predicted_segments, true_segments
 
 SPACE = dict(name="pets", classes=("dog", "cat", "grass"), is_thing=(True, True, False))
 IDS = torch.full((8, 8), 2)
@@ -46,8 +48,8 @@ def sample(tmp_path):
     return build
 
 
-def names(segments):
-    return [segment.name for segment in segments]
+def names(found):
+    return [segment.name for segment in found]
 
 
 def test_panoptic_segments_are_drawn_one_by_one(sample):
@@ -89,6 +91,81 @@ def test_masks_are_drawn_instead_of_boxes_and_missing_ground_truth_is_allowed(sa
     assert [int(s.mask.sum()) for s in true_segments(made, make("instance"))] == [16, 16]
     del made.gt_instances
     assert true_segments(made, make("instance")) == []
+
+
+def test_the_same_object_has_the_same_color_in_truth_and_prediction(sample):
+    """The second dog is found and the first one is not; what was not there gets a color of its own."""
+    made, source = sample("instance"), make("instance")
+    masks = torch.stack([IDS == 1, IDS == 2])
+    made.gt_instances.masks = torch.stack([IDS == 0, IDS == 1])
+    made.pred_instances = InstanceData(
+        labels=torch.tensor([0, 0]), scores=torch.tensor([0.9, 0.8]), masks=masks, bboxes=torch.zeros(2, 4)
+    )
+    true = true_segments(made, source)
+    new, second = predicted_segments(made, source, min_score=0.3, like=true)
+    assert second.color == true[1].color
+    assert new.color not in {segment.color for segment in true}
+    made.pred_instances = made.pred_instances[:1]
+    assert predicted_segments(made, source, min_score=0.3, like=true)[0].color == true[1].color
+    assert predicted_segments(made, source, min_score=0.3)[0].color == true[0].color, "without the truth: the first"
+
+
+def test_a_predicted_mask_has_the_color_of_the_true_box(sample):
+    made = sample("instance")  # the truth has boxes: twice the place of the first dog
+    true = true_segments(made, make("instance"))
+    assert predicted_segments(made, make("instance"), min_score=0.3, like=true)[0].color in [s.color for s in true]
+
+
+@pytest.fixture
+def notes(monkeypatch):
+    """What is written into the corners of pictures."""
+    seen = []
+
+    def draw(image, found, **options):
+        seen.append((len(found), options["note"]))
+        return draw_segments(image, found, **options)
+
+    monkeypatch.setattr(segments, "draw_segments", draw)
+    return seen
+
+
+def test_instances_at_one_place_are_drawn_once_and_counted(sample, notes):
+    made = sample("instance")
+    made.pred_instances = InstanceData(
+        labels=torch.tensor([0, 1, 0, 1]),
+        scores=torch.tensor([0.9, 0.8, 0.7, 0.1]),
+        masks=torch.stack([IDS == 0, IDS == 0, IDS == 1, IDS == 0]),
+        bboxes=torch.zeros(4, 4),
+    )
+    draw_sample(made, make("instance"), min_score=0.3)
+    assert notes == [(2, "1 more at the same places, not drawn"), (2, "")], "prediction, truth"
+
+
+def test_an_empty_answer_says_so(sample, notes):
+    made = sample("instance")
+    draw_sample(made, make("instance"), min_score=0.95)
+    made.gt_instances = made.gt_instances[:0]
+    draw_sample(made, make("instance"), min_score=0.3)
+    panoptic = sample("panoptic")
+    panoptic.pred_panoptic_seg.sem_seg[:] = 0
+    draw_sample(panoptic, make("panoptic"), min_score=0.3)
+    assert [note for _, note in notes] == [
+        *("nothing found with a score of 0.95 or more", ""),
+        *("", "nothing is annotated"),
+        *("nothing found", "hatched: not annotated"),
+    ]
+
+
+def test_pixels_without_a_label_are_hatched_in_the_truth(sample):
+    made, source = sample("semantic"), make("semantic")
+    image = np.full((8, 8, 3), 90, np.uint8)
+    drawn = draw_true(image, made, source, size=(384, 384))
+    made.gt_id_map.data[made.gt_id_map.data < 0] = 2
+    whole = draw_true(image, made, source, size=(384, 384))
+    changed = (drawn != whole).any(axis=2)
+    assert changed[2:44, 340:380].mean() > 0.5, "the void pixel, 48 times as large"
+    light = (drawn[2:44, 340:380].min(axis=2) > 180).mean()
+    assert 0.1 < light < 0.4, "lines, not an area"
 
 
 @pytest.fixture

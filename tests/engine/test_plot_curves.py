@@ -5,8 +5,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import mmcv
+import pytest
 
 from mmdataseg.engine.plot_curves import PlotCurves
+from mmdataseg.visualization import curves
 from mmdataseg.visualization.curves import read_curves
 
 
@@ -42,6 +44,29 @@ def test_merge_has_its_own_panels_if_it_was_logged(tmp_path: Path) -> None:
     write_log(tmp_path, "2", {"a/loss_class": 2.0, **merged, "step": 40})
     PlotCurves().after_train(SimpleNamespace(work_dir=str(tmp_path)))
     assert len(mmcv.imread(str(tmp_path / "curves.png"))) == 3 * len(alone)
+
+
+def test_the_metrics_of_a_single_validation_are_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(curves, "_draw_bars", lambda _, title, found, __: drawn.append(f"{title}: {sorted(found)}"))
+    losses = [{"a/loss_class": 3.0, "step": 20}, {"a/loss_class": 2.0, "step": 40}]
+    write_log(tmp_path, "1", *losses, {"a/mIoU": 7.5, "b/PQ": 3.0, "step": 40})
+    PlotCurves().after_train(SimpleNamespace(work_dir=str(tmp_path)))
+    assert drawn == ["metrics in percent: ['a/mIoU', 'b/PQ']"]
+    write_log(tmp_path, "2", {"a/mIoU": 8.5, "step": 60})
+    PlotCurves().after_train(SimpleNamespace(work_dir=str(tmp_path)))
+    assert len(drawn) == 1, "two validations are a curve"
+
+
+def test_a_bar_has_its_name_its_value_and_the_iteration() -> None:
+    from matplotlib.figure import Figure
+
+    panel = Figure().subplots()
+    curves._draw_bars(panel, "metrics", {"a/mIoU": [(40, 7.5)], "b/PQ": [(40, 0.0)]}, {"a/mIoU": "C0", "b/PQ": "C1"})
+    assert panel.get_title() == "metrics, at iteration 40"
+    assert [tick.get_text() for tick in panel.get_yticklabels()] == ["a/mIoU", "b/PQ"]
+    assert [text.get_text() for text in panel.texts] == ["7.5", "0"]
+    assert [bar.get_width() for bar in panel.patches] == [7.5, 0.0]
 
 
 def test_without_logged_scalars_nothing_is_drawn(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ Command: mim train mmdataseg projects/voc/configs/box_shares/dataseg_voc_110-mas
 
 _base_ = ["./dataseg_voc_110-masks_0-boxes.py"]
 
-_train = dict(_base_.voc_boxes.train, indices=110)
-boxes = dict(_base_.voc_boxes, name="voc_boxes_110", train=_train, test=None, metrics=[])
+boxes = dict(
+    _base_.voc_boxes, name="voc_boxes_110", train=dict(_base_.voc_boxes.train, indices=110), test=None, metrics=[]
+)
 train_sources = [_base_.masks, boxes]
 
 model = dict(sources=[*_base_.test_sources, *train_sources])

@@ -1,0 +1,139 @@
+"""Versions, GPUs and compiled operators."""
+
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import mmdataseg
+from mmdataseg.apis.checks.finding import Finding, State
+from mmdataseg.dependencies import FAMILIES
+
+_NEEDED = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pycocotools", "safetensors", "scipy")
+# distribution -> what it is for
+_OPTIONAL = {
+    "gradio": "the page of `web`",
+    "pandas": "`Result.to_df`",
+    "supervision": "`Result.to_detections`",
+}
+_DOCS = "docs/getting_started.md has the install commands"
+
+
+def check_versions() -> Iterator[Finding]:
+    """Python, this package with its commit, and the packages that it needs or may use."""
+    yield _ok("python", f"{platform.python_version()} at {sys.executable}, {platform.platform()}")
+    yield _ok("mmdataseg", f"{mmdataseg.__version__}{_commit()} at {Path(mmdataseg.__file__).parent}")
+    families = {name: family for name, family in FAMILIES.items() if any(_version(d[0]) for d in family.values())}
+    family = families or {"onedl": FAMILIES["onedl"]}
+    needed = [distribution for modules in family.values() for distribution, _, _ in modules.values()]
+    for name in (*_NEEDED, *needed):
+        found = _version(name)
+        if found is None:
+            yield Finding(area="versions", name=name, state="broken", text="is not installed", remedy=_DOCS)
+        else:
+            yield _ok(name, found)
+    if len(families) > 1:
+        yield Finding(
+            area="versions",
+            name="OpenMMLab",
+            state="broken",
+            text="packages of two families overwrite each other",
+            remedy="uninstall all of them, then install one family",
+        )
+    for name, use in _OPTIONAL.items():
+        found = _version(name)
+        if found is None:
+            text, remedy = f"is not installed; it is for {use}", f"pip install {name}, where you need that"
+            yield Finding(area="versions", name=name, state="missing", text=text, remedy=remedy)
+        else:
+            yield _ok(name, found)
+
+
+def check_gpu() -> Iterator[Finding]:
+    """The GPUs that torch can use."""
+    import torch
+
+    if torch.version.cuda is None and torch.version.hip is None:
+        text, remedy = "this torch was built without GPU support", "install a torch with CUDA, if there is a GPU"
+        yield Finding(area="gpu", name="torch", state="missing", text=text, remedy=remedy)
+        return
+    if not torch.cuda.is_available():
+        text, remedy = f"torch (CUDA {torch.version.cuda}) sees no GPU", "run nvidia-smi, if there is a GPU"
+        yield Finding(area="gpu", name="torch", state="missing", text=text, remedy=remedy)
+        return
+    for index in range(torch.cuda.device_count()):
+        found = torch.cuda.get_device_properties(index)
+        text = f"{found.name}, {found.total_memory / 2**30:.1f} GiB, compute capability {found.major}.{found.minor}"
+        torch.ones(8, device=f"cuda:{index}").sum().item()  # a driver that does not fit fails here
+        yield Finding(area="gpu", name=f"cuda:{index}", state="ok", text=f"{text}, CUDA {torch.version.cuda}")
+
+
+def check_operators() -> Iterator[Finding]:
+    """mmcv's compiled operators, called on the CPU and on a GPU; which deformable attention is taken."""
+    import torch
+
+    from mmdataseg.apis.registration import register_all_modules
+
+    register_all_modules()
+    yield _boxes_kept("cpu")
+    yield _operator("deformable attention on cpu", "ok", "this package's sparse product")
+    if torch.cuda.is_available():
+        yield _boxes_kept("cuda")
+        yield _attention_on_gpu()
+
+
+def _boxes_kept(device: str) -> Finding:
+    """Whether mmcv's nms drops the second of three boxes, which the first one covers by nine tenths."""
+    import torch
+    from mmcv.ops import nms
+
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 1, 10, 10], [20, 20, 30, 30]], device=device)
+    _, kept = nms(boxes, torch.tensor([0.9, 0.8, 0.7], device=device), 0.5)
+    if kept.tolist() == [0, 2]:
+        return _operator(f"mmcv's nms on {device}", "ok", "runs")
+    remedy = "compile mmcv again, for the torch that is installed"
+    return _operator(f"mmcv's nms on {device}", "broken", f"kept boxes {kept.tolist()}, expected [0, 2]", remedy)
+
+
+def _attention_on_gpu() -> Finding:
+    import torch
+
+    from mmdataseg.models.pixel_decoder import mmcv_operator_runs_on
+
+    name = "deformable attention on cuda"
+    if mmcv_operator_runs_on(torch.empty(0, device="cuda")):
+        return _operator(name, "ok", "mmcv's compiled operator; in bfloat16 this package's grid_sample")
+    return _operator(name, "missing", "this package's grid_sample, which is slower", "compile mmcv with CUDA")
+
+
+def _operator(name: str, state: State, text: str, remedy: str = "") -> Finding:
+    return Finding(area="operators", name=name, state=state, text=text, remedy=remedy)
+
+
+def _ok(name: str, text: str) -> Finding:
+    return Finding(area="versions", name=name, state="ok", text=text)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str:
+    """The commit of a source tree, and whether files were changed; empty in an installed wheel or without git."""
+    root = Path(mmdataseg.__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        commands = (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        commit, changes = (
+            subprocess.run(["git", "-C", str(root), *c], capture_output=True, text=True, check=True, timeout=20).stdout
+            for c in commands
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f", commit {commit.strip()}" + (" with changes" if changes.strip() else "")

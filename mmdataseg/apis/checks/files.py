@@ -1,0 +1,75 @@
+"""Which of this package's sources find their data and their text embeddings."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmdataseg.apis.checks.finding import Finding
+from mmdataseg.apis.config_files import config_root
+from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.sources import Source
+
+
+def own_sources() -> dict[str, dict[str, Any]]:
+    """The sources of ``configs/_base_/sources``, name -> config."""
+    from mmengine.config import Config
+
+    files = sorted((config_root() / "_base_/sources").glob("*.py"))
+    return {file.stem: Config.fromfile(file).to_dict()[file.stem] for file in files}
+
+
+def check_data() -> Iterator[Finding]:
+    """For each source, whether the folders and files that it names are there. Their content is not read."""
+    for name, source in own_sources().items():
+        wanted = [path for split in ("train", "test") if source.get(split) for path in paths_of(source[split])]
+        absent = [path for path in wanted if not path.exists()]
+        roots = ", ".join(sorted({str(source[s]["data_root"]) for s in ("train", "test") if _root(source, s)}))
+        if not absent:
+            yield Finding(area="data", name=name, state="ok", text=f"in {roots}")
+            continue
+        some = "" if len(absent) == len(wanted) else f", and {len(wanted) - len(absent)} of {len(wanted)} paths are"
+        text = f"{absent[0]} is not there{some}"
+        yield Finding(area="data", name=name, state="missing", text=text, remedy="docs/datasets.md says how to get it")
+
+
+def check_embeddings() -> Iterator[Finding]:
+    """For each file of text embeddings that a source names, whether it is there, whole, and of the source's classes."""
+    from mmdataseg.text.embeddings import load_embeddings
+
+    seen = set()
+    for name, config in own_sources().items():
+        file = config.get("embeddings")
+        if file is None or file in seen:
+            continue
+        seen.add(file)
+        try:
+            found = load_embeddings(file, label_space=Source.from_config(config).label_space, source=name)
+        except MissingFileError:
+            remedy = "docs/text_embeddings.md says how to make it"
+            yield Finding(area="embeddings", name=file, state="missing", text="is not there", remedy=remedy)
+        except UserError as error:
+            remedy = error.remedy or "make it again, with --force"
+            yield Finding(area="embeddings", name=file, state="broken", text=error.message, remedy=remedy)
+        else:
+            text = f"{len(found.classes)} classes, {found.dim} dimensions, {found.encoder}"
+            yield Finding(area="embeddings", name=file, state="ok", text=text)
+
+
+def paths_of(dataset: Mapping[str, Any]) -> list[Path]:
+    """The folders and files that the config of a dataset names.
+
+    Args:
+        dataset: Of this package, mmdet's or mmseg's.
+
+    Returns:
+        Absolute, or relative to where the process runs.
+    """
+    root = Path(dataset.get("data_root") or "")
+    named = [value for key, value in dataset.items() if key.endswith(("_dir", "_file")) and key != "cache_dir"]
+    named += list((dataset.get("data_prefix") or {}).values())
+    flat = [path for value in named for path in (value if isinstance(value, list | tuple) else [value])]
+    return [root / path for path in flat if isinstance(path, str) and path]
+
+
+def _root(source: Mapping[str, Any], split: str) -> bool:
+    return bool(source.get(split) and source[split].get("data_root"))

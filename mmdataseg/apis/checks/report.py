@@ -1,0 +1,64 @@
+"""All checks, as a text or as JSON."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import asdict
+
+from mmdataseg.apis.checks.environment import check_gpu, check_operators, check_versions
+from mmdataseg.apis.checks.files import check_data, check_embeddings
+from mmdataseg.apis.checks.finding import Finding, guarded
+from mmdataseg.apis.checks.forward import check_forward
+
+CHECKS: dict[str, Callable[[], Iterable[Finding]]] = {
+    "versions": check_versions,
+    "gpu": check_gpu,
+    "operators": check_operators,
+    "data": check_data,
+    "embeddings": check_embeddings,
+    "forward pass": check_forward,
+}
+
+
+def run_all() -> Iterator[Finding]:
+    """Run all checks, one after the other."""
+    for area, check in CHECKS.items():
+        yield from guarded(area, check)
+
+
+def print_report(findings: Iterable[Finding], *, as_json: bool = False) -> int:
+    """Print findings as they come.
+
+    Args:
+        findings: Of the checks.
+        as_json: Print one JSON list, at the end.
+
+    Returns:
+        0, or 1 if something is broken.
+    """
+    seen: list[Finding] = []
+    for finding in _quietly(findings):
+        if not as_json:
+            if not seen or seen[-1].area != finding.area:
+                print(f"{finding.area}:", flush=True)
+            print(f"  {finding}", flush=True)
+        seen.append(finding)
+    counts = Counter(finding.state for finding in seen)
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in seen], indent=1))
+    else:
+        print(f"{counts['ok']} ok, {counts['missing']} missing, {counts['broken']} broken")
+    return 1 if counts["broken"] else 0
+
+
+def _quietly(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The same, with what libraries print to stdout on stderr: stdout has nothing but the report."""
+    steps = iter(findings)
+    while True:
+        with redirect_stdout(sys.stderr):
+            finding = next(steps, None)
+        if finding is None:
+            return
+        yield finding

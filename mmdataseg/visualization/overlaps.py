@@ -1,0 +1,94 @@
+"""Which segments cover the same pixels: the same object in two answers, and instances that lie on top of each other."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from mmdataseg.visualization.drawing import Segment
+
+SAME_OBJECT = 0.3
+"""Intersection over union from which two segments of one class are shown as the same object."""
+SAME_PLACE = 0.5
+"""Intersection over union above which the worse of two instances is not drawn."""
+
+
+def overlap(first: Sequence[Segment], second: Sequence[Segment]) -> np.ndarray:
+    """Intersection over union of each pair of segments; of their boxes where one of the two has no mask.
+
+    Args:
+        first: N segments.
+        second: M segments of the same image.
+
+    Returns:
+        (N, M) float64, 0 .. 1.
+    """
+    found = np.zeros((len(first), len(second)))
+    if not found.size:
+        return found
+    boxes = coco_mask.iou(_boxes(first), _boxes(second), [0] * len(second))
+    rows = [i for i, segment in enumerate(first) if segment.mask is not None]
+    columns = [i for i, segment in enumerate(second) if segment.mask is not None]
+    found[:] = boxes
+    if rows and columns:
+        masks = coco_mask.iou([_rle(first[i]) for i in rows], [_rle(second[i]) for i in columns], [0] * len(columns))
+        found[np.ix_(rows, columns)] = masks
+    return found
+
+
+def same_objects(
+    first: Sequence[Segment], second: Sequence[Segment], *, min_iou: float = SAME_OBJECT
+) -> dict[int, int]:
+    """Pair the segments of one class that overlap, those that overlap most first.
+
+    Args:
+        first: Segments.
+        second: Segments of the same image.
+        min_iou: Pairs that overlap less are none.
+
+    Returns:
+        Index in ``first`` -> index in ``second``; each appears at most once.
+    """
+    iou = overlap(first, second)
+    pairs: dict[int, int] = {}
+    for place in np.argsort(-iou, axis=None, kind="stable"):
+        one, other = (int(index) for index in np.unravel_index(place, iou.shape))
+        if iou[one, other] < min_iou:
+            break
+        if first[one].label == second[other].label and one not in pairs and other not in pairs.values():
+            pairs[one] = other
+    return pairs
+
+
+def without_piles(segments: Sequence[Segment], *, max_iou: float = SAME_PLACE) -> list[Segment]:
+    """Leave out what lies at the place of a better segment, of any class.
+
+    Args:
+        segments: The best last.
+        max_iou: Two that overlap more are at the same place.
+
+    Returns:
+        Those that are left, in their order.
+    """
+    iou = overlap(segments, segments)
+    kept: list[int] = []
+    for index in reversed(range(len(segments))):
+        if not any(iou[index, better] > max_iou for better in kept):
+            kept.append(index)
+    return [segments[index] for index in sorted(kept)]
+
+
+def _rle(segment: Segment) -> dict:
+    return coco_mask.encode(np.asfortranarray(segment.mask, dtype=np.uint8))
+
+
+def _boxes(segments: Sequence[Segment]) -> np.ndarray:
+    """(N, 4) x, y, width, height."""
+    rows = []
+    for segment in segments:
+        if segment.mask is not None:
+            rows.append(coco_mask.toBbox(_rle(segment)))
+        else:
+            x1, y1, x2, y2 = segment.box
+            rows.append(np.array([x1, y1, x2 - x1, y2 - y1], float))
+    return np.stack(rows)

@@ -1,0 +1,155 @@
+"""``checks``: what is installed, found and running; nothing ends it as a whole."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmdataseg.apis import cli
+from mmdataseg.apis.checks import environment, files, report
+from mmdataseg.apis.checks.finding import Finding, guarded
+from mmdataseg.text.embeddings import save_embeddings
+from mmdataseg.text.encoding import embed_classes
+from mmdataseg.text.hashing import HashingEncoder
+
+
+def states(findings):
+    return {finding.name: finding.state for finding in findings}
+
+
+def finding(state="ok", **more):
+    return Finding(**{"area": "a", "name": "n", "state": state, "text": "t", **more})
+
+
+def test_everything_runs_here_and_the_json_has_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    cli.main(["checks", "--json"])  # exit code 0: nothing is broken where tests run
+    found = json.loads(capsys.readouterr().out)
+    assert set(found[0]) == {"area", "name", "state", "text", "remedy"}
+    assert list(dict.fromkeys(one["area"] for one in found)) == list(report.CHECKS)
+    assert not [one for one in found if one["state"] != "ok" and not one["remedy"]], "what to do is said"
+    named = {one["name"]: one["text"] for one in found}
+    assert named["torch"] or torch.__version__
+    assert "128 x 128 pixels" in named["panoptic segmentation on cpu"]
+    assert named["mmcv's nms on cpu"] == "runs"
+
+
+def test_the_text_has_a_line_per_finding_and_the_sums(capsys):
+    several = [finding(), finding("missing", remedy="get it"), finding(area="b")]
+    assert report.print_report(several) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        *("a:", "  ok      n: t", "  missing n: t; get it"),
+        *("b:", "  ok      n: t", "2 ok, 1 missing, 0 broken"),
+    ]
+
+
+def test_something_broken_is_exit_code_1(monkeypatch, capsys):
+    monkeypatch.setattr(report, "CHECKS", {"a": lambda: iter([finding("broken", remedy="mend it")])})
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main(["checks"])
+    assert exit_info.value.code == 1
+    assert "broken  n: t; mend it" in capsys.readouterr().out
+
+
+def test_a_check_that_fails_is_a_finding_and_the_others_go_on():
+    def failing():
+        yield finding()
+        raise ImportError("libsomething.so:\nundefined symbol")
+
+    first, second = guarded("operators", failing)
+    assert first == finding()
+    assert (second.area, second.state) == ("operators", "broken")
+    assert second.text == "ImportError: libsomething.so: undefined symbol"
+
+
+def test_what_libraries_print_is_not_in_the_report(capsys):
+    def noisy():
+        print("hello from a library")
+        yield finding()
+
+    report.print_report(noisy(), as_json=True)
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)[0]["name"] == "n"
+    assert "hello" in printed.err
+
+
+def test_a_package_that_is_not_installed_is_broken_or_missing(monkeypatch):
+    installed = environment._version
+    monkeypatch.setattr(environment, "_version", lambda d: None if d in ("timm", "gradio") else installed(d))
+    found = states(environment.check_versions())
+    assert (found["timm"], found["gradio"], found["torch"]) == ("broken", "missing", "ok")
+
+
+def test_two_families_are_broken(monkeypatch):
+    monkeypatch.setattr(environment, "_version", lambda _: "1.0")
+    assert states(environment.check_versions())["OpenMMLab"] == "broken"
+
+
+def test_no_gpu_is_missing_and_not_broken(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert states(environment.check_gpu()) == {"torch": "missing"}
+
+
+def test_operators_of_another_torch_are_broken(monkeypatch):
+    import mmcv.ops
+
+    monkeypatch.setattr(mmcv.ops, "nms", lambda boxes, *_: (boxes, torch.tensor([0, 1, 2])))
+    found = {one.name: one for one in environment.check_operators()}
+    assert found["mmcv's nms on cpu"].state == "broken"
+    assert found["mmcv's nms on cpu"].text == "kept boxes [0, 1, 2], expected [0, 2]"
+
+
+def test_data_that_are_there_are_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert set(states(files.check_data()).values()) == {"missing"}
+    root = Path("data/ADEChallengeData2016")
+    for folder in ("images/training", "images/validation", "annotations/training"):
+        (root / folder).mkdir(parents=True)
+    found = {one.name: one for one in files.check_data()}["ade_semantic"]
+    assert found.state == "missing"
+    assert found.text == f"{root}/annotations/validation is not there, and 3 of 4 paths are"
+    (root / "annotations/validation").mkdir()
+    found = {one.name: one for one in files.check_data()}
+    assert (found["ade_semantic"].state, found["ade_semantic"].text) == ("ok", f"in {root}")
+    assert found["coco_panoptic"].state == "missing"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "paths"),
+    [
+        (dict(data_root="d", img_dir="i", ann_file="a.json", pipeline=[]), ["d/i", "d/a.json"]),
+        (dict(data_root="d", ann_file="a.json", data_prefix=dict(img="i/")), ["d/a.json", "d/i"]),
+        (dict(img_dir=["x", "y"], ann_dir="z", cache_dir="c"), ["x", "y", "z"]),
+        (dict(data_root="d", ann_file=""), []),
+    ],
+)
+def test_the_paths_of_a_dataset(dataset, paths):
+    assert [str(path) for path in files.paths_of(dataset)] == paths
+
+
+def test_embeddings_are_found_and_wrong_ones_are_broken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sources = files.own_sources()
+    ade, coco = sources["ade_semantic"]["embeddings"], sources["coco_panoptic"]["embeddings"]
+    assert states(files.check_embeddings())[ade] == "missing"
+    from mmdataseg.sources import Source
+
+    space = Source.from_config(sources["ade_semantic"]).label_space
+    Path(ade).parent.mkdir(parents=True)
+    save_embeddings(Path(ade), embed_classes(HashingEncoder(dim=16), space.classes))
+    save_embeddings(Path(coco), embed_classes(HashingEncoder(dim=16), ["dog"]))
+    found = {one.name: one for one in files.check_embeddings()}
+    assert found[ade].state == "ok"
+    assert found[ade].text.startswith("150 classes, 16 dimensions, ")
+    assert found[coco].state == "broken"
+    assert found[coco].remedy
+
+
+def test_the_commit_is_named_in_a_source_tree(repo_root):
+    if not (repo_root / ".git").exists():
+        pytest.skip("not a git repository")
+    found = {one.name: one for one in environment.check_versions()}
+    assert ", commit " in found["mmdataseg"].text
+    assert sys.executable in found["python"].text

@@ -1,0 +1,53 @@
+"""Which segments are the same object, and which lie on top of each other."""
+
+import numpy as np
+import pytest
+
+from mmdataseg.visualization.drawing import Segment
+from mmdataseg.visualization.overlaps import overlap, same_objects, without_piles
+
+
+def columns(first, last, label=0, name=""):
+    """A segment of whole columns of an image of 4 x 10 pixels."""
+    mask = np.zeros((4, 10), bool)
+    mask[:, first:last] = True
+    return Segment(name=name, color=(1, 2, 3), mask=mask, label=label)
+
+
+def box(x1, x2, label=0):
+    return Segment(name="", color=(1, 2, 3), box=(x1, 0, x2, 4), label=label)
+
+
+def test_intersection_over_union_of_masks_and_boxes():
+    found = overlap([columns(0, 4), box(0, 4)], [columns(2, 6), columns(0, 4), box(4, 8)])
+    np.testing.assert_allclose(found, [[2 / 6, 1, 0], [2 / 6, 1, 0]])
+    assert overlap([], [columns(0, 1)]).shape == (0, 1)
+    assert overlap([columns(0, 1)], []).shape == (1, 0)
+
+
+def test_an_empty_mask_overlaps_nothing():
+    assert overlap([columns(0, 0)], [columns(0, 4)]).tolist() == [[0]]
+
+
+def test_pairs_are_of_one_class_and_those_that_overlap_most_come_first():
+    first = [columns(0, 4), columns(0, 5), columns(6, 10, label=1)]
+    second = [columns(0, 5), columns(6, 10)]
+    assert same_objects(first, second) == {1: 0}, "0 overlaps it less, 2 is of another class"
+    assert same_objects(first, [*second, columns(1, 4)]) == {1: 0, 0: 2}
+    assert same_objects(first[:1], second[:1], min_iou=0.8) == {0: 0}, "4 of 5 columns"
+    assert same_objects(first[:1], second[:1], min_iou=0.81) == {}
+    assert same_objects([], second) == {}
+
+
+@pytest.mark.parametrize(("max_iou", "kept"), [(0.5, "bc"), (0.8, "abc"), (0.0, "ac")])
+def test_of_segments_at_one_place_the_best_is_kept(max_iou, kept):
+    """The last one is the best. a and b share 4 of 6 columns, b and c 1 of 10."""
+    a, b, c = columns(0, 4, name="a"), columns(0, 6, label=1, name="b"), columns(5, 10, name="c")
+    assert "".join(s.name for s in without_piles([a, b, c], max_iou=max_iou)) == kept
+
+
+def test_what_is_left_out_does_not_leave_out_others():
+    """a is at the place of b, and b at that of c; a is not at the place of c, so only b goes."""
+    a, b, c = columns(0, 4, name="a"), columns(1, 5, name="b"), columns(2, 6, name="c")
+    assert [s.name for s in without_piles([a, b, c], max_iou=0.5)] == ["a", "c"]
+    assert without_piles([]) == []
