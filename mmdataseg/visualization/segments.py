@@ -48,12 +48,12 @@ def draw_sample(sample: DetDataSample, source: Source, *, min_score: float) -> n
 
 
 def draw_true(image: np.ndarray, sample: DetDataSample, source: Source, *, size: tuple[int, int]) -> np.ndarray:
-    """The image with the ground truth of a sample; pixels without a label are hatched, and a note says so.
+    """Draw the ground truth of a sample on the image. Pixels without a label are hatched, and a note says so.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        sample: As of `true_segments`.
-        source: That it is from.
+        sample: The sample, as in `true_segments`.
+        source: Source of the sample.
         size: (height, width) of the picture.
 
     Returns:
@@ -76,17 +76,17 @@ def draw_predicted(
     min_score: float,
     like: Sequence[Segment] = (),
 ) -> np.ndarray:
-    """The image with what the model predicted.
+    """Draw the prediction for a sample on the image.
 
-    Of instances at the same place only the best is drawn, and a note says how many are left out.
+    If several instances are at the same place, only the best is drawn, and a note says how many are left out.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        sample: As of `predicted_segments`.
-        source: That it is from.
+        sample: The sample, as in `predicted_segments`.
+        source: Source of the sample.
         size: (height, width) of the picture.
-        min_score: As of `predicted_segments`.
-        like: As of `predicted_segments`.
+        min_score: Instances with a lower score are left out.
+        like: Segments whose colors the same objects get, as in `predicted_segments`.
 
     Returns:
         (height, width, 3) uint8 RGB.
@@ -135,7 +135,7 @@ def predicted_segments(
         sample: A sample with ``pred_panoptic_seg``, ``pred_sem_seg`` or ``pred_instances``.
         source: Source of the sample.
         min_score: Instances with a lower score are left out.
-        like: Segments of another answer, such as the truth; the same objects get the same colors.
+        like: Segments of the ground truth or of another prediction. The same objects get the same colors.
 
     Raises:
         UserError: A panoptic map has a class that the source does not have.
@@ -180,7 +180,7 @@ def _of_masks(
 
 
 def _colored_like(segments: list[Segment], like: Sequence[Segment], source: Source) -> list[Segment]:
-    """Give things the color of the same object in another answer, and other colors where it has none."""
+    """Give each thing the color of the same object in ``like``; other things get colors that are not in use."""
     if not like or source.task is Task.SEMANTIC:
         return segments
     pairs, numbers = same_objects(segments, like), Counter(segment.label for segment in like)

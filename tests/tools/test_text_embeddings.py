@@ -240,7 +240,7 @@ def test_equal_names_find_each_other_in_all_vocabularies(world):
 def test_the_commands_of_the_page_parse_and_its_json_is_read(tool, repo_root, tmp_path):
     page = (repo_root / "docs" / "text_embeddings.md").read_text()
     commands = re.findall(r"^python tools/text_embeddings\.py (.*)$", page, flags=re.M)
-    assert len(commands) == 9
+    assert len(commands) == 11
     for command in commands:
         args = tool.parse_args(shlex.split(command))
         assert get_templates(args.templates or ["vild63"])
