@@ -152,7 +152,8 @@ def test_the_lowest_score_leaves_instances_out(questions, upload):
     [
         (dict(file=None, tasks=["panoptic"]), "there is no image yet; drop one"),
         (dict(tasks=[]), "no task is chosen; choose one or more"),
-        (dict(tasks=["panoptic"], things="dog, dog"), "'dog'"),
+        (dict(tasks=["panoptic"], things="dog, dog"), "the word 'dog' appears twice; give it once"),
+        (dict(tasks=["panoptic"], things="dog", stuff="sky, dog"), "the word 'dog' appears twice"),
         (dict(tasks=["instance"], stuff="sky"), "task 'instance' finds things"),
         (dict(tasks=["depth"]), "unknown task 'depth'"),
     ],

@@ -145,7 +145,7 @@ def test_mistakes_are_sentences_on_the_page(page, image, tmp_path):
     segment(page, "There is no image yet; drop one")
     drop(page, image, "semantic: ")
     page.get_by_label("Things: words for what can be counted").fill("dog, dog")
-    segment(page, "appear")
+    segment(page, "The word 'dog' appears twice; give it once")
     assert words_in_table(page) <= {""}
 
 

@@ -44,6 +44,12 @@ def test_the_fields_reach_the_question_and_the_answer_the_page(tmp_path):
     assert png["value"].endswith("a_panoptic.png")
 
 
+def test_tasks_are_asked_in_the_order_of_the_page(tmp_path):
+    shown, asked = page(tmp_path)
+    shown.ask("a.png", "", "", ["instance", "panoptic"], 0.3, None)
+    assert asked.seen[0][1]["tasks"] == ["panoptic", "instance"]
+
+
 def test_a_mistake_is_a_sentence_that_cannot_bring_html_in(tmp_path):
     shown, _ = page(tmp_path, pages.UserError("the word '<img src=x>' appears twice", remedy="give it once"))
     status, answers, *rest = shown.ask("a.png", "", "", [], 0.3, None)

@@ -86,9 +86,12 @@ class Questions:
         if not tasks:
             raise UserError("no task is chosen", remedy="choose one or more")
         words = split_words(things, self.limits), split_words(stuff, self.limits)
-        number = len(words[0]) + len(words[1])
-        if number > self.limits.words:
-            raise UserError(f"{number} words, the limit is {self.limits.words}", remedy="leave some out")
+        both = [*words[0], *words[1]]
+        if len(both) > self.limits.words:
+            raise UserError(f"{len(both)} words, the limit is {self.limits.words}", remedy="leave some out")
+        twice = next((word for word in both if both.count(word) > 1), None)
+        if twice is not None:
+            raise UserError(f"the word '{twice}' appears twice", remedy="give it once")
         job = self._worker.submit(self._answer, file, *words, tasks, min_score)
         try:
             return job.result(timeout=self.limits.seconds)

@@ -79,6 +79,7 @@ class Page:
         Returns:
             Values for the status, the answers, the choice of the task shown, and those of `show`.
         """
+        tasks = sorted(tasks, key=_TASKS.index)  # in the order of the page, not of the clicks
         try:
             answers = self._questions.ask(file, things=things, stuff=stuff, tasks=tasks, min_score=min_score)
         except UserError as error:
