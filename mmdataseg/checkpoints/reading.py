@@ -56,13 +56,7 @@ class Checkpoint:
             state = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
             if state:
                 return {name.removeprefix("module."): value for name, value in state.items()}
-        kind = type(self.content).__name__
-        found = f" with the keys {sorted(map(str, self.content))[:6]}" if isinstance(self.content, Mapping) else ""
-        raise UserError(
-            f"expected a checkpoint with tensors, at the top or under 'state_dict' or 'model', got a {kind}{found}",
-            file=self.origin,
-            remedy="give the file that a training wrote",
-        )
+        raise _without_tensors(self.content, self.origin)
 
     @property
     def meta(self) -> Mapping[str, Any]:
@@ -92,8 +86,8 @@ def read_checkpoint(origin: str | PathLike[str], *, trust: bool = False, progres
 
     Raises:
         MissingFileError: There is no such file.
-        UserError: The address cannot be read; the file is cut short or has another format; or its pickle calls code,
-            which the message names.
+        UserError: The address cannot be read; the file is cut short or has another format; its pickle calls code, which
+            the message names; or it holds something else than a dict.
     """
     name = str(origin)
     path = download(name, progress=progress) if is_address(name) else Path(name)
@@ -105,7 +99,19 @@ def read_checkpoint(origin: str | PathLike[str], *, trust: bool = False, progres
         return Checkpoint(origin=name, path=path, content=_read_safetensors(path, name))
     _refuse_torchscript(path, name)
     content, skipped = _read_pickle(path, name, trust=trust)
+    if not isinstance(content, Mapping):
+        raise _without_tensors(content, name)
     return Checkpoint(origin=name, path=path, content=content, skipped=tuple(sorted(skipped)))
+
+
+def _without_tensors(content: Any, name: str) -> UserError:
+    found = f" with the keys {sorted(map(str, content))[:6]}" if isinstance(content, Mapping) else ""
+    return UserError(
+        "expected a checkpoint with tensors, at the top or under 'state_dict' or 'model', got a "
+        f"{type(content).__name__}{found}",
+        file=name,
+        remedy="give the file that a training wrote",
+    )
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -124,9 +130,9 @@ def _read_safetensors(path: Path, name: str) -> dict[str, Tensor]:
 
 
 def _refuse_torchscript(path: Path, name: str) -> None:
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             entries = archive.namelist()
     except Exception as error:  # a damaged file can raise any error in the reader of zip files, too

@@ -23,7 +23,10 @@ def is_whole(path: Path) -> bool:
     Args:
         path: The file.
     """
-    return path.is_file() and zipfile.is_zipfile(path)
+    try:
+        return path.is_file() and zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # of some damaged files, is_zipfile raises that
+        return False
 
 
 def newest_whole(work_dir: Path) -> Path | None:

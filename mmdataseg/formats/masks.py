@@ -147,7 +147,7 @@ def _checked_rle(rle: Mapping[str, Any], height: int | None, width: int | None) 
 def _polygon(points: Any) -> list[float]:
     try:
         numbers = np.asarray(points, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"expected a polygon as a list x1, y1, x2, y2, ..., got {str(points)[:80]}") from None
     if numbers.ndim != 1 or len(numbers) < 6 or len(numbers) % 2 or not np.isfinite(numbers).all():
         count = numbers.size

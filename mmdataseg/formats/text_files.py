@@ -15,7 +15,7 @@ def read_lines(path: Path) -> list[str]:
         UserError: The file is not valid UTF-8.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")  # read_text lets a byte order mark that is cut short pass
     except UnicodeDecodeError as error:
         raise UserError(f"not valid UTF-8 ({error})", file=path, remedy="save it as UTF-8") from None
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -1,15 +1,20 @@
 """Files that random search, or reading the code for it, found to be handled wrongly once."""
 
+import struct
 from pathlib import Path
 
 import pytest
+import torch
 
+from mmdataseg.checkpoints.reading import read_checkpoint
+from mmdataseg.engine.whole_checkpoints import is_whole
 from mmdataseg.errors import UserError
 from mmdataseg.formats.coco_instances import read_instance_table
 from mmdataseg.formats.coco_panoptic import load_panoptic_json
 from mmdataseg.formats.json_files import load_json
 from mmdataseg.formats.mask_annotations import read_mask_annotations
 from mmdataseg.formats.masks import check_segmentation
+from mmdataseg.formats.text_files import read_lines
 
 DEEP = "[" * 100_000 + "]" * 100_000
 
@@ -38,6 +43,7 @@ def test_a_whole_file_of_lists_in_lists(tmp_path: Path) -> None:
         ({"size": [1, float("inf")], "counts": [1]}, "expected height and width"),
         # the sum wraps to 1 in 64 bits
         ({"size": [1, 1], "counts": [2**62, 2**62, 2**62, 2**62, 1]}, "add up to 18446744073709551617 pixels"),
+        ([[0, 0, 10**400, 0, 9, 9]], "expected a polygon as a list"),
         ([[0, 0, 1e9, 0, 1e9, 1e9]], "coordinate 1e[+]09, which is outside any image"),
     ],
 )
@@ -52,6 +58,27 @@ def test_an_entry_that_is_not_a_segment(tmp_path: Path, segment: str) -> None:
     (tmp_path / "a.json").write_text(f'{{"images": [{{"id": 1}}], "annotations": {annotations}, "categories": []}}')
     with pytest.raises(UserError, match="image 1 in 'annotations': expected segments with an 'id' and a 'category_id'"):
         load_panoptic_json(tmp_path / "a.json")
+
+
+def test_a_byte_order_mark_that_is_cut_short(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_bytes(b"\xef")
+    with pytest.raises(UserError, match="not valid UTF-8"):
+        read_lines(tmp_path / "names.txt")
+
+
+def test_a_checkpoint_that_is_no_dict(tmp_path: Path) -> None:
+    torch.save("cpu", tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"expected a checkpoint with tensors, .* got a str"):
+        read_checkpoint(tmp_path / "a.pth")
+
+
+def test_a_zip_directory_that_spans_disks(tmp_path: Path) -> None:
+    """A locator of 64 bits that names two disks; ``zipfile.is_zipfile`` raises for it."""
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 2)
+    (tmp_path / "iter_1.pth").write_bytes(b"PK\x03\x04" + bytes(40) + locator + b"PK\x05\x06" + bytes(18))
+    assert not is_whole(tmp_path / "iter_1.pth")
+    with pytest.raises(UserError, match="is not a checkpoint"):
+        read_checkpoint(tmp_path / "iter_1.pth")
 
 
 @pytest.mark.parametrize("height", [0, -4, 2**32 + 4], ids=["zero", "negative", "four in 32 bits"])
