@@ -1,19 +1,19 @@
-"""Show which classes of different sources are near in text space: synonyms, and false friends.
+"""Show which classes of different sources are close in text space: synonyms and false friends.
 
     python tools/class_map.py data/embeddings/ade150_vit-l-14_openai.safetensors \
         data/embeddings/coco133_vit-l-14_openai.safetensors --out class_map.png
     python tools/class_map.py work_dirs/dataseg_r50_3ds/iter_368750.pth
 
-The table has the nearest pairs of classes of different vocabularies, by the cosine of their text embeddings; in the
-picture, the embeddings are projected on their first two principal components, and these pairs are joined by lines. Each
-class is paired with the nearest class of every other vocabulary.
+Each class is paired with the nearest class of every other vocabulary, by the cosine of their text embeddings. The table
+lists the pairs with the highest cosine. The picture projects the embeddings on their first two principal components and
+joins these pairs by lines.
 
-"both ways" means that each class is the nearest of the other: most synonyms are. "one way" names the class that is
-nearer: such a pair is often a false friend (motorcycle and bicycle, where one vocabulary has no motorcycle), or one of
-the two is broader. A model that was trained on both vocabularies takes the two for nearly the same class.
+"both ways" means that each class is the nearest of the other. This holds for most synonyms. "one way" names the class
+that is nearer. Such a pair is often a false friend (motorcycle and bicycle, if one vocabulary has no motorcycle), or
+one of the two is broader. A model that was trained on both vocabularies treats the two as nearly the same class.
 
-Pairs of one name are listed apart. Text embeddings do not tell their meanings apart, so look at them. Those that are a
-thing in one vocabulary and stuff in the other come first.
+Pairs with the same name are listed separately. Text embeddings cannot tell their meanings apart, so check them
+yourself. Those that are a thing in one vocabulary and stuff in the other come first.
 """
 
 import argparse
@@ -39,10 +39,10 @@ class Words:
     """A vocabulary in text space.
 
     Args:
-        name: Of the vocabulary, or of the sources that have it.
-        classes: K names.
-        rows: (K, D) float, of unit length.
-        is_thing: K flags; None: not known.
+        name: Name of the vocabulary, or of the sources that have it.
+        classes: K class names.
+        rows: (K, D) float embeddings of unit length.
+        is_thing: K flags; None if they are unknown.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Words:
     is_thing: tuple[bool, ...] | None = None
 
     def kind(self, index: int) -> str:
-        """Thing or stuff; empty where that is not known."""
+        """Return "thing" or "stuff", or an empty string if that is unknown."""
         return "" if self.is_thing is None else "thing" if self.is_thing[index] else "stuff"
 
 
@@ -60,11 +60,11 @@ class Pair:
     """Two classes of different vocabularies.
 
     Args:
-        first: Number of the vocabulary, and of the class in it.
-        second: As ``first``.
-        cosine: Of their embeddings.
-        nearer: The class that one of the two is nearer to, of the other's vocabulary; None: each is the nearest of the
-            other.
+        first: Number of the vocabulary, and number of the class in it.
+        second: The same for the second class.
+        cosine: Cosine of their embeddings.
+        nearer: A third class: the nearest one to one of the two, in the other's vocabulary. None: each class of the
+            pair is the nearest of the other.
     """
 
     first: tuple[int, int]
@@ -80,7 +80,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("files", nargs="+", help="files of text embeddings (.safetensors), or one checkpoint (.pth)")
     parser.add_argument("--out", type=Path, default=Path("class_map.png"), help="default: %(default)s")
-    parser.add_argument("--pairs", type=int, default=40, help="pairs of two names in the table (default: %(default)s)")
+    parser.add_argument(
+        "--pairs", type=int, default=40, help="pairs with different names to list (default: %(default)s)"
+    )
     return parser.parse_args(arguments)
 
 
@@ -88,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables and draw the picture.
 
     Raises:
-        SystemExit: The user's mistake, said on stderr.
+        SystemExit: The user made a mistake; the message is on stderr.
     """
     options = parse_args(arguments)
     with user_errors():
@@ -105,14 +107,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def read_words(files: Sequence[str]) -> list[Words]:
-    """The vocabularies of files of text embeddings, or of a checkpoint.
+    """Read the vocabularies from files of text embeddings, or from a checkpoint.
 
     Args:
-        files: As of the command line.
+        files: The files from the command line.
+
+    Returns:
+        Two or more vocabularies.
 
     Raises:
-        MissingFileError: A file is not there.
-        UserError: There are fewer than two vocabularies; they are of different encoders.
+        MissingFileError: A file does not exist.
+        UserError: There are fewer than two vocabularies, or their encoders differ.
     """
     if len(files) == 1 and not files[0].endswith(".safetensors"):
         words = words_of_checkpoint(files[0])
@@ -136,7 +141,7 @@ def read_words(files: Sequence[str]) -> list[Words]:
 
 
 def known_flags(text: TextEmbeddings) -> tuple[bool, ...] | None:
-    """Which classes are things, where they are those of a vocabulary that this package knows."""
+    """Return the thing flags of the classes if they are a vocabulary that this package knows, else None."""
     if text.vocabulary not in known_label_spaces():
         return None
     space = get_label_space(text.vocabulary)
@@ -144,7 +149,7 @@ def known_flags(text: TextEmbeddings) -> tuple[bool, ...] | None:
 
 
 def words_of_checkpoint(path: str) -> list[Words]:
-    """The vocabularies of a model's sources; sources that share one appear once."""
+    """Return the vocabularies of a model's sources. A vocabulary that sources share appears once."""
     from mmdataseg.apis.registration import register_all_modules
 
     register_all_modules()
@@ -167,7 +172,7 @@ def nearest_pairs(words: Sequence[Words]) -> list[Pair]:
         words: Two vocabularies or more.
 
     Returns:
-        The pairs, each once, by falling cosine.
+        The pairs without duplicates, highest cosine first.
     """
     pairs = []
     for a, first in enumerate(words):
@@ -182,18 +187,18 @@ def nearest_pairs(words: Sequence[Words]) -> list[Pair]:
 
 
 def same_name(words: Sequence[Words], pair: Pair) -> bool:
-    """Whether both classes have one name, whatever its capital letters."""
+    """Return whether both classes have the same name, ignoring case."""
     (a, i), (b, j) = pair.first, pair.second
     return words[a].classes[i].casefold() == words[b].classes[j].casefold()
 
 
 def tables(words: Sequence[Words], pairs: Sequence[Pair], *, limit: int) -> str:
-    """The pairs as two tables in Markdown: of two names, and of one name.
+    """Return two Markdown tables: pairs with different names, and pairs with the same name.
 
     Args:
         words: The vocabularies.
-        pairs: Of `nearest_pairs`.
-        limit: Pairs of two names at most.
+        pairs: Pairs from `nearest_pairs`.
+        limit: Most pairs with different names.
     """
     apart = [pair for pair in pairs if not same_name(words, pair)]
     shared = [pair for pair in pairs if same_name(words, pair)]
@@ -217,13 +222,13 @@ def tables(words: Sequence[Words], pairs: Sequence[Pair], *, limit: int) -> str:
 
 
 def project(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first two principal components.
+    """Project rows on their first two principal components.
 
     Args:
-        rows: (N, D), N of 2 or more.
+        rows: (N, D), with N of at least 2.
 
     Returns:
-        (N, 2) positions, and the (2,) shares of the variance that they have.
+        (N, 2) positions, and the (2,) shares of the variance that the components explain.
     """
     centred = rows - rows.mean(axis=0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
@@ -234,12 +239,12 @@ def project(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw(words: Sequence[Words], pairs: Sequence[Pair], path: Path) -> None:
-    """Draw all classes as points, with lines and names for some pairs.
+    """Draw all classes as points. Join the given pairs by lines and label them; label all classes if they are few.
 
     Args:
         words: The vocabularies.
-        pairs: Those to join; where there are few classes, all have names.
-        path: Where the picture goes.
+        pairs: The pairs to join.
+        path: Path of the picture.
     """
     from matplotlib.figure import Figure
 
@@ -273,7 +278,7 @@ def _write_names(
     """Write names beside their points."""
     for number, index in sorted(shown):
         x, y = positions[starts[number] + index]
-        above = number % 2 == 0  # names of two vocabularies at one point do not cover each other
+        above = number % 2 == 0  # so names of two vocabularies at the same point do not overlap
         axes.annotate(
             words[number].classes[index],
             (x, y),

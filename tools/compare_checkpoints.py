@@ -1,11 +1,11 @@
-"""Compare what two checkpoints find in the same images: one picture per image.
+"""Compare the results of two checkpoints on the same images, in one picture per image.
 
     python tools/compare_checkpoints.py before.pth after.pth photos --out compared
     python tools/compare_checkpoints.py before.pth after.pth photos/*.jpg --things dog cat --stuff road --task instance
 
-Each picture has the image, both answers and where they differ. The same object (same class, overlapping masks) has the
-same color in both answers. Pixels where the classes differ are hatched, and the share of these pixels is written below.
-Without words, each model answers in the classes of its own source, and classes are compared by name.
+Each picture shows the image, both answers, and where they differ. The same object (same class, overlapping masks) has
+the same color in both answers. Pixels where the classes differ are hatched, and their share is written in the picture.
+Without words, each model uses the classes of its own source, and classes are compared by name.
 """
 
 import argparse
@@ -40,13 +40,15 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("first", help="a checkpoint")
     parser.add_argument("second", help="the checkpoint to compare it with")
     parser.add_argument("images", nargs="+", help="files, folders or patterns")
-    parser.add_argument("--out", type=Path, default=Path("compared"), help="folder (default: %(default)s)")
-    parser.add_argument("--things", nargs="+", default=[], metavar="WORD", help="own words for what can be counted")
-    parser.add_argument("--stuff", nargs="+", default=[], metavar="WORD", help="own words for the rest")
+    parser.add_argument("--out", type=Path, default=Path("compared"), help="output folder (default: %(default)s)")
+    parser.add_argument("--things", nargs="+", default=[], metavar="WORD", help="own words for countable objects")
+    parser.add_argument("--stuff", nargs="+", default=[], metavar="WORD", help="own words for everything else")
     parser.add_argument("--task", choices=[t.value for t in Task], default="panoptic", help="default: %(default)s")
-    parser.add_argument("--source", help="of both models: whose images these are like (default: the first tested)")
+    parser.add_argument("--source", help="source of both models whose test pipeline to use (default: the first)")
     parser.add_argument("--pretrained", metavar="PATH", help="weights of the text encoder, if not in open_clip's cache")
-    parser.add_argument("--min-score", type=float, default=0.3, help="instances below are left out (default: 0.3)")
+    parser.add_argument(
+        "--min-score", type=float, default=0.3, help="leave out instances with a lower score (default: 0.3)"
+    )
     parser.add_argument("--device", help="default: a GPU if there is one")
     return parser.parse_args(arguments)
 
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 1 if images were left out.
 
     Raises:
-        SystemExit: The user's mistake, said on stderr.
+        SystemExit: The user made a mistake; the message is on stderr.
     """
     options = parse_args(arguments)
     register_all_modules()
@@ -67,16 +69,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def compare(options: argparse.Namespace) -> int:
-    """Write a picture for each image, and print how much the answers differ.
+    """Write one picture per image, and print how much the answers differ.
 
     Args:
-        options: As of `parse_args`.
+        options: The options from `parse_args`.
 
     Returns:
-        As of `main`.
+        The exit code, as in `main`.
 
     Raises:
-        UserError: As calling a `Segmenter`; the folder of the pictures is among the images.
+        UserError: As `Segmenter.__call__` and `count_images`; or ``--min-score`` is out of range.
     """
     if not 0 <= options.min_score <= 1:
         raise UserError(f"--min-score: expected 0 .. 1, got {options.min_score}")
@@ -112,13 +114,13 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def compared(image: np.ndarray, first: Answer, second: Answer, *, titles: tuple[str, str, str]) -> np.ndarray:
-    """The image, both answers and where they differ, side by side.
+    """Draw the image, both answers and where they differ, side by side.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        first: About that image.
-        second: About that image, of the same task.
-        titles: Of the image and of both answers.
+        first: An answer about the image.
+        second: Another answer about the image, for the same task.
+        titles: Titles of the image and of both answers.
 
     Returns:
         (height, width, 3) uint8 RGB.
@@ -142,12 +144,12 @@ def compared(image: np.ndarray, first: Answer, second: Answer, *, titles: tuple[
 
 
 def same_classes(first: Answer, second: Answer) -> bool:
-    """Whether the same label is the same class in both."""
+    """Return whether each label means the same class in both answers."""
     return first.label_space.classes == second.label_space.classes
 
 
 def differing(first: Answer, second: Answer) -> np.ndarray:
-    """Where two answers name different classes, or one names none.
+    """Return where two answers have different classes, or only one of them has a class.
 
     Args:
         first: An answer.
@@ -165,7 +167,7 @@ def differing(first: Answer, second: Answer) -> np.ndarray:
 
 
 def short_names(first: str, second: str) -> tuple[str, str]:
-    """Names of two checkpoints: of the files, with the folder where the files have one name."""
+    """Return short names of two checkpoints: the file names, with as many folders as are needed to tell them apart."""
     names = [first.replace("\\", "/").split("/"), second.replace("\\", "/").split("/")]
     parts = 1
     while parts < max(map(len, names)) and names[0][-parts:] == names[1][-parts:]:
@@ -174,7 +176,7 @@ def short_names(first: str, second: str) -> tuple[str, str]:
 
 
 def report(shares: Sequence[float], left_out: Sequence[str], out: Path) -> int:
-    """Print how much answers differ, and which images were left out.
+    """Print how much the answers differ, and which images were left out.
 
     Returns:
         0, or 1 if images were left out.

@@ -3,9 +3,9 @@
     python -m projects.toy.make_toy data/toy
     python tools/kill_and_resume.py dataseg_toy_3ds.py --iterations 60 --kills 30
 
-Kills are SIGKILL, to all processes of the training. A third of them come at any time, a third while a checkpoint is
-written, and a third while the cache of an annotation file is built, as far as the config has such sources. The exit
-code is 1 if a loss is missing, appears with another value, or a run could not be resumed.
+Each kill sends SIGKILL to all processes of the training. About a third of the kills come at a random time, a third
+while a checkpoint is written, and a third while the cache of an annotation file is built, if the config has such
+sources. The exit code is 1 if a loss is missing or differs, or if a run cannot be resumed.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from mmdataseg.apis.runs import load_config
 
 MOMENTS = ("any time", "saving", "building the cache")
 POLL = 0.002  # seconds
-LOST = 600  # seconds after which a process that neither ends nor reaches its moment is given up
+LOST = 600  # seconds until a process is killed that neither ends nor reaches its moment
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Kill:
     """One kill.
 
     Attributes:
-        moment: One of `MOMENTS`; or "none" if the training ended first.
-        iteration: The last iteration that was logged before it.
-        seconds: Time since the start of the process.
+        moment: One of `MOMENTS`, or "none" if the training ended first.
+        iteration: Last iteration that was logged before the kill.
+        seconds: Time since the start of the process, in seconds.
     """
 
     moment: str
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Arguments of the command."""
+    """Build the parser of the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="path of a config, or the file name of one of mmdataseg's own")
     parser.add_argument("--iterations", type=int, default=60, help="length of the training (default: %(default)s)")
@@ -81,13 +81,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--kills", type=int, default=30, help="(default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes that load data (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=2, help="(default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the times of the kills (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the kill times (default: %(default)s)")
     parser.add_argument("--work-dir", default="work_dirs/kill_and_resume", help="(default: %(default)s)")
     return parser
 
 
 def write_config(args: argparse.Namespace, folder: Path) -> Path:
-    """Write the config of all runs: short, with a seed, checkpoints, a log of each iteration, and caches."""
+    """Write the config of all runs: few iterations, a fixed seed, checkpoints, a log per iteration, and caches."""
     cfg = load_config(args.config)
     cfg.randomness = {"seed": 0}
     cfg.train_cfg.max_iters = args.iterations
@@ -111,7 +111,7 @@ def write_config(args: argparse.Namespace, folder: Path) -> Path:
 
 
 def start(config: Path, work_dir: Path) -> subprocess.Popen[bytes]:
-    """Start or resume a training in a process group of its own."""
+    """Start or resume a training in its own process group."""
     command = [sys.executable, "-m", "mmdataseg", "train", str(config), "--work-dir", str(work_dir), "--resume"]
     with work_dir.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
@@ -121,7 +121,7 @@ def train(config: Path, work_dir: Path) -> None:
     """Train to the end.
 
     Raises:
-        SystemExit: It failed.
+        SystemExit: The training failed.
     """
     process = start(config, work_dir)
     if process.wait():
@@ -129,17 +129,20 @@ def train(config: Path, work_dir: Path) -> None:
 
 
 def kill_and_resume(config: Path, work_dir: Path, count: int, seconds: float, rng: random.Random) -> list[Kill]:
-    """Train with so many kills, and to the end afterwards.
+    """Kill and resume a training several times, then let it finish.
 
     Args:
-        config: Of the training.
-        work_dir: Of the training; new.
+        config: Config of the training.
+        work_dir: New work_dir for the training.
         count: Number of kills.
-        seconds: What the training takes without a kill.
-        rng: Chooses the times.
+        seconds: Duration of the training without a kill.
+        rng: Random generator for the moments and times of the kills.
 
     Returns:
         The kills.
+
+    Raises:
+        SystemExit: The training cannot be resumed.
     """
     kills = []
     cache = config.parent / "cache"
@@ -178,7 +181,7 @@ def _until(when: float) -> Iterator[bool]:
 
 
 def _change_of(state: Callable[[], Any]) -> Iterator[bool]:
-    """True once the state differs from that at the first call."""
+    """Yield True once the state differs from the state at the first call."""
     first = None
     while True:
         try:
@@ -193,13 +196,13 @@ def _change_of(state: Callable[[], Any]) -> Iterator[bool]:
 
 
 def losses(work_dir: Path) -> dict[int, set[str]]:
-    """What the logs of a training say of each iteration.
+    """Read the losses of each iteration from the logs of a training.
 
     Args:
-        work_dir: Of the training, resumed any number of times.
+        work_dir: The work_dir of the training, which may have been resumed any number of times.
 
     Returns:
-        Iteration -> every line of losses that was logged for it, as JSON; one if each attempt logged the same.
+        Iteration -> all different losses that were logged for it, as JSON. There is one if all attempts agree.
     """
     found: dict[int, set[str]] = {}
     for file in work_dir.glob("*/vis_data/scalars.json"):
@@ -218,11 +221,11 @@ def differences(expected: dict[int, set[str]], found: dict[int, set[str]]) -> It
     """Compare the losses of two runs, bit for bit.
 
     Args:
-        expected: Of the run without a kill.
-        found: Of the other one.
+        expected: `losses` of the run without a kill.
+        found: `losses` of the other run.
 
     Yields:
-        A sentence for each iteration that differs.
+        One sentence per iteration that differs.
     """
     for iteration, wanted in expected.items():
         if iteration not in found:
@@ -232,7 +235,7 @@ def differences(expected: dict[int, set[str]], found: dict[int, set[str]]) -> It
 
 
 def report(kills: Sequence[Kill], trainings: int, iterations: int, faults: Sequence[str]) -> str:
-    """What was done and what came out, in a few lines."""
+    """Return a summary of the kills and the faults, in a few lines."""
     counts = {moment: sum(kill.moment == moment for kill in kills) for moment in (*MOMENTS, "none")}
     lines = [
         f"{len(kills) - counts['none']} kills in {trainings} trainings of {iterations} iterations: "

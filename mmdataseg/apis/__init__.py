@@ -1,1 +1,1 @@
-"""What users call: training, testing and prediction, from the command line or from Python."""
+"""The public entry points: train, test and predict, from the command line or from Python."""

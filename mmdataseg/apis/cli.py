@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m mmdataseg"
     """Run ``train``, ``test``, ``predict``, ``web``, ``convert`` or ``checks`` with the arguments that follow it.
 
     Args:
-        argv: Arguments; None: those of the process.
-        prog: What the usage text calls the program.
+        argv: Arguments; None: ``sys.argv[1:]``.
+        prog: Name of the program in the usage text.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     commands = {
@@ -60,14 +60,14 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
     """Parse the arguments of a training and run it.
 
     Raises:
-        SystemExit: With 2 for a wrong command line, with 1 for another mistake of the user.
+        SystemExit: With code 2 for a wrong command line, or code 1 for any other mistake of the user.
     """
     parser = build_train_parser(prog)
     args = parser.parse_args(argv)
     path = _find(parser, args)
     _set_local_rank(args)
     with user_errors(debug=_debug(args)):
-        # not before the arguments are understood: torch and the mm* packages take seconds, mim asks for -h first
+        # imported only after parsing: torch and the mm* packages take seconds, and mim asks for -h first
         from mmdataseg.apis.runs import run_training
 
         run_training(
@@ -112,7 +112,7 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     """Parse the arguments of a prediction and write its files.
 
     Raises:
-        SystemExit: As `run_train`; with 1, too, where images could not be read, when the others are done.
+        SystemExit: As `run_train`; also with code 1, after all other images, if some could not be read.
     """
     parser = _predict_parser(prog)
     args = vars(parser.parse_args(argv))
@@ -130,7 +130,7 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
 
         from mmdataseg.apis.registration import register_all_modules
 
-        register_all_modules()  # before anything else imports mmdet: without what it prints
+        register_all_modules()  # before anything else imports mmdet: this hides what it prints
         from mmdataseg.apis.predict import predict
 
         left_out = predict(checkpoint, images, config=config, options=options, **args)
@@ -154,7 +154,7 @@ def run_web(argv: Sequence[str] | None = None, *, prog: str | None = None) -> No
 
         from mmdataseg.apis.registration import register_all_modules
 
-        register_all_modules()  # before anything else imports mmdet: without what it prints
+        register_all_modules()  # before anything else imports mmdet: this hides what it prints
         from mmdataseg.apis.web.asking import Limits
         from mmdataseg.apis.web.serving import serve
 
@@ -187,10 +187,10 @@ def run_convert(argv: Sequence[str] | None = None, *, prog: str | None = None) -
 
 
 def run_checks(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
-    """Print what is installed, what is found and what runs.
+    """Print what is installed, what is found and what works.
 
     Raises:
-        SystemExit: With 1 if something is broken, with 2 for a wrong command line.
+        SystemExit: With code 1 if something is broken, or code 2 for a wrong command line.
     """
     args = build_checks_parser(prog).parse_args(argv)
 
@@ -201,18 +201,18 @@ def run_checks(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
 
 
 def build_checks_parser(prog: str | None = None) -> ArgumentParser:
-    """Arguments of the checks."""
+    """Build the parser of ``checks``."""
     parser = ArgumentParser(
         prog=prog,
-        description="Print what is installed, what is found and what runs on this machine, for a bug report",
+        description="Print what is installed, found and working on this machine, for a bug report",
         allow_abbrev=False,
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of a text")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser
 
 
 def build_train_parser(prog: str | None = None) -> ArgumentParser:
-    """Arguments of a training."""
+    """Build the parser of ``train``."""
     parser = ArgumentParser(prog=prog, description="Train a model", allow_abbrev=False)
     _add_common(parser)
     parser.add_argument(
@@ -220,7 +220,7 @@ def build_train_parser(prog: str | None = None) -> ArgumentParser:
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
-        help="continue from this checkpoint; without a path, from the latest one in the work_dir, if there is one",
+        help="continue from this checkpoint, or from the latest one in the work_dir (if any) if no path is given",
     )
     parser.add_argument("--amp", action="store_true", help="train with automatic mixed precision")
     parser.add_argument(
@@ -232,15 +232,17 @@ def build_train_parser(prog: str | None = None) -> ArgumentParser:
 
 
 def build_test_parser(prog: str | None = None) -> ArgumentParser:
-    """Arguments of a test."""
+    """Build the parser of ``test``."""
     parser = ArgumentParser(prog=prog, description="Test a model", allow_abbrev=False)
     _add_common(parser)
     parser.add_argument(
         "checkpoint",
         nargs="?",
-        help="checkpoint to test; alone, or with a config that has no model, it is tested with the config in it",
+        help="checkpoint to test; if no config is given, or it has no model, the config in the checkpoint is used",
     )
-    parser.add_argument("-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="the same, by name")
+    parser.add_argument(
+        "-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="the same, as an option"
+    )
     parser.add_argument("--out", metavar="FILE", help="also write the predictions to this .pkl file")
     parser.add_argument("--show-dir", metavar="FOLDER", help="also draw the predictions into this folder")
     return parser
@@ -253,23 +255,23 @@ def _predict_parser(prog: str | None = None) -> ArgumentParser:
 
 
 def build_convert_parser(prog: str | None = None) -> ArgumentParser:
-    """Arguments of a conversion."""
+    """Build the parser of ``convert``."""
     parser = ArgumentParser(
         prog=prog, description="Turn a public Mask2Former into a checkpoint that answers to words", allow_abbrev=False
     )
     parser.add_argument("checkpoint", help="path or address of a Mask2Former of mmdet, mmseg or Hugging Face")
     parser.add_argument("--to", required=True, metavar="OUT", help="checkpoint to write")
     parser.add_argument(
-        "--config", metavar="NAME", help="default: that in configs/from_mask2former for its backbone and classes"
+        "--config", metavar="NAME", help="default: the one in configs/from_mask2former for its backbone and classes"
     )
     parser.add_argument(
-        "--embeddings", metavar="FILE", help="text embeddings of its classes (default: the file the config names)"
+        "--embeddings", metavar="FILE", help="text embeddings of its classes (default: the file that the config names)"
     )
     parser.add_argument(
         "--ridge",
         type=float,
         metavar="X",
-        help="0: exact on its own classes; a little more (default: 0.003): open to other words, too",
+        help="0 reproduces its class scores exactly; a small value (default: 0.003) makes other words work, too",
     )
     return parser
 
@@ -286,17 +288,17 @@ def _add_options(parser: ArgumentParser) -> None:
         action=DictAction,
         metavar="KEY=VALUE",
         help="override settings of the config, e.g. train_dataloader.batch_size=4 randomness.seed=1; "
-        'lists as key="[a,b]", without blanks',
+        'write lists as key="[a,b]", without blanks',
     )
 
 
 def _add_common(parser: ArgumentParser) -> None:
     _add_config(parser)
     parser.add_argument(
-        "--work-dir", metavar="FOLDER", help="for logs and checkpoints; default: the config's, or work_dirs/<config>"
+        "--work-dir", metavar="FOLDER", help="logs and checkpoints (default: the config's, or work_dirs/<config>)"
     )
     parser.add_argument(
-        "--trust-checkpoint", action="store_true", help="run the code that a checkpoint holds: for files of your own"
+        "--trust-checkpoint", action="store_true", help="run code stored in the checkpoint; only for your own files"
     )
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none", help="job launcher")
     # torch.distributed.launch passes it in either spelling; the Runner reads the environment

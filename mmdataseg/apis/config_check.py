@@ -1,4 +1,4 @@
-"""Names and keywords of this package's components in a config, checked before anything is built."""
+"""Check the names and keywords of this package's components in a config, before anything is built."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -16,14 +16,14 @@ _TAKEN = {"optim_wrapper": ("constructor", "paramwise_cfg")}
 
 
 def check_components(cfg: Config) -> None:
-    """Check every component of this package in a config; those of other packages are left to their registries.
+    """Check every component of this package in a config. Other packages' registries check their own components.
 
     Args:
-        cfg: All components must be registered.
+        cfg: The config. All components must be registered.
 
     Raises:
-        UserError: A ``type='mmdataseg.X'`` that does not exist; a keyword that its constructor does not take. The
-            message says where in the config, and names the nearest one that exists.
+        UserError: A ``type='mmdataseg.X'`` does not exist, or its constructor does not take a keyword. The message
+            says where in the config, and suggests the nearest name.
     """
     components = registry.components()
     model = cfg.get("model", {}).get("type")
@@ -46,7 +46,7 @@ def _is_model(kind: str, cfg: Config) -> bool:
 def _check_keywords(place: str, kind: str, component: type, content: Mapping[str, Any]) -> None:
     parameters = signature(component).parameters
     if any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
-        return  # it hands keywords on to a class of another package, which checks them
+        return  # it passes keywords on to a class of another package, which checks them
     for keyword in content:
         if keyword not in parameters and keyword not in ("type", "_scope_", *_TAKEN.get(place, ())):
             raise UserError(f"config: {place}: {kind} has no setting {keyword!r}{_nearest(keyword, parameters)}")
@@ -58,7 +58,7 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
 
 
 def _dicts(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(dotted place, dict) of every dict in a config."""
+    """Yield (dotted place, dict) for every dict in a config."""
     if isinstance(content, Mapping):
         if place:
             yield place, content

@@ -9,16 +9,16 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def config_root() -> Path:
-    """Folder of this package's own configs.
+    """Return the folder of this package's own configs.
 
-    In a wheel it is ``mmdataseg/.mim/configs``, in a source tree ``configs`` beside the package.
+    In a wheel this is ``mmdataseg/.mim/configs``, in a source tree ``configs`` beside the package.
 
     Raises:
-        FileNotFoundError: Neither is there.
+        FileNotFoundError: Neither folder exists.
     """
     candidates = ((PACKAGE / ".mim" / "configs").resolve(), PACKAGE.parent / "configs")
     for folder in candidates:
-        # an editable install has links to the base configs in the first, for mmengine alone
+        # in an editable install the first has links to the base configs, which only mmengine needs
         if (folder / "_base_").is_dir() and not (folder / "_base_").is_symlink():
             return folder
     raise FileNotFoundError(
@@ -28,16 +28,16 @@ def config_root() -> Path:
 
 
 def config_roots() -> list[Path]:
-    """`config_root()`, and the ``configs`` of every project in a source tree's ``projects``."""
+    """Return `config_root()`, and in a source tree also the ``configs`` of every project in ``projects``."""
     root = config_root()
     return [root, *sorted(root.parent.glob("projects/*/configs"))]
 
 
 def leaf_configs(*roots: Path) -> list[Path]:
-    """Every config that can be run, sorted by folder: all below the roots except those in ``_base_``.
+    """Return every config that can be run: all files below the roots except those in ``_base_``, sorted per root.
 
     Args:
-        roots: Folders; none: `config_roots()`.
+        roots: Folders to search; without any, those of `config_roots()`.
     """
     return [
         path
@@ -48,15 +48,18 @@ def leaf_configs(*roots: Path) -> list[Path]:
 
 
 def find_config(name: str) -> Path:
-    """Turn what a user typed into the path of a config.
+    """Find the config that a user named.
 
     Args:
-        name: A path; or a path relative to this package's ``configs``, or to the folder above it; or a file name
-            alone, with or without ``.py``. It is looked for among the configs of the package and of its projects.
+        name: A path; a path relative to this package's ``configs`` or its parent folder; or only a file name, with or
+            without ``.py``, which is searched among the configs of the package and its projects.
+
+    Returns:
+        Path of the config.
 
     Raises:
-        FileNotFoundError: No such config; the message names the nearest ones.
-        UserError: The file name fits several configs.
+        FileNotFoundError: The config does not exist; the message suggests the nearest ones.
+        UserError: Several configs have this file name.
     """
     if Path(name).is_file():
         return Path(name)

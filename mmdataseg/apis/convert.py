@@ -1,4 +1,4 @@
-"""What the command ``convert`` does: a public Mask2Former becomes a checkpoint of ours, which answers to words."""
+"""The command ``convert``: turn a public Mask2Former into a checkpoint of this package, which takes words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,22 +26,22 @@ from mmdataseg.sources import Source, build_sources
 from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, load_embeddings, matrix_sha256
 from mmdataseg.text.vocabularies import get_label_space
 
-DEFAULT_RIDGE = 0.003  # docs/start_from_mask2former.md: the least that was tried
+DEFAULT_RIDGE = 0.003  # the smallest value that was tried, see docs/start_from_mask2former.md
 FORMAT = "1"
-# Label space -> the part of a config's name that says so, in configs/from_mask2former.
+# Label space -> its part of the file names in configs/from_mask2former.
 LEAVES = {"coco133": "coco-panoptic", "coco80": "coco-instance", "ade150": "ade", "cityscapes19": "cityscapes"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Conversion:
-    """What was written, and from what.
+    """The result of a conversion.
 
     Args:
-        path: The checkpoint.
-        config: The name of the config.
-        provenance: As it is in the checkpoint's ``meta['mmdataseg']``.
-        options: Settings of that config that were changed for it, as ``--cfg-options`` takes them.
-        notes: What a user should know: what was left out.
+        path: Path of the new checkpoint.
+        config: Name of its config.
+        provenance: Where it comes from; the same as ``meta['mmdataseg']`` in the checkpoint.
+        options: Settings of the config that were changed, in the form of ``--cfg-options``.
+        notes: Notes for the user about what was left out.
     """
 
     path: Path
@@ -75,26 +75,27 @@ def convert(
     ridge: float = DEFAULT_RIDGE,
     progress: bool = True,
 ) -> Conversion:
-    """Turn a Mask2Former of mmdet, mmseg or Hugging Face into a checkpoint of ours.
+    """Turn a Mask2Former of mmdet, mmseg or Hugging Face into a checkpoint of this package.
 
-    Its proposals stay as they are. Its class layer becomes a map to class embeddings, whose products with the text
-    embeddings of its classes are the class layer's logits (`mmdataseg.ops.class_layer`).
+    The proposals do not change. The class layer becomes a map to class embeddings. The products of these with the text
+    embeddings of its classes are the logits of the original class layer (`mmdataseg.ops.class_layer`).
 
     Args:
-        checkpoint: Path or address of the file; of Hugging Face also of the folder with ``config.json``.
-        to: Where to write.
-        config: Path or name of a config of `DaTaSeg`, or the config; None: that in ``configs/from_mask2former`` for
-            its backbone and its classes.
+        checkpoint: Path or address of the file; for Hugging Face also of the folder with ``config.json``.
+        to: Path of the new checkpoint.
+        config: Path or name of a config of `DaTaSeg`, or a config object; None: the one in
+            ``configs/from_mask2former`` for the backbone and classes of the checkpoint.
         embeddings: File with text embeddings of its classes; None: the file that the config names for them.
-        ridge: 0: on its own classes, the class probabilities are the original's. More: these are given up bit by bit
-            for words it was not trained on, which fail without one where class texts nearly depend on each other.
-        progress: Show a bar while downloading.
+        ridge: With 0, the class probabilities of its own classes equal the original's. A larger ridge gives up some of
+            that accuracy for words it was not trained on. With 0, such words fail if the class texts are nearly
+            linearly dependent.
+        progress: Show a progress bar while downloading.
 
     Returns:
-        What was written.
+        The result.
 
     Raises:
-        UserError: What cannot be read, recognised or fitted together; says what.
+        UserError: Something cannot be read or recognised, or does not fit together; the message says what.
     """
     register_all_modules()
     foreign = read_foreign(checkpoint, embeddings=embeddings, progress=progress)
@@ -119,7 +120,7 @@ def convert(
 
 
 def _config_of(config: str | PathLike[str] | Config | None, foreign: Foreign) -> tuple[Config, str]:
-    """The config, and what to call it in a command."""
+    """Return the config, and its name in a command."""
     if isinstance(config, Config):
         return PlainConfig.of(Config(config.to_dict())), str(config.filename or "CONFIG")
     if config is None:
@@ -150,7 +151,7 @@ def _leaf_for(foreign: Foreign) -> str:
 
 
 def _fit_to(cfg: Config, foreign: Foreign, name: str) -> list[str]:
-    """Set what published models of one backbone differ in; returns what was set."""
+    """Change the settings in which published models of one backbone differ. Return the changes."""
     model, options = cfg.model, []
     head, classifier = model.get("panoptic_head", {}), model.get("classifier", {})
     if model.get("type") not in ("mmdataseg.DaTaSeg", "DaTaSeg") or "TextClassifier" not in classifier.get("type", ""):
@@ -182,7 +183,7 @@ def _fit_to(cfg: Config, foreign: Foreign, name: str) -> list[str]:
 def _embed(
     cfg: Config, foreign: Foreign, embeddings: str | PathLike[str] | None, name: str
 ) -> tuple[TextEmbeddings, Tensor]:
-    """Embeddings with the classes of the checkpoint, and their (K, D) rows; the config gets the file."""
+    """Return embeddings with the classes of the checkpoint and their (K, D) rows. Set the file in the config."""
     sources = build_sources(cfg.model.sources)
     if embeddings is None:
         text = _from_config(sources, foreign, name)
@@ -214,7 +215,7 @@ def _embed(
 
 
 def _from_config(sources: tuple[Source, ...], foreign: Foreign, name: str) -> TextEmbeddings:
-    """Those of the first source of a config that has the checkpoint's classes."""
+    """Return the embeddings of the first source of the config that has the checkpoint's classes."""
     missing = ""
     for source in sources:
         found = numbers_of(foreign.classes, source.label_space.classes)
@@ -240,7 +241,7 @@ def _from_config(sources: tuple[Source, ...], foreign: Foreign, name: str) -> Te
 
 
 def _assemble(cfg: Config, foreign: Foreign, layer: TextLayer, name: str) -> tuple[dict[str, Tensor], list[str]]:
-    """State dict of the config's model with the foreign weights; and the sources whose embeddings it lacks."""
+    """Return the state dict of the config's model with the foreign weights, and the sources without embeddings."""
     model = MODELS.build(cfg.model)
     own = model.state_dict()
     given = {k: v for k, v in foreign.state.items() if not k.startswith(f"{CLASS_LAYER}.")} | dict(layer.state)
@@ -252,7 +253,7 @@ def _assemble(cfg: Config, foreign: Foreign, layer: TextLayer, name: str) -> tup
 
 
 def _check_same_model(own: Mapping[str, Tensor], given: Mapping[str, Tensor], foreign: Foreign, name: str) -> None:
-    # tables that a model computes for itself, and counts of batches, which older files lack
+    # tables that the model computes itself, and batch counters, which older files lack
     computed = ("relative_position_index", "num_batches_tracked")
     missing = [k for k in own if not k.startswith("classifier.") and k not in given and not k.endswith(computed)]
     more = [k for k in given if k not in own and not k.endswith(computed)]

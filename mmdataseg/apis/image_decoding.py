@@ -1,4 +1,4 @@
-"""Pixels from image files, arrays and tensors of any kind: (H, W, 3) uint8 BGR, as mmcv's pipelines expect them."""
+"""Decode image files, arrays and tensors to (H, W, 3) uint8 BGR, as mmcv's pipelines expect."""
 
 import logging
 import warnings
@@ -18,26 +18,25 @@ logger = logging.getLogger(__name__)
 
 
 class UnreadableImageError(UserError):
-    """One image that cannot be used; the others may be fine. Arguments as of `UserError`."""
+    """One image cannot be used; others may be fine. Takes the arguments of `UserError`."""
 
 
 def decode_image(content: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode an image file.
 
-    The image is turned as its EXIF tag says, grey and CMYK become colour, 16 bits become the upper 8, and
-    transparency is dropped, as when the model is tested. Of an animation the first frame is taken, and a warning says
-    so.
+    The image is rotated as its EXIF tag says, grey and CMYK become RGB, 16 bits become the upper 8, and transparency is
+    dropped, as in a test. For an animation, the first frame is used, with a warning.
 
     Args:
-        content: Of the file.
-        name: Of the image, for messages.
-        max_pixels: An image with more is refused before it is decoded.
+        content: The bytes of the file.
+        name: Name of the image, for messages.
+        max_pixels: Larger images are refused before they are decoded.
 
     Returns:
         (H, W, 3) uint8 BGR.
 
     Raises:
-        UnreadableImageError: The file is empty, cut short, of another format, or too large.
+        UnreadableImageError: The file is empty, truncated, of an unknown format, or has too many pixels.
     """
     if not content:
         raise UnreadableImageError("the file is empty", file=name, remedy="replace it")
@@ -59,7 +58,7 @@ def _check_header(content: bytes, name: str, max_pixels: int) -> None:
     check_size(height, width, name, max_pixels)
     if kind == "JPEG" and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
         raise UnreadableImageError("the file is cut short", file=name, remedy="copy or download it again")
-    if frames > 1 and kind != "MPO":  # of a camera's MPO, the other frames are previews
+    if frames > 1 and kind != "MPO":  # the other frames of a camera's MPO are previews
         logger.warning("'%s' has %d frames; the first one is used", name, frames)
 
 
@@ -67,10 +66,10 @@ _SHRINK = "make it smaller, or raise max_pixels"
 
 
 def check_size(height: int, width: int, name: str, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse an image that is too large, or has no pixel.
+    """Refuse an image with too many pixels or none.
 
     Raises:
-        UnreadableImageError: It is.
+        UnreadableImageError: The image has no pixel, or more than ``max_pixels``.
     """
     if not height * width:
         raise UnreadableImageError(f"{height} x {width} pixels (height x width): there is no pixel", file=name)
@@ -98,18 +97,18 @@ def _by_pillow(content: bytes, name: str) -> np.ndarray:
 
 
 def from_pillow(image: Image.Image, *, name: str = "image", max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Pixels of a Pillow image, treated as those of a file (`decode_image`).
+    """Convert a Pillow image, with the rules of `decode_image`.
 
     Args:
-        image: Of any mode but F.
-        name: For messages.
-        max_pixels: As of `decode_image`.
+        image: An image of any mode except F.
+        name: Name of the image, for messages.
+        max_pixels: As in `decode_image`.
 
     Returns:
         (H, W, 3) uint8 BGR.
 
     Raises:
-        UnreadableImageError: Mode F, whose range of values is not known; or too many pixels.
+        UnreadableImageError: The image has mode F, whose value range is unknown, or too many pixels.
     """
     check_size(image.height, image.width, name, max_pixels)
     if image.mode == "F":
@@ -122,20 +121,20 @@ def from_pillow(image: Image.Image, *, name: str = "image", max_pixels: int = MA
 
 
 def from_array(array: np.ndarray, *, channels: Channels | None, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Pixels of an array.
+    """Convert an array.
 
     Args:
-        array: (H, W) or (H, W, 1) grey, (H, W, 3), or (H, W, 4) whose last channel is dropped; uint8.
-        channels: The order of its colours; needed unless it is grey.
-        name: For messages.
-        max_pixels: As of `decode_image`.
+        array: uint8; grey (H, W) or (H, W, 1), colour (H, W, 3), or (H, W, 4), whose last channel is dropped.
+        channels: Channel order; required unless the array is grey.
+        name: Name of the image, for messages.
+        max_pixels: As in `decode_image`.
 
     Returns:
         (H, W, 3) uint8 BGR.
 
     Raises:
-        UserError: It is colour, and ``channels`` is not given.
-        UnreadableImageError: Another shape or type.
+        UserError: The array has colours, but ``channels`` is not given.
+        UnreadableImageError: The array has another shape or dtype, or its size is not allowed.
     """
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise UnreadableImageError(
@@ -154,20 +153,20 @@ def from_array(array: np.ndarray, *, channels: Channels | None, name: str, max_p
 
 
 def from_tensor(tensor: torch.Tensor, *, channels: Channels | None, name: str, max_pixels: int) -> np.ndarray:
-    """Pixels of a tensor; arguments as of `from_array`.
+    """Convert a tensor.
 
     Args:
         tensor: (3, H, W) or (1, H, W), uint8, or float in 0 .. 1.
-        channels: As of `from_array`.
-        name: For messages.
-        max_pixels: As of `decode_image`.
+        channels: As in `from_array`.
+        name: Name of the image, for messages.
+        max_pixels: As in `decode_image`.
 
     Returns:
         (H, W, 3) uint8 BGR.
 
     Raises:
-        UserError: As of `from_array`.
-        UnreadableImageError: Another shape; floats outside 0 .. 1, such as normalised ones.
+        UserError: As in `from_array`.
+        UnreadableImageError: The tensor has another shape, or floats outside 0 .. 1, such as normalised values.
     """
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 3) or not tensor.numel():
         raise UnreadableImageError(f"expected a tensor (3, H, W), got {tuple(tensor.shape)}", file=name)

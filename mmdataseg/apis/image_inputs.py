@@ -1,5 +1,5 @@
-"""What a user may give as images: files, folders, patterns, addresses, pictures in memory, videos, cameras, and any
-list or generator of these. They are read one at a time, when they are needed."""
+"""Find images in whatever a user gives: files, folders, patterns, addresses, images in memory, videos, cameras, and any
+list or generator of these. Each image is read only when it is needed."""
 
 import hashlib
 import os
@@ -31,16 +31,16 @@ from mmdataseg.apis.image_paths import VIDEO_SUFFIXES, check_paths, files_in, is
 from mmdataseg.errors import UserError
 
 _SECONDS = 30
-_BYTES = 2**28  # of a file at an address
+_BYTES = 2**28  # largest download
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Video:
-    """A video that frames are from.
+    """The video of a frame.
 
     Args:
-        name: As of an image, without the suffix; or ``camera0``.
-        fps: Frames a second.
+        name: Name as of an image, without the suffix; or ``camera0`` and so on.
+        fps: Frames per second.
     """
 
     name: str
@@ -49,13 +49,13 @@ class Video:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ImageInput:
-    """An image that was found and not read yet.
+    """An image that was found but not read yet.
 
     Args:
-        name: Relative to the folder that was given; the number of an array; a video's name and the frame's number.
-        path: File or address; None: it was in memory.
-        load: Reads it: (H, W, 3) uint8 BGR. Raises `UnreadableImageError`.
-        video: What the frame is from; None: it is not a frame.
+        name: Path relative to the given folder, the number of an array, or ``<video>/<frame number>``.
+        path: File or address; None for an image in memory.
+        load: Reads the image as (H, W, 3) uint8 BGR. Raises `UnreadableImageError`.
+        video: The video that the frame belongs to; None if the image is not a frame.
     """
 
     name: str
@@ -65,13 +65,13 @@ class ImageInput:
 
 
 class ImageInputs:
-    """Turns what a user gives into images.
+    """Turns what a user gives into a stream of images.
 
     Args:
-        channels: The order of the colours of arrays and tensors; not needed for anything else.
-        max_pixels: Images with more are unreadable.
-        root: Names of files are relative to it; None: to the folder that was given, or to the file's own.
-        without: A folder whose images are passed over, such as the one that pictures are written to.
+        channels: Channel order of arrays and tensors; not needed for other inputs.
+        max_pixels: Larger images count as unreadable.
+        root: Folder that file names are relative to; None: the given folder, or the folder of a given file.
+        without: Folder to skip, such as the output folder.
     """
 
     def __init__(
@@ -92,16 +92,16 @@ class ImageInputs:
         """Find the images.
 
         Args:
-            given: A path of an image, of a folder (searched at all depths, links are followed), of a video; a pattern
+            given: Path of an image, of a folder (searched at all depths, links are followed) or of a video; a pattern
                 such as ``photos/*.jpg``; an ``http(s)://`` address; a Pillow image; an array (H, W, 3) or
-                (N, H, W, 3); a tensor (3, H, W) or (N, 3, H, W); the number of a camera; or an iterable of these.
+                (N, H, W, 3); a tensor (3, H, W) or (N, 3, H, W); a camera number; or an iterable of these.
 
         Yields:
-            The images, in the order given, those of a folder sorted by name.
+            The images in the given order; those of a folder are sorted by name.
 
         Raises:
-            MissingFileError: A path that does not exist, or a pattern or folder without images.
-            UserError: Something else.
+            MissingFileError: A path does not exist, or a pattern or folder has no image.
+            UserError: An input of another type, or an address with another scheme.
         """
         if isinstance(given, str | os.PathLike):
             yield from self._of_text(os.fspath(given))
@@ -114,8 +114,8 @@ class ImageInputs:
                 yield from self(item)
         else:
             raise UserError(
-                f"cannot take a {type(given).__name__} for an image",
-                remedy="give a path, an address, a Pillow image, an array, a tensor, a camera's number or a list",
+                f"a {type(given).__name__} is not an image",
+                remedy="give a path, an address, a Pillow image, an array, a tensor, a camera number or a list",
             )
 
     def _of_text(self, text: str) -> Iterator[ImageInput]:
@@ -182,7 +182,7 @@ class ImageInputs:
         capture = cv2.VideoCapture(where)
         try:
             if not capture.isOpened():
-                yield _unreadable(name, where, "cannot be opened as a video; check the file, or the camera's number")
+                yield _unreadable(name, where, "cannot be opened as a video; check the file or the camera number")
                 return
             video = Video(name=name, fps=capture.get(cv2.CAP_PROP_FPS) or 25.0)
             path = None if isinstance(where, int) else where
@@ -203,7 +203,7 @@ class ImageInputs:
 
 
 def _unreadable(name: str, where: str | int, why: str) -> ImageInput:
-    """A video without frames: an input that raises when it is read, so that the others are not lost."""
+    """Return an input for an unreadable video. It raises when it is loaded, so that other inputs are not lost."""
 
     def load() -> np.ndarray:
         raise UnreadableImageError(why, file=f"camera {where}" if isinstance(where, int) else where)
@@ -212,7 +212,7 @@ def _unreadable(name: str, where: str | int, why: str) -> ImageInput:
 
 
 def _name_of(address: ParseResult) -> str:
-    """Host and path, as a name of a file that is in no other folder; a query is told apart by its hash."""
+    """Turn an address into a relative file name: host and path, without ``..``, and a hash of the query if any."""
     parts = [re.sub(r"[^\w.-]", "_", part) for part in (address.netloc, *address.path.split("/"))]
     kept: list[str] = []
     for part in parts:

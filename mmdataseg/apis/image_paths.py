@@ -1,4 +1,4 @@
-"""Paths of images: what is an image or a video by its name, and the images in a folder. Imports nothing heavy."""
+"""Find image files in folders and patterns, and check paths. Imports nothing heavy."""
 
 import glob
 import os
@@ -12,22 +12,22 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 
 
 def files_in(folder: Path, *, without: Path | None = None) -> Iterator[Path]:
-    """The images in a folder, at all depths, one folder's names in memory at a time.
+    """Yield the images in a folder, at all depths, one directory listing in memory at a time.
 
-    Links to folders are followed; a folder that is reached a second time, by a loop or by another link, is passed over.
+    Links to folders are followed. A folder that is reached again, by a loop or another link, is skipped.
 
     Args:
-        folder: Where to look.
-        without: A folder that is passed over, such as the one that pictures are written to.
+        folder: The folder to search.
+        without: Folder to skip, such as the output folder.
 
     Yields:
-        Files that end in one of `SUFFIXES`, sorted by name within each folder; files before folders.
+        Files whose suffix is in `SUFFIXES`, sorted by name within each folder, files before subfolders.
     """
     yield from _files_in(folder, {_key(without)} if without is not None and without.exists() else set())
 
 
 def _key(folder: Path) -> tuple[int, int]:
-    """Tells a folder by whatever path it is reached."""
+    """Return an identity of a folder that does not depend on the path."""
     status = folder.stat()
     return status.st_dev, status.st_ino
 
@@ -47,23 +47,23 @@ def _files_in(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a path has wildcards."""
+    """Return whether a path has wildcards."""
     return any(sign in text for sign in "*?[")
 
 
 def matching(pattern: str) -> list[Path]:
-    """The paths that fit a pattern, in which ``**`` means folders at all depths; sorted."""
+    """Return the sorted paths that match a pattern; ``**`` matches folders at all depths."""
     return [Path(found) for found in sorted(glob.glob(os.path.expanduser(pattern), recursive=True))]
 
 
 def check_paths(given: Sequence[str]) -> None:
-    """Check that paths exist, before anything slow is done.
+    """Check that paths exist, before anything slow starts.
 
     Args:
-        given: Paths, patterns, addresses, or numbers of cameras.
+        given: Paths, patterns, addresses or camera numbers.
 
     Raises:
-        MissingFileError: One does not exist, a folder has no image in it, or nothing fits a pattern.
+        MissingFileError: A path does not exist, a folder has no image in it, or nothing matches a pattern.
     """
     for text in given:
         path = Path(text).expanduser()
@@ -77,13 +77,13 @@ def check_paths(given: Sequence[str]) -> None:
 
 
 def common_root(given: Sequence[str]) -> Path | None:
-    """The folder that names of images are relative to.
+    """Return the folder that image names are relative to.
 
     Args:
-        given: As of `check_paths`.
+        given: As for `check_paths`.
 
     Returns:
-        The deepest folder that has all folders and files that are given; None: none of them is a path.
+        The deepest folder that contains all given files and folders; None if none of them is an existing path.
     """
     paths = [Path(text).expanduser() for text in given if "://" not in text]
     roots = [os.path.abspath(path if path.is_dir() else path.parent) for path in paths if path.exists()]
@@ -91,17 +91,17 @@ def common_root(given: Sequence[str]) -> Path | None:
 
 
 def count_images(given: Sequence[str], *, without: Path | None = None) -> int | None:
-    """Count the images that paths name.
+    """Count the images in files and folders.
 
     Args:
-        given: As of `check_paths`.
-        without: As of `files_in`.
+        given: As for `check_paths`.
+        without: As for `files_in`.
 
     Returns:
-        Their number; None: there is a video, a camera, a pattern or an address among them.
+        The number of images; None if a video, camera, pattern or address is among the inputs.
 
     Raises:
-        UserError: Two images whose names differ in nothing but the suffix: their files would have one name.
+        UserError: The names of two images differ only in the suffix, so their output files would have the same name.
     """
     root = common_root(given)
     paths = [Path(text).expanduser() for text in given]

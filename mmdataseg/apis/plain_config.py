@@ -1,4 +1,4 @@
-"""mmengine's Config, written out without a code formatter."""
+"""A Config whose text is produced without a code formatter."""
 
 import ast
 from pprint import pformat
@@ -8,15 +8,15 @@ from mmengine.config import Config
 
 
 class PlainConfig(Config):
-    """A config whose text takes milliseconds.
+    """A config that produces its text in milliseconds.
 
-    mmengine has yapf lay out a config's text, which takes seconds for one with several sources, and asks for that text
-    six times while a run starts and once more at every checkpoint.
+    mmengine formats the text with yapf, which takes seconds for a config with several sources. It needs the text six
+    times at the start of a run and once per checkpoint.
     """
 
     @classmethod
     def of(cls, cfg: Config) -> "PlainConfig":
-        """The same config, of this class; the two share their content."""
+        """Return the same config as an instance of this class. Both share their content."""
         plain = cls.__new__(cls)
         for key, value in cfg.__dict__.items():  # past Config's own __setattr__, which writes into the config
             object.__setattr__(plain, key, value)
@@ -24,7 +24,7 @@ class PlainConfig(Config):
 
     @property
     def pretty_text(self) -> str:
-        """The config as Python; by mmengine's way where it holds more than literals."""
+        """The config as Python code. If it holds more than literals, mmengine formats it."""
         parts: list[str] = []
         for key, value in self.to_dict().items():
             text = pformat(value, width=120, sort_dicts=False)

@@ -1,4 +1,4 @@
-"""What the command ``predict`` does."""
+"""The command ``predict``: segment images and write the results."""
 
 import time
 from collections import deque
@@ -22,7 +22,7 @@ from mmdataseg.results.result import Result
 from mmdataseg.structures import Task
 from mmdataseg.text.vocabulary import Vocabulary
 
-_WAITING = 8  # results that may wait to be written
+_WAITING = 8  # at most so many results wait to be written
 
 
 def predict(  # noqa: PLR0913 -- the options of the command
@@ -46,32 +46,32 @@ def predict(  # noqa: PLR0913 -- the options of the command
     show: bool = False,
     out: str = "predictions",
 ) -> list[str]:
-    """Segment images and write what was found.
+    """Segment images and write the results.
 
-    Stopped in any way, it goes on where it was, if it is called again with the same arguments.
+    A run that was interrupted continues where it stopped when it is called again with the same arguments.
 
     Args:
         checkpoint: As for `Segmenter`.
-        images: Paths of images, folders and videos, patterns, addresses, or numbers of cameras, as text.
+        images: Paths of images, folders or videos, patterns, addresses, or camera numbers, all as text.
         config: As for `Segmenter`.
         options: As for `Segmenter`.
         source: As for `Segmenter`.
         device: As for `Segmenter`.
         trust_checkpoint: As ``trust`` for `Segmenter`.
         things: As for `Segmenter.vocabulary`.
-        stuff: As for `Segmenter.vocabulary`; of ``embeddings``: those of its words that are stuff.
-        embeddings: A file of words, in place of ``things``.
+        stuff: As for `Segmenter.vocabulary`. With ``embeddings``: the words of that file that are stuff.
+        embeddings: File of embedded words, instead of ``things``.
         pretrained: As for `Segmenter.vocabulary`.
         tasks: As for calling a `Segmenter`.
         min_score: As for calling a `Segmenter`.
         batch_size: As for calling a `Segmenter`.
         max_pixels: As for calling a `Segmenter`.
-        save: Some of those that `PredictionFiles` lists.
+        save: What to write: names from the table in `PredictionFiles`.
         show: Also show each image on the screen, until q is pressed.
-        out: Folder of the files: new or empty, or that of an earlier call with the same arguments.
+        out: Output folder. It must be new, empty, or the folder of an earlier call with the same arguments.
 
     Returns:
-        A message for each image that was left out.
+        One message per image that was left out.
 
     Raises:
         UserError: As `Segmenter`, `count_images` and `open_folder`.
@@ -104,14 +104,14 @@ def predict(  # noqa: PLR0913 -- the options of the command
 
 
 class _Run:
-    """Takes images that are not done yet, writes results in a thread, and says at the end what was done.
+    """One run: skips images that are done, writes results in a thread, and prints a summary at the end.
 
     Args:
-        files: To write.
+        files: The files to write.
         show: Show each image on the screen.
 
     Attributes:
-        left_out: A message for each image that was left out.
+        left_out: One message per image that was left out.
     """
 
     def __init__(self, files: PredictionFiles, *, show: bool) -> None:
@@ -122,7 +122,7 @@ class _Run:
         self._number = 0
 
     def new(self, inputs: Iterable[ImageInput], total: int | None) -> Iterator[ImageInput]:
-        """The images that have no answer yet, with a progress bar."""
+        """Yield the images that have no answer yet, with a progress bar."""
         if self._earlier:
             print(f"{self._earlier} images are done already; going on")
         seen: dict[str, str | None] = {}
@@ -133,12 +133,12 @@ class _Run:
                         self.left_out.append(f"'{found.path}': has the name of '{seen[found.name]}', '{found.name}'")
                     continue
                 seen[found.name] = found.path
-                if found.name not in self._done:  # the others count as done from the start: they say nothing of speed
+                if found.name not in self._done:  # the bar starts with the others, so that its rate is right
                     yield found
                     bar.update()
 
     def leave_out(self, error: UserError) -> None:
-        """Note an image that cannot be used."""
+        """Record an image that cannot be used."""
         self.left_out.append(str(error))
 
     def write(self, pairs: Iterable[tuple[ImageInput, Result]]) -> None:
@@ -167,7 +167,7 @@ class _Run:
 
 
 def _shown(result: Result) -> bool:
-    """Show a result on the screen; whether the user has pressed q or the escape key."""
+    """Show a result on the screen. Return whether the user pressed q or Escape."""
     try:
         cv2.imshow("mmdataseg", result.sheet()[..., ::-1])
         return cv2.waitKey(1) in (27, ord("q"))
@@ -190,7 +190,7 @@ def _vocabulary(
 
 
 def _announce(total: int | None, segmenter: Segmenter, vocabulary: Vocabulary, tasks: Sequence[Task]) -> None:
-    """Print what is going to be done, and what a user may not expect of a task."""
+    """Print what the run will do, and what may surprise a user about its tasks."""
     space = vocabulary.label_space
     number = "" if total is None else f" of {total} images"
     print(

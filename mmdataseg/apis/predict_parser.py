@@ -1,4 +1,4 @@
-"""The arguments of ``predict``, and what can be checked of them in milliseconds, before torch is imported."""
+"""The arguments of ``predict``, and the checks on them that take milliseconds, before torch is imported."""
 
 import os
 import re
@@ -26,13 +26,13 @@ EXAMPLES = """Segment images, in the classes of the training or in your own word
 
 
 class Parser(ArgumentParser):
-    """argparse's parser that names the nearest option where one is unknown."""
+    """An argument parser that suggests the nearest option for an unknown one."""
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         """Parse all arguments.
 
         Raises:
-            SystemExit: With 2 where one is unknown or wrong.
+            SystemExit: With code 2, if an argument is unknown or wrong.
         """
         found, rest = self.parse_known_intermixed_args(args, namespace)  # options may come before images
         if rest:
@@ -43,7 +43,7 @@ class Parser(ArgumentParser):
 
 
 def build_predict_parser(prog: str | None = None) -> ArgumentParser:
-    """Arguments of a prediction, without ``--cfg-options``, which needs mmengine."""
+    """Build the parser of ``predict``, without ``--cfg-options``, which needs mmengine."""
     parser = Parser(
         prog=prog,
         description=EXAMPLES.format(prog=prog or "python -m mmdataseg predict"),
@@ -55,8 +55,8 @@ def build_predict_parser(prog: str | None = None) -> ArgumentParser:
         "inputs",
         nargs="+",
         metavar="[CONFIG] CHECKPOINT IMAGE",
-        help="a checkpoint, then images: files, folders, patterns, addresses, videos, or the number of a camera. A .py "
-        "file, or the name of one of mmdataseg's configs, before the checkpoint replaces the config in it",
+        help="a checkpoint, then images: files, folders, patterns, addresses, videos, or a camera number. To replace "
+        "the config in the checkpoint, put a .py file or the name of one of mmdataseg's configs before it",
     )
     _add_questions(parser)
     _add_outputs(parser)
@@ -65,19 +65,21 @@ def build_predict_parser(prog: str | None = None) -> ArgumentParser:
 
 
 def _add_questions(parser: ArgumentParser) -> None:
-    asked = parser.add_argument_group("what to look for (default: the classes of a source of the model)")
-    asked.add_argument("--things", nargs="+", default=[], metavar="WORD", help="own words for what can be counted")
-    asked.add_argument("--stuff", nargs="+", default=[], metavar="WORD", help="own words for the rest: sky, road")
+    asked = parser.add_argument_group("what to look for (default: the classes of the source)")
+    asked.add_argument("--things", nargs="+", default=[], metavar="WORD", help="own words for countable objects")
     asked.add_argument(
-        "--embeddings", metavar="FILE", help="own words in a file of tools/text_embeddings.py or Vocabulary.save"
+        "--stuff", nargs="+", default=[], metavar="WORD", help="own words for everything else, such as sky"
+    )
+    asked.add_argument(
+        "--embeddings", metavar="FILE", help="file of own words, from tools/text_embeddings.py or Vocabulary.save"
     )
     asked.add_argument("--pretrained", metavar="PATH", help="weights of the text encoder, if not in open_clip's cache")
     asked.add_argument(
-        "--tasks", nargs="+", choices=TASKS, help="one or more; default: the source's; of own words: panoptic"
+        "--tasks", nargs="+", choices=TASKS, help="one or more (default: panoptic for own words, else the source's)"
     )
-    asked.add_argument("--source", help="of the model: whose images these are like (default: the first tested)")
+    asked.add_argument("--source", help="source of the model whose test pipeline to use (default: the first with one)")
     asked.add_argument(
-        "--min-score", type=float, default=0.3, help="instances below it are left out (default: %(default)s)"
+        "--min-score", type=float, default=0.3, help="leave out instances with a lower score (default: %(default)s)"
     )
 
 
@@ -88,43 +90,43 @@ def _add_outputs(parser: ArgumentParser) -> None:
         nargs="+",
         choices=SAVED,
         default=["pictures", "coco"],
-        help="pictures: image and segments side by side; masks: a PNG for each segment; coco: COCO's JSON and PNGs; "
-        "json, csv: all segments in one file; video: the frames of a video with their segments (default: pictures "
-        "coco)",
+        help="pictures: image and segments side by side; masks: one PNG per segment; coco: JSON and PNGs in COCO's "
+        "format; json, csv: all segments in one file; video: the frames of a video with their segments (default: "
+        "pictures coco)",
     )
     written.add_argument(
         "--out",
         default="predictions",
         metavar="FOLDER",
-        help="the same command goes on where an earlier run in this folder stopped (default: %(default)s)",
+        help="output folder; the same command continues an interrupted run there (default: %(default)s)",
     )
-    written.add_argument("--show", action="store_true", help="also show each image on the screen; q ends")
+    written.add_argument("--show", action="store_true", help="also show each image on the screen; q quits")
 
 
 def _add_resources(parser: ArgumentParser) -> None:
     running = parser.add_argument_group("how to run")
-    running.add_argument("--batch-size", type=int, default=1, help="images at once (default: %(default)s)")
+    running.add_argument("--batch-size", type=int, default=1, help="images per forward pass (default: %(default)s)")
     running.add_argument("--device", help="default: a GPU if there is one")
     running.add_argument(
-        "--max-pixels", type=int, default=100_000_000, help="larger images are left out (default: %(default)s)"
+        "--max-pixels", type=int, default=100_000_000, help="leave out larger images (default: %(default)s)"
     )
     running.add_argument(
-        "--trust-checkpoint", action="store_true", help="run the code that a checkpoint holds: for files of your own"
+        "--trust-checkpoint", action="store_true", help="run code stored in the checkpoint; only for your own files"
     )
 
 
 def split_inputs(words: Sequence[str]) -> tuple[Path | None, str, list[str]]:
-    """Tell apart what the positional arguments are.
+    """Split the positional arguments into config, checkpoint and images.
 
     Args:
         words: ``[CONFIG] CHECKPOINT IMAGE ...``.
 
     Returns:
-        Path of the config or None, the checkpoint, the images.
+        The path of the config or None, the checkpoint, and the images.
 
     Raises:
-        FileNotFoundError: No such config or checkpoint.
-        UserError: There are too few; or the first is a folder.
+        FileNotFoundError: The config or the checkpoint does not exist.
+        UserError: There are too few arguments, or the checkpoint is a folder.
     """
     config = find_config(words[0]) if is_config(words[0]) else None
     rest = list(words if config is None else words[1:])
@@ -150,18 +152,18 @@ def is_config(word: str) -> bool:
 
 
 def check_words(*, things: Sequence[str], stuff: Sequence[str], embeddings: str | None) -> list[str]:
-    """Check the words, as far as it needs no model.
+    """Check the user's words, as far as that is possible without the model.
 
     Args:
-        things: As given.
-        stuff: As given.
-        embeddings: As given.
+        things: Values of ``--things``.
+        stuff: Values of ``--stuff``.
+        embeddings: Value of ``--embeddings``.
 
     Returns:
-        Warnings about words that may not mean what they were meant to.
+        Warnings about words that may not mean what the user intended.
 
     Raises:
-        UserError: A word that is empty or appears twice; words and a file of words.
+        UserError: A word is empty or appears twice, or both ``--things`` and ``--embeddings`` are given.
     """
     if things and embeddings is not None:
         raise UserError("--things and --embeddings are both given", remedy="leave one out: the file has its own words")
@@ -180,15 +182,15 @@ def check_words(*, things: Sequence[str], stuff: Sequence[str], embeddings: str 
 
 
 def check_files(*, images: Sequence[str], embeddings: str | None, pretrained: str | None) -> None:
-    """Check that what is read is there.
+    """Check that the input files exist.
 
     Args:
-        images: As given.
-        embeddings: As given.
-        pretrained: As given.
+        images: Paths, patterns, addresses or camera numbers.
+        embeddings: Value of ``--embeddings``.
+        pretrained: Value of ``--pretrained``.
 
     Raises:
-        MissingFileError: A path that does not exist.
+        MissingFileError: A path does not exist.
     """
     check_paths(images)
     for file in (embeddings, pretrained):
@@ -197,15 +199,15 @@ def check_files(*, images: Sequence[str], embeddings: str | None, pretrained: st
 
 
 def check_outputs(*, images: Sequence[str], save: Sequence[str], show: bool) -> None:
-    """Check that what is asked for can be written and shown.
+    """Check that the requested outputs can be written and shown.
 
     Args:
-        images: As given.
-        save: As given.
-        show: As given.
+        images: Paths, patterns, addresses or camera numbers.
+        save: Values of ``--save``.
+        show: Value of ``--show``.
 
     Raises:
-        UserError: A video to save and no video; no screen.
+        UserError: ``--save video`` without a video or camera among the images, or ``--show`` without a screen.
     """
     moving = [text for text in images if text.lower().endswith(VIDEO_SUFFIXES) or text.isdecimal()]
     if "video" in save and not moving:

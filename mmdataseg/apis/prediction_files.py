@@ -1,4 +1,4 @@
-"""Predictions of many images as files, written while the model goes on, and continued after an interruption."""
+"""Write the predictions of many images to files, one image at a time, so that an interrupted run can continue."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ class PredictionFiles:
 
     =========  ==========================================================================================
     pictures   ``pictures/<name>.png``: the image and its segments side by side
-    masks      ``masks/<name>/<task>_<id>_<word>.png``: 255 in the segment, 0 elsewhere
+    masks      ``masks/<name>/<task>_<id>_<word>.png``: 255 inside the segment, 0 outside
     coco       ``panoptic.json`` and ``panoptic/<name>.png``: COCO panoptic, category id = label + 1;
                ``semantic.json`` and ``semantic/<name>.png``: value = category id = label;
                ``instances.json``: COCO instances with RLE and ``score``, category id = label + 1
@@ -43,14 +43,14 @@ class PredictionFiles:
     =========  ==========================================================================================
 
     `mmdataseg.PanopticSegDataset`, `mmdataseg.SemanticSegDataset` and `mmdataseg.InstanceSegDataset` read what ``coco``
-    writes, as other programs do.
+    writes, and so do other programs.
 
-    An image counts once its line is in the journal; what belongs to it is written before that. So a run that was
-    killed goes on with the next image. JSON and CSV are written from the journal, by `close`.
+    An image is done once its line is in the journal. Its files are written before that line, so a killed run continues
+    with the next image. `close` writes the JSON and CSV files from the journal.
 
     Args:
-        folder: Where to; see `open_folder`.
-        save: Some of the above.
+        folder: Output folder; see `open_folder`.
+        save: Names from the table above.
         space: The vocabulary.
     """
 
@@ -60,16 +60,16 @@ class PredictionFiles:
         self.space = space
         self._journal = Journal(folder / JOURNAL)
         self._open = ExitStack()
-        self._found: dict[str, Counter[str]] = {}  # by task
+        self._found: dict[str, Counter[str]] = {}  # task -> counts
         self._video: tuple[Video, cv2.VideoWriter, Path] | None = None
         if "video" in save:
-            self._journal.remove()  # a video cannot be continued: it is made again from its first frame
+            self._journal.remove()  # a video cannot be continued: it starts again from its first frame
 
     def open(self) -> set[str]:
         """Start writing.
 
         Returns:
-            Names of the images that an earlier run has finished.
+            The names of the images that an earlier run finished.
         """
         self._journal.repair()
         done = set()
@@ -80,11 +80,11 @@ class PredictionFiles:
         return done
 
     def add(self, found: ImageInput, result: Result) -> None:
-        """Write what belongs to an image, and then its line in the journal.
+        """Write the files of an image, then its line in the journal.
 
         Args:
             found: The image.
-            result: What was found in it.
+            result: The predictions for it.
         """
         record: dict[str, Any] = {"name": found.name, "height": result.size[0], "width": result.size[1]}
         if "pictures" in self.save:
@@ -108,10 +108,10 @@ class PredictionFiles:
         self._count(record["found"])
 
     def close(self) -> list[Path]:
-        """Write the files that have all images so far.
+        """Write the files that cover all images so far.
 
         Returns:
-            Paths of what was written; none where there is no image yet.
+            The paths of all output files and folders; empty if there is no image yet.
         """
         self._open.close()
         self._end_video()
@@ -135,19 +135,19 @@ class PredictionFiles:
         return written
 
     def summary(self) -> str:
-        """What was found, for each task: segments of each word; of label maps, images that the word is in."""
+        """Return one line per task: how many segments each word has; for the semantic task, how many images."""
         lines = []
         for task, found in self._found.items():
             lower = "lower --min-score" if task == "instance" else "lower the post-processor's score_threshold"
             listed = ", ".join(f"{word} {number}" for word, number in found.most_common())
-            lines.append(f"found ({task}): {listed or f'nothing; where that cannot be, {lower}, or train for longer'}")
+            lines.append(f"found ({task}): {listed or f'nothing; if that is wrong, {lower}, or train for longer'}")
         return "\n".join(lines)
 
     def _count(self, found: Mapping[str, Mapping[str, int]]) -> None:
         for task, words in found.items():
             self._found.setdefault(task, Counter()).update(words)
 
-    # ---- of one image
+    # ---- files of one image
 
     def _write_masks(self, name: str, answer: Answer) -> None:
         folder = self.folder / "masks" / name
@@ -186,7 +186,7 @@ class PredictionFiles:
             path.with_name(path.stem + ".part.mp4").replace(path)
             self._video = None
 
-    # ---- of all images
+    # ---- files of all images
 
     def _write_coco(self, path: Path, task: Task) -> None:
         first = 0 if task is Task.SEMANTIC else 1
@@ -211,15 +211,15 @@ class PredictionFiles:
 
 
 def open_folder(folder: Path, question: Mapping[str, Any]) -> None:
-    """Make a folder for predictions, or take one that holds answers to the same question.
+    """Create the output folder of predictions, or reuse one from a run with the same settings.
 
     Args:
-        folder: Where predictions are to go.
-        question: JSON values: all that decides what is written.
+        folder: The output folder.
+        question: All settings that decide what is written, as JSON values.
 
     Raises:
-        UserError: Something else is in it, or answers to another question; the message says what differs.
-        OSError: It cannot be made.
+        UserError: The folder holds other files, or predictions with other settings; the message says what differs.
+        OSError: The folder cannot be created.
     """
     file = folder / QUESTION
     wanted = json.loads(json.dumps(question))

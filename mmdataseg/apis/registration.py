@@ -1,4 +1,4 @@
-"""All components of the package, registered at once."""
+"""Register all components of the package at once."""
 
 import warnings
 from contextlib import redirect_stdout
@@ -9,11 +9,11 @@ ROOMS = ("models", "datasets", "evaluation", "engine")
 
 
 def register_all_modules() -> None:
-    """Import every room, so that all components are registered.
+    """Import every subpackage with components, so that all components are registered.
 
-    A config's ``type='mmdataseg.X'`` does this by itself, but mmengine then hides an ImportError behind "X is not in
-    the registry"; here it is raised. What mmdet prints and warns of at import concerns options that nothing here uses,
-    and is not passed on: its prints have no logger, so only their text tells them.
+    A ``type='mmdataseg.X'`` in a config triggers the same imports, but mmengine then hides an ImportError behind "X is
+    not in the registry"; here it is raised. At import, mmdet prints messages and warnings about options that this
+    package does not use. They are hidden. mmdet prints without a logger, so its messages are recognised by their text.
     """
     warnings.filterwarnings("ignore", message="faster_coco_eval is not installed")
     warnings.filterwarnings("ignore", message="torch.meshgrid")  # mmdet's deformable attention, when it runs

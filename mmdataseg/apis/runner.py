@@ -1,4 +1,4 @@
-"""mmengine's Runner with a short console, and what a run leaves in its work_dir."""
+"""mmengine's Runner with short console output, safe checkpoint files and a resolved config."""
 
 import logging
 import re
@@ -16,30 +16,30 @@ from mmdataseg.apis.plain_config import PlainConfig
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The Runner of a config: of its ``runner_type`` where it names one, else `NamedConfigRunner`."""
+    """Build the Runner of a config: its ``runner_type`` if it has one, else `NamedConfigRunner`."""
     return NamedConfigRunner.from_cfg(PlainConfig.of(cfg)) if "runner_type" not in cfg else RUNNERS.build(cfg)
 
 
 def config_name(path: str | Path) -> str:
-    """Name of a run: the config's, also when the run starts from the resolved config that an earlier one left."""
+    """Return the name of a run, which is that of the config, without the ``_resolved`` that an earlier run added."""
     return Path(path).stem.removesuffix("_resolved")
 
 
 class NamedConfigRunner(Runner):
-    """mmengine's Runner with a short console, and a resolved config called ``<config>_resolved.py``.
+    """mmengine's Runner with short console output, which saves the resolved config as ``<config>_resolved.py``.
 
-    Under the config's own name, mim would find two files of that name in a source tree with a ``work_dirs``, and
-    refuse both.
+    With mmengine's own name, ``<config>.py``, mim would find two files with the same name in a source tree that has a
+    ``work_dirs``, and would refuse both.
     """
 
     def dump_config(self) -> None:
-        """Write the config as it runs, all bases merged, into the work_dir."""
+        """Write the resolved config, with all bases merged, into the work_dir."""
         name = config_name(self.cfg.filename) if self.cfg.filename else self.timestamp
         self.cfg.dump(str(Path(self.work_dir, f"{name}_resolved.py")))
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
-        """mmengine's, written aside and renamed: a checkpoint is whole, or it is not there."""
-        if "://" in out_dir:  # a store, which takes files whole
+        """Save a checkpoint to a temporary file and rename it, so that no partial checkpoint can remain."""
+        if "://" in out_dir:  # a remote store, which takes whole files
             super().save_checkpoint(out_dir, filename, *args, **kwargs)
             return
         aside = Path(out_dir, f"{filename}.part")
@@ -52,9 +52,9 @@ class NamedConfigRunner(Runner):
                 aside.unlink(missing_ok=True)
 
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> MMLogger:
-        """mmengine's logger; on the console without what fills thousands of lines before the first iteration.
+        """Build mmengine's logger, without the thousands of console lines before the first iteration.
 
-        The log file has everything, and so has the console at log level DEBUG.
+        The log file has everything. So does the console at log level DEBUG.
         """
         logger = super().build_logger(log_level, log_file, **kwargs)
         for handler in logger.handlers:
@@ -65,7 +65,7 @@ class NamedConfigRunner(Runner):
         return logger
 
 
-# mmengine and mmdet log these at the level INFO of the one logger: nothing but the text tells them from the rest.
+# mmengine and mmdet log these at level INFO of the same logger, so only the text tells them apart from the rest.
 _LONG_RECORDS = (
     "System environment",
     "Config:",
@@ -85,7 +85,7 @@ def _type_of(value: Any) -> Any:
 
 
 def _is_brief(record: logging.LogRecord) -> bool:
-    """Whether a record may go to the console: not environment, config, hooks and each parameter's options."""
+    """Return whether to print a record: not the environment, the config, the hooks or options of each parameter."""
     return not record.getMessage().lstrip("\n-").startswith(_LONG_RECORDS)
 
 
@@ -97,8 +97,9 @@ class DumpPredictionsHook(Hook):
     """Write the predictions of a test to a pickle file, whatever evaluator the config has.
 
     Args:
-        out_file: File to write, ending in .pkl or .pickle: a list of dicts, one per sample in the dataset's order,
-            with the fields and metainfo of its DetDataSample except the ground truth; instance masks as COCO RLE.
+        out_file: Path of the file, ending in .pkl or .pickle. It will hold a list of dicts, one per sample in the
+            dataset's order, with the fields and metainfo of its DetDataSample except the ground truth. Instance masks
+            are COCO RLE.
     """
 
     def __init__(self, *, out_file: str) -> None:
@@ -107,10 +108,10 @@ class DumpPredictionsHook(Hook):
         self._dump = DumpDetResults(out_file_path=out_file)
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:  # noqa: ARG002
-        """Keep a batch's predictions, on the CPU."""
+        """Keep the predictions of a batch on the CPU."""
         samples = [{k: v for k, v in s.to_dict().items() if not k.startswith("gt_")} for s in outputs]
         self._dump.process(data_batch, samples)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        """Gather all ranks' predictions and write them."""
+        """Gather the predictions of all ranks and write them."""
         self._dump.evaluate(size=len(runner.test_dataloader.dataset))

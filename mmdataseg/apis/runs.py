@@ -1,4 +1,4 @@
-"""Trainings and tests: a config, the changes asked for, and mmengine's Runner."""
+"""Run a training or a test: read the config, apply the user's options, and start mmengine's Runner."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -22,7 +22,7 @@ from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume
 from mmdataseg.errors import UserError
 
 Launcher = Literal["none", "pytorch", "slurm", "mpi"]
-# settings that mmengine's Runner and `build_runner` read from a config, and that are no parameters of the Runner
+# settings that mmengine's Runner and `build_runner` read from a config, although the Runner has no such parameter
 _MORE_SETTINGS = (
     *("activation_checkpointing", "compile", "efficient_conv_bn_eval", "find_unused_parameters", "model_wrapper_cfg"),
     *("runner_type", "sync_bn"),
@@ -41,26 +41,26 @@ def run_training(
     launcher: Launcher = "none",
     trust_checkpoint: bool = False,
 ) -> Runner:
-    """Train as a config says. The log says at the start for how long, on what device, and where to.
+    """Train with a config. The log starts with the length of the training, the device and the work_dir.
 
     Args:
-        config: Path of a config, or its file name among this package's own, or a config that is read already.
-        work_dir: For logs and checkpoints; None: the config's, or ``work_dirs/<name of the config>``.
-        options: Dotted name of a setting -> value, as ``--cfg-options`` gives them.
-        resume: True: go on from the latest checkpoint in the work_dir, if there is one; or the path of a checkpoint.
+        config: Path of a config, the file name of one of this package's configs, or a config object.
+        work_dir: Folder for logs and checkpoints; None: the config's, or ``work_dirs/<name of the config>``.
+        options: Dotted name of a setting -> value, as in ``--cfg-options``.
+        resume: Path of a checkpoint to continue from; True: the latest checkpoint in the work_dir, if there is one.
         amp: Train in mixed precision.
         auto_scale_lr: Scale the learning rate by the batch size over the config's ``auto_scale_lr.base_batch_size``.
-        launcher: Of the processes.
-        trust_checkpoint: Run the code that checkpoints may hold; without, tensors and plain values are read.
+        launcher: Launcher of the processes.
+        trust_checkpoint: Run code stored in checkpoints. Otherwise only tensors and plain values are read.
 
     Returns:
-        The Runner that trained.
+        The Runner, after the training.
 
     Raises:
-        FileNotFoundError: No such config, or data that is not there.
-        UserError: As `read_config`, `check_components` and the components; the config only tests; its optimizer
-            wrapper is one that mixed precision cannot replace, or there is no GPU for it; there is no base batch size
-            to scale from.
+        FileNotFoundError: The config or the data do not exist.
+        UserError: As `read_config`, `check_components` and the components; the config is only for testing; mixed
+            precision has no GPU or cannot replace the config's optimizer wrapper; or the config has no base batch size
+            to scale the learning rate from.
     """
     cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
     set_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
@@ -97,11 +97,11 @@ def run_testing(
     launcher: Launcher = "none",
     trust_checkpoint: bool = False,
 ) -> dict[str, float]:
-    """Test as a config says.
+    """Test with a config.
 
     Args:
-        config: As for `run_training`. If it has no model, the model is the one in the checkpoint. None: the data are
-            those in the checkpoint, too.
+        config: As for `run_training`. If it has no model, the checkpoint's config supplies it. None: the checkpoint's
+            config supplies the data, too.
         checkpoint: Path or address of the weights.
         work_dir: As for `run_training`.
         options: As for `run_training`.
@@ -114,9 +114,9 @@ def run_testing(
         Name -> score.
 
     Raises:
-        FileNotFoundError: No such config, or data that is not there.
-        UserError: As `read_config`, `check_components`, `completed_for_test` and the components; pictures are asked
-            for and the config has no visualization hook.
+        FileNotFoundError: The config or the data do not exist.
+        UserError: As `read_config`, `check_components`, `completed_for_test` and the components; or ``show_dir`` is
+            given but the config has no visualization hook.
     """
     read = None if config is None else read_config(config)
     if read is None or read.get("model") is None:
@@ -142,13 +142,13 @@ def load_config(
     options: Mapping[str, Any] | None = None,
     launcher: Launcher = "none",
 ) -> Config:
-    """Read a config and apply what training and testing have in common.
+    """Read a config and apply the options that training and testing share.
 
     The work_dir is the argument, else the config's, else ``work_dirs/<name of the config>``.
 
     Raises:
-        FileNotFoundError: No such config.
-        UserError: As `read_config`; or a launcher where there is no GPU.
+        FileNotFoundError: The config does not exist.
+        UserError: As `read_config`; or a launcher is given without a GPU.
     """
     if launcher != "none" and get_device() == "cpu":
         raise UserError(
@@ -167,14 +167,14 @@ def read_config(config: str | PathLike[str] | Config, options: Mapping[str, Any]
     """Read a config and change some of its settings.
 
     Args:
-        config: Path of a config, or its file name among this package's own, or a config that is read already, which
-            is changed.
+        config: Path of a config, the file name of one of this package's configs, or a config object, which is
+            modified.
         options: Dotted name of a setting -> value.
 
     Raises:
-        FileNotFoundError: No such config.
-        UserError: The file is not a config; or an option that neither the config nor mmengine's Runner has, which
-            mmengine would ignore.
+        FileNotFoundError: The config does not exist.
+        UserError: The file is not a config; or neither the config nor mmengine's Runner has an option, which mmengine
+            would ignore.
     """
     cfg = config if isinstance(config, Config) else _parse(find_config(str(config)))
     known = {*cfg, *signature(Runner).parameters, *_MORE_SETTINGS}
@@ -189,7 +189,7 @@ def read_config(config: str | PathLike[str] | Config, options: Mapping[str, Any]
 
 
 def set_training(cfg: Config, *, resume: bool | str = False, amp: bool = False, auto_scale_lr: bool = False) -> None:
-    """Write the wishes of a training into a config; see `run_training` for arguments and errors."""
+    """Write the options of a training into a config; see `run_training` for arguments and errors."""
     if cfg.get("train_cfg") is None:
         raise UserError(f"config {cfg.filename} only tests, it has no train_cfg", remedy="use test, with a checkpoint")
     if amp:
@@ -219,12 +219,12 @@ def set_training(cfg: Config, *, resume: bool | str = False, amp: bool = False, 
 
 
 def set_test(cfg: Config, *, checkpoint: str, show_dir: str | None = None) -> None:
-    """Write the wishes of a test into a config; see `run_testing` for arguments and errors."""
+    """Write the options of a test into a config; see `run_testing` for arguments and errors."""
     cfg.load_from = checkpoint
     if show_dir is None:
         return
     hook = cfg.get("default_hooks", {}).get("visualization")
-    # absolute: mmdet's hook joins it to work_dir and a time stamp, and the user asked for this very folder
+    # absolute, because mmdet's hook would otherwise put it into work_dir/<time stamp>
     folder = str(Path(show_dir).absolute())
     if hook is None:
         raise UserError(
@@ -243,5 +243,5 @@ def _parse(path: Path) -> Config:
         return Config.fromfile(path)
     except FileNotFoundError:
         raise
-    except Exception as error:  # a config is the user's code: what it may raise has no bounds
+    except Exception as error:  # a config is the user's code and may raise anything
         raise UserError(f"cannot read this config: {type(error).__name__}: {error}", file=path) from error

@@ -1,4 +1,4 @@
-"""A trained model that answers: about any image, in any words, in several tasks at once."""
+"""A trained model that segments any image, in any words, for several tasks at once."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -41,26 +41,25 @@ class Segmenter:
             print(result)
             result.save(f"seen/{result.name}")
 
-    Images are prepared as in the test of one of the model's sources; neither its images nor its annotations are needed.
+    Images go through the test pipeline of one of the model's sources. The data of that source are not needed.
 
     Args:
-        checkpoint: Path or ``https://`` address of what a training or ``convert`` wrote. It is read without running
-            code that it holds.
-        config: Path or name of a config, or the config; None: the config in the checkpoint.
+        checkpoint: Path or ``https://`` address of a checkpoint from training or ``convert``. No code in it is run.
+        config: Path or name of a config, or a config object; None: the config in the checkpoint.
         options: Settings of the config to change, dotted name -> value:
             ``{"model.postprocessors.panoptic.score_threshold": 0.5}``.
-        source: Of the model, with a test dataset: whose images these are like. None: the first such.
+        source: Name of the model's source whose test pipeline prepares the images; None: the first that has one.
         device: Where to compute; None: a GPU if there is one.
-        trust: Run the code that the checkpoint may hold: only for your own files.
+        trust: Run code stored in the checkpoint. Only for your own files.
 
     Attributes:
         model: The network, in evaluation mode.
-        source: As chosen.
-        device: As chosen.
-        checkpoint: What the weights are from.
+        source: The chosen source.
+        device: The device in use.
+        checkpoint: The checkpoint that the weights come from.
 
     Raises:
-        FileNotFoundError: No such config or checkpoint.
+        FileNotFoundError: The config or the checkpoint does not exist.
         UserError: As `mmdataseg.apis.trained_model.load_trained_model`.
     """
 
@@ -93,23 +92,23 @@ class Segmenter:
         name: str = OWN_WORDS,
         pretrained: str | None = None,
     ) -> Vocabulary:
-        """Words, embedded as the classes of the training were: by the same encoder, in the same sentences.
+        """Embed words as the training classes were embedded: with the same encoder and the same prompt templates.
 
-        Words that were asked for lately are not embedded again, and the encoder is loaded once.
+        Recent vocabularies are cached, and the encoder is loaded once.
 
         Args:
-            things: Words for what can be counted.
-            stuff: Words for the rest.
-            name: Of the vocabulary.
-            pretrained: File of the text encoder's weights, where they are not in open_clip's cache.
+            things: Words for countable objects.
+            stuff: Words for everything else.
+            name: Name of the vocabulary.
+            pretrained: File with the text encoder's weights, if they are not in open_clip's cache.
 
         Returns:
-            The vocabulary. Without words, that is the classes of the segmenter's source.
+            The vocabulary. Without words, it has the classes of the segmenter's source.
 
         Raises:
-            UserError: Words for a classifier that learned its classes; a word that appears twice, or a string in place
-                of a list of them; an encoder that cannot be found again; weights of an encoder and no words.
-            FileNotFoundError: No such file of weights.
+            UserError: The model's classifier takes no words; a word appears twice; a string is given instead of a list;
+                the encoder cannot be found; or ``pretrained`` is given without words.
+            FileNotFoundError: The file ``pretrained`` does not exist.
         """
         things, stuff = _words(things, "things"), _words(stuff, "stuff")
         if not (things or stuff):
@@ -142,7 +141,7 @@ class Segmenter:
         )
 
     def _recipe(self) -> TextRecipe:
-        """How the classes of the source were embedded."""
+        """Return how the classes of the source were embedded."""
         classifier = self.model.classifier
         if not isinstance(classifier, TextClassifier):
             raise UserError(
@@ -153,7 +152,7 @@ class Segmenter:
         return classifier.recipe(self.source.name)
 
     def _check_encoder(self, vocabulary: Vocabulary) -> None:
-        """Refuse vectors that have nothing in common with the model's."""
+        """Refuse a vocabulary whose encoder or dimension is not the model's."""
         if vocabulary.text is None:
             same = vocabulary.vectors_KD.shape[1] == self.model.classifier.embed_dim
         else:
@@ -184,30 +183,30 @@ class Segmenter:
         max_pixels: int = MAX_PIXELS,
         unreadable: Callable[[UnreadableImageError], None] | None = None,
     ) -> Iterator[Result]:
-        """Segment images. What is wrong with the arguments is raised at once, before the first image is read.
+        """Segment images. Errors in the arguments are raised at once, before the first image is read.
 
-        The network sees each image once, however many tasks and vocabularies are asked for.
+        Each image passes through the network once, however many tasks and vocabularies there are.
 
         Args:
-            sources: Images: see `mmdataseg.apis.image_inputs.ImageInputs`.
-            things: Words for what can be counted.
-            stuff: Words for the rest.
-            vocabularies: Vocabularies of `vocabulary` or of files, in place of words or beside them.
+            sources: The images; see `mmdataseg.apis.image_inputs.ImageInputs`.
+            things: Words for countable objects.
+            stuff: Words for everything else.
+            vocabularies: Vocabularies from `vocabulary` or from files, instead of words or in addition to them.
             tasks: ``panoptic``, ``semantic``, ``instance``, or several of them. None: panoptic for words, otherwise the
                 task of the model's source.
-            batch_size: Images that the network sees at once. Smaller ones are padded, which changes answers a little.
+            batch_size: Images per forward pass. Smaller images are padded, which changes results a little.
             min_score: Instances with a lower score, 0 .. 1, are left out of the segments.
-            channels: Order of the colours of arrays and tensors, ``rgb`` or ``bgr``.
-            max_pixels: Images with more are unreadable.
-            unreadable: Called with the error of each image that cannot be read, which is left out. None: raise it.
+            channels: Channel order of arrays and tensors, ``rgb`` or ``bgr``.
+            max_pixels: Larger images count as unreadable.
+            unreadable: Called with the error of each unreadable image, which is left out. None: the error is raised.
 
         Returns:
-            An iterator over a `Result` for each image, in their order. No more than a batch of images is in memory.
+            An iterator over one `Result` per image, in order. At most one batch of images is in memory.
 
         Raises:
-            MissingFileError: A path that does not exist.
-            UserError: As `vocabulary`; unknown tasks, or a task that the words cannot be used for; a vocabulary of
-                another encoder; two vocabularies of one name; numbers out of range.
+            MissingFileError: A path does not exist.
+            UserError: As `vocabulary`; a task is unknown or cannot use the words; a vocabulary is from another encoder;
+                two vocabularies have the same name; or a number is out of range.
         """
         if batch_size < 1:
             raise UserError(f"batch_size: expected 1 or more, got {batch_size}")
@@ -228,9 +227,9 @@ class Segmenter:
         vocabularies: Vocabulary | Sequence[Vocabulary] = (),
         tasks: str | Sequence[str] | None = None,
     ) -> Asked:
-        """What is asked of each image: each vocabulary, with a task and label space for each task.
+        """Return what to predict for each image: each vocabulary with one source (task and label space) per task.
 
-        Arguments and errors as of calling the segmenter.
+        Arguments and errors are those of `__call__`.
         """
         given = [vocabularies] if isinstance(vocabularies, Vocabulary) else list(vocabularies)
         for vocabulary in given:
@@ -260,7 +259,7 @@ class Segmenter:
         min_score: float = 0.3,
         unreadable: Callable[[UnreadableImageError], None] | None = None,
     ) -> Iterator[tuple[ImageInput, Result]]:
-        """Answers about images that were found already; arguments as of calling the segmenter.
+        """Segment images from `ImageInputs`, with the questions of `questions`; other arguments as in `__call__`.
 
         Yields:
             Each image with its result.

@@ -1,4 +1,4 @@
-"""How a command that was told to stop ends."""
+"""A clean end of a command on SIGTERM."""
 
 import signal
 import sys
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def sigterm_as_exit() -> Iterator[None]:
-    """SIGTERM, with which schedulers stop a job, ends the process as Ctrl-C does: what is open is written or removed.
+    """Exit on SIGTERM, which schedulers send to stop a job, so that open files are finished or removed as on Ctrl-C.
 
-    Only for the main thread.
+    Use it only in the main thread.
     """
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

@@ -1,8 +1,8 @@
-"""The config in a checkpoint: text that somebody else may have written, read and checked without running it.
+"""Read the config in a checkpoint, and check it without running it, because the author may not be trusted.
 
-mmengine's Runner saves the text of its config in ``meta['cfg']``. mmengine reads such a text by running it as Python;
-here it is parsed, and only literals are accepted. A ``type`` in it must be the name of a registered component, because
-mmengine imports and calls whatever else such a name says.
+mmengine's Runner saves the text of its config in ``meta['cfg']``. mmengine reads this text by running it as Python.
+Here it is only parsed, and may contain only literals. Each ``type`` must be the name of a registered component, because
+mmengine would import and call any other name.
 """
 
 import ast
@@ -22,7 +22,7 @@ from mmdataseg.models.dataseg import DaTaSeg
 
 # Packages whose components a stored config may name.
 KNOWN_PACKAGES = ("mmcv", "mmdataseg", "mmdet", "mmengine", "mmpretrain", "mmseg")
-# What a test takes from a stored config.
+# Settings that a test takes from a stored config.
 _TESTING = ("model", "default_scope", "test_cfg", "test_dataloader", "test_evaluator", "log_processor")
 _TEST_HOOKS = {"visualization": {"type": "mmdataseg.DrawPredictions"}}  # for --show-dir
 _FLOATS = ("inf", "-inf", "nan")
@@ -30,16 +30,16 @@ _OWN_CONFIG = "if you trust the file, give its config as a .py file before it"
 
 
 def stored_config(checkpoint: Checkpoint) -> Config:
-    """The config that a checkpoint was trained with.
+    """Return the config that a checkpoint was trained with.
 
     Args:
-        checkpoint: As it was read.
+        checkpoint: The checkpoint.
 
     Returns:
-        Its content; the components are not checked yet (`check_stored`).
+        The config. Its components are not checked yet; see `check_stored`.
 
     Raises:
-        UserError: It has none; or its text holds more than literals.
+        UserError: The checkpoint has no config, or the text of its config contains more than literals.
     """
     text = checkpoint.meta.get("cfg")
     if not isinstance(text, str):
@@ -55,7 +55,7 @@ def stored_config(checkpoint: Checkpoint) -> Config:
 
 
 def without_data(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's config whose sources have no data but their test pipelines: what building it and predicting need.
+    """Return a model's config without the data of its sources. Only their test pipelines are kept, for prediction.
 
     Args:
         model: Config of the model.
@@ -69,24 +69,24 @@ def without_data(model: Mapping[str, Any]) -> dict[str, Any]:
 def _without_data(source: Mapping[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {key: value for key, value in source.items() if key not in ("train", "test", "metrics")}
     if source.get("train") is not None:
-        kept["train"] = {}  # that it is trained on says which parameters are its own
+        kept["train"] = {}  # its presence decides which parameters the source has
     if "pipeline" in (source.get("test") or {}):
         kept["test"] = {"pipeline": source["test"]["pipeline"]}
     return kept
 
 
 def completed_for_test(cfg: Config | None, checkpoint: Checkpoint) -> Config:
-    """A config to test with; what it lacks comes from the checkpoint.
+    """Complete a config for testing with settings from the checkpoint.
 
     Args:
-        cfg: With the data to test on, and without a model; None: the data are the checkpoint's, too.
-        checkpoint: As it was read.
+        cfg: A config with test data and without a model; None: the checkpoint's config supplies the data, too.
+        checkpoint: The checkpoint.
 
     Returns:
-        With the checkpoint's model, which also gets the sources of ``cfg``.
+        A config with the checkpoint's model, to which the sources of ``cfg`` are added.
 
     Raises:
-        UserError: As `stored_config` and `check_stored`; or neither has data to test on.
+        UserError: As `stored_config` and `check_stored`; or neither config has test data.
     """
     stored, own = stored_config(checkpoint), {} if cfg is None else cfg.to_dict()
     taken = {key: stored[key] for key in _TESTING if key not in own and key in stored}
@@ -106,16 +106,16 @@ def completed_for_test(cfg: Config | None, checkpoint: Checkpoint) -> Config:
 
 
 def parse_literals(text: str) -> dict[str, Any]:
-    """Read assignments of literals, as mmengine writes a config: also ``dict(key=value)`` and ``float('inf')``.
+    """Read assignments of literals, including ``dict(key=value)`` and ``float('inf')``, which mmengine writes.
 
     Args:
-        text: Python, which is parsed and not run.
+        text: Python code. It is parsed, not run.
 
     Returns:
         Name -> value.
 
     Raises:
-        ValueError: Not Python, or anything but literals; the message has the line.
+        ValueError: The text is not Python or contains more than literals; the message names the line.
     """
     try:
         tree = ast.parse(text)
@@ -155,16 +155,16 @@ def _literal(node: ast.expr) -> Any:
 
 
 def check_stored(parts: Mapping[str, Any], *, scope: str, imports: Iterable[str], file: str) -> None:
-    """Check what is going to be built of a stored config: registered components of known packages alone.
+    """Check that the parts of a stored config to build use only registered components of known packages.
 
     Args:
-        parts: Name -> the part of the config that is built.
-        scope: Its default scope.
-        imports: Modules that it wants imported first: those of known packages are, the others are passed over.
+        parts: Name -> part of the config that will be built.
+        scope: Default scope of the config.
+        imports: Modules in its ``custom_imports``. Those of known packages are imported; others are skipped.
         file: The checkpoint, for messages.
 
     Raises:
-        UserError: Anything else; the message says where.
+        UserError: A part uses something else; the message says where.
     """
     if scope not in KNOWN_PACKAGES:
         raise UserError(
@@ -210,13 +210,13 @@ def _is_harmless(place: str, value: Any, known: Mapping[str, Mapping[str, Any]])
     components = known.get(scope, {}) if scope else {k: v for found in known.values() for k, v in found.items()}
     component = components.get(name)
     if isinstance(component, type) and issubclass(component, BaseModel):
-        # another model, or one inside the model, may read a config from a file, which is Python
+        # another model, or one nested in the model, may read a config file, which is Python code
         return place == "model.type" and issubclass(component, DaTaSeg)
     return component is not None
 
 
 def _components() -> dict[str, dict[str, Any]]:
-    """Package -> name -> component of everything registered."""
+    """Return all registered components, package -> name -> component."""
     found: dict[str, dict[str, Any]] = {package: {} for package in KNOWN_PACKAGES}
     waiting = [value for value in vars(mmengine_registry).values() if isinstance(value, Registry)]
     while waiting:

@@ -1,4 +1,4 @@
-"""A trained model from its checkpoint alone, or from a config and a checkpoint."""
+"""Load a trained model from its checkpoint alone, or from a config and a checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ from mmdataseg.sources import Source
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrainedModel:
-    """A model with its weights, and how images are prepared for it.
+    """A model with its weights, and the pipeline that prepares images for it.
 
     Args:
-        model: In evaluation mode, on its device.
-        source: Whose test images the images are prepared like.
-        prepare: The steps of that source's test pipeline after the loading of the image, without those that read
-            annotations. It takes and returns dicts as mmengine's ``Compose``.
-        checkpoint: What the weights are from, without its content.
+        model: The model, in evaluation mode, on its device.
+        source: The source whose test pipeline is used.
+        prepare: The test pipeline of that source without the steps that load the image and its annotations. It takes
+            and returns a dict, as mmengine's ``Compose`` does.
+        checkpoint: The checkpoint that the weights come from, without its tensors.
     """
 
     model: DaTaSeg
@@ -42,7 +42,7 @@ class TrainedModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the model."""
         return next(self.model.parameters()).device
 
 
@@ -58,21 +58,22 @@ def load_trained_model(
     """Build a model and load its weights.
 
     Args:
-        checkpoint: Path or ``https://`` address of what a training or ``convert`` wrote.
-        config: Path of a config, or its file name among this package's own, or the config itself; None: the config in
-            the checkpoint, of which no code is run.
+        checkpoint: Path or ``https://`` address of a checkpoint from training or ``convert``.
+        config: Path of a config, the file name of one of this package's configs, or a config object. None: the config
+            in the checkpoint, which is read without running code.
         options: Dotted name of a setting of the config -> value.
-        source: Of the model, with a test dataset: whose images these are like. None: the first such.
+        source: Name of the model's source whose test pipeline prepares the images; None: the first that has one.
         device: Where to compute; None: a GPU if there is one.
-        trust: Run the code that the checkpoint may hold: only for your own files.
+        trust: Run code stored in the checkpoint. Only for your own files.
 
     Returns:
-        The model. The files of text embeddings that the config names need not exist: the checkpoint has their rows.
+        The model. The embedding files that the config names need not exist: the checkpoint contains the embeddings.
 
     Raises:
-        FileNotFoundError: No such config or checkpoint.
-        UserError: As `read_checkpoint`, `stored_config`, `check_stored` and `read_config`; a model other than
-            `DaTaSeg`; no such device; no such source, or none with a test pipeline; weights of another model.
+        FileNotFoundError: The config or the checkpoint does not exist.
+        UserError: As `read_checkpoint`, `stored_config`, `check_stored` and `read_config`; the model is not a
+            `DaTaSeg`; the device or source does not exist; no source has a test pipeline; or the weights belong to
+            another model.
     """
     register_all_modules()
     found = read_checkpoint(checkpoint, trust=trust)
@@ -102,7 +103,7 @@ def _usable(device: str | torch.device | None) -> torch.device:
 def _build(cfg: Config, checkpoint: Checkpoint) -> DaTaSeg:
     check_components(cfg)
     if not cfg.model:
-        raise UserError("the config has no model", remedy="leave the config out, or give that of the training")
+        raise UserError("the config has no model", remedy="leave the config out, or give the training config")
     model = MODELS.build(cfg.model)
     if not isinstance(model, DaTaSeg):
         raise UserError(f"expected a config whose model is mmdataseg.DaTaSeg, got {type(model).__name__}")

@@ -1,4 +1,4 @@
-"""A user's mistakes end a command in one line; every other error keeps its traceback."""
+"""End a command with one line for a user's mistake. Every other error keeps its traceback."""
 
 import sys
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from mmdataseg.errors import UserError
 
 @contextmanager
 def user_errors(*, debug: bool | None = None) -> Iterator[None]:
-    """End the process with exit code 1 and a message on stderr where something is wrong that the user can mend.
+    """Turn a user's mistake into exit code 1 and a message on stderr.
 
     Args:
-        debug: Leave errors as they are. If False, the message says how to get the traceback; None is for a command
-            without ``--cfg-options``, which cannot be asked for it.
+        debug: True: errors pass through with their traceback. False: the message says how to get the traceback. None:
+            the command has no ``--cfg-options``, so the message does not mention it.
 
     Raises:
-        SystemExit: After a `UserError`, or after a FileNotFoundError.
+        SystemExit: The block raised a `UserError` or a FileNotFoundError.
     """
     try:
         yield

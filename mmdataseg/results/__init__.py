@@ -1,1 +1,1 @@
-"""What a trained model found in an image: segments, and how other programs represent them."""
+"""The results of a trained model for an image: segments, pictures, and conversion to the formats of other programs."""

@@ -1,4 +1,4 @@
-"""Answers in the forms of other programs: JSON, tables, COCO, supervision, transformers."""
+"""Convert answers to the formats of other programs: JSON, tables, COCO, supervision, transformers."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,10 @@ COLUMNS = ("image", "task", "vocabulary", "id", "name", "label", "is_thing", "sc
 
 
 def to_json(answer: Answer) -> dict[str, Any]:
-    """An answer as JSON values; masks as COCO RLE.
+    """Convert an answer to JSON values, with masks as COCO RLE.
 
     Args:
-        answer: What to write.
+        answer: The answer.
     """
     segments = [
         {
@@ -36,11 +36,11 @@ def to_json(answer: Answer) -> dict[str, Any]:
 
 
 def rows(image: str, answer: Answer) -> list[dict[str, Any]]:
-    """An answer as the rows of a table, with the keys of `COLUMNS`.
+    """Convert an answer to the rows of a table, with the keys in `COLUMNS`.
 
     Args:
         image: Name of the image.
-        answer: About it.
+        answer: An answer about the image.
     """
     head = (image, answer.task.value, answer.label_space.name)
     return [
@@ -50,10 +50,10 @@ def rows(image: str, answer: Answer) -> list[dict[str, Any]]:
 
 
 def to_df(table: Sequence[dict[str, Any]]) -> "pandas.DataFrame":
-    """Rows as a table of pandas.
+    """Convert rows to a pandas DataFrame.
 
     Args:
-        table: Of `rows`.
+        table: Rows from `rows`.
 
     Raises:
         UserError: pandas is not installed.
@@ -66,12 +66,12 @@ def to_df(table: Sequence[dict[str, Any]]) -> "pandas.DataFrame":
 
 
 def to_coco(name: str, answer: Answer, *, image_id: int) -> dict[str, Any]:
-    """COCO's JSON of one image; see `mmdataseg.results.result.Result.to_coco`.
+    """Return the COCO JSON of one image; see `mmdataseg.results.result.Result.to_coco`.
 
     Args:
-        name: Of the image.
-        answer: About it.
-        image_id: Its id.
+        name: Name of the image.
+        answer: An answer about the image.
+        image_id: Id of the image.
     """
     height, width = answer.size
     space = answer.label_space
@@ -83,13 +83,13 @@ def to_coco(name: str, answer: Answer, *, image_id: int) -> dict[str, Any]:
 
 
 def coco_annotations(name: str, answer: Answer, *, image_id: int, first_id: int = 1) -> list[dict[str, Any]]:
-    """COCO's annotations of one image; arguments as of `to_coco`.
+    """Return the COCO annotations of one image.
 
     Args:
-        name: Of the image.
-        answer: About it.
-        image_id: Its id.
-        first_id: Id of the first annotation, which must be unique in a file.
+        name: Name of the image.
+        answer: An answer about the image.
+        image_id: Id of the image.
+        first_id: Id of the first annotation; the others count up. Ids must be unique in a file.
     """
     if answer.task is Task.PANOPTIC:
         infos = [
@@ -111,17 +111,17 @@ def coco_annotations(name: str, answer: Answer, *, image_id: int, first_id: int 
 
 
 def png_name(name: str) -> str:
-    """The name of the PNG beside an image's: its last suffix replaced."""
+    """Return the name of an image with its last suffix replaced by ``.png``."""
     folder, slash, file = name.rpartition("/")
     stem, dot, _ = file.rpartition(".")
     return f"{folder}{slash}{stem if dot and stem else file}.png"
 
 
 def to_detections(answer: Answer) -> "supervision.Detections":
-    """supervision's ``Detections``.
+    """Convert an answer to ``supervision.Detections``.
 
     Args:
-        answer: With N segments.
+        answer: An answer with N segments.
 
     Returns:
         ``xyxy`` (N, 4) float32 pixels, ``mask`` (N, H, W) bool, ``confidence`` (N,) float32 (None for a semantic map),
@@ -146,10 +146,10 @@ def to_detections(answer: Answer) -> "supervision.Detections":
 
 
 def to_transformers(answer: Answer) -> dict[str, Any]:
-    """See `mmdataseg.results.result.Result.to_transformers`.
+    """Convert an answer; see `mmdataseg.results.result.Result.to_transformers`.
 
     Args:
-        answer: Of the panoptic task.
+        answer: An answer of the panoptic task.
     """
     if not answer.segments:
         return {"segmentation": torch.full(answer.size, -1, dtype=torch.int32), "segments_info": []}

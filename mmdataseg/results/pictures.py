@@ -1,4 +1,4 @@
-"""Answers as pictures. All arrays are RGB uint8."""
+"""Draw answers as pictures. All pictures are RGB uint8."""
 
 from collections.abc import Iterable, Iterator
 from io import BytesIO
@@ -26,11 +26,11 @@ _DIMMED = 0.45
 
 
 def overlay(image: np.ndarray, answer: Answer) -> np.ndarray:
-    """The image with its segments.
+    """Draw the segments of an answer over the image.
 
     Args:
         image: (H, W, 3).
-        answer: About that image.
+        answer: An answer about the image.
 
     Returns:
         (H, W, 3).
@@ -40,22 +40,22 @@ def overlay(image: np.ndarray, answer: Answer) -> np.ndarray:
 
 
 def sheet(image: np.ndarray, answers: Iterable[Answer], *, title: str) -> np.ndarray:
-    """The image and its answers side by side.
+    """Draw the image and its answers side by side.
 
     Args:
         image: (H, W, 3).
-        answers: About that image.
-        title: Over the image.
+        answers: Answers about the image.
+        title: Title of the image.
 
     Returns:
-        (height, width, 3): small images are enlarged, large ones shrunk.
+        (height, width, 3). Small images are enlarged, large ones are shrunk.
     """
     answered = [(f"{answer.task.value} segments", panel(image, answer)) for answer in answers]
     return side_by_side([(title, shown(image)), *answered])
 
 
 def shown(image: np.ndarray) -> np.ndarray:
-    """The image as large as it is in a panel: small images are enlarged, large ones shrunk.
+    """Resize the image to the size of a panel: small images are enlarged, large ones are shrunk.
 
     Args:
         image: (H, W, 3).
@@ -67,11 +67,11 @@ def shown(image: np.ndarray) -> np.ndarray:
 
 
 def panel(image: np.ndarray, answer: Answer) -> np.ndarray:
-    """The image with its segments, as large as `shown` makes it.
+    """Draw the segments of an answer over the image, at the size of `shown`.
 
     Args:
         image: (H, W, 3).
-        answer: About that image.
+        answer: An answer about the image.
 
     Returns:
         (height, width, 3).
@@ -81,13 +81,13 @@ def panel(image: np.ndarray, answer: Answer) -> np.ndarray:
 
 
 def spotlight(image: np.ndarray, mask: np.ndarray, *, name: str, label: int) -> np.ndarray:
-    """One segment, and the rest of the image dimmed.
+    """Draw one segment and dim the rest of the image.
 
     Args:
         image: (height, width, 3).
-        mask: (H, W) bool, of the image or of the one that it was resized from.
-        name: Written on the segment.
-        label: Of its class, for the color.
+        mask: (H, W) bool, at the size of the image or of the original that it was resized from.
+        name: Name to write on the segment.
+        label: Label of its class, which decides the color.
 
     Returns:
         (height, width, 3).
@@ -99,14 +99,14 @@ def spotlight(image: np.ndarray, mask: np.ndarray, *, name: str, label: int) -> 
 
 
 def cut_outs(image: np.ndarray, answer: Answer) -> Iterator[tuple[segments.Segment, np.ndarray]]:
-    """Each segment with its box of the image, transparent outside its mask.
+    """Cut each segment out of the image, transparent outside its mask.
 
     Args:
         image: (H, W, 3).
-        answer: About that image.
+        answer: An answer about the image.
 
     Yields:
-        The segment, and (h, w, 4) RGBA.
+        The segment, and the part of the image in its box, (h, w, 4) RGBA.
     """
     for segment in answer.segments:
         x1, y1, x2, y2 = segment.box
@@ -115,14 +115,14 @@ def cut_outs(image: np.ndarray, answer: Answer) -> Iterator[tuple[segments.Segme
 
 
 def write(path: Path, picture: np.ndarray) -> Path:
-    """Write a picture, whole or not at all.
+    """Write a picture to a file. An interrupted write leaves no partial file.
 
     Args:
-        path: Where to write; its suffix is the format.
+        path: Path of the file; the suffix decides the format.
         picture: (H, W, 3), or (H, W, 4) with transparency.
 
     Raises:
-        UserError: No image format has that suffix.
+        UserError: The suffix is not that of an image format.
     """
     formats = Image.registered_extensions()
     if path.suffix.lower() not in formats:
@@ -134,11 +134,14 @@ def write(path: Path, picture: np.ndarray) -> Path:
 
 
 def encode(picture: np.ndarray, kind: str = "PNG") -> bytes:
-    """A picture as the content of an image file.
+    """Encode a picture as an image file.
 
     Args:
         picture: (H, W, 3), or (H, W, 4) with transparency.
-        kind: Format, as Pillow names it.
+        kind: Pillow's name of the format.
+
+    Returns:
+        The bytes of the file.
     """
     encoded = BytesIO()
     Image.fromarray(picture).save(encoded, format=kind)

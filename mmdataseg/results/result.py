@@ -1,4 +1,4 @@
-"""Everything that a trained model found in an image."""
+"""All results of a trained model for one image."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Result:
-    """What was found in one image, for each task and each vocabulary that was asked for.
+    """The results for one image: one answer per requested task and vocabulary.
 
-    Methods that need one answer take ``task`` and ``vocabulary``, which may be left out where only one answer fits.
+    Methods that need one answer take ``task`` and ``vocabulary``. Both may be left out if only one answer fits.
 
     Args:
-        name: Of the image: its path relative to the folder that was given, the number of an array, or the name of a
-            video with the number of the frame, as ``clip/000012``.
-        path: The file or address; None: the image was not read from one.
-        image: (H, W, 3) uint8 RGB, turned as its EXIF tag says.
+        name: Name of the image: its path relative to the given folder, the number of an array, or a video's name with
+            the frame number, such as ``clip/000012``.
+        path: File or address of the image; None for an image in memory.
+        image: (H, W, 3) uint8 RGB, rotated as its EXIF tag says.
         answers: (task, name of the vocabulary) -> answer.
     """
 
@@ -47,23 +47,23 @@ class Result:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks that were asked for."""
+        """The requested tasks."""
         return tuple(dict.fromkeys(task.value for task, _ in self.answers))
 
     @property
     def vocabularies(self) -> tuple[str, ...]:
-        """The names of the vocabularies that were asked for."""
+        """The names of the requested vocabularies."""
         return tuple(dict.fromkeys(name for _, name in self.answers))
 
     def answer(self, task: str | Task | None = None, vocabulary: str | None = None) -> Answer:
-        """One of the answers.
+        """Return one of the answers.
 
         Args:
-            task: None: any.
-            vocabulary: Its name; None: any.
+            task: Task of the answer; None: any.
+            vocabulary: Name of its vocabulary; None: any.
 
         Raises:
-            UserError: No answer fits, or several.
+            UserError: No answer fits, or several do.
         """
         fitting = [
             answer
@@ -75,7 +75,7 @@ class Result:
             raise UserError(
                 f"{'several answers fit' if fitting else 'no answer fits'} task={task!r}, vocabulary={vocabulary!r}; "
                 f"this result has {known}",
-                remedy="name the task and the vocabulary of one",
+                remedy="give the task and the vocabulary of one answer",
             )
         return fitting[0]
 
@@ -94,10 +94,10 @@ class Result:
 
     @property
     def sample(self) -> DetDataSample:
-        """mmdet's data sample with the fields of every task that was asked for; on the CPU.
+        """mmdet's data sample with the fields of all requested tasks, on the CPU.
 
         Raises:
-            UserError: There are several vocabularies, which would share fields: ``result["panoptic", NAME].sample``.
+            UserError: There are several vocabularies, whose samples are separate: ``result["panoptic", NAME].sample``.
         """
         if len(self.vocabularies) > 1:
             raise UserError(
@@ -109,11 +109,11 @@ class Result:
     # ---- pictures
 
     def plot(self, task: str | None = None, vocabulary: str | None = None) -> np.ndarray:
-        """The image with its segments and their names: (H, W, 3) uint8 RGB, of the size of the image."""
+        """Draw the segments and their names over the image: (H, W, 3) uint8 RGB, at the size of the image."""
         return pictures.overlay(self.image, self.answer(task, vocabulary))
 
     def sheet(self) -> np.ndarray:
-        """The image and all answers side by side: (height, width, 3) uint8 RGB, legible for small images too."""
+        """Draw the image and all answers side by side: (height, width, 3) uint8 RGB, legible for small images too."""
         return pictures.sheet(self.image, self.answers.values(), title=self.name)
 
     def show(self, task: str | None = None, vocabulary: str | None = None) -> None:
@@ -121,12 +121,12 @@ class Result:
         Image.fromarray(self.plot(task, vocabulary)).show(title=self.name)
 
     def save(self, path: str | PathLike[str], task: str | None = None, vocabulary: str | None = None) -> Path:
-        """Write `plot` as an image file.
+        """Write the picture of `plot` to an image file.
 
         Args:
-            path: Where to write; its suffix is the format, such as .png or .jpg. Missing folders are made.
-            task: Which answer.
-            vocabulary: Which answer.
+            path: Path of the file; its suffix (such as .png or .jpg) decides the format. Missing folders are created.
+            task: Task of the answer.
+            vocabulary: Name of its vocabulary.
 
         Raises:
             UserError: The suffix is not that of an image format.
@@ -137,23 +137,23 @@ class Result:
         """Cut out each segment.
 
         Yields:
-            The segment, and its box (h, w, 4) uint8 RGBA, transparent outside the mask.
+            The segment, and the part of the image in its box: (h, w, 4) uint8 RGBA, transparent outside the mask.
         """
         return pictures.cut_outs(self.image, self.answer(task, vocabulary))
 
-    # ---- other programs' forms
+    # ---- formats of other programs
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the image, as JSON values; masks as COCO RLE."""
+        """Return everything except the image as JSON values, with masks as COCO RLE."""
         head = {"image": self.name, "path": self.path, "height": self.size[0], "width": self.size[1]}
         return {**head, "answers": [exchange.to_json(answer) for answer in self.answers.values()]}
 
     def rows(self) -> list[dict[str, Any]]:
-        """The segments of all answers as the rows of a table, without masks: what `to_df` has."""
+        """Return the segments of all answers as rows of a table, without masks. `to_df` has the same content."""
         return [row for answer in self.answers.values() for row in exchange.rows(self.name, answer)]
 
     def to_df(self) -> "pandas.DataFrame":
-        """`rows` as a table of pandas.
+        """Return `rows` as a pandas DataFrame.
 
         Raises:
             UserError: pandas is not installed.
@@ -161,16 +161,15 @@ class Result:
         return exchange.to_df(self.rows())
 
     def to_coco(self, task: str | None = None, vocabulary: str | None = None, *, image_id: int = 1) -> dict[str, Any]:
-        """COCO's JSON of this image: ``images``, ``annotations`` and ``categories``.
+        """Return the COCO JSON of this image: ``images``, ``annotations`` and ``categories``.
 
-        Category ids are labels + 1. Panoptic annotations have ``segments_info``, whose ids are those of
-        ``result["panoptic"].id_map``. The annotations of the instance and semantic task have RLE masks; those of
-        instances have scores, too.
+        A category id is the label + 1. Panoptic annotations have ``segments_info`` with the ids of
+        ``result["panoptic"].id_map``. Instance and semantic annotations have RLE masks; instances also have scores.
         """
         return exchange.to_coco(self.name, self.answer(task, vocabulary), image_id=image_id)
 
     def to_detections(self, task: str | None = None, vocabulary: str | None = None) -> "supervision.Detections":
-        """supervision's ``Detections``: boxes, masks, scores, labels, and the names under ``class_name``.
+        """Return ``supervision.Detections``: boxes, masks, scores, labels, and names in ``data["class_name"]``.
 
         Raises:
             UserError: supervision is not installed.
@@ -178,15 +177,15 @@ class Result:
         return exchange.to_detections(self.answer(task, vocabulary))
 
     def to_transformers(self, vocabulary: str | None = None) -> dict[str, Any]:
-        """What Hugging Face's ``post_process_panoptic_segmentation`` returns for an image.
+        """Return what Hugging Face's ``post_process_panoptic_segmentation`` returns for an image.
 
         Returns:
-            ``segmentation`` (H, W) int32 tensor, the id of each pixel's segment, 0 for none and -1 everywhere if there
-            is no segment; ``segments_info``, a list of dicts with ``id``, ``label_id``, ``was_fused`` (whether it is
-            stuff) and ``score``.
+            ``segmentation``, an (H, W) int32 tensor with the segment id of each pixel: 0 for no segment, and -1
+            everywhere if the image has no segment at all. ``segments_info``, a list of dicts with ``id``, ``label_id``,
+            ``was_fused`` (true for stuff) and ``score``.
 
         Raises:
-            UserError: The panoptic task was not asked for.
+            UserError: The panoptic task was not requested.
         """
         return exchange.to_transformers(self.answer(Task.PANOPTIC, vocabulary))
 

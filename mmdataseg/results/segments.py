@@ -1,6 +1,6 @@
-"""One answer about an image, a task in a vocabulary, as a list of segments.
+"""One answer about an image, for one task and one vocabulary, as a list of segments.
 
-Frames: masks and boxes are in pixels of the image as it is shown, after the turn that its EXIF tag asks for.
+Frames: masks and boxes are in pixels of the image after the rotation that its EXIF tag asks for.
 """
 
 from dataclasses import dataclass, field
@@ -24,13 +24,13 @@ class Segment:
 
     Args:
         id: 1, 2, ... in the order of the answer's segments.
-        name: The word or class.
-        label: Its index in the vocabulary, from 0.
-        is_thing: Whether it is a single object.
-        score: 0 .. 1; of an instance, class probability times mask quality; of a panoptic segment, class probability;
-            None: of a semantic map, which has no scores.
-        area: Pixels.
-        box: x1, y1, x2, y2 in pixels; the box is as large as the mask, so x2 - x1 is its width.
+        name: Word or class name.
+        label: Index of the class in the vocabulary, from 0.
+        is_thing: Whether the segment is a single object.
+        score: 0 .. 1. For an instance: class probability times mask quality. For a panoptic segment: class
+            probability. None for a segment of a semantic map, which has no scores.
+        area: Area in pixels.
+        box: x1, y1, x2, y2 in pixels, tight around the mask; x2 and y2 are exclusive, so x2 - x1 is the width.
     """
 
     id: int
@@ -45,12 +45,12 @@ class Segment:
 
     @property
     def mask(self) -> np.ndarray:
-        """(H, W) bool, made when asked for."""
+        """The mask, (H, W) bool, computed on each access."""
         return self.map_HW == self.value
 
     @property
     def rle(self) -> dict[str, Any]:
-        """The mask as COCO's compressed RLE, ``size`` (height, width) and ``counts``, made when asked for."""
+        """The mask as compressed COCO RLE with ``size`` (height, width) and ``counts``, computed on each access."""
         return describe_mask(self.mask)["segmentation"]
 
     def __str__(self) -> str:
@@ -60,12 +60,12 @@ class Segment:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Answer:
-    """The answer of one task in one vocabulary.
+    """The answer for one task and one vocabulary.
 
     Args:
-        source: Its task and its label space; of the rest nothing is read.
-        sample: mmdet's data sample, on the CPU, with the fields of the task's post-processor.
-        min_score: Instances with a lower score are not among the segments. The sample has them.
+        source: Source with the task and the label space; nothing else of it is read.
+        sample: mmdet's data sample, on the CPU, with the fields that the task's post-processor wrote.
+        min_score: Instances with a lower score are left out of the segments, but stay in the sample.
     """
 
     source: Source
@@ -84,7 +84,7 @@ class Answer:
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
-        """The segments: panoptic and instance by falling score, semantic in the order of the vocabulary."""
+        """The segments. Panoptic segments and instances: highest score first. Semantic: in the order of the classes."""
         if self.task is Task.INSTANCE:
             return self._of_instances()
         map_HW, labels, scores = self._map_and_table()
@@ -108,9 +108,9 @@ class Answer:
 
     @cached_property
     def id_map(self) -> np.ndarray:
-        """(H, W) int32: the `Segment.id` of each pixel, 0 where there is no segment.
+        """The `Segment.id` of each pixel, (H, W) int32; 0 where there is no segment.
 
-        Instances may overlap; a pixel of several has the id of the one with the highest score.
+        Where instances overlap, the pixel has the id of the one with the highest score.
         """
         ids = np.zeros(self.size, np.int32)
         for segment in reversed(self.segments):
@@ -124,7 +124,7 @@ class Answer:
         return int(height), int(width)
 
     def _map_and_table(self) -> tuple[np.ndarray, list[int], list[float | None]]:
-        """(H, W) rows, -1 where there is none; the label of each row; its score."""
+        """Return (H, W) row numbers, -1 for no segment, and the label and score of each row."""
         if self.task is Task.SEMANTIC:
             labels = list(range(len(self.label_space)))
             return self.sample.pred_sem_seg.sem_seg[0].numpy().astype(np.int32), labels, [None] * len(labels)

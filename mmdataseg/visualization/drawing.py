@@ -1,9 +1,9 @@
-"""Pictures of segments: image, ground truth and prediction side by side, legible for small images too.
+"""Draw segments over images and put pictures side by side, legible for small images too.
 
-mmdet's ``DetLocalVisualizer`` is not used: it fails on pictures without a segment, wants a palette for semantic maps,
-and writes its labels too large for images of a few hundred pixels.
+mmdet's ``DetLocalVisualizer`` is not used: it fails on images without segments, needs a palette for semantic maps, and
+writes its labels too large for images of a few hundred pixels.
 
-Frames: masks and boxes are in pixels of the original image, pictures are RGB uint8.
+Frames: masks and boxes are in pixels of the original image. Pictures are RGB uint8.
 """
 
 import colorsys
@@ -18,21 +18,24 @@ from PIL import Image, ImageDraw, ImageFont
 from mmdataseg.visualization.labels import FONT_SIZE, INK, PAPER, Label, shorten, write_labels
 
 PANEL = (384, 768)
-"""The longer side of a panel, in pixels: smaller images are enlarged by a whole factor, larger ones shrunk."""
+"""Smallest and largest length of a panel's longer side, in pixels.
+
+Smaller images are enlarged by an integer factor; larger images are shrunk.
+"""
 _TITLE_HEIGHT = 26
 _GAP = 8
 
 
 @dataclass(frozen=True)
 class Segment:
-    """What is drawn for one segment.
+    """One segment to draw.
 
     Args:
-        name: Written on it.
+        name: Name to write on the segment.
         color: RGB, 0 .. 255.
-        mask: (H, W) bool; None: only the box is known.
-        box: xyxy, drawn where there is no mask.
-        label: Of its class; only segments of one class can be the same object.
+        mask: (H, W) bool; None if only the box is known.
+        box: xyxy in pixels; drawn if there is no mask.
+        label: Label of its class; only segments with the same label can be the same object.
     """
 
     name: str
@@ -43,11 +46,11 @@ class Segment:
 
 
 def class_color(label: int, instance: int = 0) -> tuple[int, int, int]:
-    """Color of a class: hues a golden ratio apart; instances of a class differ in brightness.
+    """Return the color of a class. Hues of consecutive labels differ by the golden ratio; instances by brightness.
 
     Args:
-        label: Of the class.
-        instance: Number of the instance among those of its class.
+        label: Label of the class.
+        instance: Number of the instance within its class.
 
     Returns:
         RGB, 0 .. 255.
@@ -66,14 +69,14 @@ def draw_segments(
     note: str = "",
     hatched: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Lay segments over an image.
+    """Draw segments over an image.
 
     Args:
         image: (H, W, 3).
-        segments: Later ones lie over earlier ones.
-        size: (height, width) of the picture; masks and boxes are scaled to it.
-        note: Written in the lower left corner.
-        hatched: (H, W) bool, where to draw diagonal lines; None: nowhere.
+        segments: Segments; later ones cover earlier ones.
+        size: (height, width) of the picture. Masks and boxes are scaled to it.
+        note: Text for the lower left corner.
+        hatched: (H, W) bool mask of the pixels to hatch with diagonal lines; None: no hatching.
 
     Returns:
         (height, width, 3).
@@ -107,13 +110,13 @@ def draw_segments(
 
 
 def side_by_side(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
-    """Put titled pictures of one height in a row.
+    """Put titled pictures in a row.
 
     Args:
-        panels: Title and picture (H, W, 3).
+        panels: Titles and pictures (H, W, 3).
 
     Returns:
-        One picture on white ground.
+        One picture (height, width, 3) with a white background.
     """
     height = _TITLE_HEIGHT + max(picture.shape[0] for _, picture in panels) + _GAP
     width = _GAP + sum(picture.shape[1] + _GAP for _, picture in panels)
@@ -127,11 +130,11 @@ def side_by_side(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
 
 
 def panel_size(height: int, width: int) -> tuple[int, int]:
-    """Size at which an image is shown: see `PANEL`.
+    """Return the size at which an image is shown; see `PANEL`.
 
     Args:
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
 
     Returns:
         (height, width).
@@ -142,11 +145,11 @@ def panel_size(height: int, width: int) -> tuple[int, int]:
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize an image, smooth both ways.
+    """Resize an image, with smooth interpolation for both enlarging and shrinking.
 
     Args:
         image: (H, W, 3).
-        size: (height, width) wanted.
+        size: New (height, width).
 
     Returns:
         (height, width, 3).
@@ -158,11 +161,11 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize a mask, smooth outlines; one that would vanish keeps its nearest pixels.
+    """Resize a mask with smooth outlines. A mask that would vanish is resized with nearest neighbours instead.
 
     Args:
         mask: (H, W) bool.
-        size: (height, width) wanted.
+        size: New (height, width).
 
     Returns:
         (height, width) uint8, 0 or 1.
@@ -181,11 +184,11 @@ def _corners(box: tuple[float, float, float, float], scale: tuple[float, float])
 
 
 def _zoom(size: tuple[int, int]) -> float:
-    """How much larger letters and lines are than on a panel, so that they can be read when the picture is shrunk."""
+    """Return the scale of letters and lines, more than 1 for large pictures, so that they stay legible when shrunk."""
     return max(1.0, max(size) / PANEL[1])
 
 
 def _hatching(size: tuple[int, int], zoom: float) -> np.ndarray:
-    """(height, width) bool: diagonal lines."""
+    """Return a (height, width) bool pattern of diagonal lines."""
     y, x = np.ogrid[: size[0], : size[1]]
     return (x + y) % round(10 * zoom) < round(2 * zoom)

@@ -227,7 +227,7 @@ def test_nothing_found_is_an_error(tmp_path, monkeypatch, given):
 
 @pytest.mark.parametrize("given", [None, {"a": 1}, b"abc", 1.5, True, object()])
 def test_what_is_no_image_at_all(given):
-    with pytest.raises(UserError, match=f"cannot take a {type(given).__name__} for an image; give a path"):
+    with pytest.raises(UserError, match=f"a {type(given).__name__} is not an image; give a path"):
         names(given)
 
 

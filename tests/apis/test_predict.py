@@ -86,7 +86,7 @@ def test_settings_of_the_config_can_be_changed(here, capsys):
     annotations = json.loads((here / "panoptic.json").read_text())["annotations"]
     assert [a["segments_info"] for a in annotations] == [[], [], []]
     assert (
-        "found (panoptic): nothing; where that cannot be, lower the post-processor's score_threshold"
+        "found (panoptic): nothing; if that is wrong, lower the post-processor's score_threshold"
         in capsys.readouterr().out
     )
 

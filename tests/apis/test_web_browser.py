@@ -103,13 +103,13 @@ def test_upload_then_other_words_then_another_task(page, image):
     drop(page, image, "semantic: ")
     before = words_in_table(page)
     assert before
-    page.get_by_label("Things: words for what can be counted").fill("red ring, purple star")
-    page.get_by_label("Stuff: words for the rest").fill("dotted water")
+    page.get_by_label("Things: words for countable objects").fill("red ring, purple star")
+    page.get_by_label("Stuff: words for everything else").fill("dotted water")
     segment(page, "of ")
     expect(page.locator("#table")).to_contain_text(re.compile("red ring|purple star|dotted water"), timeout=PATIENCE)
     assert words_in_table(page) <= {"red ring", "purple star", "dotted water"}
     page.locator("#tasks").get_by_label("instance", exact=True).check()
-    page.get_by_label("Lowest score of an instance").first.fill("0")
+    page.get_by_label("Minimum score of an instance").first.fill("0")
     segment(page, "semantic: ")
     expect(page.locator("#shown")).to_be_visible(timeout=PATIENCE)
     page.locator("#shown").get_by_label("instance", exact=True).check()
@@ -144,7 +144,7 @@ def test_mistakes_are_sentences_on_the_page(page, image, tmp_path):
     page.reload()
     segment(page, "There is no image yet; drop one")
     drop(page, image, "semantic: ")
-    page.get_by_label("Things: words for what can be counted").fill("dog, dog")
+    page.get_by_label("Things: words for countable objects").fill("dog, dog")
     segment(page, "The word 'dog' appears twice; give it once")
     assert words_in_table(page) <= {""}
 

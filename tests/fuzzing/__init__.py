@@ -1,7 +1,7 @@
-"""Random files against every reader, with Hypothesis.
+"""Test every reader with random files from Hypothesis.
 
-Each case ends in a result that a slow, independent reading confirms, or in a `UserError`; never in another exception.
-The default run is short. The long one, 20,000 cases per test:
+Each case must give either the result of a slow, independent reader or a `UserError`, never another exception. The
+default run is short. The long run has 20,000 cases per test:
 
     python -m pytest tests/fuzzing --hypothesis-profile long
 """

@@ -1,4 +1,4 @@
-"""Profiles: the default is short and the same each time; ``long`` draws new cases."""
+"""Hypothesis profiles: the default is short and deterministic; ``long`` draws new cases each time."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Values that a file may hold: those that are right, mixed with those that are not."""
+"""Strategies for the values in a file: mostly right ones, mixed with wrong ones."""
 
 import json
 from typing import Any
@@ -16,17 +16,17 @@ ODD = st.one_of(
     st.lists(st.integers(-2, 9), max_size=5),
     st.dictionaries(st.sampled_from(["id", "size", "counts"]), st.integers(-2, 9), max_size=2),
 )
-"""What a field should rarely hold."""
+"""Values that are wrong in most fields."""
 
 
 def mostly(right: SearchStrategy[Any]) -> SearchStrategy[Any]:
-    """The right values in nine of ten cases."""
+    """Draw a right value in nine of ten cases, else an odd one."""
     return st.integers(0, 9).flatmap(lambda draw: ODD if draw == 0 else right)
 
 
 @st.composite
 def entries(draw: st.DrawFn, fields: dict[str, SearchStrategy[Any]], *, spoilt: bool) -> Any:
-    """An object with these fields; if spoilt, some are odd or missing, or it is not an object."""
+    """Draw an object with these fields. If spoilt, some fields are odd or missing, or it is not an object at all."""
     if spoilt and draw(st.integers(0, 40)) == 0:
         return draw(ODD)
     found = {}
@@ -38,14 +38,14 @@ def entries(draw: st.DrawFn, fields: dict[str, SearchStrategy[Any]], *, spoilt: 
 
 @st.composite
 def spoilt_text(draw: st.DrawFn, content: Any) -> bytes:
-    """A JSON file: as it is in most cases, else with some bytes cut, changed or repeated."""
+    """Draw a JSON file: unchanged in four of five cases, else with some bytes cut, changed or repeated."""
     text = json.dumps(content).encode()
     return draw(spoilt_bytes(text)) if draw(st.integers(0, 4)) == 0 else text
 
 
 @st.composite
 def spoilt_bytes(draw: st.DrawFn, content: bytes) -> bytes:
-    """A file with a few bytes changed, cut off, left out or repeated."""
+    """Draw a file with a few bytes changed, cut off, removed or repeated."""
     spoilt = bytearray(content)
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, max(0, len(spoilt) - 1)))
@@ -62,6 +62,6 @@ def spoilt_bytes(draw: st.DrawFn, content: bytes) -> bytes:
 
 
 def masks(height: int, width: int) -> SearchStrategy[np.ndarray]:
-    """(H, W) bool."""
+    """Draw a mask, (H, W) bool."""
     bits = st.lists(st.booleans(), min_size=height * width, max_size=height * width)
     return bits.map(lambda found: np.array(found, bool).reshape(height, width))

@@ -1,4 +1,4 @@
-"""Files that random search, or reading the code for it, found to be handled wrongly once."""
+"""Files that were once handled wrongly. Random tests, or reading the code for them, found these."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""COCO instance files: the columns of training, and the whole reading of the metric."""
+"""COCO instance files: the reader for training (columns) and the reader for the metric (whole file)."""
 
 import json
 import math
@@ -54,7 +54,7 @@ def files(draw: st.DrawFn) -> tuple[Any, bytes]:
 
 
 def slow_boxes(content: Any) -> list[tuple[int, int, tuple[float, ...], bool]]:
-    """Image id, label, clipped xyxy box and crowd flag of each annotation whose box is one; sorted."""
+    """Return the image id, label, clipped xyxy box and crowd flag of each annotation with a valid box, sorted."""
     sizes = {int(image["id"]): (int(image["height"]), int(image["width"])) for image in content["images"]}
     found = []
     for annotation in content["annotations"]:
@@ -85,7 +85,7 @@ def test_columns_are_what_a_slow_reader_finds(path: Path, drawn: tuple[Any, byte
     except UserError:
         return
     content = json.loads(drawn[1].decode("utf-8-sig"))
-    for key in ("images", "annotations"):  # null in place of an entry is passed over
+    for key in ("images", "annotations"):  # readers skip entries that are null
         content[key] = [entry for entry in content[key] if entry is not None]
     found = [
         (int(table.image_ids[image]), i["bbox_label"], tuple(i["bbox"]), bool(i["ignore_flag"]))

@@ -70,7 +70,7 @@ def test_damaged_pngs_are_refused_or_give_an_array(data: st.DataObject) -> None:
 
 @st.composite
 def panoptic_files(draw: st.DrawFn) -> tuple[bytes, np.ndarray]:
-    """A JSON of one image, and its map of segment ids."""
+    """Draw the JSON of one image, and its map of segment ids."""
     ids = np.array(draw(st.lists(st.one_of(st.just(0), IDS), min_size=12, max_size=12)), np.int32).reshape(3, 4)
     spoilt = draw(st.booleans())
     present = sorted(set(ids.ravel().tolist()) - {0})

@@ -1,4 +1,4 @@
-"""Masks of COCO files: RLE, compressed or not, and polygons."""
+"""Masks in COCO files: compressed RLE, uncompressed RLE and polygons."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6))
 
 
 def slow_runs(counts: bytes) -> list[int]:
-    """The runs of a compressed RLE, character by character."""
+    """Decode the runs of a compressed RLE, character by character."""
     runs: list[int] = []
     at = 0
     while at < len(counts):
@@ -32,7 +32,7 @@ def slow_runs(counts: bytes) -> list[int]:
 
 
 def slow_mask(runs: list[int], height: int, width: int) -> np.ndarray:
-    """Column by column, first off, then on, then off."""
+    """Build the mask column by column. Runs alternate between off and on, and the first run is off."""
     pixels: list[int] = []
     for index, run in enumerate(runs):
         pixels += [index % 2] * run

@@ -146,7 +146,7 @@ def test_an_image_of_nothing():
 def test_which_answer(found):
     assert found["panoptic"] is found.answer(Task.PANOPTIC) is found["panoptic", "garage"]
     assert found.tasks == ("panoptic", "semantic", "instance")
-    with pytest.raises(UserError, match=r"several answers fit task=None, .*; name the task"):
+    with pytest.raises(UserError, match=r"several answers fit task=None, .*; give the task"):
         _ = found.segments
     with pytest.raises(UserError, match="no answer fits task='depth'"):
         found["depth"]

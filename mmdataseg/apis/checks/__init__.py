@@ -1,1 +1,1 @@
-"""What is installed, what is found and what runs on this machine: the text for a bug report."""
+"""The command ``checks``: report what is installed, found and working on this machine, for a bug report."""

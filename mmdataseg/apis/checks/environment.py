@@ -1,4 +1,4 @@
-"""Versions, GPUs and compiled operators."""
+"""Check versions, GPUs and compiled operators."""
 
 import platform
 import subprocess
@@ -12,9 +12,9 @@ from mmdataseg.apis.checks.finding import Finding, State
 from mmdataseg.dependencies import FAMILIES
 
 _NEEDED = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pycocotools", "safetensors", "scipy")
-# distribution -> what it is for
+# distribution -> what needs it
 _OPTIONAL = {
-    "gradio": "the page of `web`",
+    "gradio": "`web`",
     "pandas": "`Result.to_df`",
     "supervision": "`Result.to_detections`",
 }
@@ -22,7 +22,7 @@ _DOCS = "docs/getting_started.md has the install commands"
 
 
 def check_versions() -> Iterator[Finding]:
-    """Python, this package with its commit, and the packages that it needs or may use."""
+    """Report the versions of Python, of this package with its commit, and of required and optional packages."""
     yield _ok("python", f"{platform.python_version()} at {sys.executable}, {platform.platform()}")
     yield _ok("mmdataseg", f"{mmdataseg.__version__}{_commit()} at {Path(mmdataseg.__file__).parent}")
     families = {name: family for name, family in FAMILIES.items() if any(_version(d[0]) for d in family.values())}
@@ -45,14 +45,14 @@ def check_versions() -> Iterator[Finding]:
     for name, use in _OPTIONAL.items():
         found = _version(name)
         if found is None:
-            text, remedy = f"is not installed; it is for {use}", f"pip install {name}, where you need that"
+            text, remedy = f"is not installed; {use} needs it", f"pip install {name}, if you use that"
             yield Finding(area="versions", name=name, state="missing", text=text, remedy=remedy)
         else:
             yield _ok(name, found)
 
 
 def check_gpu() -> Iterator[Finding]:
-    """The GPUs that torch can use."""
+    """Report the GPUs that torch can use."""
     import torch
 
     if torch.version.cuda is None and torch.version.hip is None:
@@ -66,12 +66,12 @@ def check_gpu() -> Iterator[Finding]:
     for index in range(torch.cuda.device_count()):
         found = torch.cuda.get_device_properties(index)
         text = f"{found.name}, {found.total_memory / 2**30:.1f} GiB, compute capability {found.major}.{found.minor}"
-        torch.ones(8, device=f"cuda:{index}").sum().item()  # a driver that does not fit fails here
+        torch.ones(8, device=f"cuda:{index}").sum().item()  # an incompatible driver fails here
         yield Finding(area="gpu", name=f"cuda:{index}", state="ok", text=f"{text}, CUDA {torch.version.cuda}")
 
 
 def check_operators() -> Iterator[Finding]:
-    """mmcv's compiled operators, called on the CPU and on a GPU; which deformable attention is taken."""
+    """Run mmcv's compiled operators on the CPU and the GPU, and report which deformable attention is used."""
     import torch
 
     from mmdataseg.apis.registration import register_all_modules
@@ -85,7 +85,7 @@ def check_operators() -> Iterator[Finding]:
 
 
 def _boxes_kept(device: str) -> Finding:
-    """Whether mmcv's nms drops the second of three boxes, which the first one covers by nine tenths."""
+    """Check that mmcv's nms drops the second of three boxes, which has an IoU of 0.9 with the first."""
     import torch
     from mmcv.ops import nms
 
@@ -124,7 +124,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _commit() -> str:
-    """The commit of a source tree, and whether files were changed; empty in an installed wheel or without git."""
+    """Return the commit of the source tree and whether files changed; empty for an installed wheel or without git."""
     root = Path(mmdataseg.__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return ""

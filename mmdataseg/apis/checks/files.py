@@ -1,4 +1,4 @@
-"""Which of this package's sources find their data and their text embeddings."""
+"""Check that the data and text embeddings of this package's sources exist."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from mmdataseg.sources import Source
 
 
 def own_sources() -> dict[str, dict[str, Any]]:
-    """The sources of ``configs/_base_/sources``, name -> config."""
+    """Return the sources in ``configs/_base_/sources``, name -> config."""
     from mmengine.config import Config
 
     files = sorted((config_root() / "_base_/sources").glob("*.py"))
@@ -19,7 +19,7 @@ def own_sources() -> dict[str, dict[str, Any]]:
 
 
 def check_data() -> Iterator[Finding]:
-    """For each source, whether the folders and files that it names are there. Their content is not read."""
+    """Check that the folders and files of each source exist, without reading them."""
     for name, source in own_sources().items():
         wanted = [path for split in ("train", "test") if source.get(split) for path in paths_of(source[split])]
         absent = [path for path in wanted if not path.exists()]
@@ -33,7 +33,7 @@ def check_data() -> Iterator[Finding]:
 
 
 def check_embeddings() -> Iterator[Finding]:
-    """For each file of text embeddings that a source names, whether it is there, whole, and of the source's classes."""
+    """Check that the text embeddings of each source exist, can be read, and match the classes of the source."""
     from mmdataseg.text.embeddings import load_embeddings
 
     seen = set()
@@ -56,13 +56,13 @@ def check_embeddings() -> Iterator[Finding]:
 
 
 def paths_of(dataset: Mapping[str, Any]) -> list[Path]:
-    """The folders and files that the config of a dataset names.
+    """Return the folders and files that the config of a dataset names.
 
     Args:
-        dataset: Of this package, mmdet's or mmseg's.
+        dataset: Config of a dataset of this package, mmdet or mmseg.
 
     Returns:
-        Absolute, or relative to where the process runs.
+        Paths, absolute or relative to the working directory.
     """
     root = Path(dataset.get("data_root") or "")
     named = [value for key, value in dataset.items() if key.endswith(("_dir", "_file")) and key != "cache_dir"]

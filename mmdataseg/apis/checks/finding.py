@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of a check."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ State = Literal["ok", "missing", "broken"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a check found.
+    """One result of a check.
 
     Args:
-        area: Versions, GPU, and so on.
-        name: Of what was checked.
-        state: ``missing`` is what some uses do without, ``broken`` what has to be mended.
+        area: Group of the check, such as ``versions`` or ``gpu``.
+        name: The item that was checked.
+        state: ``ok``, ``missing`` (only some uses need it) or ``broken`` (must be repaired).
         text: What was found.
-        remedy: What to do; empty where it is ok.
+        remedy: What to do about it; empty if the state is ``ok``.
     """
 
     area: str
@@ -31,17 +31,17 @@ class Finding:
 
 
 def guarded(area: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """Run a check; one that fails is a finding of its own.
+    """Run a check, and report an exception as a finding.
 
     Args:
-        area: Of the check.
+        area: Group of the check.
         check: Yields findings.
 
     Yields:
-        Its findings, and a broken one where it raises.
+        The findings of the check, and a broken one if the check raises.
     """
     try:
         yield from check()
-    except Exception as error:  # whatever is broken in this environment, the other checks go on
+    except Exception as error:  # the other checks continue, whatever is broken here
         text = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        yield Finding(area=area, name="check", state="broken", text=text, remedy="mend this first")
+        yield Finding(area=area, name="check", state="broken", text=text, remedy="repair this first")

@@ -1,4 +1,4 @@
-"""A small model that is built and run."""
+"""Check that a small model can be built and run."""
 
 import sys
 import tempfile
@@ -15,7 +15,7 @@ _SIZE = 128
 
 
 def check_forward() -> Iterator[Finding]:
-    """Build the model of the toy configs, untrained, and run it on noise: once to warm up, once with the clock."""
+    """Build the untrained toy model and run it on noise twice: once to warm up, once to measure the time."""
     import torch
 
     yield _run("cpu")
@@ -65,7 +65,7 @@ def _run(device: str) -> Finding:
         name=f"panoptic segmentation on {device}",
         state="ok" if right else "broken",
         text=text if right else f"{text}, an answer of shape {tuple(found.shape)}",
-        remedy="" if right else "report it, with all of this output",
+        remedy="" if right else "report this as a bug, with all of this output",
     )
 
 

@@ -1,4 +1,4 @@
-"""All checks, as a text or as JSON."""
+"""Run all checks and print the report as text or JSON."""
 
 import json
 import sys
@@ -23,17 +23,17 @@ CHECKS: dict[str, Callable[[], Iterable[Finding]]] = {
 
 
 def run_all() -> Iterator[Finding]:
-    """Run all checks, one after the other."""
+    """Run all checks in order, and yield their findings."""
     for area, check in CHECKS.items():
         yield from guarded(area, check)
 
 
 def print_report(findings: Iterable[Finding], *, as_json: bool = False) -> int:
-    """Print findings as they come.
+    """Print each finding as soon as it is known.
 
     Args:
-        findings: Of the checks.
-        as_json: Print one JSON list, at the end.
+        findings: Findings of the checks.
+        as_json: Print a single JSON list at the end instead.
 
     Returns:
         0, or 1 if something is broken.
@@ -54,7 +54,7 @@ def print_report(findings: Iterable[Finding], *, as_json: bool = False) -> int:
 
 
 def _quietly(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The same, with what libraries print to stdout on stderr: stdout has nothing but the report."""
+    """Yield the findings, with the libraries' output sent to stderr, so that stdout has only the report."""
     steps = iter(findings)
     while True:
         with redirect_stdout(sys.stderr):

@@ -1,4 +1,4 @@
-"""Answers about one image, as small as a page in the browser needs them."""
+"""The results for one image, reduced to what the web page needs."""
 
 import json
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ COLUMNS = ("number", "class", "kind", "score", "area in pixels", "box x1, y1, x2
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Answers:
-    """Answers of one or more tasks about one image.
+    """The results of one or more tasks for one image.
 
     Args:
-        record: `Result.to_json`: everything but the image.
-        image: (h, w, 3) uint8 RGB, the image as large as it is shown.
-        panels: Task -> (h, w, 3) uint8 RGB, the same with its segments.
-        pngs: Task -> PNG file of the image with its segments, of the image's own size.
-        id_maps: Task -> (H, W) int32, the number of each pixel's segment, 0 where there is none.
+        record: `Result.to_json`: everything except the image.
+        image: (h, w, 3) uint8 RGB, the image at its display size.
+        panels: Task -> (h, w, 3) uint8 RGB, the same image with its segments.
+        pngs: Task -> PNG file of the image with its segments, at the original size.
+        id_maps: Task -> (H, W) int32, the segment number of each pixel, 0 for no segment.
     """
 
     record: dict[str, Any]
@@ -33,10 +33,10 @@ class Answers:
 
     @classmethod
     def of(cls, result: Result) -> "Answers":
-        """Keep what the page shows of a result.
+        """Take what the page shows from a result.
 
         Args:
-            result: In one vocabulary.
+            result: A result with one vocabulary.
         """
         return cls(
             record=result.to_json(),
@@ -48,15 +48,15 @@ class Answers:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks that were asked for."""
+        """The requested tasks."""
         return tuple(self.panels)
 
     def segments(self, task: str) -> list[dict[str, Any]]:
-        """The segments of one task, as `Result.to_json` has them; segment n has number n + 1."""
+        """Return the segments of one task, as in `Result.to_json`. The segment at index n has number n + 1."""
         return next(answer["segments"] for answer in self.record["answers"] if answer["task"] == task)
 
     def table(self, task: str) -> list[list[Any]]:
-        """A row for each segment of one task, with the columns `COLUMNS`."""
+        """Return one row per segment of a task, with the columns `COLUMNS`."""
         return [
             [
                 *(segment["id"], segment["name"], "thing" if segment["is_thing"] else "stuff"),
@@ -66,7 +66,7 @@ class Answers:
         ]
 
     def summary(self, task: str) -> str:
-        """What one task found, in a sentence."""
+        """Return a sentence that says what a task found."""
         found = self.segments(task)
         height, width = self.record["height"], self.record["width"]
         if not found:
@@ -76,15 +76,15 @@ class Answers:
         return f"{task}: {numbers} in {width} x {height} pixels. Click a segment, or its row."
 
     def at(self, task: str, x: int, y: int) -> int:
-        """The segment at a pixel of the picture.
+        """Return the segment at a pixel of the picture.
 
         Args:
-            task: Of the segment.
-            x: Column of the picture.
-            y: Row of the picture.
+            task: Task of the segment.
+            x: Column, in pixels of the picture.
+            y: Row, in pixels of the picture.
 
         Returns:
-            Its number, from 1; 0: there is none, or the pixel is outside.
+            The number of the segment, from 1; 0 if there is none or the pixel is outside.
         """
         id_map, (height, width) = self.id_maps[task], self.image.shape[:2]
         if not (0 <= x < width and 0 <= y < height):
@@ -92,11 +92,11 @@ class Answers:
         return int(id_map[y * id_map.shape[0] // height, x * id_map.shape[1] // width])
 
     def describe(self, task: str, number: int) -> str:
-        """A segment in a sentence.
+        """Return a sentence that describes a segment.
 
         Args:
-            task: Of the segment.
-            number: Of the segment, from 1.
+            task: Task of the segment.
+            number: Number of the segment, from 1.
         """
         found = self.segments(task)[number - 1]
         score = "" if found["score"] is None else f", score {found['score']:.2f}"
@@ -104,11 +104,11 @@ class Answers:
         return f"Segment {number}: {found['name']}{score}, {_count(found['area'], 'pixel')}, box {box}."
 
     def picture(self, task: str, number: int = 0) -> np.ndarray:
-        """The image with the segments of one task, or with one of them.
+        """Return the image with all segments of a task, or with one of them.
 
         Args:
-            task: Of the segments.
-            number: Of the segment to show alone, from 1; 0: all.
+            task: Task of the segments.
+            number: Number of the only segment to show, from 1; 0: show all.
 
         Returns:
             (h, w, 3) uint8 RGB.
@@ -122,7 +122,7 @@ class Answers:
         )
 
     def to_json(self) -> str:
-        """Everything but the image, as the text of a JSON file."""
+        """Return everything except the image as JSON text."""
         return json.dumps(self.record, indent=1)
 
 

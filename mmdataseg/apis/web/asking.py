@@ -1,4 +1,4 @@
-"""What the page asks of a model: one image at a time, within limits."""
+"""Run the model for the web page: one image at a time, within limits."""
 
 import re
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ class Limits:
     """What the page accepts.
 
     Args:
-        mib: Size of an image file, in MiB.
-        pixels: Pixels of an image, before it is shrunk.
-        shown_pixels: Pixels of an image after it was shrunk; answers have that size.
-        words: Words in all.
-        letters: Letters of a word.
-        seconds: How long an answer may take, its wait for earlier ones included.
+        mib: Largest image file, in MiB.
+        pixels: Most pixels of an uploaded image.
+        shown_pixels: Larger images are shrunk to this many pixels; results have the shrunk size.
+        words: Most words per request, things and stuff together.
+        letters: Most letters per word.
+        seconds: Longest time for an answer, including the wait for earlier requests.
 
     Raises:
-        UserError: One of them is below 1.
+        UserError: A limit is below 1.
     """
 
     mib: int = 20
@@ -46,12 +46,12 @@ class Limits:
 
 
 class Questions:
-    """Asks a segmenter, one image after the other, whoever is waiting.
+    """A queue of requests to one segmenter, which handles one image at a time.
 
     Args:
-        segmenter: Whom to ask.
-        limits: What is accepted.
-        pretrained: File of the text encoder's weights, where they are not in open_clip's cache.
+        segmenter: The segmenter.
+        limits: The limits on requests.
+        pretrained: File with the text encoder's weights, if they are not in open_clip's cache.
     """
 
     def __init__(self, segmenter: Segmenter, *, limits: Limits, pretrained: str | None = None) -> None:
@@ -72,14 +72,15 @@ class Questions:
         """Segment an image.
 
         Args:
-            file: Path of the image file that was uploaded; None: there is none yet.
-            things: Words for what can be counted, as `split_words` takes them; without any word, the model's classes.
-            stuff: Words for the rest.
-            tasks: One or more.
+            file: Path of the uploaded image file; None if there is none yet.
+            things: Words for countable objects, as `split_words` reads them. Without things and stuff, the classes of
+                the segmenter's source are used.
+            stuff: Words for everything else.
+            tasks: One or more tasks.
             min_score: Instances with a lower score, 0 .. 1, are left out.
 
         Raises:
-            UserError: There is no image; it cannot be read; a limit is passed; or as calling a `Segmenter`.
+            UserError: There is no image, it cannot be read, or a limit is exceeded; or as `Segmenter.__call__`.
         """
         if file is None:
             raise UserError("there is no image yet", remedy="drop one, or click to choose one")
@@ -96,14 +97,14 @@ class Questions:
         try:
             return job.result(timeout=self.limits.seconds)
         except futures.TimeoutError:
-            job.cancel()  # if it has not begun; what has begun cannot be stopped, and the next answer waits for it
+            job.cancel()  # a job that has begun cannot be cancelled, and the next one waits for it
             raise UserError(
                 f"no answer within {self.limits.seconds} seconds",
                 remedy="try again later, with a smaller image or with fewer words",
             ) from None
 
     def close(self) -> None:
-        """Answer no more questions."""
+        """Stop accepting requests, and cancel those that wait."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _answer(
@@ -119,14 +120,14 @@ class Questions:
 
 
 def split_words(text: str, limits: Limits) -> list[str]:
-    """The words in a field of the page.
+    """Split a text field into words.
 
     Args:
-        text: Words between commas or on lines of their own. A slash joins synonyms, as in ``sofa/couch``.
-        limits: On the letters of a word.
+        text: Words, separated by commas or line breaks. A slash joins synonyms, as in ``sofa/couch``.
+        limits: The limits; ``letters`` is used.
 
     Returns:
-        The words, without blanks around them.
+        The words, without leading and trailing blanks.
 
     Raises:
         UserError: A word is too long.
@@ -143,17 +144,17 @@ def split_words(text: str, limits: Limits) -> list[str]:
 
 
 def read_upload(file: str, limits: Limits) -> np.ndarray:
-    """Read an image file, and shrink it if it is large.
+    """Read an uploaded image file, and shrink the image if it is large.
 
     Args:
-        file: Its path; messages have its name alone.
-        limits: On its size.
+        file: Path of the file. Messages give only its name.
+        limits: The limits on its size.
 
     Returns:
         (H, W, 3) uint8 BGR.
 
     Raises:
-        UserError: The file is too large, or was removed since.
+        UserError: The file is too large, or has been removed.
         UnreadableImageError: As `mmdataseg.apis.image_decoding.decode_image`.
     """
     path = Path(file)

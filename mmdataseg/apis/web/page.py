@@ -1,4 +1,4 @@
-"""The page itself: what is on it, and what happens when something is dropped, typed or clicked."""
+"""The web page: its layout and its event handlers."""
 
 import html
 import logging
@@ -15,8 +15,8 @@ from mmdataseg.apis.web.asking import Questions
 from mmdataseg.errors import UserError
 from mmdataseg.structures import Task
 
-FORGET = 3600  # seconds after which the images and answers of a visitor are removed
-WAITING = 16  # visitors who may wait for an answer, and whose answers are kept
+FORGET = 3600  # seconds until the images and answers of a visitor are deleted
+WAITING = 16  # most requests that wait, and most answers whose downloads are kept
 CSS = """
 .gradio-container {max-width: 1500px !important}
 #status [role] {margin: 0; padding: .6em .9em; border-radius: 6px; border-left: 5px solid #2563eb;
@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 
 
 class Downloads:
-    """Files to download. The page copies each into its own cache, so old ones are removed.
+    """Files to download. The page copies each file into its own cache, so old ones are deleted here.
 
     Args:
-        folder: Where they are.
+        folder: Folder of the files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,11 +42,11 @@ class Downloads:
         """Write the JSON of all answers and the picture of one task.
 
         Args:
-            answers: To write.
-            task: Of the picture.
+            answers: The answers to write.
+            task: Task of the picture.
 
         Returns:
-            Paths of the JSON and of the PNG.
+            The paths of the JSON and of the PNG.
         """
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         self._kept.append(folder)
@@ -60,11 +60,11 @@ class Downloads:
 
 
 class Page:
-    """What happens on the page. Each visitor has own answers.
+    """The event handlers of the page. Each visitor has separate answers.
 
     Args:
-        questions: Who answers.
-        downloads: Where files to download are put.
+        questions: The queue of requests.
+        downloads: The files to download.
     """
 
     def __init__(self, questions: Questions, downloads: Downloads) -> None:
@@ -74,7 +74,7 @@ class Page:
     def ask(
         self, file: str | None, things: str, stuff: str, tasks: list[str], min_score: float, shown: str | None
     ) -> tuple[Any, ...]:
-        """Segment the image, and show one task: the one shown so far, if it is among the answers.
+        """Segment the image and show one task: the task shown before, if it is among the answers.
 
         Returns:
             Values for the status, the answers, the choice of the task shown, and those of `show`.
@@ -107,7 +107,7 @@ class Page:
     def point(
         self, answers: Answers | None, task: str | None, chosen: int, event: gr.SelectData
     ) -> tuple[Any, Any, Any]:
-        """Show the segment that was clicked alone; or all again, if it was alone already.
+        """Show only the clicked segment. If it was already the only one, show all again.
 
         Returns:
             Values for the chosen segment, the status and the picture.
@@ -117,7 +117,7 @@ class Page:
         return _chosen(answers, task, answers.at(task, *event.index), chosen)
 
     def row(self, answers: Answers | None, task: str | None, chosen: int, event: gr.SelectData) -> tuple[Any, Any, Any]:
-        """Show the segment whose row was chosen alone; or all again, if it was alone already.
+        """Show only the segment of the chosen row. If it was already the only one, show all again.
 
         Returns:
             Values for the chosen segment, the status and the picture.
@@ -128,11 +128,11 @@ class Page:
 
 
 def build_page(questions: Questions, downloads: Downloads) -> gr.Blocks:
-    """The page.
+    """Build the page.
 
     Args:
-        questions: Who answers.
-        downloads: Where files to download are put.
+        questions: The queue of requests.
+        downloads: The files to download.
     """
     page, source = Page(questions, downloads), questions.segmenter.source
     with gr.Blocks(title="mmdataseg", analytics_enabled=False, delete_cache=(FORGET // 6, FORGET)) as blocks:
@@ -144,16 +144,20 @@ def build_page(questions: Questions, downloads: Downloads) -> gr.Blocks:
                 image.preprocess = path_of_upload
                 tasks = gr.CheckboxGroup(list(_TASKS), value=[source.task.value], label="Tasks", elem_id="tasks")
                 things = gr.Textbox(
-                    label="Things: words for what can be counted",
+                    label="Things: words for countable objects",
                     placeholder="red car, dog, sofa/couch",
                     info="Commas separate words. A slash joins synonyms.",
                     elem_id="things",
                     lines=2,
                 )
-                stuff = gr.Textbox(label="Stuff: words for the rest", placeholder="road, sky", elem_id="stuff", lines=1)
-                with gr.Accordion(f"No words: the {len(source.label_space)} classes of '{source.name}'", open=False):
+                stuff = gr.Textbox(
+                    label="Stuff: words for everything else", placeholder="road, sky", elem_id="stuff", lines=1
+                )
+                with gr.Accordion(
+                    f"Without words: the {len(source.label_space)} classes of '{source.name}'", open=False
+                ):
                     gr.Markdown(_listed(source.label_space.thing_classes, source.label_space.stuff_classes))
-                min_score = gr.Slider(0, 1, 0.3, step=0.05, label="Lowest score of an instance", elem_id="score")
+                min_score = gr.Slider(0, 1, 0.3, step=0.05, label="Minimum score of an instance", elem_id="score")
                 button = gr.Button("Segment", variant="primary", elem_id="segment")
             with gr.Column(scale=3, min_width=320):
                 status = gr.HTML(_status("Drop an image. The answer appears here."), elem_id="status")
@@ -197,19 +201,19 @@ def build_page(questions: Questions, downloads: Downloads) -> gr.Blocks:
 
 
 def path_of_upload(payload: Any) -> str | None:
-    """The file as it was uploaded. gr.Image would decode it first, without limits and without a message.
+    """Return the path of the uploaded file. gr.Image would decode the image, without limits and without a message.
 
     Args:
-        payload: gradio's value of an image field; None: it is empty.
+        payload: gradio's value of the image field; None if it is empty.
 
     Returns:
-        Path of the file.
+        The path; None if the field is empty.
     """
     return None if payload is None else payload.path
 
 
 def theme() -> gr.themes.Base:
-    """Fonts of the visitor's system, so that nothing is fetched, and colors whose contrast is at least 4.5."""
+    """Return a theme with system fonts, so that nothing is downloaded, and colors with a contrast of at least 4.5."""
     return gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["system-ui"]).set(
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
@@ -228,7 +232,7 @@ def _chosen(answers: Answers, task: str, number: int, before: int) -> tuple[Any,
     if number in (0, before):
         text = answers.summary(task) if number else "There is no segment here."
         return 0, _status(text), answers.picture(task)
-    text = f"{answers.describe(task, number)} Click it again to see all."
+    text = f"{answers.describe(task, number)} Click it again to see all segments."
     return number, _status(text), answers.picture(task, number)
 
 
@@ -240,7 +244,7 @@ def _alert(text: str) -> str:
     return f'<p role="alert">{html.escape(text[:1].upper() + text[1:])}</p>'
 
 
-# for the answers, the task shown, the chosen segment, the picture, the table and the downloads, without an answer
+# without an answer: values for answers, task shown, chosen segment, picture, table and downloads
 _EMPTY = (
     *(None, gr.update(choices=[], value=None, visible=False), 0, None, []),
     *(gr.update(value=None, interactive=False), gr.update(value=None, interactive=False)),

@@ -1,4 +1,4 @@
-"""What the command ``web`` does."""
+"""The command ``web``: serve the page."""
 
 import os
 import socket
@@ -18,10 +18,10 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def check_gradio() -> None:
-    """Check that what the page is made with is installed.
+    """Check that gradio is installed.
 
     Raises:
-        UserError: It is not; the message has the command that installs it.
+        UserError: gradio is not installed; the message has the command that installs it.
     """
     if find_spec("gradio") is None:
         raise UserError("the page needs gradio, which is not installed", remedy='pip install "gradio>=6.31,<7"')
@@ -40,7 +40,7 @@ def serve(
     port: int = 7860,
     limits: Limits | None = None,
 ) -> None:
-    """Serve the page until the user stops it. All files that were uploaded or made are removed then.
+    """Serve the page until the user stops it. Then delete all uploads and downloads.
 
     Args:
         checkpoint: As for `Segmenter`.
@@ -52,7 +52,7 @@ def serve(
         pretrained: As for `Segmenter.vocabulary`.
         host: Address to listen on.
         port: Port to listen on.
-        limits: What is accepted; None: the defaults.
+        limits: The limits on requests; None: the defaults.
 
     Raises:
         UserError: gradio is not installed; the port cannot be used; as `Segmenter`.
@@ -66,7 +66,7 @@ def serve(
         pretrained=pretrained,
     )
     with tempfile.TemporaryDirectory(prefix="mmdataseg_web_") as folder, sigterm_as_exit():
-        # gradio reads them when it is imported: where it keeps files, and that it tells nobody
+        # gradio reads these when it is imported: the folder of its files, and no usage statistics
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
         from mmdataseg.apis.web.page import CSS, Downloads, build_page, theme
 
@@ -92,8 +92,8 @@ def serve(
                 theme=theme(),
             )
             if host not in _LOCAL:
-                print(f"warning: who can reach this machine on port {port} can use the page")
-            print(f"the page: {page.local_url} (Ctrl-C ends it)", flush=True)
+                print(f"warning: everyone who can reach this machine on port {port} can use the page")
+            print(f"the page: {page.local_url} (Ctrl-C stops it)", flush=True)
             page.block_thread()
         finally:
             questions.close()
