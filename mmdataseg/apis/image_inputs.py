@@ -39,7 +39,7 @@ class Video:
     """The video of a frame.
 
     Args:
-        name: Name as of an image, without the suffix; or ``camera0`` and so on.
+        name: Name of the file as for images, without the suffix; or ``camera0``, ``camera1``, ...
         fps: Frames per second.
     """
 

@@ -124,7 +124,7 @@ class _Run:
     def new(self, inputs: Iterable[ImageInput], total: int | None) -> Iterator[ImageInput]:
         """Yield the images that have no answer yet, with a progress bar."""
         if self._earlier:
-            print(f"{self._earlier} images are done already; going on")
+            print(f"{self._earlier} images are already done; continuing")
         seen: dict[str, str | None] = {}
         with progress_bar(unit="images", total=total, initial=self._earlier) as bar:
             for found in inputs:
@@ -160,7 +160,7 @@ class _Run:
             seconds = time.monotonic() - start
             written = self._files.close()
             rate = self._number / max(seconds, 1e-9)
-            print(f"{self._number} images in {seconds:.1f} s, {rate:.2f} images a second")
+            print(f"{self._number} images in {seconds:.1f} s, {rate:.2f} images per second")
             if written:
                 print(self._files.summary())
                 print("written: " + ", ".join(map(str, written)))

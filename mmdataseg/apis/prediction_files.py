@@ -225,11 +225,11 @@ def open_folder(folder: Path, question: Mapping[str, Any]) -> None:
     wanted = json.loads(json.dumps(question))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not file.is_file():
-            raise UserError(f"'{folder}' is there already and not empty", remedy="give another --out, or move it away")
+            raise UserError(f"'{folder}' exists and is not empty", remedy="give another --out, or move the folder away")
         earlier = json.loads(file.read_text())
         differing = sorted(key for key in {*wanted, *earlier} if wanted.get(key) != earlier.get(key))
         if differing:
             changes = "; ".join(f"{key} was {earlier.get(key)!r}, now {wanted.get(key)!r}" for key in differing)
-            raise UserError(f"'{folder}' holds the answers to another question: {changes}", remedy="give another --out")
+            raise UserError(f"'{folder}' holds predictions with other settings: {changes}", remedy="give another --out")
         return
     write_whole(file, json.dumps(wanted, indent=1))

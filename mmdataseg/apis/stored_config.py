@@ -26,7 +26,7 @@ KNOWN_PACKAGES = ("mmcv", "mmdataseg", "mmdet", "mmengine", "mmpretrain", "mmseg
 _TESTING = ("model", "default_scope", "test_cfg", "test_dataloader", "test_evaluator", "log_processor")
 _TEST_HOOKS = {"visualization": {"type": "mmdataseg.DrawPredictions"}}  # for --show-dir
 _FLOATS = ("inf", "-inf", "nan")
-_OWN_CONFIG = "if you trust the file, give its config as a .py file before it"
+_OWN_CONFIG = "if you trust the file, put its config, a .py file, before it"
 
 
 def stored_config(checkpoint: Checkpoint) -> Config:
@@ -46,7 +46,7 @@ def stored_config(checkpoint: Checkpoint) -> Config:
         raise UserError(
             "holds weights without a config",
             file=checkpoint.origin,
-            remedy="give the config of its training, a .py file, before it",
+            remedy="put its training config, a .py file, before it",
         )
     try:
         return Config(parse_literals(text))

@@ -117,15 +117,15 @@ def _tested_source(sources: Mapping[str, Source], name: str | None) -> Source:
     tested = [source for source in sources.values() if source.test is not None and "pipeline" in source.test]
     if not tested:
         raise UserError(
-            f"none of the model's sources {list(sources)} has a test dataset with a pipeline, which says how images "
-            "are prepared; give one test=dict(..., pipeline=[...])"
+            f"none of the model's sources {list(sources)} has a test pipeline, which is needed to prepare images; give "
+            "one of them test=dict(..., pipeline=[...])"
         )
     found = [source for source in tested if name in (None, source.name)]
     if not found:
         names = [source.name for source in tested]
         raise UserError(
-            f"source {name!r}: expected one of the model's that have a test dataset, {names}; the names of others can "
-            "be given as own words"
+            f"source {name!r}: expected one of the model's sources with a test pipeline, {names}; the class names of "
+            "other sources can be given as own words"
         )
     return found[0]
 

@@ -55,7 +55,7 @@ def test_own_words(here, capsys):
         sum(map(int, re.findall(r" (\d+)(?:,|$)", said[said.index("found (panoptic):") :].splitlines()[0]))) == number
     )
     assert f"written: {here / 'pictures'}, {here / 'panoptic.json'}" in said
-    assert re.search(r"3 images in [\d.]+ s, [\d.]+ images a second", said)
+    assert re.search(r"3 images in [\d.]+ s, [\d.]+ images per second", said)
 
 
 def test_a_source_of_the_config(here):
@@ -112,7 +112,7 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world, capsys):
             ["--cfg-options", "model.type=Foo"],
             "error: 'trained.pth': its config: model.type: 'Foo' is not a registered component",
         ),
-        (["--source", "x"], "error: source 'x': expected one of the model's that have a test"),
+        (["--source", "x"], "error: source 'x': expected one of the model's sources with a test pipeline"),
         (["--embeddings", "f.safetensors"], r"error: 'f\.safetensors' does not exist; check the path"),
         (["--things", "a", "--embeddings", "trained.pth"], "error: --things and --embeddings are both given; leave"),
         (["--things", "a", " "], "error: a word of --things or --stuff is empty; leave it out"),
@@ -158,7 +158,7 @@ def test_an_interruption_leaves_the_images_so_far_and_the_next_run_goes_on(here,
             predict("--out", str(here / "out"))
     assert len(json.loads((here / "out/semantic.json").read_text())["images"]) == 1
     predict("--out", str(here / "out"))
-    assert "1 images are done already; going on" in capsys.readouterr().out
+    assert "1 images are already done; continuing" in capsys.readouterr().out
     predict("--out", str(here / "whole"))
     assert files(here / "out") == files(here / "whole")
 
@@ -217,7 +217,7 @@ def test_a_run_that_is_stopped_loses_nothing_and_repeats_nothing(here, world, st
 def test_another_question_does_not_go_on(here, capsys):
     predict("--out", str(here / "out"), "--tasks", "semantic")
     said = refused(capsys, "--out", str(here / "out"), "--tasks", "panoptic")
-    assert "holds the answers to another question: tasks was ['semantic'], now ['panoptic']; give another --out" in said
+    assert "holds predictions with other settings: tasks was ['semantic'], now ['panoptic']; give another --out" in said
 
 
 def test_our_own_mistakes_are_not_told_as_the_users(here, monkeypatch):
@@ -229,7 +229,7 @@ def test_our_own_mistakes_are_not_told_as_the_users(here, monkeypatch):
 def test_a_folder_that_is_not_empty_is_left_alone(here, capsys):
     (here / "notes.txt").touch()
     said = refused(capsys, "--out", str(here))
-    assert re.search(r"error: .* is there already and not empty; give another --out", said)
+    assert re.search(r"error: .* exists and is not empty; give another --out", said)
     assert [path.name for path in here.iterdir()] == ["notes.txt"]
 
 

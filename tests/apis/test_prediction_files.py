@@ -161,11 +161,11 @@ def test_a_folder_takes_answers_to_one_question(tmp_path):
     question = {"tasks": ("panoptic",), "classes": ["car"]}
     for _ in range(2):
         open_folder(tmp_path / "new/folder", question)
-    with pytest.raises(UserError, match=r"another question: classes was \['car'\], now \['bus'\]; give another --out"):
+    with pytest.raises(UserError, match=r"other settings: classes was \['car'\], now \['bus'\]; give another --out"):
         open_folder(tmp_path / "new/folder", {**question, "classes": ["bus"]})
     (tmp_path / "new/other").mkdir()
     (tmp_path / "new/other/panoptic.json").touch()
-    with pytest.raises(UserError, match="is there already and not empty; give another --out"):
+    with pytest.raises(UserError, match="exists and is not empty; give another --out"):
         open_folder(tmp_path / "new/other", question)
 
 

@@ -64,7 +64,7 @@ def test_options_change_the_stored_config(here):
 
 
 def test_weights_alone_need_a_config(here):
-    with pytest.raises(UserError, match=r"weights\.pth': holds weights without a config; give the config"):
+    with pytest.raises(UserError, match=r"weights\.pth': holds weights without a config; put its training config"):
         load_trained_model(here / "weights.pth", device="cpu")
 
 
@@ -179,7 +179,7 @@ def test_the_modules_of_others_are_not_imported(content, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("here")
 def test_an_unknown_source():
-    with pytest.raises(ValueError, match=r"source 'x': .* have a test dataset, \['toy_semantic'"):
+    with pytest.raises(ValueError, match=r"source 'x': .* sources with a test pipeline, \['toy_semantic'"):
         load_trained_model("trained.pth", source="x", device="cpu")
 
 
@@ -188,9 +188,7 @@ def test_no_source_says_how_images_are_prepared():
     cfg = Config.fromfile(TOY)
     cfg.model.sources = [{k: v for k, v in s.items() if k != "test"} for s in cfg.model.sources if "train" in s]
     torch.save(MODELS.build(cfg.model).state_dict(), "untested.pth")
-    with pytest.raises(
-        ValueError, match=r"\['toy_semantic', .*\] has a test dataset with a pipeline.*; give one test="
-    ):
+    with pytest.raises(ValueError, match=r"\['toy_semantic', .*\] has a test pipeline, .*; give one of them test="):
         load_trained_model("untested.pth", config=cfg, device="cpu")
 
 

@@ -115,7 +115,7 @@ def test_what_is_no_usable_image_is_named_without_its_folder(tmp_path):
     (tmp_path / "text.png").write_text("not an image")
     with pytest.raises(UnreadableImageError, match=r"^'text.png': cannot be read as an image"):
         read_upload(str(tmp_path / "text.png"), Limits())
-    with pytest.raises(UserError, match=r"^'gone.png': is no longer kept here; drop it again"):
+    with pytest.raises(UserError, match=r"^'gone.png': has been deleted; drop it again"):
         read_upload(str(tmp_path / "gone.png"), Limits())
 
 

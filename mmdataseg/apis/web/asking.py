@@ -159,7 +159,7 @@ def read_upload(file: str, limits: Limits) -> np.ndarray:
     """
     path = Path(file)
     if not path.is_file():
-        raise UserError("is no longer kept here", file=path.name, remedy="drop it again")
+        raise UserError("has been deleted", file=path.name, remedy="drop it again")
     size = path.stat().st_size
     if size > limits.mib << 20:
         raise UserError(f"{size / 2**20:.1f} MiB, the limit is {limits.mib} MiB", file=path.name, remedy="shrink it")
