@@ -27,8 +27,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(work_dir: Path, **options: Any) -> Config:
     cfg = Config.fromfile(LEAF)
     cfg.work_dir = str(work_dir)
-    # names the runner's default visualizer and logger: each run of this process needs its own
-    cfg.experiment_name = work_dir.name
+    # mmengine keeps visualizers and loggers by name: each run of this process needs its own
+    cfg.experiment_name = cfg.visualizer.name = f"end_to_end_{work_dir.name}"
     cfg.merge_from_dict(
         {
             "train_dataloader.batch_size": 2,
