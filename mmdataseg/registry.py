@@ -11,16 +11,18 @@ SCOPE = "mmdataseg"
 
 
 class MMDetAwareRegistry(Registry):
-    """A registry that looks up a name without prefix in mmdet if neither this registry nor mmengine has it.
+    """A registry that looks up a name without prefix in mmdet if this registry does not have it.
 
     Our configs are written for ``default_scope = "mmdet"``. A config that inherits them by ``mmdataseg::_base_/...``
-    builds them in the scope ``mmdataseg``, where ``ResNet`` must have the same meaning.
+    builds them in the scope ``mmdataseg``, where ``ResNet`` must have the same meaning. mmdet comes before mmengine's
+    registries, in which mmcv has transforms of the same names: its ``Resize`` does not know mmdet's boxes.
     """
 
     def get(self, key: str) -> type | None:
         """Return the class with this name, or None."""
-        found = super().get(key)
-        return super().get(f"mmdet.{key}") if found is None and "." not in key else found
+        self.import_from_location()
+        found = super().get(f"mmdet.{key}") if "." not in key and key not in self.module_dict else None
+        return super().get(key) if found is None else found
 
 
 def _child_of(name: str, room: str = "registry") -> Registry:

@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 
 import build_hooks
 from mmdataseg.registry import MODELS, TRANSFORMS
@@ -82,3 +85,19 @@ def test_a_name_without_prefix_is_mmdets_if_we_do_not_have_it() -> None:
     assert MODELS.get("DaTaSeg").__module__ == "mmdataseg.models.dataseg"
     assert TRANSFORMS.get("RandomCrop").__module__.startswith("mmdataseg.")  # mmdet has one of that name, too
     assert MODELS.get("NoSuchModel") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["Resize", "RandomFlip", "RandomResize", "Pad", "LoadAnnotations", "PhotoMetricDistortion"]
+)
+def test_a_transform_that_mmcv_has_too_is_mmdets(name: str) -> None:
+    """mmcv's transforms do not move mmdet's boxes."""
+    assert TRANSFORMS.get(name) is ROOT_TRANSFORMS.get(f"mmdet.{name}")
+
+
+def test_a_pipeline_with_boxes_is_built_by_scope_as_with_paths() -> None:
+    boxes = HorizontalBoxes(np.array([[2.0, 2.0, 6.0, 6.0]], np.float32))
+    results = {"img": np.zeros((8, 8, 3), np.uint8), "gt_bboxes": boxes, "img_shape": (8, 8)}
+    for step in (dict(type="Resize", scale=(16, 16)), dict(type="RandomFlip", prob=1.0)):
+        results = TRANSFORMS.build(step)(results)
+    assert results["gt_bboxes"].tensor.tolist() == [[4.0, 4.0, 12.0, 12.0]]

@@ -31,11 +31,12 @@ def training_problems(source: Source, found: Findings, dataset: Any) -> Iterator
     Yields:
         Clauses without the source's name.
     """
-    classes = source.label_space.classes
+    space = source.label_space
+    classes = space.thing_classes if source.task is Task.INSTANCE else space.classes  # boxes are of things only
     if not found.classes:
         yield f"none of the {found.images} images has a target: a training would learn nothing{_hints(found, dataset)}"
-    elif len(classes) <= _FEW_CLASSES and found.images >= len(classes):
-        missing = [name for label, name in enumerate(classes) if label not in found.classes]
+    elif len(space) <= _FEW_CLASSES and found.images >= len(space):
+        missing = [name for name in classes if space.classes.index(name) not in found.classes]
         if missing:
             yield (
                 f"{len(missing)} of {len(classes)} classes never occur in {found.images} images: "

@@ -328,10 +328,10 @@ def _check_classes(classes: tuple[str, ...], label_space: LabelSpace) -> None:
     first = next((i for i in range(shared) if classes[i] != expected[i]), shared)
     got = repr(classes[first]) if first < len(classes) else "no more classes"
     wanted = repr(expected[first]) if first < len(expected) else "no more classes"
-    raise UserError(
-        f"the file has {len(classes)} classes, but {what} has {len(expected)}; "
-        f"the first difference is in row {first}: {got}, expected {wanted}"
-    )
+    numbers = f"the file has {len(classes)} classes, but {what} has {len(expected)}"
+    if len(classes) == len(expected):
+        numbers = f"the file has other classes than {what}"
+    raise UserError(f"{numbers}; the first difference is in row {first}: {got}, expected {wanted}")
 
 
 def _parse(metadata: dict[str, str], key: str, kind: type = list) -> Any:

@@ -90,6 +90,15 @@ def test_intact_data_raises_no_suspicion(tmp_path, make):
     assert found.images == 2
 
 
+def test_stuff_need_not_occur_among_boxes(tmp_path):
+    def all_cars(annotation):
+        annotation["category_id"] = 1
+
+    assert findings(instance(tmp_path, all_cars, is_thing=(True, False))).problems == []
+    (problem,) = findings(instance(tmp_path, all_cars)).problems
+    assert problem.startswith("source 'street': 1 of 2 classes never occur in 2 images: 'bike'")
+
+
 def test_a_foreground_of_255_is_void(tmp_path):
     (problem,) = findings(semantic(tmp_path, 0, 255)).problems
     assert problem.startswith(
