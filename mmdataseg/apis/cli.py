@@ -68,6 +68,7 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
     _set_local_rank(args)
     with user_errors(debug=_debug(args)):
         # imported only after parsing: torch and the mm* packages take seconds, and mim asks for -h first
+        _import_components()
         from mmdataseg.apis.runs import run_training
 
         run_training(
@@ -94,6 +95,7 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     path = None if args.config is None else _find(parser, args)
     _set_local_rank(args)
     with user_errors(debug=_debug(args)):
+        _import_components()
         from mmdataseg.apis.runs import run_testing
 
         run_testing(
@@ -128,9 +130,7 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
         for warning in check_words(things=args["things"], stuff=args["stuff"], embeddings=args["embeddings"]):
             print(f"warning: {warning}", file=sys.stderr)
 
-        from mmdataseg.apis.registration import register_all_modules
-
-        register_all_modules()  # before anything else imports mmdet: this hides what it prints
+        _import_components()
         from mmdataseg.apis.predict import predict
 
         left_out = predict(checkpoint, images, config=config, options=options, **args)
@@ -152,9 +152,7 @@ def run_web(argv: Sequence[str] | None = None, *, prog: str | None = None) -> No
     with user_errors(debug=(options or {}).get("log_level") == "DEBUG"):
         check_files(images=(), embeddings=None, pretrained=args["pretrained"])
 
-        from mmdataseg.apis.registration import register_all_modules
-
-        register_all_modules()  # before anything else imports mmdet: this hides what it prints
+        _import_components()
         from mmdataseg.apis.web.asking import Limits
         from mmdataseg.apis.web.serving import serve
 
@@ -172,6 +170,7 @@ def run_convert(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     args = parser.parse_args(argv)
     _require_checkpoint(parser, args.checkpoint)
     with user_errors():
+        _import_components()
         from mmdataseg.apis.convert import DEFAULT_RIDGE, convert
 
         print(
@@ -315,6 +314,13 @@ def _check_test_args(parser: ArgumentParser, args: Namespace) -> None:
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
         parser.error(f"--out must end in .pkl or .pickle, got {args.out!r}")
     _require_checkpoint(parser, args.checkpoint)
+
+
+def _import_components() -> None:
+    """Import the components, and with them mmdet, before anything else does: what mmdet prints is then hidden."""
+    from mmdataseg.apis.registration import register_all_modules
+
+    register_all_modules()
 
 
 def _require_checkpoint(parser: ArgumentParser, checkpoint: str) -> None:
