@@ -130,8 +130,9 @@ def smaller(leaf: Path, work_dir: Path) -> Config:
             continue
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
         for source in loader.dataset.sources:
-            if source.get("test") and source.test.get("indices"):
-                source.test.indices = source.test.indices[:2]
+            indices = source.test.get("indices") if source.get("test") else None
+            if indices:
+                source.test.indices = 2 if isinstance(indices, int) else indices[:2]
         for transform in _transforms(loader.dataset):
             for size in {"scale", "size"} & set(transform):
                 transform[size] = (SMALL, SMALL)

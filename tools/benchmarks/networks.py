@@ -39,7 +39,7 @@ def our_model(setting: Setting) -> torch.nn.Module:
     model = _config()
     matrix = HashingEncoder(dim=model.classifier.embed_dim)(SPACE.classes)
     embeddings = TextEmbeddings(
-        matrix=matrix, classes=SPACE.classes, encoder=HashingEncoder.name, vocabulary=SPACE.name
+        matrix=matrix, classes=SPACE.classes, encoder=HashingEncoder.info, vocabulary=SPACE.name
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "coco133.safetensors"
