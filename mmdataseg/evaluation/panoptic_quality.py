@@ -13,6 +13,7 @@ from mmdataseg.evaluation.count_metric import CountMetric
 from mmdataseg.evaluation.ground_truth import classes_of, describe, id_map_of, thing_flags_of
 from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.ops.panoptic_quality import panoptic_counts, panoptic_quality, segment_intersections
+from mmdataseg.ops.segment_errors import KINDS, error_kinds, invented
 from mmdataseg.registry import METRICS
 from mmdataseg.sources import Source
 
@@ -34,12 +35,20 @@ class PanopticQualityMetric(CountMetric):
             means of their scores are reported as ``PQ_chance``, ``PQ_th_chance`` and ``PQ_st_chance``: the quality of
             the segments with meaningless classes. Draws depend on the sample's ``sample_idx`` only. 0: none.
         classwise: Also report ``PQ/<class>``.
+        errors: Also report what happened to the true segments: the share of each kind of
+            `mmdataseg.ops.segment_errors`, in percent of all of them (``found``, ``wrong_class`` ...), of the things
+            (``found_th`` ...) and of the stuff (``found_st`` ...). ``invented`` is the number of predicted segments
+            where there is nothing, in percent of the number of true segments.
         subsets: Name of a group of classes -> its classes, for ``PQ_<name>``.
         prefix: Prefix of the names of the metrics.
 
     Raises:
         UserError: The number of draws is negative, or a group has no classes.
     """
+
+    def __init__(self, *, errors: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.errors = errors
 
     def check_source(self, source: Source) -> None:
         """Check how annotations are loaded, at the start of a training rather than at its first validation.
@@ -98,6 +107,9 @@ class PanopticQualityMetric(CountMetric):
                 )
                 for labels in [pred_labels, *drawn]
             ]
+            if self.errors:
+                kinds = _count_errors(pairs, gt_labels.cpu(), is_crowd.cpu(), pred_labels, len(classes))
+                counts = [torch.cat([table, kinds], dim=1) for table in counts]
             self.results.append(pack_counts(torch.stack(counts)))
 
     def compute_metrics(self, results: Sequence[PackedCounts]) -> dict[str, float]:
@@ -110,8 +122,8 @@ class PanopticQualityMetric(CountMetric):
             Name -> percent; nan if no class has a count.
         """
         classes, is_thing = classes_of(self.dataset_meta), thing_flags_of(self.dataset_meta)
-        counts_RK4 = sum_counts(results, num_classes=len(classes))
-        qualities = dict(zip(("PQ", "SQ", "RQ"), panoptic_quality(counts_RK4), strict=True))
+        counts_RKC = sum_counts(results, num_classes=len(classes))
+        qualities = dict(zip(("PQ", "SQ", "RQ"), panoptic_quality(counts_RKC[..., :4]), strict=True))
         kinds = {"": is_thing | True, "_th": is_thing, "_st": ~is_thing}
         kinds = {suffix: wanted for suffix, wanted in kinds.items() if wanted.any()}
         metrics = {
@@ -119,6 +131,9 @@ class PanopticQualityMetric(CountMetric):
             for suffix, wanted in kinds.items()
             for name, values in qualities.items()
         }
+        if self.errors:
+            for suffix, wanted in kinds.items():
+                metrics |= {name + suffix: v for name, v in _error_shares(counts_RKC[0, wanted, 4:]).items()}
         if self.chance:
             for suffix, wanted in kinds.items():
                 metrics[f"PQ{suffix}_chance"] = mean_percent(qualities["PQ"][1:, wanted].nanmean(dim=1))
@@ -145,6 +160,26 @@ class PanopticQualityMetric(CountMetric):
         except ValueError as error:
             raise UserError(f"{describe(sample)}: {error}") from None
         return rows_HW, labels_M.cpu()
+
+
+def _count_errors(
+    pairs: Tensor, gt_labels: Tensor, is_crowd: Tensor, pred_labels: Tensor, num_classes: int
+) -> Tensor:
+    """Return the counts (K, len(KINDS) + 1) of one image: the kinds of the true segments, then invented segments."""
+    kinds = error_kinds(
+        pairs, gt_labels_N=gt_labels, gt_is_crowd_N=is_crowd, pred_labels_M=pred_labels, num_classes=num_classes
+    )
+    counts = torch.zeros(num_classes, len(KINDS) + 1, dtype=torch.float64)
+    counts.index_put_((gt_labels[kinds >= 0], kinds[kinds >= 0]), torch.tensor(1.0).double(), accumulate=True)
+    counts[:, -1] = torch.bincount(pred_labels[invented(pairs)], minlength=num_classes)
+    return counts
+
+
+def _error_shares(counts: Tensor) -> dict[str, float]:
+    """Return the percentages of the counts (K, len(KINDS) + 1); nan without a true segment."""
+    totals = counts.sum(0)
+    shares = totals / totals[: len(KINDS)].sum() * 100
+    return dict(zip((*KINDS, "invented"), shares.tolist(), strict=True))
 
 
 def draw_labels(labels_M: Tensor, is_thing_K: Tensor, *, generator: torch.Generator) -> Tensor:

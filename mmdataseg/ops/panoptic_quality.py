@@ -42,6 +42,22 @@ def segment_intersections(gt_ids_HW: Tensor, pred_ids_HW: Tensor, *, num_gt: int
     return counts.view(num_gt + 1, num_pred + 1)
 
 
+def segment_ious(intersections_N1M1: Tensor) -> Tensor:
+    """IoU of each true segment with each predicted one; void inside a predicted segment is left out of the union.
+
+    Args:
+        intersections_N1M1: Pixel counts of `segment_intersections`.
+
+    Returns:
+        (N, M) float64 in 0 .. 1.
+    """
+    shared_NM = intersections_N1M1[1:, 1:]
+    gt_area_N = intersections_N1M1[1:].sum(1)
+    pred_area_M = intersections_N1M1[1:, 1:].sum(0)  # without its void
+    union_NM = gt_area_N[:, None] + pred_area_M[None] - shared_NM
+    return shared_NM.double() / union_NM.clamp(min=1)
+
+
 def panoptic_counts(
     intersections_N1M1: Tensor,
     *,
@@ -73,15 +89,12 @@ def panoptic_counts(
     Raises:
         ValueError: The numbers of segments do not fit together, or a label is outside 0 .. K - 1.
     """
-    _check(intersections_N1M1, gt_labels_N, gt_is_crowd_N, pred_labels_M, num_classes)
+    check_segments(intersections_N1M1, gt_labels_N, gt_is_crowd_N, pred_labels_M, num_classes)
     gt_labels_N, pred_labels_M, crowd_N = gt_labels_N.long(), pred_labels_M.long(), gt_is_crowd_N.bool()
     shared_NM = intersections_N1M1[1:, 1:]
     void_M = intersections_N1M1[0, 1:]
-    gt_area_N = intersections_N1M1[1:].sum(1)
     pred_area_M = intersections_N1M1[:, 1:].sum(0)
-
-    union_NM = gt_area_N[:, None] + pred_area_M[None] - shared_NM - void_M[None]
-    iou_NM = shared_NM.double() / union_NM.clamp(min=1)
+    iou_NM = segment_ious(intersections_N1M1)
     same_NM = gt_labels_N[:, None] == pred_labels_M[None]
     match_NM = same_NM & ~crowd_N[:, None] & (iou_NM > 0.5)
 
@@ -126,9 +139,21 @@ def panoptic_quality(counts_K4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return pq, sq, rq
 
 
-def _check(
+def check_segments(
     intersections: Tensor, gt_labels: Tensor, gt_is_crowd: Tensor, pred_labels: Tensor, num_classes: int
 ) -> None:
+    """Check that the pixel counts and the labels of one image fit together.
+
+    Args:
+        intersections: (N + 1, M + 1) pixel counts of `segment_intersections`.
+        gt_labels: (N,) class of each true segment.
+        gt_is_crowd: (N,) whether it is a crowd region.
+        pred_labels: (M,) class of each predicted segment.
+        num_classes: K.
+
+    Raises:
+        ValueError: The numbers of segments do not fit together, or a label is outside 0 .. K - 1.
+    """
     expected = (len(gt_labels) + 1, len(pred_labels) + 1)
     if tuple(intersections.shape) != expected:
         raise ValueError(

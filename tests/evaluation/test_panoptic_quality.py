@@ -23,6 +23,26 @@ def test_a_hand_worked_image():
     assert set(got) == {q + kind for q in ("PQ", "SQ", "RQ") for kind in ("", "_th", "_st")}
 
 
+def test_the_kinds_of_errors_of_a_hand_worked_image():
+    sample = panoptic(GT, LABELS, PRED)
+    plain = score(PanopticQualityMetric(), [sample])
+    got = score(PanopticQualityMetric(errors=True, chance=2), [sample, sample])
+    assert {name: got[name] for name in plain} == plain  # the qualities do not change
+    assert (got["found_th"], got["wrong_class_th"], got["found_st"]) == (50, 50, 100)
+    assert got["found"] == pytest.approx(200 / 3)
+    kinds = ("found", "wrong_class", "merged", "split", "ragged", "unlabelled", "absorbed")
+    for suffix in ("", "_th", "_st"):
+        assert sum(got[kind + suffix] for kind in kinds) == pytest.approx(100)
+        assert got["invented" + suffix] == 0
+
+
+def test_an_invented_segment_is_counted_for_its_own_kind():
+    #      a dog that is found, and a cat on a piece of the sky
+    sample = panoptic([[0, 0, *[1] * 20]], [0, 3], [[1000, 1000, 1, *[2003] * 19]])
+    got = score(PanopticQualityMetric(errors=True), [sample])
+    assert (got["invented_th"], got["invented_st"], got["invented"]) == (100, 0, 50)
+
+
 def as_samples(data, maps):
     """The reference's cases as the model hands them over, and what of each the metric is to count: class -> counts."""
     label_of = {c["id"]: i for i, c in enumerate(data["categories"])}

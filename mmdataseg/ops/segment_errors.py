@@ -1,0 +1,88 @@
+"""Why a true segment was not found: the kind of error of each segment of a panoptic answer.
+
+Panoptic quality says how much is wrong; the kinds say what. They follow the idea of TIDE (Bolya et al., ECCV 2020), which
+gives each false detection one cause; here each *true* segment has exactly one kind, so that the shares add up to 100 %.
+
+Shapes: N true segments; M predicted segments; K classes; ``N1 = N + 1`` and ``M1 = M + 1`` with void first.
+"""
+
+import torch
+from torch import Tensor
+
+from mmdataseg.ops.panoptic_quality import check_segments, segment_ious
+
+KINDS = ("found", "wrong_class", "merged", "split", "ragged", "unlabelled", "absorbed")
+"""The kinds of a true segment; the first that holds is its kind.
+
+- found: a predicted segment of its class has IoU over 0.5. This is panoptic quality's match.
+- wrong_class: a predicted segment of another class has IoU over 0.5. Outline right, class wrong.
+- merged: one predicted segment of its class covers over half of it, and over half of another true segment of this class.
+- split: the predicted segments of its class have together IoU over 0.5, but none has alone.
+- ragged: a predicted segment of its class has IoU of at least 0.1.
+- unlabelled: over half of it is void in the answer: no proposal was sure enough.
+- absorbed: all others. Most of it is in segments of other classes or of other objects, with other outlines.
+"""
+FOUND, WRONG_CLASS, MERGED, SPLIT, RAGGED, UNLABELLED, ABSORBED = range(len(KINDS))
+
+MATCH = 0.5
+TOUCH = 0.1
+"""IoU at or under which a prediction has nothing to do with a segment, as in TIDE."""
+
+
+def error_kinds(
+    intersections_N1M1: Tensor, *, gt_labels_N: Tensor, gt_is_crowd_N: Tensor, pred_labels_M: Tensor, num_classes: int
+) -> Tensor:
+    """Give each true segment its kind.
+
+    Args:
+        intersections_N1M1: Pixel counts of `mmdataseg.ops.panoptic_quality.segment_intersections`.
+        gt_labels_N: Class of each true segment.
+        gt_is_crowd_N: Whether each true segment is a crowd region.
+        pred_labels_M: Class of each predicted segment.
+        num_classes: K.
+
+    Returns:
+        (N,) int64, index of the kind in `KINDS`; -1 for crowd regions, which are never matched.
+
+    Raises:
+        ValueError: The numbers of segments do not fit together, or a label is outside 0 .. K - 1.
+    """
+    check_segments(intersections_N1M1, gt_labels_N, gt_is_crowd_N, pred_labels_M, num_classes)
+    crowd_N = gt_is_crowd_N.bool()
+    same_NM = gt_labels_N.long()[:, None] == pred_labels_M.long()[None]
+    iou_NM = segment_ious(intersections_N1M1)
+    shared_NM = intersections_N1M1[1:, 1:].double()
+    gt_area_N = intersections_N1M1[1:].sum(1).double()
+    pred_area_M = shared_NM.sum(0)
+
+    covers_NM = same_NM & (shared_NM > 0.5 * gt_area_N[:, None]) & ~crowd_N[:, None]
+    merges_M = covers_NM.sum(0) > 1
+    together_N = (shared_NM * same_NM).sum(1)
+    union_N = gt_area_N + (pred_area_M[None] * same_NM).sum(1) - together_N
+
+    kinds_N = torch.full((len(crowd_N),), ABSORBED, device=iou_NM.device)
+    for kind, holds_N in (  # the first of `KINDS` is written last
+        (UNLABELLED, intersections_N1M1[1:, 0] > 0.5 * gt_area_N),
+        (RAGGED, (same_NM & (iou_NM >= TOUCH)).any(1)),
+        (SPLIT, together_N > MATCH * union_N),
+        (MERGED, (covers_NM & merges_M[None]).any(1)),
+        (WRONG_CLASS, (~same_NM & (iou_NM > MATCH)).any(1)),
+        (FOUND, (same_NM & (iou_NM > MATCH)).any(1)),
+    ):
+        kinds_N[holds_N] = kind
+    kinds_N[crowd_N] = -1
+    return kinds_N
+
+
+def invented(intersections_N1M1: Tensor) -> Tensor:
+    """Find predicted segments where there is nothing: less than half void, and no true segment with IoU of 0.1.
+
+    Args:
+        intersections_N1M1: Pixel counts of `mmdataseg.ops.panoptic_quality.segment_intersections`.
+
+    Returns:
+        (M,) bool.
+    """
+    area_M = intersections_N1M1[:, 1:].sum(0)
+    touches_M = (segment_ious(intersections_N1M1) >= TOUCH).any(0)
+    return ~touches_M & (area_M > 0) & (intersections_N1M1[0, 1:] <= 0.5 * area_M)
