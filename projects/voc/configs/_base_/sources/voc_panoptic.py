@@ -68,6 +68,7 @@ voc_panoptic = dict(
     metrics=[
         dict(
             type="mmdataseg.PanopticQualityMetric",
+            errors=True,
             subsets=dict(steady=["cat", "cow", "dog", "horse", "person", "sheep"]),
         )
     ],
