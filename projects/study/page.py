@@ -3,12 +3,57 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from projects.study.statistics import NO_VALUE, NOT_RUN, Results, cell, markdown_table, stat
 
 NOTES = ("<!-- notes: what is between these lines is kept -->", "<!-- end of notes -->")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySetting:
+    """How the numbers were made, for the reader of the results. Each study adds what describes its data.
+
+    Args:
+        iterations_per_source: A training on k sources has k times as many.
+        command: The command that repeats the study.
+        seeds: Number of seeds wanted for each row.
+        options: Settings changed for all runs.
+    """
+
+    iterations_per_source: int
+    command: str
+    seeds: int
+    options: Mapping[str, object]
+
+
+def scale_table(results: Results, setting: StudySetting, data: Mapping[str, str]) -> str:
+    """Return the table of how large the study is and what it ran on.
+
+    Args:
+        results: Results of the whole study.
+        setting: How the numbers were made.
+        data: Lines that describe the study's data: label -> value.
+    """
+    lines = {
+        "iterations for each training source": f"{setting.iterations_per_source:,}",
+        "images per iteration": values_of(results, "batch_size"),
+        **data,
+        "seeds wanted": str(setting.seeds),
+        "parameters": values_of(results, "parameters"),
+        "settings changed for all runs": options_in_words(setting.options),
+        "machine": values_of(results, "machine"),
+        "device, threads per run": f"{values_of(results, 'device')}, {values_of(results, 'threads')}",
+        "time per iteration": time_per_iteration(results),
+    }
+    return markdown_table(["what", "here"], [list(line) for line in lines.items()])
+
+
+def shown(pictures: Mapping[str, Path], titles: Sequence[str]) -> list[str]:
+    """Return the Markdown of those of the pictures that exist, from the folder ``images`` beside the page."""
+    return [f"![{title}](images/{pictures[title].name})" for title in titles if title in pictures]
 
 
 def row_table(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmdataseg.formats.whole_files import write_whole
 from projects.study.findings import RULE, verdict_table
-from projects.study.page import draw_bars, kept_notes, options_in_words, row_table, time_per_iteration, values_of
-from projects.study.statistics import Results, cell, markdown_table
+from projects.study.page import StudySetting, draw_bars, kept_notes, row_table, scale_table, shown
+from projects.study.statistics import Results, cell
 from projects.toy.study.toy_findings import (
     ALL,
     BOX_ONLY,
@@ -21,26 +21,18 @@ from projects.toy.study.toy_findings import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
-    """How the numbers were made, for the reader of the results.
+class Setting(StudySetting):
+    """How the numbers were made.
 
     Args:
-        iterations_per_source: A training on k sources has k times as many.
-        command: The command that repeats the study.
         image_size: Height and width of the toy world's images, in pixels.
         train_images: Numbers of training images of the three sources.
         val_images: Number of images of each test set.
-        seeds: Number of seeds wanted for each row.
-        options: Settings changed for all runs.
     """
 
-    iterations_per_source: int
-    command: str
     image_size: int
     train_images: Sequence[int]
     val_images: int
-    seeds: int
-    options: Mapping[str, object]
 
 
 def write_page(
@@ -81,7 +73,7 @@ def write_page(
         "training came, not what a source adds. Box-only classes have masks in no training source. Filled boxes are "
         "the same detections with each mask replaced by its box. Unseen names are new combinations of known words.",
         row_table(results, COMBINATIONS, COLUMNS, [chance]),
-        *[f"![{title}](images/{file.name})" for title, file in pictures.items()],
+        *shown(pictures, list(pictures)),
         "## Ablations",
         row_table(results, {"none (S+P+B)": ALL, **{_short(name): name for name in ablations}}, COLUMNS),
         *listed,
@@ -94,21 +86,12 @@ def write_page(
 
 
 def _scale(results: Results, setting: Setting) -> str:
-    images = " / ".join(str(number) for number in setting.train_images)
-    lines = [
-        ("iterations for each training source", f"{setting.iterations_per_source:,}"),
-        ("images per iteration", values_of(results, "batch_size")),
-        ("image size", f"{setting.image_size} x {setting.image_size} pixels"),
-        ("training images S / P / B", images),
-        ("images of each test set", str(setting.val_images)),
-        ("seeds wanted", str(setting.seeds)),
-        ("parameters", values_of(results, "parameters")),
-        ("settings changed for all runs", options_in_words(setting.options)),
-        ("machine", values_of(results, "machine")),
-        ("device, threads per run", f"{values_of(results, 'device')}, {values_of(results, 'threads')}"),
-        ("time per iteration", time_per_iteration(results)),
-    ]
-    return markdown_table(["what", "here"], [list(line) for line in lines])
+    data = {
+        "image size": f"{setting.image_size} x {setting.image_size} pixels",
+        "training images S / P / B": " / ".join(str(number) for number in setting.train_images),
+        "images of each test set": str(setting.val_images),
+    }
+    return scale_table(results, setting, data)
 
 
 def _short(name: str) -> str:

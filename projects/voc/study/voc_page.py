@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmdataseg.formats.whole_files import write_whole
 from projects.study.findings import RULE, verdict_table
-from projects.study.page import draw_bars, kept_notes, options_in_words, row_table, time_per_iteration, values_of
-from projects.study.statistics import NOT_RUN, Results, markdown_table
+from projects.study.page import StudySetting, draw_bars, kept_notes, row_table, scale_table, shown
+from projects.study.statistics import NOT_RUN, Results
 from projects.voc.study.voc_rows import (
     ALL,
     BOXES,
@@ -26,26 +26,18 @@ from projects.voc.study.voc_rows import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
-    """How the numbers were made, for the reader of the results.
+class Setting(StudySetting):
+    """How the numbers were made.
 
     Args:
-        iterations_per_source: A training on k sources has k times as many.
-        command: The command that repeats the study.
         images: Number of images of each set; empty: not known yet.
         runs: Number of runs of the whole study.
         iterations: Number of iterations of the whole study.
-        seeds: Number of seeds wanted for each row.
-        options: Settings changed for all runs.
     """
 
-    iterations_per_source: int
-    command: str
     images: Mapping[str, int]
     runs: int
     iterations: int
-    seeds: int
-    options: Mapping[str, object]
 
 
 def write_page(
@@ -81,12 +73,12 @@ def write_page(
         "ratios. The steady classes are cat, cow, dog, horse, person and sheep, of which the small set of photographs "
         "has many objects. Filled boxes are the same detections with each mask replaced by its box.",
         row_table(results, COMBINATIONS, COLUMNS),
-        *_shown(pictures, ["Scores of the steady classes by training sources"]),
+        *shown(pictures, ["Scores of the steady classes by training sources"]),
         "## Boxes and masks",
         "The upper bound is S+P+B with the masks of the boxes. The rows below it have 110 images with panoptic "
         "segments (P 110) and a number of others with boxes (B), and all of them train equally long.",
         row_table(results, {"S+P+B": ALL, "upper bound": UPPER_BOUND, **SHARES}, COLUMNS),
-        *_shown(pictures, ["Boxes in addition to 110 images with masks"]),
+        *shown(pictures, ["Boxes in addition to 110 images with masks"]),
         "## Ablations",
         row_table(results, {"none (S+P+B)": ALL, **{_short(name): name for name in ablations}}, COLUMNS),
         "\n".join(f"- {_short(name)}: {what}" for name, what in ablations.items()),
@@ -104,28 +96,16 @@ def write_page(
 def _scale(results: Results, setting: Setting) -> str:
     order = ("semantic", "panoptic", "boxes", "val")
     images = " / ".join(f"{setting.images[name]:,}" for name in order) if setting.images else NOT_RUN
-    lines = [
-        ("iterations for each training source", f"{setting.iterations_per_source:,}"),
-        ("runs of the whole study", f"{setting.runs}, {setting.iterations:,} iterations"),
-        ("images per iteration", values_of(results, "batch_size")),
-        ("images S / P / B / validation", images),
-        ("tested images", "every second one of the first 400 of validation"),
-        ("seeds wanted", str(setting.seeds)),
-        ("parameters", values_of(results, "parameters")),
-        ("settings changed for all runs", options_in_words(setting.options)),
-        ("machine", values_of(results, "machine")),
-        ("device, threads per run", f"{values_of(results, 'device')}, {values_of(results, 'threads')}"),
-        ("time per iteration", time_per_iteration(results)),
-    ]
-    return markdown_table(["what", "here"], [list(line) for line in lines])
+    data = {
+        "runs of the whole study": f"{setting.runs}, {setting.iterations:,} iterations",
+        "images S / P / B / validation": images,
+        "tested images": "every second one of the first 400 of validation",
+    }
+    return scale_table(results, setting, data)
 
 
 def _short(name: str) -> str:
     return name.removeprefix("dataseg_voc_3ds_")
-
-
-def _shown(pictures: Mapping[str, Path], titles: Sequence[str]) -> list[str]:
-    return [f"![{title}](images/{pictures[title].name})" for title in titles if title in pictures]
 
 
 def draw(results: Results, folder: Path) -> dict[str, Path]:
