@@ -162,9 +162,7 @@ class PanopticQualityMetric(CountMetric):
         return rows_HW, labels_M.cpu()
 
 
-def _count_errors(
-    pairs: Tensor, gt_labels: Tensor, is_crowd: Tensor, pred_labels: Tensor, num_classes: int
-) -> Tensor:
+def _count_errors(pairs: Tensor, gt_labels: Tensor, is_crowd: Tensor, pred_labels: Tensor, num_classes: int) -> Tensor:
     """Return the counts (K, len(KINDS) + 1) of one image: the kinds of the true segments, then invented segments."""
     kinds = error_kinds(
         pairs, gt_labels_N=gt_labels, gt_is_crowd_N=is_crowd, pred_labels_M=pred_labels, num_classes=num_classes

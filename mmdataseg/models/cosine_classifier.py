@@ -5,7 +5,7 @@ Letters: K classes of a vocabulary, D text dimension.
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from mmdataseg.errors import UserError
 
 INITIAL_SCALE = 1 / 0.07  # CLIP's (Radford et al., 2021)
-LARGEST_LOG_SCALE = math.log(100.0)
+LARGEST_SCALE = 100.0  # CLIP's, too
 
 
 class CosineClassifier(BaseModule):
     """logits[k] = s cos(e, v_k) and logits[K] = s cos(e, background).
 
     s is learnable, starts at 1 / 0.07 and is at most 100, as in CLIP (ours; the paper gives none). Subclasses provide
-    the class vectors.
+    the class vectors, and another start where these are not orthogonal: `initial_scale_of`.
 
     Args:
         embed_dim: D.
@@ -42,6 +42,19 @@ class CosineClassifier(BaseModule):
         for name in names:
             self.register_parameter(name, nn.Parameter(F.normalize(torch.randn(embed_dim), dim=0)))
         self.log_scale = nn.Parameter(torch.tensor(math.log(INITIAL_SCALE) if normalize else 0.0))
+
+    def start_at(self, scale: float) -> None:
+        """Set s before a training.
+
+        Args:
+            scale: s, over 0 and at most 100.
+
+        Raises:
+            UserError: The scale is outside this range.
+        """
+        if not 0 < scale <= LARGEST_SCALE:
+            raise UserError(f"initial_scale: expected a number over 0 and at most {LARGEST_SCALE:g}, got {scale}")
+        self.log_scale.data.fill_(math.log(scale))
 
     def check_complete(self) -> None:
         """Check early that nothing is missing that would be used much later."""
@@ -88,5 +101,30 @@ class CosineClassifier(BaseModule):
     def _scale(self) -> Tensor:
         """(), s; the parameter itself is clamped, as in CLIP: above the cap it would get no gradient."""
         if self.training:
-            self.log_scale.data.clamp_(max=LARGEST_LOG_SCALE)
-        return self.log_scale.float().clamp(max=LARGEST_LOG_SCALE).exp()
+            self.log_scale.data.clamp_(max=math.log(LARGEST_SCALE))
+        return self.log_scale.float().clamp(max=math.log(LARGEST_SCALE)).exp()
+
+
+def initial_scale_of(vocabularies: Iterable[Tensor]) -> float:
+    """Return the scale at which cosines with these vectors tell classes apart as well as 1 / 0.07 does orthogonal ones.
+
+    A class embedding that equals its class's vector v_k has logits that are s (1 - cos(v_k, v_j)) above those of the
+    other classes. The mean of this margin is 1 / 0.07 here. CLIP's text embeddings have a mean cosine of about 0.8, so
+    s starts at about 70: CLIP's training ended at 100.
+
+    Args:
+        vocabularies: (K, D) vectors of each vocabulary, of any length. Those with a single class are left out.
+
+    Returns:
+        s, at most 100. 1 / 0.07 without a pair of classes.
+    """
+    means = []
+    for vectors_KD in vocabularies:
+        number = len(vectors_KD)
+        if number > 1:
+            unit_KD = F.normalize(vectors_KD.double(), dim=1)
+            means.append((unit_KD.sum(0).square().sum().item() - number) / (number * (number - 1)))
+    if not means:
+        return INITIAL_SCALE
+    margin = 1 - sum(means) / len(means)
+    return min(INITIAL_SCALE / max(margin, 1e-6), LARGEST_SCALE)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mmdataseg.errors import MissingFileError, UserError
-from mmdataseg.models.cosine_classifier import CosineClassifier
+from mmdataseg.models.cosine_classifier import CosineClassifier, initial_scale_of
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources, parameter_owners
 from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, encoder_mismatch, load_embeddings, matrix_sha256
@@ -45,6 +45,8 @@ class TextClassifier(CosineClassifier):
         background: ``shared``, as in the paper, or ``per_source``, the design it argues against: a background for each
             source that is trained on. Then train in parallel with ``find_unused_parameters = True``.
         normalize: As in `CosineClassifier`.
+        initial_scale: s of `CosineClassifier` at the start of a training, at most 100. None: `initial_scale_of` the
+            text embeddings of the sources that are trained on, or 1 if ``normalize`` is False.
 
     Raises:
         UserError: A source has no embeddings, or some that do not fit its label space or ``embed_dim``; the embeddings
@@ -59,6 +61,7 @@ class TextClassifier(CosineClassifier):
         embed_dim: int,
         background: str = "shared",
         normalize: bool = True,
+        initial_scale: float | None = None,
     ) -> None:
         if background not in BACKGROUNDS:
             raise UserError(f"background: expected one of {BACKGROUNDS}, got {background!r}; correct it")
@@ -77,6 +80,15 @@ class TextClassifier(CosineClassifier):
                 self._of_files[source.name] = text.recipe
                 self._provenance[source.name] = Provenance(text.recipe, matrix_sha256(rows))
         self._require_one_encoder()
+        if initial_scale is not None:
+            self.start_at(initial_scale)
+        elif normalize:
+            self.start_at(initial_scale_of(self._trained_matrices()))
+
+    def _trained_matrices(self) -> list[Tensor]:
+        """The matrices that are known of the sources that are trained on."""
+        trained = [name for name, source in self._sources.items() if source.train is not None]
+        return [self.get_buffer(f"embeddings_{name}") for name in trained if name not in self._absent]
 
     def _read(self, source: Source) -> TextEmbeddings | None:
         """None if the file is absent and a checkpoint must provide its rows."""

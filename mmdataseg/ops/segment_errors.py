@@ -1,7 +1,7 @@
 """Why a true segment was not found: the kind of error of each segment of a panoptic answer.
 
-Panoptic quality says how much is wrong; the kinds say what. They follow the idea of TIDE (Bolya et al., ECCV 2020), which
-gives each false detection one cause; here each *true* segment has exactly one kind, so that the shares add up to 100 %.
+Panoptic quality says how much is wrong; the kinds say what. The idea is that of TIDE (Bolya et al., ECCV 2020), which
+gives each false detection one cause. Here each *true* segment has exactly one kind, so the shares add up to 100 %.
 
 Shapes: N true segments; M predicted segments; K classes; ``N1 = N + 1`` and ``M1 = M + 1`` with void first.
 """
@@ -16,7 +16,7 @@ KINDS = ("found", "wrong_class", "merged", "split", "ragged", "unlabelled", "abs
 
 - found: a predicted segment of its class has IoU over 0.5. This is panoptic quality's match.
 - wrong_class: a predicted segment of another class has IoU over 0.5. Outline right, class wrong.
-- merged: one predicted segment of its class covers over half of it, and over half of another true segment of this class.
+- merged: one predicted segment of its class covers over half of it, and over half of another one of this class.
 - split: the predicted segments of its class have together IoU over 0.5, but none has alone.
 - ragged: a predicted segment of its class has IoU of at least 0.1.
 - unlabelled: over half of it is void in the answer: no proposal was sure enough.

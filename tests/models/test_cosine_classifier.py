@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from mmdataseg.models.cosine_classifier import CosineClassifier
+from mmdataseg.errors import UserError
+from mmdataseg.models.cosine_classifier import CosineClassifier, initial_scale_of
 from tests.tolerances import CLASS_LOGITS
 
 
@@ -47,3 +48,35 @@ def test_normalising_keeps_the_ranking_of_a_proposals_classes() -> None:
 def test_a_classifier_must_define_its_vectors() -> None:
     with pytest.raises(TypeError, match="matrix"):
         CosineClassifier(embed_dim=2)
+
+
+@pytest.mark.parametrize(
+    ("vocabularies", "scale"),
+    [
+        ([[[1.0, 0.0], [0.0, 3.0]]], 1 / 0.07),  # orthogonal
+        ([[[1.0, 0.0], [3.0, 4.0]]], 1 / 0.07 / 0.4),  # cosine 0.6
+        ([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [3.0, 4.0]]], 1 / 0.07 / 0.7),  # mean cosine 0.3
+        ([[[1.0, 0.0]], [[1.0, 0.0], [3.0, 4.0]]], 1 / 0.07 / 0.4),  # one class has no other
+        ([[[1.0, 0.0]]], 1 / 0.07),
+        ([], 1 / 0.07),
+        ([[[1.0, 0.0], [2.0, 0.0]]], 100.0),  # one direction
+        ([[[1.0, 0.0], [-1.0, 0.0]]], 1 / 0.07 / 2),
+    ],
+)
+def test_the_initial_scale_by_hand(vocabularies: list, scale: float) -> None:
+    assert initial_scale_of([torch.tensor(rows) for rows in vocabularies]) == pytest.approx(scale, rel=1e-6)
+
+
+def test_at_the_initial_scale_the_mean_margin_of_a_class_is_that_of_orthogonal_vectors() -> None:
+    rows = torch.randn(7, 16, generator=torch.Generator().manual_seed(0)) + 0.7
+    classifier = Fixed(embed_dim=16)
+    classifier.start_at(initial_scale_of([rows]))
+    logits = classifier(rows, rows)[:, :7].detach()
+    margins = logits.diagonal()[:, None] - logits
+    assert margins.sum() / (7 * 6) == pytest.approx(1 / 0.07, rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, 100.1, float("nan")])
+def test_a_scale_out_of_range_is_refused(scale: float) -> None:
+    with pytest.raises(UserError, match="over 0 and at most 100"):
+        Fixed(embed_dim=2).start_at(scale)

@@ -29,13 +29,14 @@ OTHER = Source(
 
 
 def test_with_text_embeddings_as_vectors_it_equals_the_text_classifier(embeddings_file):
-    """The two differ only in where the vectors come from."""
+    """The two differ in where the vectors come from, and so in the scale that they start at."""
     configs = [{**config, "train": {}} for config in sources(embeddings_file)]
     text = TextClassifier(sources=configs, embed_dim=TEXT_DIM)
     learned = LearnedClassifier(sources=configs, embed_dim=TEXT_DIM)
     with torch.no_grad():
         learned.vectors_tiny.weight.copy_(3 * load_embeddings(embeddings_file).matrix)  # the length does not matter
         learned.background.copy_(text.background)
+        learned.log_scale.copy_(text.log_scale)
     embeds = torch.randn(2, 5, TEXT_DIM, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(
         learned(embeds, learned.matrix("panoptic")), text(embeds, text.matrix("panoptic")), **CLASS_LOGITS

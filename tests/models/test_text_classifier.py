@@ -75,6 +75,17 @@ def test_the_scale_starts_as_in_clip_and_is_at_most_a_hundred(classifier):
     assert classifier.log_scale.item() == 50.0  # testing changes nothing
 
 
+def test_the_scale_starts_by_the_cosines_of_the_sources_that_are_trained_on(sources, tmp_path):
+    near = torch.tensor([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0]])  # cosine 0.6
+    trained = replace(write(tmp_path, replace(TWO, name="near"), matrix=near), train={})
+    start = TextClassifier(sources=[*sources, trained], embed_dim=3).log_scale.exp().item()
+    assert start == pytest.approx(1 / 0.07 / 0.4, rel=1e-3)  # files have float16
+    unnormalized = TextClassifier(sources=[trained], embed_dim=3, normalize=False)
+    assert unnormalized.log_scale.item() == 0
+    asked = TextClassifier(sources=[trained], embed_dim=3, initial_scale=20.0)
+    assert asked.log_scale.exp().item() == pytest.approx(20)
+
+
 def test_a_scale_at_its_cap_can_come_down_again(classifier):
     classifier.log_scale.data.fill_(6.0)
     optimizer = torch.optim.SGD(classifier.parameters(), lr=1e-2)
