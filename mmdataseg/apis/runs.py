@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from mmdataseg.apis.config_check import check_components
+from mmdataseg.apis.config_check import check_components, check_leaf
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
@@ -58,11 +58,12 @@ def run_training(
 
     Raises:
         FileNotFoundError: The config or the data do not exist.
-        UserError: As `read_config`, `check_components` and the components; the config is only for testing; mixed
-            precision has no GPU or cannot replace the config's optimizer wrapper; or the config has no base batch size
-            to scale the learning rate from.
+        UserError: As `read_config`, `check_leaf`, `check_components` and the components; the config is only for
+            testing; mixed precision has no GPU or cannot replace the config's optimizer wrapper; or the config has no
+            base batch size to scale the learning rate from.
     """
     cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
+    check_leaf(cfg)
     set_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)
@@ -115,10 +116,12 @@ def run_testing(
 
     Raises:
         FileNotFoundError: The config or the data do not exist.
-        UserError: As `read_config`, `check_components`, `completed_for_test` and the components; or ``show_dir`` is
-            given but the config has no visualization hook.
+        UserError: As `read_config`, `check_components`, `completed_for_test` and the components; the config has neither
+            a model nor test data; or ``show_dir`` is given but the config has no visualization hook.
     """
     read = None if config is None else read_config(config)
+    if read is not None and read.get("test_dataloader") is None:
+        check_leaf(read)
     if read is None or read.get("model") is None:
         read = completed_for_test(read, read_checkpoint(checkpoint, trust=trust_checkpoint))
     if work_dir is None and read.filename is None:
