@@ -51,7 +51,7 @@ def check_components(cfg: Config) -> None:
     model = cfg.get("model", {}).get("type")
     if isinstance(model, str) and not model.startswith(PREFIX) and not _is_model(model, cfg):
         raise UserError(f"config: model.type: no model is registered as {model!r}; import its module in custom_imports")
-    for place, content in _dicts(cfg.to_dict()):
+    for place, content in dicts(cfg.to_dict()):
         kind = content.get("type")
         if isinstance(kind, str) and kind.startswith(PREFIX):
             name = kind.removeprefix(PREFIX)
@@ -79,8 +79,13 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; expected one of {', '.join(sorted(known))}"
 
 
-def _dicts(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (dotted place, dict) for every dict in a config."""
+def dicts(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (dotted place, dict) for every dict in a config.
+
+    Args:
+        content: The config, or a part of it.
+        place: Where the part is.
+    """
     if isinstance(content, Mapping):
         if place:
             yield place, content
@@ -90,4 +95,4 @@ def _dicts(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, An
     else:
         return
     for key, value in items:
-        yield from _dicts(value, f"{place}.{key}" if place else str(key))
+        yield from dicts(value, f"{place}.{key}" if place else str(key))
