@@ -73,6 +73,8 @@ def write_embeddings(root: Path) -> None:
     for space in [*map(get_label_space, vocabularies), GARDEN]:
         embeddings = embed_classes(encoder, space.classes, vocabulary=space.name)
         save_embeddings(root / f"data/embeddings/{space.name}_vit-l-14_openai.safetensors", embeddings)
+    small = embed_classes(HashingEncoder(), GARDEN.classes, vocabulary=GARDEN.name)
+    save_embeddings(root / "data/embeddings/garden_hashing.safetensors", small)
 
 
 @cache

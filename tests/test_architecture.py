@@ -45,7 +45,7 @@ EDGES = {
 THIRD_PARTY = {
     "ops": {"torch", "scipy"},
     "structures": {"torch"},
-    "text": {"torch", "numpy", "safetensors", "open_clip", "mmengine"},
+    "text": {"torch", "numpy", "safetensors", "open_clip", "huggingface_hub", "mmengine"},
     "checkpoints": {"torch", "numpy", "safetensors", "mmengine"},
     "sources": set(),
     "dependencies": set(),

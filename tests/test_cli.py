@@ -248,6 +248,12 @@ def test_both_spellings_of_the_launchers_rank_are_accepted(spelling):
     ("argv", "message"),
     [
         (["train", "no_such_config"], "config 'no_such_config' is neither a file nor one of mmdataseg's configs"),
+        (["train", "some.py", "--workdir", "x"], "unknown option '--workdir'; did you mean '--work-dir'?"),
+        (["train", "some.py", "other.py"], "argument 'other.py' is one too many"),
+        (["test", "a.pth", "--showdir", "x"], "unknown option '--showdir'; did you mean '--show-dir'?"),
+        (["convert", "a.pth", "--to", "b.pth", "--rigde", "0"], "unknown option '--rigde'; did you mean '--ridge'?"),
+        (["checks", "--jsn"], "unknown option '--jsn'; did you mean '--json'?"),
+        (["test"], "give one checkpoint, such as work_dirs/NAME/iter_2000.pth; before it a config"),
         (["test", "some.py"], "give one checkpoint"),
         (["test", "some.py", "a.pth", "--checkpoint", "b.pth"], "give one checkpoint"),
         (["test", "some.py", "no_such.pth"], "checkpoint 'no_such.pth' is not a file"),
@@ -341,6 +347,16 @@ def test_keys_that_mmengine_reads_outside_its_parameters_may_be_set(tmp_path, na
     assert runs.read_config(tmp_path / "c.py", {name: "x"}).get(name) == "x"
     read = inspect.getsource(mmengine.runner.runner) + inspect.getsource(runner)
     assert re.search(rf"cfg\.get\(\s*[\"']{name}[\"']|[\"']{name}[\"'] (not )?in (self\.)?cfg", read), name
+
+
+@pytest.mark.parametrize("verb", ["train", "test"])
+def test_a_source_file_is_not_a_config(verb, tmp_path, capsys):
+    (tmp_path / "some.pth").touch()
+    checkpoint = [str(tmp_path / "some.pth")] if verb == "test" else []
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main([verb, "_base_/sources/ade_semantic.py", *checkpoint])
+    assert exit_info.value.code == 1
+    assert "ade_semantic.py': this file defines the source ade_semantic, not a model" in capsys.readouterr().err
 
 
 def test_a_config_that_only_tests_is_not_trained(capsys):

@@ -1,7 +1,11 @@
 """docs/own_data.md: its example is configs/own_data, and its statements about it are true."""
 
 import json
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +105,40 @@ def test_the_example_with_instances_builds(page: str, tmp_path: Path, monkeypatc
     assert truth.masks.shape == (1, 48, 64), "at the size on disk"
     assert truth.is_crowd.tolist() == [False]
     MultiSourceEvaluator(metrics=[source])
+
+
+def five_minutes(page: str) -> list[list[str]]:
+    """The words of each command of the section "Five minutes on a CPU"."""
+    (section,) = re.findall(r"## Five minutes on a CPU\n(.*?)\n## ", page, flags=re.S)
+    (block,) = re.findall(r"```shell\n(.*?)```", section.replace("\\\n", " "), flags=re.S)
+    return [shlex.split(line) for line in block.splitlines()]
+
+
+def test_the_five_minutes_prepare_data_that_are_right(page: str, tmp_path: Path) -> None:
+    """The first three commands as printed: the check of the third finds nothing wrong."""
+    run_commands(five_minutes(page)[:3], tmp_path)
+
+
+@pytest.mark.slow
+def test_the_five_minutes_run(page: str, tmp_path: Path) -> None:
+    """All commands as printed, except that only 6 images are segmented after 3 of the 300 iterations."""
+    *prepare, train, predict = five_minutes(page)
+    train += ["--cfg-options", "train_cfg.max_iters=3"]
+    predict[4:6] = ["work_dirs/garden_small/iter_3.pth", "data/garden/images/boxes/garden_0[0-5].jpg"]
+    run_commands([*prepare, train, predict], tmp_path)
+    pictures = tmp_path / "work_dirs/garden_small/predictions/pictures"
+    assert sorted(path.name for path in pictures.iterdir()) == [f"garden_0{n}.png" for n in range(6)]
+
+
+def run_commands(commands: list[list[str]], folder: Path) -> None:
+    """Run commands in a folder as if it were the repository; each must succeed."""
+    root = Path(__file__).parents[1]
+    for name in ("configs", "tools"):
+        (folder / name).symlink_to(root / name)
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    for command in commands:
+        assert command[0] == "python"
+        done = subprocess.run(
+            [sys.executable, *command[1:]], cwd=folder, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.parser import Parser
 from mmdataseg.apis.predict_parser import (
     build_predict_parser,
     check_files,
@@ -32,6 +33,9 @@ USAGE = """usage: {prog} train CONFIG [options]
        {prog} checks [--json]
 
 CONFIG is a path, or the file name of one of mmdataseg's own configs. Options: {prog} train -h and so on."""
+
+
+_CONFIG = "path of a config, or the file name of one of mmdataseg's own"
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m mmdataseg") -> None:
@@ -201,7 +205,7 @@ def run_checks(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
 
 def build_checks_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``checks``."""
-    parser = ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Print what is installed, found and working on this machine, for a bug report",
         allow_abbrev=False,
@@ -212,7 +216,8 @@ def build_checks_parser(prog: str | None = None) -> ArgumentParser:
 
 def build_train_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``train``."""
-    parser = ArgumentParser(prog=prog, description="Train a model", allow_abbrev=False)
+    parser = Parser(prog=prog, description="Train a model", allow_abbrev=False)
+    parser.add_argument("config", help=_CONFIG)
     _add_common(parser)
     parser.add_argument(
         "--resume",
@@ -232,7 +237,8 @@ def build_train_parser(prog: str | None = None) -> ArgumentParser:
 
 def build_test_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``test``."""
-    parser = ArgumentParser(prog=prog, description="Test a model", allow_abbrev=False)
+    parser = Parser(prog=prog, description="Test a model", allow_abbrev=False)
+    parser.add_argument("config", nargs="?", help=f"{_CONFIG}; a checkpoint alone is enough")
     _add_common(parser)
     parser.add_argument(
         "checkpoint",
@@ -255,7 +261,7 @@ def _predict_parser(prog: str | None = None) -> ArgumentParser:
 
 def build_convert_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``convert``."""
-    parser = ArgumentParser(
+    parser = Parser(
         prog=prog, description="Turn a public Mask2Former into a checkpoint that answers to words", allow_abbrev=False
     )
     parser.add_argument("checkpoint", help="path or address of a Mask2Former of mmdet, mmseg or Hugging Face")
@@ -275,11 +281,6 @@ def build_convert_parser(prog: str | None = None) -> ArgumentParser:
     return parser
 
 
-def _add_config(parser: ArgumentParser) -> None:
-    parser.add_argument("config", help="path of a config, or the file name of one of mmdataseg's own")
-    _add_options(parser)
-
-
 def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
@@ -292,7 +293,7 @@ def _add_options(parser: ArgumentParser) -> None:
 
 
 def _add_common(parser: ArgumentParser) -> None:
-    _add_config(parser)
+    _add_options(parser)
     parser.add_argument(
         "--work-dir", metavar="FOLDER", help="logs and checkpoints (default: the config's, or work_dirs/<config>)"
     )
@@ -308,7 +309,10 @@ def _check_test_args(parser: ArgumentParser, args: Namespace) -> None:
     given = [word for word in (args.config, args.checkpoint, args.checkpoint_option) if word is not None]
     configs = [word for word in given if is_config(word)]
     if len(configs) > 1 or len(given) - len(configs) != 1:
-        parser.error("give one checkpoint, as the second argument or as --checkpoint, and at most one config")
+        parser.error(
+            "give one checkpoint, such as work_dirs/NAME/iter_2000.pth; before it a config, if not that in the "
+            "checkpoint is to be tested"
+        )
     args.config = next(iter(configs), None)
     (args.checkpoint,) = (word for word in given if word not in configs)
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):

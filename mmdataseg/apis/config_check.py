@@ -3,16 +3,38 @@
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from mmdataseg import registry
+from mmdataseg.apis.config_files import leaf_configs_of, short_path
 from mmdataseg.errors import UserError
 
 PREFIX = "mmdataseg."
 # settings that mmengine takes out of a config before it builds the component there
 _TAKEN = {"optim_wrapper": ("constructor", "paramwise_cfg")}
+
+
+def check_leaf(cfg: Config) -> None:
+    """Check that a config can be run by itself: a file in ``_base_`` defines only a part of a config.
+
+    Raises:
+        UserError: The model, or both training and test are missing. The message says what the file defines, and names
+            leaf configs that use it.
+    """
+    has_model = cfg.get("model") is not None
+    if has_model and ("train_cfg" in cfg or "test_cfg" in cfg):
+        return
+    sources = [name for name, value in cfg.items() if isinstance(value, dict) and {"task", "label_space"} <= set(value)]
+    if sources:
+        what = f"the source{'s' * (len(sources) > 1)} {', '.join(sources)}, not a model"
+    else:
+        what = "a model without data" if has_model else "no model"
+    leaves = leaf_configs_of(Path(cfg.filename)) if cfg.filename else []
+    named = f" such as {', '.join(map(short_path, leaves[:3]))}" if leaves else " that names it in its _base_"
+    raise UserError(f"this file defines {what}", file=cfg.filename, remedy=f"give a leaf config{named}")
 
 
 def check_components(cfg: Config) -> None:
@@ -29,7 +51,7 @@ def check_components(cfg: Config) -> None:
     model = cfg.get("model", {}).get("type")
     if isinstance(model, str) and not model.startswith(PREFIX) and not _is_model(model, cfg):
         raise UserError(f"config: model.type: no model is registered as {model!r}; import its module in custom_imports")
-    for place, content in _dicts(cfg.to_dict()):
+    for place, content in dicts(cfg.to_dict()):
         kind = content.get("type")
         if isinstance(kind, str) and kind.startswith(PREFIX):
             name = kind.removeprefix(PREFIX)
@@ -57,8 +79,13 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; expected one of {', '.join(sorted(known))}"
 
 
-def _dicts(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (dotted place, dict) for every dict in a config."""
+def dicts(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (dotted place, dict) for every dict in a config.
+
+    Args:
+        content: The config, or a part of it.
+        place: Where the part is.
+    """
     if isinstance(content, Mapping):
         if place:
             yield place, content
@@ -68,4 +95,4 @@ def _dicts(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, An
     else:
         return
     for key, value in items:
-        yield from _dicts(value, f"{place}.{key}" if place else str(key))
+        yield from dicts(value, f"{place}.{key}" if place else str(key))

@@ -47,6 +47,33 @@ def leaf_configs(*roots: Path) -> list[Path]:
     ]
 
 
+def leaf_configs_of(path: Path) -> list[Path]:
+    """Return the leaf configs that use a base file, directly or through other base files.
+
+    Only the text of the files is read, and a base file is recognised by its name.
+
+    Args:
+        path: A file in a folder ``_base_``: of this package, of its projects, or of the user's own configs.
+
+    Returns:
+        The leaf configs, those of the same folder first, and there those that are in no further folder.
+    """
+    own = [parent.parent for parent in path.resolve().parents if parent.name == "_base_"]
+    roots = [*own, *(root for root in config_roots() if root not in own)]
+    texts = {file: file.read_text(encoding="utf-8") for root in roots for file in sorted(root.rglob("*.py"))}
+    found: list[Path] = []
+    waiting = [path.name]
+    while waiting:
+        name = waiting.pop(0)
+        for file in [file for file, text in texts.items() if f'/{name}"' in text or f"/{name}'" in text]:
+            del texts[file]
+            if "_base_" in file.parts:
+                waiting.append(file.name)
+            else:
+                found.append(file)
+    return sorted(found, key=lambda file: (not file.is_relative_to(roots[0]), len(file.parts)))
+
+
 def find_config(name: str) -> Path:
     """Find the config that a user named.
 
@@ -78,6 +105,14 @@ def find_config(name: str) -> Path:
         known = [path.relative_to(home).as_posix() for path in leaves]
         raise FileNotFoundError(_not_found(name, wanted, known, roots[0]))
     return found[0]
+
+
+def short_path(path: Path) -> str:
+    """Return a path relative to the current folder, or to that of this package's ``configs``, where it is below one."""
+    for folder in (Path.cwd(), config_root().parent):
+        if path.is_relative_to(folder):
+            return path.relative_to(folder).as_posix()
+    return str(path)
 
 
 def _not_found(name: str, wanted: str, leaves: list[str], root: Path) -> str:

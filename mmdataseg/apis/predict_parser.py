@@ -5,12 +5,11 @@ import re
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.image_paths import VIDEO_SUFFIXES, check_paths
+from mmdataseg.apis.parser import Parser
 from mmdataseg.errors import MissingFileError, UserError
 
 TASKS = ("panoptic", "semantic", "instance")
@@ -23,23 +22,6 @@ EXAMPLES = """Segment images, in the classes of the training or in your own word
   {prog} model.pth photos/*.jpg --tasks semantic instance --save coco csv --batch-size 4
   {prog} model.pth street.mp4 --things car person --save video
 """
-
-
-class Parser(ArgumentParser):
-    """An argument parser that suggests the nearest option for an unknown one."""
-
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
-        """Parse all arguments.
-
-        Raises:
-            SystemExit: With code 2, if an argument is unknown or wrong.
-        """
-        found, rest = self.parse_known_intermixed_args(args, namespace)  # options may come before images
-        if rest:
-            unknown = next((word for word in rest if word.startswith("-")), rest[0])
-            near = get_close_matches(unknown, re.findall(r"--[\w-]+", self.format_help()), n=1)
-            self.error(f"unknown option {unknown!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-        return found
 
 
 def build_predict_parser(prog: str | None = None) -> ArgumentParser:

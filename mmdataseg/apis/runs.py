@@ -11,8 +11,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from mmdataseg.apis.config_check import check_components
+from mmdataseg.apis.config_check import check_components, check_leaf
 from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.initial_weights import fetch_initial_weights
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
 from mmdataseg.apis.stored_config import completed_for_test
@@ -58,15 +59,17 @@ def run_training(
 
     Raises:
         FileNotFoundError: The config or the data do not exist.
-        UserError: As `read_config`, `check_components` and the components; the config is only for testing; mixed
-            precision has no GPU or cannot replace the config's optimizer wrapper; or the config has no base batch size
-            to scale the learning rate from.
+        UserError: As `read_config`, `check_leaf`, `check_components`, `fetch_initial_weights` and the components; the
+            config is only for testing; mixed precision has no GPU or cannot replace the config's optimizer wrapper; or
+            the config has no base batch size to scale the learning rate from.
     """
     cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
+    check_leaf(cfg)
     set_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
+    fetch_initial_weights(cfg)
     found, said = checkpoint_to_resume(Path(cfg.work_dir)) if resume is True else (None, "")
     cfg.load_from = str(found) if found is not None else cfg.get("load_from")
     runner = build_runner(cfg)
@@ -115,10 +118,12 @@ def run_testing(
 
     Raises:
         FileNotFoundError: The config or the data do not exist.
-        UserError: As `read_config`, `check_components`, `completed_for_test` and the components; or ``show_dir`` is
-            given but the config has no visualization hook.
+        UserError: As `read_config`, `check_components`, `completed_for_test` and the components; the config has neither
+            a model nor test data; or ``show_dir`` is given but the config has no visualization hook.
     """
     read = None if config is None else read_config(config)
+    if read is not None and read.get("test_dataloader") is None:
+        check_leaf(read)
     if read is None or read.get("model") is None:
         read = completed_for_test(read, read_checkpoint(checkpoint, trust=trust_checkpoint))
     if work_dir is None and read.filename is None:

@@ -26,7 +26,7 @@ def use_safe_reader(*, trust: bool = False) -> None:
     """
 
     def load_from_safe_reader(filename: str, map_location: Any = None) -> Any:  # noqa: ARG001  # mmengine's signature
-        found = read_checkpoint(_resolve(filename), trust=trust)
+        found = read_checkpoint(resolve(filename), trust=trust)
         if surprising(found.skipped):
             print_log(
                 f"'{filename}': left out, because they are neither tensors nor plain values: "
@@ -53,7 +53,15 @@ def load_from_refused_address(filename: str, map_location: Any = None) -> Any:  
     )
 
 
-def _resolve(filename: str) -> str:
+def resolve(filename: str) -> str:
+    """Return the address or the path that mmengine's name of a checkpoint stands for.
+
+    Args:
+        filename: A path, an address, or a name of torchvision's weights, such as ``torchvision://resnet50``.
+
+    Raises:
+        UserError: torchvision has no weights of this name.
+    """
     for prefix in TORCHVISION:
         if filename.startswith(prefix):
             name, known = filename.removeprefix(prefix), get_torchvision_models()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.text.hub import why_unavailable
 from mmdataseg.text.recipe import EncoderInfo
 
 if TYPE_CHECKING:
@@ -127,6 +128,13 @@ class OpenClipEncoder:
         library = _import_open_clip()
         if self.is_file:
             _refuse_torchscript(Path(self.pretrained))
+        else:
+            repo = (
+                library.pretrained.get_pretrained_cfg(self.model, self.pretrained).get("hf_hub", "").rpartition("/")[0]
+            )
+            reason = why_unavailable(repo) if repo else None
+            if reason is not None:
+                raise self._unavailable(reason)
         try:
             network = library.create_model(
                 self.model,
@@ -146,9 +154,12 @@ class OpenClipEncoder:
                 f"{self.pretrained}: expected a checkpoint of open_clip's {self.model}, but loading it failed: "
                 f"{error}; give the architecture of these weights with --model"
             )
+        return self._unavailable(str(error))
+
+    def _unavailable(self, reason: str) -> MissingFileError:
         return MissingFileError(
             f"the weights {self.pretrained!r} of {self.model} are not in the library's cache and cannot be downloaded "
-            f"({error}); download them on a machine with a network, and give the file: --pretrained PATH"
+            f"({reason}); download them on a machine with a network, and give the file: --pretrained PATH"
         )
 
     @cached_property

@@ -3,8 +3,8 @@
 import pytest
 from mmengine.config import Config
 
-from mmdataseg.apis.config_check import check_components
-from mmdataseg.apis.config_files import leaf_configs
+from mmdataseg.apis.config_check import check_components, check_leaf
+from mmdataseg.apis.config_files import config_root, leaf_configs, leaf_configs_of
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.errors import UserError
 from tests.config_world import load
@@ -46,3 +46,44 @@ def test_components_of_others_are_left_to_them():
 @pytest.mark.parametrize("leaf", leaf_configs(), ids=lambda leaf: leaf.stem)
 def test_every_config_passes(leaf):
     check_components(load(leaf))
+
+
+@pytest.mark.parametrize(
+    ("file", "defined", "leaf"),
+    [
+        (
+            "sources/ade_semantic.py",
+            "defines the source ade_semantic, not a model",
+            "configs/dataseg_r50_3ds.py",
+        ),
+        (
+            "sources/coco_semantic.py",
+            "defines the sources coco_panoptic, coco_semantic, not a model",
+            r"configs/\S+\.py",
+        ),
+        ("models/dataseg_vitdet-b.py", "defines a model without data", "configs/dataseg_vitdet-b_3ds.py"),
+        ("schedules/adamw_4k.py", "defines no model", "configs/own_data/garden_with_boxes.py"),
+    ],
+)
+def test_a_part_of_a_config_is_refused_and_a_whole_one_is_named(file, defined, leaf):
+    cfg = Config.fromfile(config_root() / "_base_" / file)
+    with pytest.raises(UserError, match=rf"{file}': this file {defined}; give a leaf config such as .*{leaf}"):
+        check_leaf(cfg)
+
+
+def test_every_leaf_is_a_whole_config():
+    for leaf in leaf_configs():
+        check_leaf(load(leaf))
+
+
+def test_the_leaves_of_a_users_own_base_file_are_found_first(tmp_path):
+    (tmp_path / "_base_").mkdir()
+    (tmp_path / "_base_/roofs.py").write_text("roofs = dict(task='semantic', label_space='ade150')\n")
+    (tmp_path / "_base_/more_roofs.py").write_text("_base_ = ['./roofs.py']\n")
+    (tmp_path / "town.py").write_text("_base_ = ['./_base_/more_roofs.py']\n")
+    assert leaf_configs_of(tmp_path / "_base_/roofs.py") == [tmp_path / "town.py"]
+    assert leaf_configs_of(tmp_path / "_base_/other.py") == []
+    cfg = Config.fromfile(tmp_path / "_base_/roofs.py")
+    (tmp_path / "town.py").unlink()
+    with pytest.raises(UserError, match="give a leaf config that names it in its _base_"):
+        check_leaf(cfg)

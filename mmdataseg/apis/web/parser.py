@@ -2,12 +2,14 @@
 
 from argparse import ArgumentParser
 
+from mmdataseg.apis.parser import Parser
+
 PORT = 7860
 
 
 def build_web_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``web``."""
-    parser = ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Open a page in the browser: drop an image, type words, see what the model finds",
         allow_abbrev=False,
