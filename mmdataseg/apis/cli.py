@@ -8,12 +8,14 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import DictAction
 
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.parser import Parser
 from mmdataseg.apis.predict_parser import (
+    NEW_WORDS_WEIGHT,
     build_predict_parser,
     check_files,
     check_outputs,
@@ -106,7 +108,7 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
             path,
             args.checkpoint,
             work_dir=args.work_dir,
-            options=args.cfg_options,
+            options=_with_weight(args.cfg_options, args.new_words_weight),
             out=args.out,
             show_dir=args.show_dir,
             launcher=args.launcher,
@@ -126,7 +128,7 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
         parser.error(f"--min-score: expected 0 .. 1, got {args['min_score']}")
     if args["batch_size"] < 1 or args["max_pixels"] < 1:
         parser.error("--batch-size and --max-pixels: expected 1 or more")
-    options = args.pop("cfg_options")
+    options = _with_weight(args.pop("cfg_options"), args.pop("new_words_weight"))
     with user_errors(debug=(options or {}).get("log_level") == "DEBUG"):
         config, checkpoint, images = split_inputs(args.pop("inputs"))
         check_files(images=images, embeddings=args["embeddings"], pretrained=args["pretrained"])
@@ -250,6 +252,7 @@ def build_test_parser(prog: str | None = None) -> ArgumentParser:
     )
     parser.add_argument("--out", metavar="FILE", help="also write the predictions to this .pkl file")
     parser.add_argument("--show-dir", metavar="FOLDER", help="also draw the predictions into this folder")
+    parser.add_argument("--new-words-weight", **NEW_WORDS_WEIGHT)
     return parser
 
 
@@ -276,7 +279,7 @@ def build_convert_parser(prog: str | None = None) -> ArgumentParser:
         "--ridge",
         type=float,
         metavar="X",
-        help="0 reproduces its class scores exactly; a small value (default: 0.003) makes other words work, too",
+        help="a larger ridge answers words that it was not trained on more cautiously (default: 0.003)",
     )
     return parser
 
@@ -325,6 +328,11 @@ def _import_components() -> None:
     from mmdataseg.apis.registration import register_all_modules
 
     register_all_modules()
+
+
+def _with_weight(options: dict[str, Any] | None, weight: float | None) -> dict[str, Any] | None:
+    """Add the weight of new words to the settings of a config that the user changes."""
+    return options if weight is None else {**(options or {}), "model.classifier.new_words_weight": weight}
 
 
 def _require_checkpoint(parser: ArgumentParser, checkpoint: str) -> None:

@@ -56,7 +56,8 @@ class Conversion:
         lines = [
             f"{made['layout']}'s Mask2Former: {made['architecture']}",
             f"{len(made['classes'])} classes: {', '.join(made['classes'][:3])} ...",
-            f"text: {made['encoder']}; ridge {made['ridge']:g}; largest error of the class layer {made['error']:.2g}",
+            f"text: {made['encoder']}; ridge {made['ridge']:g}; largest error of its class layer {made['error']:.2g}, "
+            f"by text alone {made['text_error']:.2g}",
             *self.notes,
             f"written: {self.path}, with its embeddings, its config and where it is from",
             "next:",
@@ -86,9 +87,9 @@ def convert(
         config: Path or name of a config of `DaTaSeg`, or a config object; None: the one in
             ``configs/from_mask2former`` for the backbone and classes of the checkpoint.
         embeddings: File with text embeddings of its classes; None: the file that the config names for them.
-        ridge: With 0, the class probabilities of its own classes equal the original's. A larger ridge gives up some of
-            that accuracy for words it was not trained on. With 0, such words fail if the class texts are nearly
-            linearly dependent.
+        ridge: How cautiously words are answered that it was not trained on, at least 0. With 0, they fail if the class
+            texts are nearly linearly dependent. The probabilities of its own classes equal the original's with any
+            ridge, unless two of them have the same text.
         progress: Show a progress bar while downloading.
 
     Returns:
@@ -243,6 +244,7 @@ def _from_config(sources: tuple[Source, ...], foreign: Foreign, name: str) -> Te
 def _assemble(cfg: Config, foreign: Foreign, layer: TextLayer, name: str) -> tuple[dict[str, Tensor], list[str]]:
     """Return the state dict of the config's model with the foreign weights, and the sources without embeddings."""
     model = MODELS.build(cfg.model)
+    model.classifier.class_layer_words.set(layer.text_KD, layer.vectors_JD)
     own = model.state_dict()
     given = {k: v for k, v in foreign.state.items() if not k.startswith(f"{CLASS_LAYER}.")} | dict(layer.state)
     _check_same_model(own, given, foreign, name)
@@ -289,6 +291,7 @@ def _provenance(
         "embeddings_sha256": matrix_sha256(text_KD),
         "ridge": float(ridge),
         "error": layer.error,
+        "text_error": layer.text_error,
         "stretch": layer.stretch,
     }
 

@@ -4,8 +4,9 @@ import os
 import re
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.image_paths import VIDEO_SUFFIXES, check_paths
@@ -15,6 +16,12 @@ from mmdataseg.errors import MissingFileError, UserError
 TASKS = ("panoptic", "semantic", "instance")
 SAVED = ("pictures", "masks", "coco", "json", "csv", "video")
 WEIGHTS = (".pth", ".pt", ".bin", ".safetensors", ".ckpt")
+# of predict and test
+NEW_WORDS_WEIGHT: Mapping[str, Any] = {
+    "type": float,
+    "metavar": "X",
+    "help": "multiply the odds of words that the model was not trained on by X (default: 1, which changes nothing)",
+}
 
 EXAMPLES = """Segment images, in the classes of the training or in your own words.
 
@@ -55,6 +62,7 @@ def _add_questions(parser: ArgumentParser) -> None:
     asked.add_argument(
         "--embeddings", metavar="FILE", help="file of own words, from tools/text_embeddings.py or Vocabulary.save"
     )
+    asked.add_argument("--new-words-weight", **NEW_WORDS_WEIGHT)
     asked.add_argument("--pretrained", metavar="PATH", help="weights of the text encoder, if not in open_clip's cache")
     asked.add_argument(
         "--tasks", nargs="+", choices=TASKS, help="one or more (default: panoptic for own words, else the source's)"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmdataseg.checkpoints.names import CLASS_LAYER
 from mmdataseg.errors import UserError
-from mmdataseg.ops.class_layer import background_direction, class_layer_for_vectors, nearest_pair
+from mmdataseg.ops.class_layer import background_direction, class_layer_for_vectors, exact_vectors, nearest_pair
 
 CLASS_EMBED = "panoptic_head.class_embed.0"
 
@@ -22,13 +22,20 @@ class TextLayer:
 
     Args:
         state: Parameters of the head and the classifier.
-        error: Largest difference between a weight or bias of the class layer and its replacement; without a ridge it is
-            0, except for rounding.
+        text_KD: (K, D) unit rows of the classes.
+        vectors_JD: (K + 1, D) vectors whose products with the class embeddings are the logits of the class layer. They
+            are the unit rows themselves if those are linearly dependent: then no vectors are exact.
+        error: Largest difference between a weight or bias of the class layer and of its replacement, i.e. of the
+            products with ``vectors_JD``; if those are exact, it is 0 except for rounding.
+        text_error: The same for products with the unit rows, as new words have; without a ridge, it is ``error``.
         stretch: Norm of the map divided by that of the class layer: how much longer class embeddings are than logits.
     """
 
     state: Mapping[str, Tensor]
+    text_KD: Tensor
+    vectors_JD: Tensor
     error: float
+    text_error: float
     stretch: float
 
 
@@ -45,7 +52,7 @@ def text_layer(
         file: For messages.
 
     Returns:
-        A linear ``class_embed``, the background, and a scale of 1.
+        A linear ``class_embed``, the background, a scale of 1, and the vectors of the classes.
 
     Raises:
         UserError: There is not one row for each class; there are as many classes as dimensions; or two classes have the
@@ -69,11 +76,23 @@ def text_layer(
         raise UserError(
             f"classes {classes[one]!r} and {classes[other]!r} have the same text embedding ({error})", file=file
         ) from error
-    found_JE = vectors_JD @ torch.cat([weight_DC, bias_D[:, None]], dim=1)
+    exact_JD = _exact_if_possible(vectors_JD, ridge).float()
+    found_DE = torch.cat([weight_DC, bias_D[:, None]], dim=1).float().double()  # as they are stored
     given_JE = torch.cat([weight_JC, bias_J[:, None]], dim=1).double()
     new = {f"{CLASS_EMBED}.weight": weight_DC, f"{CLASS_EMBED}.bias": bias_D, "classifier.background": background_D}
     return TextLayer(
         state={**{name: value.float() for name, value in new.items()}, "classifier.log_scale": torch.tensor(0.0)},
-        error=float((found_JE - given_JE).abs().max()),
+        text_KD=text_KD,
+        vectors_JD=exact_JD,
+        error=float((exact_JD.double() @ found_DE - given_JE).abs().max()),
+        text_error=float((vectors_JD @ found_DE - given_JE).abs().max()),
         stretch=float(weight_DC.norm() / weight_JC.double().norm()),
     )
+
+
+def _exact_if_possible(vectors_JD: Tensor, ridge: float) -> Tensor:
+    """The exact vectors, or the given ones if those are linearly dependent."""
+    try:
+        return exact_vectors(vectors_JD, ridge=ridge)
+    except ValueError:
+        return vectors_JD

@@ -92,11 +92,21 @@ class CosineClassifier(BaseModule):
         Raises:
             UserError: As in `background_of`.
         """
-        background_D = self.background_of(source)
         with torch.autocast(class_embeds.device.type, enabled=False):  # cosines times 100 need float32
-            classes = F.normalize(torch.cat([text_KD.float(), background_D.float()[None]]), dim=-1)
             embeds = F.normalize(class_embeds.float(), dim=-1) if self.normalize else class_embeds.float()
-            return self._scale() * embeds @ classes.T
+            return self._scale() * embeds @ self.vectors(text_KD, source).T
+
+    def vectors(self, text_KD: Tensor, source: str | None) -> Tensor:
+        """The vectors whose products with class embeddings are the logits, up to the scale.
+
+        Args:
+            text_KD: As in `forward`.
+            source: As in `forward`.
+
+        Returns:
+            (K + 1, D) float32 unit rows, background last.
+        """
+        return F.normalize(torch.cat([text_KD.float(), self.background_of(source).float()[None]]), dim=-1)
 
     def _scale(self) -> Tensor:
         """(), s; the parameter itself is clamped, as in CLIP: above the cap it would get no gradient."""

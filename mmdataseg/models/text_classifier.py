@@ -1,9 +1,10 @@
 """Classification by text: cosines between class embeddings and the text embeddings of a vocabulary.
 
-Letters: K classes of a vocabulary, D text dimension.
+Letters: K classes of a vocabulary, J = K + 1 with the background last, D text dimension, N words.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ import torch
 from torch import Tensor
 
 from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.models.class_layer_words import ClassLayerWords
 from mmdataseg.models.cosine_classifier import CosineClassifier, initial_scale_of
+from mmdataseg.ops.class_layer import same_rows
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources, parameter_owners
 from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, encoder_mismatch, load_embeddings, matrix_sha256
@@ -47,11 +50,14 @@ class TextClassifier(CosineClassifier):
         normalize: As in `CosineClassifier`.
         initial_scale: s of `CosineClassifier` at the start of a training, at most 100. None: `initial_scale_of` the
             text embeddings of the sources that are trained on, or 1 if ``normalize`` is False.
+        new_words_weight: Outside training, factor for the odds of a class whose text is not that of a class trained on,
+            against all other classes and the background: log(weight) is added to its logit, which calibrates seen and
+            unseen classes (Chao et al., 2016). 1 changes nothing.
 
     Raises:
         UserError: A source has no embeddings, or some that do not fit its label space or ``embed_dim``; the embeddings
-            are of different encoders; or ``background`` is unknown. Also what `mmdataseg.sources.parameter_owners`
-            raises.
+            are of different encoders; ``background`` is unknown; or the weight is not above 0. Also what
+            `mmdataseg.sources.parameter_owners` raises.
     """
 
     def __init__(
@@ -62,12 +68,20 @@ class TextClassifier(CosineClassifier):
         background: str = "shared",
         normalize: bool = True,
         initial_scale: float | None = None,
+        new_words_weight: float = 1.0,
     ) -> None:
         if background not in BACKGROUNDS:
             raise UserError(f"background: expected one of {BACKGROUNDS}, got {background!r}; correct it")
+        if not 0 < new_words_weight < math.inf:
+            raise UserError(
+                f"new_words_weight: expected a number above 0, got {new_words_weight}",
+                remedy="give 1 for no change, or more than 1 to favour new words",
+            )
         built = build_sources(sources)
         owners = parameter_owners(built) if background == "per_source" else None
         super().__init__(embed_dim=embed_dim, owners=owners, normalize=normalize)
+        self.new_words_weight = new_words_weight
+        self.class_layer_words = ClassLayerWords(embed_dim)
         self._sources = {source.name: source for source in built}
         self._absent: set[str] = set()
         self._of_files: dict[str, TextRecipe] = {}
@@ -104,6 +118,60 @@ class TextClassifier(CosineClassifier):
         return load_embeddings(
             source.embeddings, label_space=source.label_space, source=source.name, dim=self.embed_dim
         )
+
+    def forward(self, class_embeds: Tensor, text_KD: Tensor, source: str | None = None) -> Tensor:
+        """Class logits over any vocabulary.
+
+        Args:
+            class_embeds: As in `CosineClassifier.forward`.
+            text_KD: As in `CosineClassifier.forward`.
+            source: As in `CosineClassifier.forward`.
+
+        Returns:
+            (..., K + 1) float32, background last.
+
+        Raises:
+            UserError: As in `CosineClassifier.forward`; or there is a weight for new words, and `trained_words` raises.
+        """
+        if self.training:
+            self.class_layer_words.forget()
+        logits = super().forward(class_embeds, text_KD, source)
+        if self.training or self.new_words_weight == 1:
+            return logits
+        is_new_K = same_rows(text_KD, self.trained_words()) < 0
+        return logits + math.log(self.new_words_weight) * torch.cat([is_new_K, is_new_K.new_zeros(1)])
+
+    def vectors(self, text_KD: Tensor, source: str | None) -> Tensor:
+        """The vectors whose products with class embeddings are the logits, up to the scale.
+
+        Args:
+            text_KD: As in `forward`.
+            source: As in `forward`.
+
+        Returns:
+            (K + 1, D) float32, background last: unit rows, except for the words of a converted class layer.
+        """
+        return self.class_layer_words(super().vectors(text_KD, source))
+
+    def trained_words(self) -> Tensor:
+        """Text embeddings of the classes that the weights were trained on.
+
+        Returns:
+            (N, D): those of the converted class layer; in any other checkpoint those of all sources that are trained
+            on. A class of several sources appears several times.
+
+        Raises:
+            UserError: The checkpoint was not converted, and no source of the model is trained on.
+        """
+        if len(self.class_layer_words):
+            return self.class_layer_words.text_KD
+        trained = [name for name, source in self._sources.items() if source.train is not None]
+        if not trained:
+            raise UserError(
+                f"cannot tell which words are new: none of the model's sources {list(self._sources)} is trained on",
+                remedy="add the sources of its training to model.sources, or leave new_words_weight out",
+            )
+        return torch.cat([self.matrix(name) for name in trained])
 
     def get_extra_state(self) -> Tensor:
         """The recipe of each source's rows, for the checkpoint.

@@ -1,11 +1,13 @@
 """Turn a linear class layer into a classifier over given vectors, such as text embeddings.
 
-Letters: K classes, J = K + 1 with the background last, C channels of the query, D text dimension.
+Letters: K classes, J = K + 1 with the background last, C channels of the query, D text dimension, N other vectors.
 """
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
+_SAME_WORD = 0.9999  # cosine: rounding to float16 costs 1e-7, and texts that differ in a letter are further apart
 _SAME_DIRECTION = 1e-7  # times the largest singular value: a direction below that is a rounding error
 _SMALLEST = 1e-9  # eigenvalue of the Gram matrix (their mean is 1): below it the rows count as linearly dependent
 
@@ -70,21 +72,71 @@ def class_layer_for_vectors(
             f"expected as many vectors as the class layer has rows and biases, got {len(vectors_JD)} vectors, "
             f"{len(weight_JC)} rows and {len(bias_J)} biases"
         )
+    values_J, turned_JJ = _eigen(vectors_JD, ridge)
+    if ridge == 0:
+        _require_independent(values_J, vectors_JD)
+    layer_JE = torch.cat([weight_JC, bias_J[:, None]], dim=1).double()
+    solved_JE = turned_JJ @ ((turned_JJ.T @ layer_JE) / (values_J + ridge)[:, None])
+    found_DE = vectors_JD.double().T @ solved_JE
+    return found_DE[:, :-1], found_DE[:, -1]
+
+
+def _eigen(vectors_JD: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    """(J,) eigenvalues, ascending, and (J, J) eigenvectors of the Gram matrix, float64; the ridge is only checked."""
     if not 0 <= ridge < float("inf"):
         raise ValueError(f"ridge: expected a number of at least 0, got {ridge}")
     vectors_JD = vectors_JD.double()
-    gram_JJ = vectors_JD @ vectors_JD.T
-    values_J, turned_JJ = torch.linalg.eigh(gram_JJ)
-    if ridge == 0 and values_J[0] < _SMALLEST:
-        one, other = nearest_pair(gram_JJ)
-        raise ValueError(
-            f"the vectors are linearly dependent, so no class layer is exact; rows {one} and {other} are the most "
-            f"similar, with a product of {float(gram_JJ[one, other]):.6f}; give a ridge"
-        )
-    layer_JE = torch.cat([weight_JC, bias_J[:, None]], dim=1).double()
-    solved_JE = turned_JJ @ ((turned_JJ.T @ layer_JE) / (values_J + ridge)[:, None])
-    found_DE = vectors_JD.T @ solved_JE
-    return found_DE[:, :-1], found_DE[:, -1]
+    return torch.linalg.eigh(vectors_JD @ vectors_JD.T)
+
+
+def _require_independent(values_J: Tensor, vectors_JD: Tensor) -> None:
+    if values_J[0] >= _SMALLEST:
+        return
+    gram_JJ = vectors_JD.double() @ vectors_JD.double().T
+    one, other = nearest_pair(gram_JJ)
+    raise ValueError(
+        f"the vectors are linearly dependent, so no class layer is exact; rows {one} and {other} are the most "
+        f"similar, with a product of {float(gram_JJ[one, other]):.6f}; give a ridge"
+    )
+
+
+def exact_vectors(vectors_JD: Tensor, *, ridge: float) -> Tensor:
+    """The vectors whose products with the class embeddings of `class_layer_for_vectors` are the class layer's logits.
+
+    With G = A Aᵀ, the products with A are G (G + ridge I)⁻¹ (W x + b). So those with V = (I + ridge G⁻¹) A are
+    W x + b, whatever the ridge. Without a ridge, V = A.
+
+    Args:
+        vectors_JD: (K + 1, D), the vectors A given to `class_layer_for_vectors`, linearly independent.
+        ridge: The ridge given to it, at least 0.
+
+    Returns:
+        (K + 1, D) float64, no unit rows.
+
+    Raises:
+        ValueError: The ridge is negative, or the vectors are linearly dependent.
+    """
+    values_J, turned_JJ = _eigen(vectors_JD, ridge)
+    _require_independent(values_J, vectors_JD)
+    vectors_JD = vectors_JD.double()
+    return vectors_JD + ridge * turned_JJ @ ((turned_JJ.T @ vectors_JD) / values_J[:, None])
+
+
+def same_rows(rows_ND: Tensor, vectors_KD: Tensor) -> Tensor:
+    """For each row, the vector that has its direction.
+
+    Args:
+        rows_ND: (N, D), any length but 0.
+        vectors_KD: (K, D), any length but 0; K may be 0.
+
+    Returns:
+        (N,) int64: the index of the vector with the largest cosine, if that is at least 0.9999; otherwise -1.
+    """
+    if not len(vectors_KD):
+        return rows_ND.new_full((len(rows_ND),), -1, dtype=torch.int64)
+    cosines_NK = normalize(rows_ND.float(), dim=1) @ normalize(vectors_KD.float(), dim=1).T
+    best_N, index_N = cosines_NK.max(1)
+    return torch.where(best_N >= _SAME_WORD, index_N, -1)
 
 
 def nearest_pair(gram_KK: Tensor) -> tuple[int, int]:

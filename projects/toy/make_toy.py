@@ -20,7 +20,7 @@ from mmdataseg.text.embeddings import load_embeddings, save_embeddings
 from mmdataseg.text.encoding import embed_classes
 from mmdataseg.text.hashing import HashingEncoder
 from projects.toy.world.preview import contact_sheet
-from projects.toy.world.vocabulary import BOX_ONLY_CLASSES, TOY_SOURCES
+from projects.toy.world.vocabulary import BOX_ONLY_CLASSES, TOY_MIXED, TOY_SOURCES
 from projects.toy.world.writing import DEFAULT_TRAIN_IMAGES, DEFAULT_VAL_IMAGES, make_world
 
 _README = """\
@@ -70,20 +70,21 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def write_embeddings(folder: Path) -> int:
-    """Write the text embeddings of every source that has none yet.
+    """Write the text embeddings of every label space that has none yet.
 
     Args:
-        folder: Where to write; each source gets ``<source>.safetensors``.
+        folder: Where to write; each label space gets ``<label space>.safetensors``.
 
     Returns:
         How many files were written.
     """
-    missing = [s for s in TOY_SOURCES.values() if not _is_current(folder / f"{s.name}.safetensors", s.label_space)]
+    spaces = [*(source.label_space for source in TOY_SOURCES.values()), TOY_MIXED]
+    missing = [space for space in spaces if not _is_current(folder / f"{space.name}.safetensors", space)]
     if missing:
         encoder = HashingEncoder()
-        for source in missing:
-            embeddings = embed_classes(encoder, source.classes, vocabulary=source.label_space.name)
-            save_embeddings(folder / f"{source.name}.safetensors", embeddings)
+        for space in missing:
+            embeddings = embed_classes(encoder, space.classes, vocabulary=space.name)
+            save_embeddings(folder / f"{space.name}.safetensors", embeddings)
     return len(missing)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from mmdataseg.apis import convert as module
 from mmdataseg.apis.convert import convert
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.errors import UserError
+from mmdataseg.text.embeddings import load_embeddings, save_embeddings
 from mmdataseg.text.vocabularies import get_label_space
 from mmdataseg.text.vocabulary import Vocabulary
 from tests.apis import foreign_models as foreign
@@ -52,12 +54,12 @@ def save_as_published(model, path: Path, vocabulary: str) -> Path:
 
 
 @pytest.mark.parametrize("shrink", SHRUNK)
-@pytest.mark.parametrize(("theirs", "leaf"), [(R50, "r50"), (SWIN_T, "swin-t")])
-def test_mmdets_own_model_is_the_same_converted(tmp_path, texts, theirs, leaf, shrink):
+@pytest.mark.parametrize(("theirs", "leaf", "ridge"), [(R50, "r50", 0.0), (R50, "r50", 0.3), (SWIN_T, "swin-t", 0.0)])
+def test_mmdets_own_model_is_the_same_converted(tmp_path, texts, theirs, leaf, ridge, shrink):
     model = foreign.mmdet_model(theirs, shrink=shrink)
     file = save_as_published(model, tmp_path / "theirs.pth", "coco133")
     config = foreign.ours(f"mask2former_{leaf}_coco-panoptic.py", shrink=True) if shrink else None
-    convert(file, tmp_path / "ours.pth", config=config, embeddings=texts["coco133"], ridge=0.0)
+    convert(file, tmp_path / "ours.pth", config=config, embeddings=texts["coco133"], ridge=ridge)
     foreign.assert_same(foreign.load_converted(tmp_path / "ours.pth"), model, foreign.mmdet_outputs, "coco_panoptic")
 
 
@@ -94,13 +96,14 @@ def test_hugging_faces_bin_file_gives_what_its_safetensors_give(tmp_path, texts)
     assert all(torch.equal(one[name], other[name]) for name in one | other)
 
 
-def test_the_panoptic_answer_is_mmdets_pixel_by_pixel(tmp_path, texts):
+@pytest.mark.parametrize("ridge", [0.0, 0.3])
+def test_the_panoptic_answer_is_mmdets_pixel_by_pixel(tmp_path, texts, ridge):
     """By mmdet's own post-processing, on images of three sizes that were resized and padded."""
     model = foreign.mmdet_model(R50, shrink=True, object_mask_thr=0.1, iou_thr=0.1, instance_on=False)
     config = foreign.ours("mask2former_r50_coco-panoptic.py", shrink=True)
     config.model.postprocessors.panoptic.update(score_threshold=0.1, kept_share=0.1)
     file = save_as_published(model, tmp_path / "theirs.pth", "coco133")
-    convert(file, tmp_path / "ours.pth", config=config, embeddings=texts["coco133"], ridge=0.0)
+    convert(file, tmp_path / "ours.pth", config=config, embeddings=texts["coco133"], ridge=ridge)
     made = foreign.load_converted(tmp_path / "ours.pth")
     segments = 0
     for image in foreign.images():
@@ -165,22 +168,34 @@ def test_a_checkpoint_says_where_it_is_from(tmp_path, texts, r50, small):
     assert len(meta["sha256"]) == len(meta["embeddings_sha256"]) == 64
     assert (meta["layout"], meta["ridge"], meta["encoder"]) == ("mmdet", 0.5, "open_clip CLIP-like")
     assert meta["classes"] == list(get_label_space("coco133").classes)
-    assert meta["error"] > 1e-3
+    assert meta["error"] < 1e-5 < 1e-3 < meta["text_error"]
     text = str(made)
     assert "ResNet-50, 20 queries" in text
     assert "--cfg-options model.classifier.embed_dim=512" in text
     assert "predict" in text
 
 
-def test_a_ridge_gives_up_exactness_and_shortens_class_embeddings(tmp_path, texts, r50, small):
+def test_a_ridge_shortens_class_embeddings_and_costs_words_that_are_answered_by_text(tmp_path, texts, r50, small):
     found = [
         convert(r50, tmp_path / "ours.pth", config=small, embeddings=texts["coco133"], ridge=ridge).provenance
         for ridge in (0.0, 0.1, 1.0)
     ]
-    errors, stretches = [made["error"] for made in found], [made["stretch"] for made in found]
+    errors, stretches = [made["text_error"] for made in found], [made["stretch"] for made in found]
     assert errors[0] < 1e-6, "without a ridge it is exact"
     assert errors == sorted(errors)
+    assert max(made["error"] for made in found) < 1e-5, "its own classes are exact with any ridge"
     assert stretches == sorted(stretches, reverse=True)
+
+
+def test_own_classes_that_have_the_same_text_are_answered_by_it(tmp_path, texts, r50, small):
+    """No vectors are exact where two rows are the same; with a ridge the model can still be converted."""
+    text = load_embeddings(Path(texts["coco133"]))
+    rows = text.matrix.clone()
+    rows[3] = rows[7]
+    same = save_embeddings(tmp_path / "same.safetensors", replace(text, matrix=rows))
+    made = convert(r50, tmp_path / "ours.pth", config=small, embeddings=same, ridge=0.1).provenance
+    assert made["error"] == pytest.approx(made["text_error"], rel=1e-4)
+    assert made["error"] > 1e-3
 
 
 def test_classes_in_another_order_are_found_by_their_names(tmp_path, texts, r50, small):

@@ -91,6 +91,18 @@ def test_settings_of_the_config_can_be_changed(here, capsys):
     )
 
 
+def test_new_words_can_be_given_more_weight(here):
+    """'red disc' is a class of the training, 'wavy sand' is not; a huge weight leaves nothing to the known class."""
+    found = {}
+    for name, more in {"none": [], "1": ["1"], "1e80": ["1e80"]}.items():
+        option = ["--new-words-weight", *more] if more else []
+        predict("--things", "red disc", "--stuff", "wavy sand", "--save", "coco", "--out", str(here / name), *option)
+        annotations = json.loads((here / name / "panoptic.json").read_text())["annotations"]
+        found[name] = [(s["category_id"], s["area"]) for a in annotations for s in a["segments_info"]]
+    assert found["1"] == found["none"]
+    assert {category for category, _ in found["1e80"]} == {2} != {category for category, _ in found["none"]}
+
+
 def test_an_image_that_cannot_be_read_costs_no_other(here, world, capsys):
     broken = here / "broken.jpg"
     broken.write_bytes(b"\xff\xd8 no image")
@@ -117,6 +129,7 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world, capsys):
         (["--things", "a", "--embeddings", "trained.pth"], "error: --things and --embeddings are both given; leave"),
         (["--things", "a", " "], "error: a word of --things or --stuff is empty; leave it out"),
         (["--things", "a", "--stuff", "a "], "error: word 'a' appears twice in --things and --stuff; give it once"),
+        (["--new-words-weight", "0"], r"error: .*new_words_weight: expected a number above 0, got 0\.0; give 1 for no"),
         (["--save", "video"], "error: --save video needs a video or a camera among the images"),
     ],
 )

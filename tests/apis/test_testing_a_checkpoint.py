@@ -44,6 +44,22 @@ def test_other_data_with_the_model_of_the_checkpoint(data, tmp_path):
     assert scores["elsewhere/PQ"] == scores["toy_panoptic/PQ"]
 
 
+@pytest.mark.usefixtures("toy")
+def test_the_command_takes_a_weight_of_new_words(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(runs, "run_testing", lambda *_, **options: asked.update(options))
+    cli.main(["test", "trained.pth", "--new-words-weight", "9", "--cfg-options", "log_level=INFO"])
+    assert asked["options"] == {"log_level": "INFO", "model.classifier.new_words_weight": 9.0}
+
+
+def test_a_weight_of_new_words_changes_no_score_of_words_trained_on(data, tmp_path):
+    weighted, plain = (
+        runs.run_testing(data, "trained.pth", work_dir=str(tmp_path / name), options=options)
+        for name, options in (("weighted", {"model.classifier.new_words_weight": 9.0}), ("plain", None))
+    )
+    assert weighted == pytest.approx(plain, rel=0, abs=0, nan_ok=True)
+
+
 def test_the_model_gets_the_sources_of_the_data(data):
     cfg = completed_for_test(data, read_checkpoint("trained.pth"))
     names = [source.name for source in build_sources(cfg.model.sources)]

@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from mmdataseg.ops.class_layer import background_direction, class_layer_for_vectors, nearest_pair
+from mmdataseg.ops.class_layer import (
+    background_direction,
+    class_layer_for_vectors,
+    exact_vectors,
+    nearest_pair,
+    same_rows,
+)
 
 
 def unit_rows(num, dim, seed=0):
@@ -59,6 +65,42 @@ def test_the_order_of_the_classes_does_not_matter():
         one, _ = class_layer_for_vectors(weight, torch.zeros(6), vectors, ridge=ridge)
         other, _ = class_layer_for_vectors(weight[order], torch.zeros(6), vectors[order], ridge=ridge)
         torch.testing.assert_close(one, other)
+
+
+def test_exact_vectors_worked_out_by_hand():
+    """One class along x with ridge 2: the class embedding is a third of the logit, so the vector is three times x."""
+    torch.testing.assert_close(exact_vectors(torch.eye(1, 2), ridge=2.0), torch.tensor([[3.0, 0.0]]).double())
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.003, 0.3, 3.0])
+def test_products_with_exact_vectors_are_the_logits_whatever_the_ridge(ridge):
+    vectors, generator = unit_rows(9, 16), torch.Generator().manual_seed(1)
+    weight, bias = torch.randn(9, 5, generator=generator), torch.randn(9, generator=generator)
+    found, offset = class_layer_for_vectors(weight, bias, vectors, ridge=ridge)
+    query = torch.randn(7, 5, dtype=torch.float64, generator=generator)
+    expected = query @ weight.T.double() + bias.double()
+    torch.testing.assert_close((query @ found.T + offset) @ exact_vectors(vectors, ridge=ridge).T, expected)
+
+
+def test_exact_vectors_need_independent_vectors_and_a_ridge_of_at_least_0():
+    vectors = unit_rows(4, 8)
+    with pytest.raises(ValueError, match=r"ridge: expected a number of at least 0, got -1\.0"):
+        exact_vectors(vectors, ridge=-1.0)
+    vectors[3] = vectors[1]
+    with pytest.raises(ValueError, match="rows 1 and 3 are the most similar"):
+        exact_vectors(vectors, ridge=0.3)
+
+
+def test_the_same_rows_are_found_by_hand():
+    vectors = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    rows = torch.tensor([[0.0, 0.5], [1.0, 1.0], [-1.0, 0.0], [3.0, 0.0]])
+    assert same_rows(rows, vectors).tolist() == [1, -1, -1, 0]
+    assert same_rows(rows, vectors[:0]).tolist() == [-1] * 4
+
+
+def test_rows_rounded_to_half_precision_are_still_the_same():
+    vectors = unit_rows(30, 512).float()
+    assert same_rows(vectors.half(), vectors).tolist() == list(range(30))
 
 
 def test_the_background_by_hand_is_the_remaining_axis():

@@ -29,6 +29,7 @@ FOLDERS = {
     "projects/toy/configs/separate": "The toy world, each source alone.",
     "projects/toy/configs/two_sources": "The toy world, pairs of sources.",
     "projects/toy/configs/ablations": "The toy world, one change each.",
+    "projects/toy/configs/transfer": "The toy world: tests in words that were not trained on.",
     "projects/toy/configs/others": "The toy world, in the manner of other systems.",
     "projects/toy/configs/hardware": "The toy world, for other hardware.",
     "projects/toy/configs/from_mask2former": "The toy world, from a converted Mask2Former.",

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.embeddings import load_embeddings
-from projects.toy.world.vocabulary import BOX_ONLY_CLASSES, TOY_SOURCES
+from projects.toy.world.vocabulary import BOX_ONLY_CLASSES, TOY_MIXED, TOY_SOURCES
 
 SMALL = ["--size", "64", "--train-images", "1", "2", "1", "--val-images", "1"]
 
@@ -31,7 +31,7 @@ def test_the_command_makes_world_embeddings_readme_and_preview(make_toy, tmp_pat
     readme = (tmp_path / "README.md").read_text()
     assert "stand-in" in readme
     assert all(name in readme for name in BOX_ONLY_CLASSES)
-    assert {p.stem for p in (tmp_path / "embeddings").iterdir()} == set(TOY_SOURCES)
+    assert {p.stem for p in (tmp_path / "embeddings").iterdir()} == {*TOY_SOURCES, TOY_MIXED.name}
 
 
 def test_a_second_run_does_nothing(make_toy, tmp_path, capsys):

@@ -7,6 +7,8 @@ from mmengine.registry import init_default_scope
 
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.registry import MODELS
+from mmdataseg.structures import LabelSpace
+from projects.toy.world.vocabulary import TOY_MIXED
 from tests.config_world import key_of
 
 YARDSTICK, OURS = "mmdet-mask2former_toy_panoptic", "mask2former_toy_panoptic"
@@ -65,3 +67,15 @@ def test_the_merged_class_is_the_last_word_of_a_toy_name(repo_root) -> None:
     assert panoptic.train.label_map["dotted grass"] == "grass"
     assert panoptic.train.label_map["blue ring"] is None
     assert panoptic.label_space == semantic.label_space
+
+
+def test_mixed_words_are_those_of_two_sources_and_the_models_are_the_usual_ones() -> None:
+    for name, usual in {
+        "dataseg_toy_3ds_mixed-words": "dataseg_toy_3ds",
+        "mask2former_toy_mixed-words": "mask2former_toy",
+    }.items():
+        mixed = load(name)
+        for source in mixed.test_dataloader.dataset.sources:
+            assert LabelSpace(**source.label_space) == TOY_MIXED
+        other = load(usual).model
+        assert {key for key in other if key_of(other[key]) != key_of(mixed.model[key])} == {"sources"}

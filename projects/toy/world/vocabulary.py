@@ -154,6 +154,13 @@ TOY_OPEN = ToySource(
 TRAINING_SOURCES = (TOY_SEMANTIC, TOY_PANOPTIC, TOY_BOXES)
 TOY_SOURCES = {source.name: source for source in (*TRAINING_SOURCES, TOY_OPEN)}
 
+TOY_MIXED = LabelSpace(
+    name="toy_mixed",
+    classes=(*TOY_PANOPTIC.classes, *TOY_OPEN.classes),
+    is_thing=(*TOY_PANOPTIC.label_space.is_thing, *TOY_OPEN.label_space.is_thing),
+)
+"""Words that are trained on and words that are not, in one vocabulary."""
+
 BOX_ONLY_CLASSES = (
     "purple disc",
     "white plus cross",

@@ -1,0 +1,75 @@
+"""The words that a converted class layer was trained on, with the vectors that give exactly its logits.
+
+Letters: K words, J = K + 1 with the background last, D text dimension, N classes of a vocabulary.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from mmdataseg.ops.class_layer import same_rows
+
+
+class ClassLayerWords(nn.Module):
+    """Part of a checkpoint that ``convert`` wrote; empty in any other.
+
+    A ridge makes new words better and the words of the original model a little worse. These vectors undo the latter
+    (`mmdataseg.ops.class_layer.exact_vectors`). They fit the converted weights only, so a training step discards them.
+
+    Args:
+        embed_dim: D.
+    """
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("text_KD", torch.zeros(0, embed_dim), persistent=False)
+        self.register_buffer("vectors_JD", torch.zeros(0, embed_dim), persistent=False)
+
+    def __len__(self) -> int:
+        return len(self.text_KD)
+
+    def set(self, text_KD: Tensor, vectors_JD: Tensor) -> None:
+        """Remember words.
+
+        Args:
+            text_KD: (K, D) their text embeddings.
+            vectors_JD: (K + 1, D) their vectors and the background's.
+
+        Raises:
+            ValueError: There is not one vector for each word and the background.
+        """
+        if vectors_JD.shape != (len(text_KD) + 1, text_KD.shape[1]):
+            raise ValueError(
+                f"expected {len(text_KD) + 1} vectors of {text_KD.shape[1]} dimensions, got {tuple(vectors_JD.shape)}"
+            )
+        self.text_KD, self.vectors_JD = text_KD.to(self.text_KD), vectors_JD.to(self.vectors_JD)
+
+    def forget(self) -> None:
+        """Forget all words."""
+        self.text_KD, self.vectors_JD = self.text_KD[:0], self.vectors_JD[:0]
+
+    def forward(self, vectors_MD: Tensor) -> Tensor:
+        """Replace known words.
+
+        Args:
+            vectors_MD: (N + 1, D) unit vectors of the classes of a vocabulary, and the background's.
+
+        Returns:
+            (N + 1, D), with the vectors of this module for the background and for classes that are its words.
+        """
+        if not len(self):
+            return vectors_MD
+        index_N = same_rows(vectors_MD[:-1], self.text_KD)
+        index_M = torch.cat([index_N, index_N.new_tensor([len(self)])])
+        return torch.where(index_M[:, None] < 0, vectors_MD, self.vectors_JD[index_M])
+
+    def get_extra_state(self) -> Tensor:
+        """(2 K + 1, D), or (0, D) without words: a tensor of any size, which a buffer could not be."""
+        return torch.cat([self.text_KD, self.vectors_JD])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take over the words of a checkpoint.
+
+        Args:
+            state: Of `get_extra_state`.
+        """
+        self.text_KD, self.vectors_JD = (part.to(self.text_KD) for part in state.tensor_split([len(state) // 2]))
