@@ -13,7 +13,7 @@ import mmengine
 import pytest
 from mmengine.config import Config
 
-from mmdataseg.apis import cli, runner, runs
+from mmdataseg.apis import cli, ranks, runner, runs
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.errors import UserError
 
@@ -155,15 +155,16 @@ def test_work_dir_is_the_arguments_then_the_configs_then_the_name(tmp_path):
     assert runs.load_config(path).work_dir == "there"
 
 
-def test_a_launcher_without_a_gpu_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "get_device", lambda: "cpu")
+def test_a_launcher_that_needs_gpus_is_refused_without_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(ranks, "get_device", lambda: "cpu")
     (tmp_path / "some.py").write_text("a = 1\n")
     with pytest.raises(UserError, match="--launcher slurm: mmengine gives each process a GPU, and there is none"):
         runs.load_config(tmp_path / "some.py", launcher="slurm")
 
 
 def test_cfg_options_and_launcher_reach_the_config(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "get_device", lambda: "cuda")
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "1")
     path = tmp_path / "some.py"
     path.write_text("a = dict(b=1, c=[1, 2])\n")
     cfg = runs.load_config(

@@ -14,7 +14,8 @@ custom_hooks = [dict(type="mmdataseg.PlotCurves")]
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
-    dist_cfg=dict(backend="nccl"),
+    # seconds that ranks wait for each other, e.g. for the first one to save, before they end with an error
+    dist_cfg=dict(backend="nccl", timeout=1800),
 )
 vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(type="DetLocalVisualizer", vis_backends=vis_backends, name="visualizer")

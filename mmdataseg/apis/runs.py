@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from mmdataseg.apis.config_check import check_components, check_leaf
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.initial_weights import fetch_initial_weights
+from mmdataseg.apis.ranks import check_launcher, lost_ranks_named, start_without_gpus
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
 from mmdataseg.apis.stored_config import completed_for_test
@@ -72,6 +73,7 @@ def run_training(
     fetch_initial_weights(cfg)
     found, said = checkpoint_to_resume(Path(cfg.work_dir)) if resume is True else (None, "")
     cfg.load_from = str(found) if found is not None else cfg.get("load_from")
+    start_without_gpus(cfg)
     runner = build_runner(cfg)
     if said:
         runner.logger.warning(said)
@@ -85,7 +87,8 @@ def run_training(
             f"{runner.work_dir} holds an earlier run, which ended at {earlier.read_text()}; --resume goes on with it, "
             "--work-dir takes another folder"
         )
-    runner.train()
+    with lost_ranks_named(then="run the same command with --resume"):
+        runner.train()
     return runner
 
 
@@ -133,11 +136,13 @@ def run_testing(
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
+    start_without_gpus(cfg)
     runner = build_runner(cfg)
     runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=True))
     if out is not None:
         runner.register_hook(DumpPredictionsHook(out_file=out))
-    return runner.test()
+    with lost_ranks_named(then="run the same command again"):
+        return runner.test()
 
 
 def load_config(
@@ -153,12 +158,9 @@ def load_config(
 
     Raises:
         FileNotFoundError: The config does not exist.
-        UserError: As `read_config`; or a launcher is given without a GPU.
+        UserError: As `read_config` and `check_launcher`.
     """
-    if launcher != "none" and get_device() == "cpu":
-        raise UserError(
-            f"--launcher {launcher}: mmengine gives each process a GPU, and there is none", remedy="leave it out"
-        )
+    check_launcher(launcher)
     cfg = read_config(config, options)
     cfg.launcher = launcher
     if work_dir is not None:

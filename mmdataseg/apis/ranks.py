@@ -1,0 +1,191 @@
+"""Processes that train or test together: started without GPUs, too, and named when one of them is lost."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Event, Thread
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import get_dist_info, is_distributed
+from torch import distributed
+
+from mmdataseg.apis.stopping import sigterm_as_exit
+from mmdataseg.errors import UserError
+
+BEAT, SILENCE = 0.5, 10.0  # seconds
+_RUNNING, _FINISHED, _STOPPED, _FAILED = range(4)
+
+
+def check_launcher(launcher: str) -> None:
+    """Check that the processes were started as the launcher says.
+
+    Args:
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+
+    Raises:
+        UserError: torchrun started several processes, and no launcher is given; or the launcher is ``pytorch``, and
+            torchrun did not start this process; or another launcher is given, and there is no GPU.
+    """
+    if launcher == "none" and "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError(
+            f"torchrun started {os.environ['WORLD_SIZE']} processes, and without --launcher each would work alone, "
+            "into the same folder",
+            remedy="add --launcher pytorch",
+        )
+    if launcher == "pytorch" and not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= set(os.environ):
+        raise UserError(
+            "--launcher pytorch: torchrun did not start this process",
+            remedy="start it with 'torchrun --nproc_per_node N -m mmdataseg ...', or leave --launcher out",
+        )
+    if launcher in ("slurm", "mpi") and get_device() == "cpu":
+        raise UserError(
+            f"--launcher {launcher}: mmengine gives each process a GPU, and there is none",
+            remedy="leave it out, or use torchrun and --launcher pytorch, which also work on CPUs",
+        )
+
+
+def start_without_gpus(cfg: Config) -> None:
+    """Start the process group with gloo if there are several processes and no GPU. mmengine would ask for GPUs.
+
+    The timeout is that of the config, ``env_cfg.dist_cfg.timeout``.
+
+    Args:
+        cfg: Config of the run; gets a ``model_wrapper_cfg`` for CPUs if it has none.
+    """
+    if cfg.get("launcher") != "pytorch" or get_device() != "cpu":
+        return
+    if not is_distributed():
+        seconds = cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout")
+        timeout = None if seconds is None else timedelta(seconds=seconds)
+        distributed.init_process_group("gloo", timeout=timeout)
+    if cfg.get("model_wrapper_cfg") is None:
+        cfg.model_wrapper_cfg = dict(
+            type="MMDistributedDataParallel",
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get("find_unused_parameters", False),
+        )
+
+
+@contextmanager
+def lost_ranks_named(*, then: str) -> Iterator[None]:
+    """Say which rank is lost if the block fails because of it. Without several processes, this does nothing.
+
+    If a process is killed, the others fail in their next exchange of data: at once if its connections close, otherwise
+    after the timeout of the process group (``env_cfg.dist_cfg.timeout``, in seconds). Their errors do not say why, so
+    each process shows in the launcher's store that it runs. Use it only in the main thread.
+
+    Args:
+        then: What the user does once the cause is mended.
+
+    Raises:
+        UserError: The block failed or was stopped by SIGTERM, and another rank is gone or has failed.
+    """
+    rank, world_size = get_dist_info()
+    if world_size == 1 or "MASTER_ADDR" not in os.environ:
+        yield
+        return
+    signs = SignsOfLife(rank, world_size)
+    end = _FAILED
+    try:
+        with sigterm_as_exit():
+            try:
+                yield
+                end = _FINISHED
+            except (RuntimeError, SystemExit) as error:
+                with _undisturbed():
+                    lost = signs.lost()
+                if not lost:
+                    end = _STOPPED if isinstance(error, SystemExit) else _FAILED
+                    raise
+                raise UserError(
+                    f"{' and '.join(lost)}, so rank {rank} of {world_size} stops",
+                    remedy="look for the cause in what that rank printed, or, if it was killed, in the log of the "
+                    f"system (often for lack of memory); then {then}",
+                ) from error
+    finally:
+        signs.close(end)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore the signals of a launcher that ends everything: SIGTERM, and SIGCHLD of torch's data loader workers."""
+    ignored = {signal.SIGTERM: signal.SIG_IGN, signal.SIGCHLD: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in ignored.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class SignsOfLife:
+    """Shows the other ranks that this one runs, and tells which of the others do not.
+
+    A thread counts in the store through which the processes found each other (``MASTER_ADDR``, ``MASTER_PORT``). A rank
+    whose count stands still for 10 seconds was killed, or hangs so that no thread of it runs.
+
+    Args:
+        rank: Rank of this process.
+        world_size: Number of processes.
+    """
+
+    def __init__(self, rank: int, world_size: int) -> None:
+        self._rank, self._world_size = rank, world_size
+        self._store = _connect()
+        self._set_state(_RUNNING)
+        self._closed = Event()
+        self._thread = Thread(target=self._beat, name="signs of life", daemon=True)
+        self._thread.start()
+
+    def lost(self) -> list[str]:
+        """Return what is known of the ranks that are gone or failed, one clause per rank, within 10 seconds."""
+        try:
+            return self._lost(_connect())
+        except distributed.DistError:
+            return [f"rank 0 or the launcher at {os.environ['MASTER_ADDR']} is gone"]
+
+    def close(self, end: int) -> None:
+        """Stop the thread, and show the others how this rank ended."""
+        self._closed.set()
+        self._thread.join()
+        try:
+            self._set_state(end)
+        except distributed.DistError:
+            pass  # nobody is left to read it
+
+    def _beat(self) -> None:
+        try:
+            while not self._closed.wait(BEAT):
+                self._store.add(f"beat/{self._rank}", 1)
+        except distributed.DistError:
+            pass  # the store is gone, and with it the first rank or the launcher; the main thread will see it
+
+    def _lost(self, store: distributed.Store) -> list[str]:
+        silent = {rank: store.add(f"beat/{rank}", 0) for rank in range(self._world_size) if rank != self._rank}
+        failed, until = [], time.monotonic() + SILENCE
+        while silent and time.monotonic() < until:
+            for rank, beats in list(silent.items()):
+                state = store.add(f"state/{rank}", 0)
+                if state == _FAILED:
+                    failed.append(f"rank {rank} ended with an error")
+                if state != _RUNNING or store.add(f"beat/{rank}", 0) != beats:
+                    del silent[rank]
+            time.sleep(BEAT / 2)
+        gone = [f"rank {rank} is gone (no sign of life for {SILENCE:g} seconds)" for rank in silent]
+        return [*gone, *failed]
+
+    def _set_state(self, state: int) -> None:
+        key = f"state/{self._rank}"
+        self._store.add(key, state - self._store.add(key, 0))
+
+
+def _connect() -> distributed.Store:
+    """Connect to the store; the launcher keeps it over restarts of its processes, so these are told apart."""
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = distributed.TCPStore(address, port, is_master=False, timeout=timedelta(seconds=SILENCE))
+    return distributed.PrefixStore(f"mmdataseg/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)

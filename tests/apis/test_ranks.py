@@ -1,0 +1,178 @@
+"""Several processes on the CPU: what the others say and do when one of them is lost."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmdataseg.apis import ranks
+from mmdataseg.errors import UserError
+
+ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
+NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="the processes would take GPUs")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(ranks, "BEAT", 0.1)
+    monkeypatch.setattr(ranks, "SILENCE", 3.0)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def work(rank: int, world_size: int, port: int, folder: Path, step: Callable[[int, int], None], timeout: float) -> None:
+    """Exchange a number again and again, as a training does, and write down how it ended."""
+    torch.set_num_threads(1)
+    values = dict(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=world_size, MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    os.environ |= {name: str(value) for name, value in values.items()} | {"GLOO_SOCKET_IFNAME": "lo"}
+    try:
+        ranks.start_without_gpus(Config(dict(launcher="pytorch", env_cfg=dict(dist_cfg=dict(timeout=timeout)))))
+        with ranks.lost_ranks_named(then="go on"):
+            for iteration in range(10_000):
+                torch.distributed.all_reduce(torch.ones(1))
+                (folder / f"{rank}.at").write_text(str(iteration))
+                step(rank, iteration)
+                time.sleep(0.02)
+    except BaseException as error:
+        (folder / f"{rank}.end").write_text(f"{type(error).__name__}: {error}")
+    os._exit(0)
+
+
+class Group:
+    """Processes that work together until something happens to one of them."""
+
+    def __init__(self, folder: Path, world_size: int, step: Callable[[int, int], None], timeout: float = 60) -> None:
+        self.folder = folder
+        port, context = free_port(), multiprocessing.get_context("fork")
+        self.processes = [
+            context.Process(target=work, args=(rank, world_size, port, folder, step, timeout))
+            for rank in range(world_size)
+        ]
+        for process in self.processes:
+            process.start()
+
+    def send(self, number: int, *to: int) -> None:
+        """Send a signal to ranks, after all ranks have exchanged some numbers."""
+        files = [self.folder / f"{rank}.at" for rank in range(len(self.processes))]
+        deadline = time.monotonic() + 120
+        while not all(file.is_file() and file.read_text() not in ("", "0", "1", "2") for file in files):
+            assert time.monotonic() < deadline, "the processes do not start"
+            time.sleep(0.05)
+        for rank in to:
+            os.kill(self.processes[rank].pid, number)
+
+    def ends(self, *of: int) -> list[str]:
+        """How these ranks ended; kills all of them if they do not end."""
+        try:
+            for rank in of:
+                self.processes[rank].join(120)
+                assert self.processes[rank].exitcode is not None, f"rank {rank} hangs"
+            return [(self.folder / f"{rank}.end").read_text() for rank in of]
+        finally:
+            for process in self.processes:
+                process.kill()
+
+
+def nothing(rank: int, iteration: int) -> None:
+    pass
+
+
+def fail_on_rank_1(rank: int, iteration: int) -> None:
+    if rank == 1 and iteration == 5:
+        raise RuntimeError("out of memory on this rank")
+
+
+@NO_GPU
+@pytest.mark.parametrize("killed", [1, 2])
+def test_the_others_name_a_rank_that_was_killed(tmp_path: Path, killed: int) -> None:
+    group = Group(tmp_path, 3, nothing)
+    group.send(signal.SIGKILL, killed)
+    others = [rank for rank in range(3) if rank != killed]
+    for rank, end in zip(others, group.ends(*others), strict=True):
+        assert end.startswith(f"UserError: rank {killed} is gone (no sign of life for 3 seconds)")
+        assert f"so rank {rank} of 3 stops; look for the cause in what that rank printed" in end
+        assert end.endswith("; then go on")
+
+
+@NO_GPU
+def test_a_killed_first_rank_takes_the_store_with_it(tmp_path: Path) -> None:
+    group = Group(tmp_path, 2, nothing)
+    group.send(signal.SIGKILL, 0)
+    (end,) = group.ends(1)
+    assert end.startswith("UserError: rank 0 or the launcher at 127.0.0.1 is gone, so rank 1 of 2 stops; ")
+
+
+@NO_GPU
+def test_a_rank_that_fails_keeps_its_own_error_and_the_others_name_it(tmp_path: Path) -> None:
+    first, second = Group(tmp_path, 2, fail_on_rank_1).ends(0, 1)
+    assert second == "RuntimeError: out of memory on this rank"
+    assert first.startswith("UserError: rank 1 ended with an error, so rank 0 of 2 stops; ")
+
+
+@NO_GPU
+def test_a_rank_that_hangs_is_named_after_the_timeout_of_the_config(tmp_path: Path) -> None:
+    group = Group(tmp_path, 2, nothing, timeout=4)
+    group.send(signal.SIGSTOP, 1)
+    start = time.monotonic()
+    (end,) = group.ends(0)
+    assert end.startswith("UserError: rank 1 is gone (no sign of life for 3 seconds), so rank 0 of 2 stops; ")
+    assert time.monotonic() - start > 4
+
+
+@NO_GPU
+def test_a_launcher_that_stops_all_ranks_blames_none(tmp_path: Path) -> None:
+    group = Group(tmp_path, 2, nothing)
+    group.send(signal.SIGTERM, 0, 1)
+    assert "SystemExit: 143" in group.ends(0, 1)
+
+
+def test_one_process_is_left_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with ranks.lost_ranks_named(then="go on"):
+        assert signal.getsignal(signal.SIGTERM) is before
+    with pytest.raises(RuntimeError, match="mine"), ranks.lost_ranks_named(then="go on"):
+        raise RuntimeError("mine")
+
+
+def test_a_launcher_that_did_not_start_the_process_is_refused() -> None:
+    with pytest.raises(
+        UserError, match="torchrun did not start this process; start it with 'torchrun --nproc_per_node"
+    ):
+        ranks.check_launcher("pytorch")
+
+
+def test_torchrun_without_a_launcher_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranks.check_launcher("none")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    ranks.check_launcher("none")
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    with pytest.raises(
+        UserError, match=r"torchrun started 8 processes, .* would work alone, .*; add --launcher pytorch"
+    ):
+        ranks.check_launcher("none")
+
+
+@pytest.mark.parametrize(("device", "launcher", "changed"), [("cpu", "none", False), ("cuda", "pytorch", False)])
+def test_one_process_or_a_gpu_is_left_to_mmengine(
+    monkeypatch: pytest.MonkeyPatch, device: str, launcher: str, changed: bool
+) -> None:
+    monkeypatch.setattr(ranks, "get_device", lambda: device)
+    cfg: Any = Config(dict(launcher=launcher))
+    ranks.start_without_gpus(cfg)
+    assert ("model_wrapper_cfg" in cfg) == changed
+    assert not torch.distributed.is_initialized()
