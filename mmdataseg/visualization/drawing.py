@@ -6,10 +6,10 @@ writes its labels too large for images of a few hundred pixels.
 Frames: masks and boxes are in pixels of the original image. Pictures are RGB uint8.
 """
 
-import colorsys
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ PANEL = (384, 768)
 
 Smaller images are enlarged by an integer factor; larger images are shrunk.
 """
+NUM_COLORS = 256
 _TITLE_HEIGHT = 26
 _GAP = 8
 
@@ -45,8 +46,31 @@ class Segment:
     label: int = -1
 
 
+@lru_cache(maxsize=1)
+def palette() -> np.ndarray:
+    """Colors of classes, each as different as possible from all before it, so that the first classes differ most.
+
+    Colors that are dark, pale, grey or glaring are left out.
+
+    Returns:
+        (256, 3) uint8, RGB. Distances are those of CIELAB.
+    """
+    steps = np.linspace(0, 1, 15, dtype=np.float32)
+    candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 1, 3)
+    lab = cv2.cvtColor(candidates, cv2.COLOR_RGB2LAB)[:, 0]
+    lightness, chroma = lab[:, 0], np.linalg.norm(lab[:, 1:], axis=1)
+    suitable = (lightness > 45) & (lightness < 88) & (chroma > 35) & (chroma < 85)
+    lab, candidates = lab[suitable], candidates[suitable, 0]
+    chosen = [int(chroma[suitable].argmax())]
+    distances = np.full(len(lab), np.inf, dtype=np.float32)
+    while len(chosen) < NUM_COLORS:
+        distances = np.minimum(distances, np.linalg.norm(lab - lab[chosen[-1]], axis=1))
+        chosen.append(int(distances.argmax()))
+    return np.round(candidates[chosen] * 255).astype(np.uint8)
+
+
 def class_color(label: int, instance: int = 0) -> tuple[int, int, int]:
-    """Return the color of a class. Hues of consecutive labels differ by the golden ratio; instances by brightness.
+    """Return the color of a class. Instances differ by brightness.
 
     Args:
         label: Label of the class.
@@ -55,10 +79,8 @@ def class_color(label: int, instance: int = 0) -> tuple[int, int, int]:
     Returns:
         RGB, 0 .. 255.
     """
-    hue = (label * 0.61803398875 + 0.07) % 1.0
-    saturation = (0.75, 0.55, 0.95)[label // 8 % 3]
-    value = (0.95, 0.70, 0.82, 0.58)[instance % 4]
-    return tuple(round(255 * channel) for channel in colorsys.hsv_to_rgb(hue, saturation, value))
+    brightness = (1.0, 0.74, 0.87, 0.61)[instance % 4]
+    return tuple(round(brightness * int(channel)) for channel in palette()[label % NUM_COLORS])
 
 
 def draw_segments(

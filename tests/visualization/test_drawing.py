@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -83,6 +84,14 @@ def test_panels_stand_side_by_side():
 def test_colors_differ_by_class_and_by_instance():
     colors = {class_color(label, number) for label in range(20) for number in range(4)}
     assert len(colors) == 80
+
+
+def test_the_colors_of_many_classes_are_far_from_each_other():
+    colors = np.array([class_color(label) for label in range(150)], dtype=np.float32)[:, None] / 255
+    lab = cv2.cvtColor(colors, cv2.COLOR_RGB2LAB)[:, 0]
+    distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1) + 1000 * np.eye(len(lab))
+    assert distances[:21, :21].min() > 30  # a difference of 2.3 is just visible
+    assert distances.min() > 10
 
 
 def test_resize_to_the_same_size_is_a_copy():
