@@ -6,7 +6,8 @@
 
 Text embeddings are checked against the label spaces and the model, crops with each other, metrics against their files.
 A source's files and its annotation file are checked as a training checks them when it starts; then each image and each
-annotation is loaded by the loading transforms of the source's pipeline.
+annotation is loaded by the loading transforms of the source's pipeline. Transforms that follow PackInputs, such as
+those of a kind of supervision of your own, run, too. Those between, which scale, crop and flip, do not.
 
 Exit code 1 if anything is wrong: lines with '!'.
 Lines with '?' are to be looked at: images that are trained and tested on or have several names (by content), images

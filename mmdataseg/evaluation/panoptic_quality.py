@@ -41,6 +41,8 @@ class PanopticQualityMetric(CountMetric):
         UserError: The number of draws is negative, or a group has no classes.
     """
 
+    draws_chance = True
+
     def check_source(self, source: Source) -> None:
         """Check how annotations are loaded, at the start of a training rather than at its first validation.
 
