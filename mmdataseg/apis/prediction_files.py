@@ -20,6 +20,7 @@ from mmdataseg.formats.json_files import write_coco_json, write_list
 from mmdataseg.formats.png import write_png
 from mmdataseg.formats.whole_files import whole_file, write_whole
 from mmdataseg.results import exchange
+from mmdataseg.results.file_names import FileNames
 from mmdataseg.results.result import Result
 from mmdataseg.results.segments import Answer
 from mmdataseg.structures import LabelSpace, Task
@@ -42,6 +43,9 @@ class PredictionFiles:
     video      ``video/<name>.mp4``: the frames of a video with the segments of the first task
     =========  ==========================================================================================
 
+    ``<name>`` is that of the image without its suffix. Of two images whose names differ in the suffix only, the second
+    keeps it: ``a.jpg`` and ``a.png`` are ``a`` and ``a_png``.
+
     `mmdataseg.PanopticSegDataset`, `mmdataseg.SemanticSegDataset` and `mmdataseg.InstanceSegDataset` read what ``coco``
     writes, and so do other programs.
 
@@ -59,6 +63,7 @@ class PredictionFiles:
         self.save = tuple(save)
         self.space = space
         self._journal = Journal(folder / JOURNAL)
+        self._file_names = FileNames()
         self._open = ExitStack()
         self._found: dict[str, Counter[str]] = {}  # task -> counts
         self._video: tuple[Video, cv2.VideoWriter, Path] | None = None
@@ -75,6 +80,7 @@ class PredictionFiles:
         done = set()
         for record in self._journal.records():
             done.add(record["name"])
+            self._file_names(record["name"])
             self._count(record["found"])
         self._open.enter_context(self._journal)
         return done
@@ -86,14 +92,15 @@ class PredictionFiles:
             found: The image.
             result: The predictions for it.
         """
+        name = self._file_names(found.name)
         record: dict[str, Any] = {"name": found.name, "height": result.size[0], "width": result.size[1]}
         if "pictures" in self.save:
-            write_png(self.folder / "pictures" / exchange.png_name(found.name), result.sheet())
+            write_png(self.folder / "pictures" / f"{name}.png", result.sheet())
         if "masks" in self.save:
             for answer in result.answers.values():
-                self._write_masks(found.name, answer)
+                self._write_masks(name, answer)
         if "coco" in self.save:
-            record["coco"] = {a.task.value: self._coco(found.name, a) for a in result.answers.values()}
+            record["coco"] = {a.task.value: self._coco(f"{name}.png", a) for a in result.answers.values()}
         if "json" in self.save:
             record["json"] = result.to_json()
         if "csv" in self.save:
@@ -135,12 +142,22 @@ class PredictionFiles:
         return written
 
     def summary(self) -> str:
-        """Return one line per task: how many segments each word has; for the semantic task, how many images."""
+        """Return one line per task: how many segments each word has; for the semantic task, how many images.
+
+        Another line names images whose files keep the suffix of the image.
+        """
         lines = []
         for task, found in self._found.items():
             lower = "lower --min-score" if task == "instance" else "lower the post-processor's score_threshold"
             listed = ", ".join(f"{word} {number}" for word, number in found.most_common())
             lines.append(f"found ({task}): {listed or f'nothing; if that is wrong, {lower}, or train for longer'}")
+        if self._file_names.lengthened:
+            longer = [f"{name}.png" for name in self._file_names.lengthened.values()]
+            which = "1 image has" if len(longer) == 1 else f"{len(longer)} images have"
+            lines.append(
+                f"{which} the name of another one, with another suffix; {'its' if len(longer) == 1 else 'their'} files "
+                f"keep it: {', '.join(longer[:3])}{' ...' * (len(longer) > 3)}"
+            )
         return "\n".join(lines)
 
     def _count(self, found: Mapping[str, Mapping[str, int]]) -> None:
@@ -155,15 +172,15 @@ class PredictionFiles:
             word = "".join(letter if letter.isalnum() else "-" for letter in segment.name)[:60]
             write_png(folder / f"{answer.task.value}_{segment.id:03}_{word}.png", segment.mask.astype(np.uint8) * 255)
 
-    def _coco(self, name: str, answer: Answer) -> list[dict[str, Any]]:
-        png = self.folder / answer.task.value / exchange.png_name(name)
+    def _coco(self, png: str, answer: Answer) -> list[dict[str, Any]]:
+        path = self.folder / answer.task.value / png
         if answer.task is Task.SEMANTIC:
             labels = answer.sample.pred_sem_seg.sem_seg[0].numpy()
-            write_png(png, labels.astype(np.uint8 if len(self.space) <= 255 else np.uint16))
+            write_png(path, labels.astype(np.uint8 if len(self.space) <= 255 else np.uint16))
             return []
         if answer.task is Task.PANOPTIC:
-            write_png(png, id_to_rgb(answer.id_map))
-        return exchange.coco_annotations(name, answer, image_id=0)
+            write_png(path, id_to_rgb(answer.id_map))
+        return exchange.coco_annotations(png, answer, image_id=0)
 
     def _write_frame(self, video: Video, picture: np.ndarray) -> None:
         if self._video is not None and self._video[0] is not video:

@@ -17,6 +17,7 @@ from mmdataseg.datasets.multi_source import MultiSourceDataset
 from mmdataseg.datasets.suspicions import DARK, flag_problems, notes, training_problems
 from mmdataseg.datasets.transforms.boxes import large_enough
 from mmdataseg.datasets.transforms.loading import LoadInstances, LoadPanopticMap, LoadSemanticMap
+from mmdataseg.datasets.transforms.packing import PackInputs
 from mmdataseg.errors import UserError
 from mmdataseg.formats.png import orientation
 from mmdataseg.progress import progress_bar
@@ -33,6 +34,7 @@ class Inspection(Dataset):
     def __init__(self, dataset: MultiSourceDataset) -> None:
         self.dataset = dataset
         self.transforms = loading_transforms(dataset)
+        self.later = later_transforms(dataset)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -43,22 +45,35 @@ class Inspection(Dataset):
         try:
             for transform in self.transforms:
                 results = transform(results)
+            found = inspect(results)
+            image, path = results.get("img"), Path(results["img_path"])
+            for transform in self.later:
+                results = transform(results)
         except Exception as error:  # each kind of broken file raises its own type; all are listed
             named = isinstance(error, UserError) and error.source is not None
             message = str(error) if named else f"{where}: {type(error).__name__}: {error}"
             return Findings(images=1, problems=[message])
-        found = inspect(results)
-        path = Path(results["img_path"])
         if path.is_file():
             found.turned = int(orientation(path) != 1)
             found.paths[hashlib.blake2b(path.read_bytes(), digest_size=16).digest()] = [str(path)]
-        found.dark = int("img" in results and int(results["img"].max()) < DARK)
+        found.dark = int(image is not None and int(image.max()) < DARK)
         return found
 
 
 def loading_transforms(dataset: MultiSourceDataset) -> list[BaseTransform]:
     """Return those transforms of a dataset's only source that read files."""
     return [t for t in dataset.datasets[0].pipeline.transforms if isinstance(t, _LOADERS)]
+
+
+def later_transforms(dataset: MultiSourceDataset) -> list[BaseTransform]:
+    """Return `PackInputs` and what follows it in the pipeline of a dataset's only source: own kinds of supervision.
+
+    Returns:
+        The transforms; none if `PackInputs` is the last one or is not there.
+    """
+    steps = list(dataset.datasets[0].pipeline.transforms)
+    places = [place for place, step in enumerate(steps) if isinstance(step, PackInputs)]
+    return steps[places[0] :] if places and places[0] + 1 < len(steps) else []
 
 
 def inspect(results: Mapping[str, Any]) -> Findings:

@@ -271,7 +271,7 @@ def test_masks_of_segments(here):
     rows = list(csv.DictReader((here / "segments.csv").open()))
     for row in rows:
         name = row["name"].replace(" ", "-")
-        mask = np.asarray(Image.open(here / f"masks/{row['image']}/semantic_{int(row['id']):03}_{name}.png"))
+        mask = np.asarray(Image.open(here / f"masks/{Path(row['image']).stem}/semantic_{int(row['id']):03}_{name}.png"))
         assert (mask == 255).sum() == int(row["area"])
         assert set(np.unique(mask)) <= {0, 255}
     assert len(list((here / "masks").rglob("*.png"))) == len(rows) > 0
