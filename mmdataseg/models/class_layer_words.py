@@ -1,6 +1,7 @@
 """The words that a converted class layer was trained on, with the vectors that give exactly its logits.
 
-Letters: K words, J = K + 1 with the background last, D text dimension, N classes of a vocabulary.
+Letters: K words and J = K + 1 with the background last; N classes of a vocabulary and M = N + 1 with the background
+last; D text dimension.
 """
 
 import torch
@@ -10,7 +11,7 @@ from mmdataseg.ops.class_layer import same_rows
 
 
 class ClassLayerWords(nn.Module):
-    """Part of a checkpoint that ``convert`` wrote; empty in any other.
+    """Words that come with a checkpoint that ``convert`` wrote. In any other checkpoint their tensor is empty.
 
     A ridge makes new words better and the words of the original model a little worse. These vectors undo the latter
     (`mmdataseg.ops.class_layer.exact_vectors`). They fit the converted weights only, so a training step discards them.
@@ -28,11 +29,11 @@ class ClassLayerWords(nn.Module):
         return len(self.text_KD)
 
     def set(self, text_KD: Tensor, vectors_JD: Tensor) -> None:
-        """Remember words.
+        """Remember words, in place of any earlier ones.
 
         Args:
-            text_KD: (K, D) their text embeddings.
-            vectors_JD: (K + 1, D) their vectors and the background's.
+            text_KD: (K, D) float, their text embeddings, of any length.
+            vectors_JD: (K + 1, D) float, their vectors and the background's.
 
         Raises:
             ValueError: There is not one vector for each word and the background.
@@ -51,10 +52,11 @@ class ClassLayerWords(nn.Module):
         """Replace known words.
 
         Args:
-            vectors_MD: (N + 1, D) unit vectors of the classes of a vocabulary, and the background's.
+            vectors_MD: (N + 1, D) float32 unit vectors of the classes of a vocabulary, and the background's.
 
         Returns:
-            (N + 1, D), with the vectors of this module for the background and for classes that are its words.
+            (N + 1, D) float32, with the vectors of this module for the background and for classes that are its words.
+            Without words, the same vectors.
         """
         if not len(self):
             return vectors_MD
@@ -63,13 +65,24 @@ class ClassLayerWords(nn.Module):
         return torch.where(index_M[:, None] < 0, vectors_MD, self.vectors_JD[index_M])
 
     def get_extra_state(self) -> Tensor:
-        """(2 K + 1, D), or (0, D) without words: a tensor of any size, which a buffer could not be."""
+        """The words for the checkpoint. Unlike a buffer, this tensor may have another size than in the checkpoint.
+
+        Returns:
+            (2 K + 1, D) float32: text embeddings, then vectors; (0, D) without words.
+        """
         return torch.cat([self.text_KD, self.vectors_JD])
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take over the words of a checkpoint.
 
         Args:
-            state: Of `get_extra_state`.
+            state: Of `get_extra_state`. Words of another D are discarded, as the class embeddings of that checkpoint do
+                not fit either.
+
+        Raises:
+            ValueError: `get_extra_state` did not write the state.
         """
-        self.text_KD, self.vectors_JD = (part.to(self.text_KD) for part in state.tensor_split([len(state) // 2]))
+        if len(state) and state.shape[1:] == self.text_KD.shape[1:]:
+            self.set(*state.tensor_split([len(state) // 2]))
+        else:
+            self.forget()

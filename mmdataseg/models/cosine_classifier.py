@@ -105,6 +105,9 @@ class CosineClassifier(BaseModule):
 
         Returns:
             (K + 1, D) float32 unit rows, background last.
+
+        Raises:
+            UserError: As in `background_of`.
         """
         return F.normalize(torch.cat([text_KD.float(), self.background_of(source).float()[None]]), dim=-1)
 
@@ -116,17 +119,19 @@ class CosineClassifier(BaseModule):
 
 
 def initial_scale_of(vocabularies: Iterable[Tensor]) -> float:
-    """Return the scale at which cosines with these vectors tell classes apart as well as 1 / 0.07 does orthogonal ones.
+    """Return a scale that makes up for the similarity of the class vectors.
 
-    A class embedding that equals its class's vector v_k has logits that are s (1 - cos(v_k, v_j)) above those of the
-    other classes. The mean of this margin is 1 / 0.07 here. CLIP's text embeddings have a mean cosine of about 0.8, so
-    s starts at about 70: CLIP's training ended at 100.
+    If a class embedding is equal to the vector v_k of its class, its logit is s (1 - cos(v_k, v_j)) above that of class
+    j. For orthogonal vectors and s = 1 / 0.07, this margin is 1 / 0.07. The scale returned gives the same margin in the
+    mean over all pairs of classes. CLIP's text embeddings have a mean cosine of about 0.8, so s starts at about 70;
+    CLIP's own training ended at 100.
 
     Args:
-        vocabularies: (K, D) vectors of each vocabulary, of any length. Those with a single class are left out.
+        vocabularies: (K, D) vectors of each vocabulary, of any length. A vocabulary with a single class has no pair and
+            is left out.
 
     Returns:
-        s, at most 100. 1 / 0.07 without a pair of classes.
+        s, at most 100; 1 / 0.07 if no vocabulary has a pair of classes.
     """
     means = []
     for vectors_KD in vocabularies:

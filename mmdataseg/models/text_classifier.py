@@ -56,8 +56,8 @@ class TextClassifier(CosineClassifier):
 
     Raises:
         UserError: A source has no embeddings, or some that do not fit its label space or ``embed_dim``; the embeddings
-            are of different encoders; ``background`` is unknown; or the weight is not above 0. Also what
-            `mmdataseg.sources.parameter_owners` raises.
+            are of different encoders; ``background`` is unknown; ``initial_scale`` is not in (0, 100]; or
+            ``new_words_weight`` is not a finite number above 0. Also what `mmdataseg.sources.parameter_owners` raises.
     """
 
     def __init__(
@@ -82,7 +82,9 @@ class TextClassifier(CosineClassifier):
         super().__init__(embed_dim=embed_dim, owners=owners, normalize=normalize)
         self.new_words_weight = new_words_weight
         self.class_layer_words = ClassLayerWords(embed_dim)
+        self.register_load_state_dict_post_hook(_take_missing_words_as_none)
         self._sources = {source.name: source for source in built}
+        self._trained = [source.name for source in built if source.train is not None]
         self._absent: set[str] = set()
         self._of_files: dict[str, TextRecipe] = {}
         self._provenance: dict[str, Provenance] = {}
@@ -97,12 +99,8 @@ class TextClassifier(CosineClassifier):
         if initial_scale is not None:
             self.start_at(initial_scale)
         elif normalize:
-            self.start_at(initial_scale_of(self._trained_matrices()))
-
-    def _trained_matrices(self) -> list[Tensor]:
-        """The matrices that are known of the sources that are trained on."""
-        trained = [name for name, source in self._sources.items() if source.train is not None]
-        return [self.get_buffer(f"embeddings_{name}") for name in trained if name not in self._absent]
+            known = [name for name in self._trained if name not in self._absent]
+            self.start_at(initial_scale_of(self.get_buffer(f"embeddings_{name}") for name in known))
 
     def _read(self, source: Source) -> TextEmbeddings | None:
         """None if the file is absent and a checkpoint must provide its rows."""
@@ -157,21 +155,21 @@ class TextClassifier(CosineClassifier):
         """Text embeddings of the classes that the weights were trained on.
 
         Returns:
-            (N, D): those of the converted class layer; in any other checkpoint those of all sources that are trained
-            on. A class of several sources appears several times.
+            (N, D) float32: the words of the converted class layer; without one, the classes of all sources that are
+            trained on. A class of several sources appears several times.
 
         Raises:
             UserError: The checkpoint was not converted, and no source of the model is trained on.
+            MissingFileError: As in `matrix`.
         """
         if len(self.class_layer_words):
             return self.class_layer_words.text_KD
-        trained = [name for name, source in self._sources.items() if source.train is not None]
-        if not trained:
+        if not self._trained:
             raise UserError(
                 f"cannot tell which words are new: none of the model's sources {list(self._sources)} is trained on",
                 remedy="add the sources of its training to model.sources, or leave new_words_weight out",
             )
-        return torch.cat([self.matrix(name) for name in trained])
+        return torch.cat([self.matrix(name) for name in self._trained])
 
     def get_extra_state(self) -> Tensor:
         """The recipe of each source's rows, for the checkpoint.
@@ -299,6 +297,19 @@ class TextClassifier(CosineClassifier):
                 remedy=f"put back the file that they came from: {self._sources[source].embeddings}",
             )
         return provenance.recipe
+
+
+def _take_missing_words_as_none(classifier: TextClassifier, keys: Any) -> None:
+    """Let a checkpoint without an entry for `ClassLayerWords` count as complete: earlier versions wrote none.
+
+    Args:
+        classifier: The module that was loaded.
+        keys: torch's incompatible keys; ``missing_keys`` is changed in place.
+    """
+    entries = [key for key in keys.missing_keys if key.endswith("class_layer_words._extra_state")]
+    for entry in entries:
+        keys.missing_keys.remove(entry)
+        classifier.class_layer_words.forget()
 
 
 def _read_state(state: Tensor) -> dict[str, Provenance]:

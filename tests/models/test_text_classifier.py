@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mmengine.model import ExponentialMovingAverage
 from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import load_state_dict
 from safetensors.torch import save_file
+from torch import nn
 
 from mmdataseg.errors import UserError
 from mmdataseg.models import TextClassifier
@@ -455,3 +457,25 @@ def test_a_training_step_discards_the_words_of_the_class_layer(converted, source
 def test_the_class_layer_needs_a_vector_for_each_word_and_the_background(converted):
     with pytest.raises(ValueError, match=r"expected 3 vectors of 3 dimensions, got \(2, 3\)"):
         converted.class_layer_words.set(torch.eye(3)[:2], torch.eye(3)[:2])
+
+
+@pytest.mark.parametrize("load", [nn.Module.load_state_dict, partial(load_state_dict, strict=True)])
+def test_a_checkpoint_that_lacks_the_entry_of_the_words_is_complete_and_has_none(converted, sources, load):
+    """``load`` is torch's loader, then mmengine's."""
+    earlier = TextClassifier(sources=sources, embed_dim=3, normalize=False).state_dict()
+    del earlier["class_layer_words._extra_state"]
+    load(converted, earlier)
+    assert len(converted.class_layer_words) == 0
+    del earlier["_extra_state"]
+    with pytest.raises(RuntimeError, match="_extra_state"):
+        load(converted, earlier)
+
+
+def test_words_of_another_dimension_are_discarded(converted):
+    converted.class_layer_words.set_extra_state(torch.ones(5, 4))
+    assert len(converted.class_layer_words) == 0
+
+
+def test_an_entry_that_is_not_of_words_is_refused(converted):
+    with pytest.raises(ValueError, match=r"expected 3 vectors of 3 dimensions, got \(2, 3\)"):
+        converted.class_layer_words.set_extra_state(torch.ones(4, 3))
