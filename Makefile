@@ -34,8 +34,9 @@ demo: setup  ## draw the toy world, train on its three sources, test on its task
 		--work-dir $(DEMO_DIR) --show-dir $(DEMO_DIR)/pictures
 	@echo "pictures of the predictions: $(DEMO_DIR)/pictures"
 
-picture: setup  ## the README's picture, of the pictures that the demo left
-	$(PYTHON) -m projects.toy.demo_picture $(DEMO_DIR)/pictures docs/images/demo.webp
+picture: setup  ## a sheet of the pictures that the demo left: always the first of a set, none is selected for its looks
+	$(PYTHON) tools/picture_sheet.py docs/images/demo.webp $(addprefix $(DEMO_DIR)/pictures/, \
+		toy_semantic_semantic_1.png toy_panoptic_panoptic_1.png toy_boxes_instance_1.png toy_open_panoptic_1.png) --columns 2
 
 test: setup  ## the default tests, with branch coverage
 	$(PYTHON) -m pytest -q --cov --cov-report=term
