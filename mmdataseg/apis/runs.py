@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from mmdataseg.apis.config_check import check_components
 from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.ranks import check_launcher, lost_ranks_named, start_without_gpus
+from mmdataseg.apis.ranks import check_launcher, check_strategy, lost_ranks_named, start_without_gpus
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
 from mmdataseg.apis.stored_config import completed_for_test
@@ -59,15 +59,16 @@ def run_training(
 
     Raises:
         FileNotFoundError: The config or the data do not exist.
-        UserError: As `read_config`, `check_components` and the components; the config is only for testing; mixed
-            precision has no GPU or cannot replace the config's optimizer wrapper; or the config has no base batch size
-            to scale the learning rate from.
+        UserError: As `read_config`, `check_components`, `check_strategy` and the components; the config is only for
+            testing; mixed precision has no GPU or cannot replace the config's optimizer wrapper; or the config has no
+            base batch size to scale the learning rate from.
     """
     cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
     set_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
+    check_strategy(cfg)
     found, said = checkpoint_to_resume(Path(cfg.work_dir)) if resume is True else (None, "")
     cfg.load_from = str(found) if found is not None else cfg.get("load_from")
     start_without_gpus(cfg)
