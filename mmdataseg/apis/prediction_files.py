@@ -1,10 +1,11 @@
 """Write the predictions of many images to files, one image at a time, so that an interrupted run can continue."""
 
 import csv
+import errno
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,30 @@ from mmdataseg.structures import LabelSpace, Task
 
 COCO_FILES = {Task.PANOPTIC: "panoptic.json", Task.SEMANTIC: "semantic.json", Task.INSTANCE: "instances.json"}
 QUESTION, JOURNAL = "question.json", "journal.jsonl"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def writing_into(folder: Path) -> Iterator[None]:
+    """Say what to do if the system cannot write a file.
+
+    Args:
+        folder: The output folder, named where the system does not name the file.
+
+    Raises:
+        UserError: The block raised an OSError of the system.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        again = "make room, then run the same command again: it goes on where it stopped"
+        raise UserError(
+            f"cannot be written ({error.strerror or error})",
+            file=error.filename or folder,
+            remedy=again if error.errno in _FULL else "give another --out",
+        ) from error
 
 
 class PredictionFiles:
@@ -75,14 +100,18 @@ class PredictionFiles:
 
         Returns:
             The names of the images that an earlier run finished.
+
+        Raises:
+            UserError: A file cannot be written.
         """
-        self._journal.repair()
         done = set()
-        for record in self._journal.records():
-            done.add(record["name"])
-            self._file_names(record["name"])
-            self._count(record["found"])
-        self._open.enter_context(self._journal)
+        with writing_into(self.folder):
+            self._journal.repair()
+            for record in self._journal.records():
+                done.add(record["name"])
+                self._file_names(record["name"])
+                self._count(record["found"])
+            self._open.enter_context(self._journal)
         return done
 
     def add(self, found: ImageInput, result: Result) -> None:
@@ -91,7 +120,14 @@ class PredictionFiles:
         Args:
             found: The image.
             result: The predictions for it.
+
+        Raises:
+            UserError: A file cannot be written.
         """
+        with writing_into(self.folder):
+            self._add(found, result)
+
+    def _add(self, found: ImageInput, result: Result) -> None:
         name = self._file_names(found.name)
         record: dict[str, Any] = {"name": found.name, "height": result.size[0], "width": result.size[1]}
         if "pictures" in self.save:
@@ -119,7 +155,14 @@ class PredictionFiles:
 
         Returns:
             The paths of all output files and folders; empty if there is no image yet.
+
+        Raises:
+            UserError: A file cannot be written.
         """
+        with writing_into(self.folder):
+            return self._close()
+
+    def _close(self) -> list[Path]:
         self._open.close()
         self._end_video()
         first = next(self._journal.records(), None)
@@ -235,8 +278,8 @@ def open_folder(folder: Path, question: Mapping[str, Any]) -> None:
         question: All settings that decide what is written, as JSON values.
 
     Raises:
-        UserError: The folder holds other files, or predictions with other settings; the message says what differs.
-        OSError: The folder cannot be created.
+        UserError: The folder holds other files, or predictions with other settings; the message says what differs. Or
+            the folder cannot be created.
     """
     file = folder / QUESTION
     wanted = json.loads(json.dumps(question))
@@ -249,4 +292,5 @@ def open_folder(folder: Path, question: Mapping[str, Any]) -> None:
             changes = "; ".join(f"{key} was {earlier.get(key)!r}, now {wanted.get(key)!r}" for key in differing)
             raise UserError(f"'{folder}' holds predictions with other settings: {changes}", remedy="give another --out")
         return
-    write_whole(file, json.dumps(wanted, indent=1))
+    with writing_into(folder):
+        write_whole(file, json.dumps(wanted, indent=1))

@@ -149,13 +149,13 @@ def test_words_that_panoptic_ids_cannot_tell_apart(here, capsys):
     assert not list(here.iterdir()), "so that the next try may use the folder"
 
 
-def test_files_that_cannot_be_written(here, monkeypatch):
+def test_files_that_cannot_be_written(here, monkeypatch, capsys):
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(PredictionFiles, "add", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        predict("--out", str(here))
+    monkeypatch.setattr(PredictionFiles, "_add", full)
+    said = refused(capsys, "--out", str(here))
+    assert f"error: '{here}': cannot be written (No space left on device); " in said
 
 
 def test_an_interruption_leaves_the_images_so_far_and_the_next_run_goes_on(here, monkeypatch, capsys):
