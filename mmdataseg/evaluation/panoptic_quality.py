@@ -67,8 +67,10 @@ class PanopticQualityMetric(CountMetric):
             kind = getattr(step["type"], "__name__", step["type"]).rpartition(".")[2]
             if kind == "LoadPanopticMap" and not step.get("scoring"):
                 raise UserError(
-                    f"source '{source.name}': the test pipeline loads annotations as for training, without crowd "
-                    "regions, so predictions in them would count as wrong; set scoring=True in LoadPanopticMap"
+                    "the test pipeline loads annotations as for training, without crowd regions, so predictions in "
+                    "them would count as wrong",
+                    source=source.name,
+                    remedy="set scoring=True in LoadPanopticMap",
                 )
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002
