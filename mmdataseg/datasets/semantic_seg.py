@@ -123,7 +123,7 @@ def _table_by_name(label_map: Mapping[int, str | None], classes: Sequence[str], 
     check_targets(label_map.values(), classes)
     label_of = {name.strip(): label for label, name in enumerate(classes)}
     table = np.full(1 << 16, UNKNOWN, np.int32)
-    if ignore_index is not None:
+    if ignore_index is not None and 0 <= ignore_index < len(table):
         table[ignore_index] = VOID
     for value, name in label_map.items():
         if not 0 <= int(value) < len(table):
