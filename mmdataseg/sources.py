@@ -59,26 +59,34 @@ class Source:
         known = [f.name for f in fields(cls)]
         unknown = sorted(set(values) - set(known))
         if unknown:
-            raise UserError(f"source {name!r}: unknown key {unknown[0]!r}; a source has {known}; correct or remove it")
+            raise UserError(
+                f"unknown key {unknown[0]!r}; a source has {known}", source=name, remedy="correct or remove it"
+            )
         missing = [key for key in ("name", "task", "label_space") if key not in values]
         if missing:
-            raise UserError(f"source {name!r}: key {missing[0]!r} is missing; add it")
+            raise UserError(f"key {missing[0]!r} is missing", source=name, remedy="add it")
         if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
-            raise UserError(f"source {name!r}: expected a name of letters, digits, '_' and '-'; rename it")
+            raise UserError("expected a name of letters, digits, '_' and '-'", source=name, remedy="rename it")
         if "loss" in name:
             raise UserError(
-                f"source {name!r}: its name contains 'loss', and mmengine sums all values whose name does; rename it"
+                "its name contains 'loss', and mmengine sums all values whose name does",
+                source=name,
+                remedy="rename it",
             )
         values["task"] = _task(values["task"], name)
         if not isinstance(values.get("supervision", ""), str):
             raise UserError(
-                f"source {name!r}: expected a supervision such as 'masks' or 'boxes', got {values['supervision']!r}"
+                f"expected a supervision such as 'masks' or 'boxes', got {values['supervision']!r}",
+                source=name,
+                remedy="correct it",
             )
         values["label_space"] = _label_space(values["label_space"], name)
         if values["task"] is Task.INSTANCE and not any(values["label_space"].is_thing):
             raise UserError(
-                f"source {name!r}: the instance task needs things, but label space '{values['label_space'].name}' "
-                "flags all its classes as stuff; set is_thing to True for classes of single objects"
+                f"the instance task needs things, but label space '{values['label_space'].name}' flags all its classes "
+                "as stuff",
+                source=name,
+                remedy="set is_thing to True for classes of single objects",
             )
         values["metrics"] = _metrics(values.get("metrics", ()), name)
         return cls(**values)
@@ -121,8 +129,10 @@ def parameter_owners(sources: Sequence[Source]) -> dict[str, str]:
     for source in sources:
         if source.parameters_of is not None and (source.name in names or source.parameters_of not in names):
             raise UserError(
-                f"source {source.name!r}: parameters_of={source.parameters_of!r} is only for a source that is not "
-                f"trained on, and must be one of the training sources {names}; correct or remove it"
+                f"parameters_of={source.parameters_of!r} is only for a source that is not trained on, and must be one "
+                f"of the training sources {names}",
+                source=source.name,
+                remedy="correct or remove it",
             )
         alike = [t.name for t in trained if t.label_space.classes == source.label_space.classes]
         owner = source.name if source.name in names else source.parameters_of or next(iter(alike), None)
@@ -141,13 +151,13 @@ def _task(value: Any, source: str) -> Task:
         return Task(value)
     except ValueError:
         known = [task.value for task in Task]
-        raise UserError(f"source {source!r}: unknown task {value!r}; expected one of {known}") from None
+        raise UserError(f"unknown task {value!r}", source=source, remedy=f"expected one of {known}") from None
 
 
 def _metrics(value: Any, source: str) -> tuple[Mapping[str, Any], ...]:
     if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
         raise UserError(
-            f"source {source!r}: expected metrics to be a list of configs, got {value!r}; put it into a list"
+            f"expected metrics to be a list of configs, got {value!r}", source=source, remedy="put it into a list"
         )
     return tuple(value)
 

@@ -68,10 +68,12 @@ class MultiSourceDataset(Dataset):
 
     @property
     def source_names(self) -> list[str]:
+        """The names of the sources, in their order."""
         return [s.name for s in self.sources]
 
     @property
     def sizes(self) -> list[int]:
+        """The number of images of each source."""
         return [len(d) for d in self.datasets]
 
     @property
@@ -198,8 +200,10 @@ def _build_dataset(source: Source, split: str) -> Any:
     other = sorted(key for key in set(metainfo) & set(classes) if list(metainfo[key] or ()) != list(classes[key]))
     if other:
         raise UserError(
-            f"source {source.name!r}: metainfo key {other[0]!r} of its {split} dataset differs from label space "
-            f"'{source.label_space.name}', which the model is trained with; remove the key, or correct one of them"
+            f"metainfo key {other[0]!r} of its {split} dataset differs from label space '{source.label_space.name}', "
+            "which the model is trained with",
+            source=source.name,
+            remedy="remove the key, or correct one of them",
         )
     where = config.get("ann_file") or config.get("data_root") or config.get("type")
     try:
@@ -218,11 +222,12 @@ def _build_dataset(source: Source, split: str) -> Any:
     missing = [a for a in ("get_data_info", "pipeline", "__len__") if not hasattr(dataset, a)]
     if missing:
         raise UserError(
-            f"source {source.name!r}: a {type(dataset).__name__} has no {missing[0]!r}; expected a dataset "
-            "derived from mmengine's BaseDataset"
+            f"a {type(dataset).__name__} has no {missing[0]!r}",
+            source=source.name,
+            remedy="expected a dataset derived from mmengine's BaseDataset",
         )
     if len(dataset) == 0:
-        raise UserError(f"source {source.name!r}: its {split} dataset has no image; check its paths and filters")
+        raise UserError(f"its {split} dataset has no image", source=source.name, remedy="check its paths and filters")
     if split == "train" and hasattr(dataset, "require_targets"):
         with naming(source=source.name):
             dataset.require_targets()

@@ -190,7 +190,7 @@ def _sources_of(dataset: Any) -> tuple[list[str], list[int]]:
     names = list(getattr(dataset, "source_names", [str(i) for i in range(len(sizes))]))
     for name, size in zip(names, sizes, strict=True):
         if size < 1:
-            raise UserError(f"source {name!r}: expected at least one image, got none; check its paths and filters")
+            raise UserError("expected at least one image, got none", source=name, remedy="check its paths and filters")
     return names, sizes
 
 
@@ -206,7 +206,8 @@ def _one_each(what: str, values: Sequence[Any], names: Sequence[str], kind: type
         if not number or not math.isfinite(value) or value <= 0:
             whole = "whole " if kind is int else ""
             raise UserError(
-                f"source {name!r}: expected a {what} that is a finite {whole}number above 0, got {value!r}; correct "
-                f"{option}"
+                f"expected a {what} that is a finite {whole}number above 0, got {value!r}",
+                source=name,
+                remedy=f"correct {option}",
             )
     return values

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 
 from mmdataseg.datasets.class_names import class_names
-from mmdataseg.errors import UserError
+from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.formats.categories import UNKNOWN, check_targets
 from mmdataseg.formats.id_maps import label_table
 from mmdataseg.formats.paths import list_files, other_form, require_dir, require_file, resolve
@@ -123,7 +123,7 @@ def _table_by_name(label_map: Mapping[int, str | None], classes: Sequence[str], 
     check_targets(label_map.values(), classes)
     label_of = {name.strip(): label for label, name in enumerate(classes)}
     table = np.full(1 << 16, UNKNOWN, np.int32)
-    if ignore_index is not None:
+    if ignore_index is not None and 0 <= ignore_index < len(table):
         table[ignore_index] = VOID
     for value, name in label_map.items():
         if not 0 <= int(value) < len(table):
@@ -135,7 +135,7 @@ def _table_by_name(label_map: Mapping[int, str | None], classes: Sequence[str], 
 def _refuse(names: set[str], what: str, folder: Path, suffix: str, present: set[str]) -> None:
     if names:
         first = [name + suffix for name in sorted(names)[:3]]
-        raise FileNotFoundError(
-            f"{len(names)} {what} in '{folder}', e.g. {first} missing{other_form(sorted(names), present)}; complete "
-            "the folder, or list the complete samples in ann_file"
+        raise MissingFileError(
+            f"{len(names)} {what} in '{folder}', e.g. {first} missing{other_form(sorted(names), present)}",
+            remedy="complete the folder, or list the complete samples in ann_file",
         )

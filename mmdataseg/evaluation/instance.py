@@ -168,7 +168,7 @@ class InstanceMetric(CocoMetric):
             Name -> percent.
 
         Raises:
-            ValueError: The metric does not know its classes.
+            UserError: The metric does not know its classes.
         """
         position = np.full(len(classes_of(self.dataset_meta)), -1)
         labels, self.cat_ids = self._labels, self._category_ids

@@ -23,7 +23,16 @@ BASELINES = {"_chance": "chance", "_filled_boxes": "filled boxes"}
 
 @dataclass(frozen=True)
 class Score:
-    """A row of the table."""
+    """A row of the table.
+
+    Args:
+        source: Name of the source.
+        task: Task of the source.
+        images: Number of tested images.
+        metric: Name of the metric.
+        value: Usually in percent; nan if there is nothing to score.
+        baseline: The values of its baselines as text; empty without a baseline.
+    """
 
     source: str
     task: str
@@ -158,7 +167,9 @@ class MultiSourceEvaluator(Evaluator):
                 key = f"{metric.prefix}/{name}" if metric.prefix else name
                 if key in scores:
                     raise UserError(
-                        f"source '{source.name}': two metrics report '{key}'; give one of them a prefix, prefix='...'"
+                        f"two metrics report '{key}'",
+                        source=source.name,
+                        remedy="give one of them a prefix, prefix='...'",
                     )
                 scores[key] = value
         return scores
@@ -169,8 +180,9 @@ class MultiSourceEvaluator(Evaluator):
             kind = (type(metric), metric.prefix)
             if kind in seen:
                 raise UserError(
-                    f"source '{source.name}': two {type(metric).__name__} would report under the same names; "
-                    "give one of them a prefix, prefix='...'"
+                    f"two {type(metric).__name__} would report under the same names",
+                    source=source.name,
+                    remedy="give one of them a prefix, prefix='...'",
                 )
             seen.add(kind)
 

@@ -13,7 +13,7 @@ from mmdataseg.evaluation.count_metric import CountMetric
 from mmdataseg.evaluation.ground_truth import classes_of, describe, id_map_of, thing_flags_of
 from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.ops.panoptic_quality import panoptic_counts, panoptic_quality, segment_intersections
-from mmdataseg.ops.segment_errors import KINDS, error_kinds, invented
+from mmdataseg.ops.segment_errors import KINDS, error_kinds, invented_segments
 from mmdataseg.registry import METRICS
 from mmdataseg.sources import Source
 
@@ -37,8 +37,8 @@ class PanopticQualityMetric(CountMetric):
         classwise: Also report ``PQ/<class>``.
         errors: Also report what happened to the true segments: the share of each kind of
             `mmdataseg.ops.segment_errors`, in percent of all of them (``found``, ``wrong_class`` ...), of the things
-            (``found_th`` ...) and of the stuff (``found_st`` ...). ``invented`` is the number of predicted segments
-            where there is nothing, in percent of the number of true segments.
+            (``found_th`` ...) and of the stuff (``found_st`` ...). ``invented`` is the number of
+            `mmdataseg.ops.segment_errors.invented_segments`, in percent of the number of true segments.
         subsets: Name of a group of classes -> its classes, for ``PQ_<name>``.
         prefix: Prefix of the names of the metrics.
 
@@ -69,8 +69,10 @@ class PanopticQualityMetric(CountMetric):
             kind = getattr(step["type"], "__name__", step["type"]).rpartition(".")[2]
             if kind == "LoadPanopticMap" and not step.get("scoring"):
                 raise UserError(
-                    f"source '{source.name}': the test pipeline loads annotations as for training, without crowd "
-                    "regions, so predictions in them would count as wrong; set scoring=True in LoadPanopticMap"
+                    "the test pipeline loads annotations as for training, without crowd regions, so predictions in "
+                    "them would count as wrong",
+                    source=source.name,
+                    remedy="set scoring=True in LoadPanopticMap",
                 )
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002
@@ -97,21 +99,13 @@ class PanopticQualityMetric(CountMetric):
             pairs = segment_intersections(
                 gt_ids.to(pred_ids.device), pred_ids, num_gt=len(gt_labels), num_pred=len(pred_labels)
             ).cpu()
+            truth = dict(gt_labels_N=gt_labels.cpu(), gt_is_crowd_N=is_crowd.cpu(), num_classes=len(classes))
             generator = chance_generator(sample, len(self.results))
             drawn = [draw_labels(pred_labels, is_thing, generator=generator) for _ in range(self.chance)]
-            counts = [
-                panoptic_counts(
-                    pairs,
-                    gt_labels_N=gt_labels.cpu(),
-                    gt_is_crowd_N=is_crowd.cpu(),
-                    pred_labels_M=labels,
-                    num_classes=len(classes),
-                )
-                for labels in [pred_labels, *drawn]
-            ]
+            counts = [panoptic_counts(pairs, pred_labels_M=labels, **truth) for labels in [pred_labels, *drawn]]
             if self.errors:
-                kinds = _count_errors(pairs, gt_labels.cpu(), is_crowd.cpu(), pred_labels, len(classes))
-                counts = [torch.cat([table, kinds], dim=1) for table in counts]
+                errors = _count_errors(pairs, pred_labels_M=pred_labels, **truth)
+                counts = [torch.cat([table, errors], dim=1) for table in counts]
             self.results.append(pack_counts(torch.stack(counts)))
 
     def compute_metrics(self, results: Sequence[PackedCounts]) -> dict[str, float]:
@@ -126,18 +120,18 @@ class PanopticQualityMetric(CountMetric):
         classes, is_thing = classes_of(self.dataset_meta), thing_flags_of(self.dataset_meta)
         counts_RKC = sum_counts(results, num_classes=len(classes))
         qualities = dict(zip(("PQ", "SQ", "RQ"), panoptic_quality(counts_RKC[..., :4]), strict=True))
-        kinds = {"": is_thing | True, "_th": is_thing, "_st": ~is_thing}
-        kinds = {suffix: wanted for suffix, wanted in kinds.items() if wanted.any()}
+        groups = {"": torch.ones_like(is_thing), "_th": is_thing, "_st": ~is_thing}
+        groups = {suffix: wanted for suffix, wanted in groups.items() if wanted.any()}
         metrics = {
             name + suffix: mean_percent(values[0, wanted])
-            for suffix, wanted in kinds.items()
+            for suffix, wanted in groups.items()
             for name, values in qualities.items()
         }
         if self.errors:
-            for suffix, wanted in kinds.items():
+            for suffix, wanted in groups.items():
                 metrics |= {name + suffix: v for name, v in _error_shares(counts_RKC[0, wanted, 4:]).items()}
         if self.chance:
-            for suffix, wanted in kinds.items():
+            for suffix, wanted in groups.items():
                 metrics[f"PQ{suffix}_chance"] = mean_percent(qualities["PQ"][1:, wanted].nanmean(dim=1))
         metrics |= self.subset_means("PQ", qualities["PQ"][0], classes)
         if self.classwise:
@@ -164,19 +158,24 @@ class PanopticQualityMetric(CountMetric):
         return rows_HW, labels_M.cpu()
 
 
-def _count_errors(pairs: Tensor, gt_labels: Tensor, is_crowd: Tensor, pred_labels: Tensor, num_classes: int) -> Tensor:
+def _count_errors(
+    pairs: Tensor, *, gt_labels_N: Tensor, gt_is_crowd_N: Tensor, pred_labels_M: Tensor, num_classes: int
+) -> Tensor:
     """Return the counts (K, len(KINDS) + 1) of one image: the kinds of the true segments, then invented segments."""
-    kinds = error_kinds(
-        pairs, gt_labels_N=gt_labels, gt_is_crowd_N=is_crowd, pred_labels_M=pred_labels, num_classes=num_classes
-    )
+    labels = dict(gt_labels_N=gt_labels_N, gt_is_crowd_N=gt_is_crowd_N, pred_labels_M=pred_labels_M)
+    kinds_N = error_kinds(pairs, **labels, num_classes=num_classes)
+    has_kind_N = kinds_N >= 0
+    invented_M = invented_segments(pairs, **labels, num_classes=num_classes)
     counts = torch.zeros(num_classes, len(KINDS) + 1, dtype=torch.float64)
-    counts.index_put_((gt_labels[kinds >= 0], kinds[kinds >= 0]), torch.tensor(1.0).double(), accumulate=True)
-    counts[:, -1] = torch.bincount(pred_labels[invented(pairs)], minlength=num_classes)
+    one = torch.ones((), dtype=torch.float64)
+    counts.index_put_((gt_labels_N[has_kind_N], kinds_N[has_kind_N]), one, accumulate=True)
+    counts[:, -1] = torch.bincount(pred_labels_M[invented_M], minlength=num_classes)
     return counts
 
 
 def _error_shares(counts: Tensor) -> dict[str, float]:
-    """Return the percentages of the counts (K, len(KINDS) + 1); nan without a true segment."""
+    """Return the percentages of counts (classes, len(KINDS) + 1), summed over the classes; nan without a true
+    segment."""
     totals = counts.sum(0)
     shares = totals / totals[: len(KINDS)].sum() * 100
     return dict(zip((*KINDS, "invented"), shares.tolist(), strict=True))
@@ -186,8 +185,8 @@ def draw_labels(labels_M: Tensor, is_thing_K: Tensor, *, generator: torch.Genera
     """Draw a random class for each segment among the classes of its kind (thing or stuff).
 
     Args:
-        labels_M: Label of each segment.
-        is_thing_K: Whether each class is a thing.
+        labels_M: (M,) int64, label of each segment.
+        is_thing_K: (K,) bool, whether each class is a thing.
         generator: Generator of the draw.
 
     Returns:

@@ -62,7 +62,7 @@ def label_table(
         table[table >= num_classes] = UNKNOWN
     if zero_is_void:
         table[0] = VOID
-    if ignore_index is not None and ignore_index < num_values:
+    if ignore_index is not None and 0 <= ignore_index < num_values:
         table[ignore_index] = VOID
     return table
 

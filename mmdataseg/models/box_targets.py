@@ -1,4 +1,4 @@
-"""Supervision by boxes alone: the projections of a mask on the axes, and the colours inside its box.
+"""Supervision by only boxes: the projections of a mask on the axes, and the colours inside its box.
 
 Letters: L decoder outputs, Q queries, N boxes of an image, R matched rows of all outputs together, E = 8 neighbours of
 a cell, (H, W) the grid of the mask logits.
@@ -70,8 +70,9 @@ class BoxTargets(Targets):
         """
         if source.task is not Task.INSTANCE:
             raise UserError(
-                f"source '{source.name}': supervision 'boxes' trains the instance task, got task "
-                f"'{source.task.value}'; set task='instance'"
+                f"supervision 'boxes' trains the instance task, got task '{source.task.value}'",
+                source=source.name,
+                remedy="set task='instance'",
             )
 
     @property
@@ -88,21 +89,27 @@ class BoxTargets(Targets):
         common = common_annotation(sample, source)
         if "bboxes" not in sample.gt_instances:
             raise UserError(
-                f"source '{source.name}': expected boxes in gt_instances of {sample.img_path}, got none; "
-                "use mmdataseg.LoadInstances"
+                f"expected boxes in gt_instances of {sample.img_path}, got none",
+                source=source.name,
+                remedy="use mmdataseg.LoadInstances",
             )
         similarity_EHW = None
         if self.affinity_weight:
             if "gt_color_similarity" not in sample:
                 raise UserError(
-                    f"source '{source.name}': affinity_weight needs the colour similarity of {sample.img_path}, got "
-                    "none; set model.data_preprocessor.type='mmdataseg.ColorSimilarityPreprocessor'"
+                    f"affinity_weight needs the colour similarity of {sample.img_path}, got none",
+                    source=source.name,
+                    remedy="set model.data_preprocessor.type='mmdataseg.ColorSimilarityPreprocessor'",
                 )
             similarity_EHW = sample.gt_color_similarity.data
         return BoxAnnotation(common.labels_N, common.size, sample.gt_instances.bboxes, similarity_EHW)
 
     def cost(self, masks: ImageMasks, annotation: BoxAnnotation) -> Tensor:
-        """(L, Q, N) projection costs, one output at a time: its Q masks are needed at full size."""
+        """(L, Q, N) projection costs, one output at a time: its Q masks are needed at full size.
+
+        Raises:
+            UserError: The cost is set for another stride than that of the mask features.
+        """
         num_outputs, num_queries, _ = masks.embeds_LQC.shape
         if self.projection_cost is None:
             return annotation.boxes_N4.new_zeros(num_outputs, num_queries, len(annotation.boxes_N4))
@@ -119,7 +126,11 @@ class BoxTargets(Targets):
         return torch.stack(costs)
 
     def loss(self, mask_logits_RHW: Tensor, targets_R: Tensor, masks: ImageMasks, annotation: BoxAnnotation) -> Tensor:
-        """(T,) sums over the rows."""
+        """(T,) sums over the rows.
+
+        Raises:
+            UserError: The affinity has a weight, and the colour similarity has another grid than the mask features.
+        """
         boxes_R4 = annotation.boxes_N4[targets_R]
         terms = [self.projection_loss(mask_logits_RHW, boxes_R4, stride=masks.stride, avg_factor=1)]
         if self.affinity_weight:

@@ -36,6 +36,9 @@ class ColorSimilarityPreprocessor(DetDataPreprocessor):
         Args:
             data: ``inputs``, a list of (3, height, width) BGR images in [0, 255], and ``data_samples``.
             training: Whether the samples get ``gt_color_similarity``, (8, H, W) in [0, 1].
+
+        Returns:
+            The batch as mmdet's ``DetDataPreprocessor`` returns it.
         """
         data = self.cast_data(data)
         if training:
@@ -47,5 +50,5 @@ class ColorSimilarityPreprocessor(DetDataPreprocessor):
     @torch.no_grad()
     def _similarity(self, image_3HW: Tensor) -> Tensor:
         rgb = image_3HW.flip(0)[None].float() / 255
-        cells = F.avg_pool2d(rgb, MASK_STRIDE, ceil_mode=True)[0]  # averages the image's own pixels alone
+        cells = F.avg_pool2d(rgb, MASK_STRIDE, ceil_mode=True)[0]  # averages only the image's own pixels
         return color_similarity(srgb_to_lab(cells), AFFINITY_DILATION)

@@ -66,7 +66,7 @@ class DaTaSegCriterion(nn.Module):
     ) -> None:
         super().__init__()
         if merge not in MERGES:
-            raise UserError(f"merge: expected one of {MERGES}, got {merge!r}")
+            raise UserError(f"merge: expected one of {MERGES}, got {merge!r}; correct it")
         self.targets = nn.ModuleDict({kind: MODELS.build(config) for kind, config in targets.items()})
         for kind in self.targets.values():
             _check_names(kind)

@@ -1,7 +1,7 @@
 """The network.
 
-Letters: B images, L decoder outputs, Q queries, K classes of a source, J = K + 1 logits, C channels, (H, W) the
-stride-4 grid.
+Letters: B images, L decoder outputs, Q queries, K classes of a source, J = K + 1 logits (background last), D text
+dimension, C channels, (H, W) the stride-4 grid.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class DaTaSeg(BaseDetector):
             self.neck = MODELS.build(neck)
         self.classifier = MODELS.build({**classifier, "sources": list(self.sources.values())})
         if queries not in QUERIES:
-            raise UserError(f"queries: expected one of {QUERIES}, got {queries!r}")
+            raise UserError(f"queries: expected one of {QUERIES}, got {queries!r}; correct it")
         head = {**panoptic_head, "class_embed_dim": self.classifier.embed_dim}
         self._query_set_of = None
         if queries == "per_source":
@@ -87,8 +87,9 @@ class DaTaSeg(BaseDetector):
                 self.targets_of(source)
             if source.task.value not in self.postprocessors:
                 raise UserError(
-                    f"source '{source.name}': no post-processor for task '{source.task.value}' among "
-                    f"{list(self.postprocessors)}"
+                    f"no post-processor for task '{source.task.value}' among {list(self.postprocessors)}",
+                    source=source.name,
+                    remedy="add one to model.postprocessors",
                 )
 
     def source_of(self, sample: DetDataSample) -> Source:
@@ -113,8 +114,9 @@ class DaTaSeg(BaseDetector):
         """
         if source.supervision not in self.criterion.targets:
             raise UserError(
-                f"source '{source.name}': no targets for supervision '{source.supervision}' among "
-                f"{list(self.criterion.targets)}; add them to model.criterion.targets"
+                f"no targets for supervision '{source.supervision}' among {list(self.criterion.targets)}",
+                source=source.name,
+                remedy="add them to model.criterion.targets",
             )
         targets = self.criterion.targets[source.supervision]
         targets.check(source)
@@ -144,7 +146,7 @@ class DaTaSeg(BaseDetector):
 
         Raises:
             UserError: The samples are of several sources.
-            FileNotFoundError: A source has no text embeddings; all are checked at once, before hours of training.
+            MissingFileError: A source has no text embeddings; all are checked at once, before hours of training.
         """
         self.classifier.check_complete()
         names = {self.source_of(sample).name for sample in batch_data_samples}
@@ -215,10 +217,10 @@ class DaTaSeg(BaseDetector):
             index: Index of the image in the batch.
             sample: The sample of the image, with metainfo ``source``, ``img_shape`` and ``ori_shape``; gets the fields
                 of the task's post-processor. Its source selects the background, if each has its own.
-            text_KD: (K, D), the text embeddings of the classes, or other vectors for them.
+            text_KD: (K, D) float, the text embeddings of the classes, or other vectors for them.
             label_space: The label space of the K classes.
             task: Selects the post-processor.
-            padded: (H, W) of the batch's images, in pixels.
+            padded: (height, width) of the padded batch, in pixels.
             rescale: True: answers have the size of the image on disk; False: the size of the resized image.
 
         Raises:

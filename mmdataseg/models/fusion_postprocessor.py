@@ -1,7 +1,7 @@
 """The panoptic answer by mmdet's own rule, for models that were trained and published with it.
 
-Letters: Q proposals, K classes, J = K + 1 logits (background last), (H, W) the grid of the mask logits, (Ho, Wo) the
-original image.
+Letters: Q proposals, K classes, J = K + 1 logits (background last), N segments, (H, W) the grid of the mask logits,
+(h, w) the padded batch, (Ho, Wo) the original image.
 """
 
 import torch
@@ -42,7 +42,7 @@ class FusionPanopticPostProcessor(PanopticPostProcessor):
             highest probability of its class among the proposals that won its pixels.
 
         Raises:
-            ValueError: As in `check`.
+            UserError: As in `check`.
         """
         self.check(label_space)
         things_first = sorted(range(len(label_space)), key=lambda k: not label_space.is_thing[k])
@@ -53,36 +53,36 @@ class FusionPanopticPostProcessor(PanopticPostProcessor):
             num_stuff_classes=len(label_space) - num_things,
             test_cfg=ConfigDict(object_mask_thr=self.score_threshold, iou_thr=self.kept_share, filter_low_score=True),
         )
-        masks_QHW = F.interpolate(mask_logits_QHW[None], sizes.padded, mode="bilinear", align_corners=False)[0]
+        masks_Qhw = F.interpolate(mask_logits_QHW[None], sizes.padded, mode="bilinear", align_corners=False)[0]
         sample = DetDataSample(metainfo={"img_shape": sizes.image, "ori_shape": sizes.original})
         logits_QJ = torch.cat([class_logits_QJ[:, order_K], class_logits_QJ[:, -1:]], dim=1)
-        (answer,) = fusion.predict(logits_QJ[None], masks_QHW[None], [sample], rescale=True)
+        (answer,) = fusion.predict(logits_QJ[None], masks_Qhw[None], [sample], rescale=True)
         segmentation = PixelData(sem_seg=_numbered(answer["pan_results"].sem_seg, order_K))
-        scores = self._scores(class_logits_QJ, masks_QHW, sizes, segmentation.sem_seg[0])
+        scores = self._scores(class_logits_QJ, masks_Qhw, sizes, segmentation.sem_seg[0])
         segmentation.set_metainfo(
             {"label_names": list(label_space.classes), "ignore_index": 0, "scores": scores.tolist()}
         )
         return {"pred_panoptic_seg": segmentation}
 
-    def _scores(self, class_logits_QJ: Tensor, masks_QHW: Tensor, sizes: ImageSizes, ids_HW: Tensor) -> Tensor:
-        """(N,) the score of each segment, in the order of the ids."""
+    def _scores(self, class_logits_QJ: Tensor, masks_Qhw: Tensor, sizes: ImageSizes, ids: Tensor) -> Tensor:
+        """(N,) the score of each segment of the id map (Ho, Wo), in the order of the ids."""
         prob_Q, label_Q = class_logits_QJ.softmax(-1).max(-1)
         kept = (label_Q != class_logits_QJ.shape[1] - 1) & (prob_Q > self.score_threshold)
-        ids, place_HW = ids_HW.unique(return_inverse=True)
+        ids_of_segments, place = ids.unique(return_inverse=True)
         if not kept.any():
             return prob_Q.new_zeros(0)
         height, width = sizes.image
-        shown = F.interpolate(masks_QHW[kept, None, :height, :width], sizes.original, mode="bilinear")[:, 0]
-        winner_HW = (prob_Q[kept, None, None] * shown.sigmoid()).argmax(0)
-        score_HW = prob_Q[kept][winner_HW]
-        best = prob_Q.new_zeros(len(ids)).scatter_reduce(0, place_HW.flatten(), score_HW.flatten(), "amax")
-        return best[ids != 0]
+        shown = F.interpolate(masks_Qhw[kept, None, :height, :width], sizes.original, mode="bilinear")[:, 0]
+        winner = (prob_Q[kept, None, None] * shown.sigmoid()).argmax(0)
+        score = prob_Q[kept][winner]
+        best = prob_Q.new_zeros(len(ids_of_segments)).scatter_reduce(0, place.flatten(), score.flatten(), "amax")
+        return best[ids_of_segments != 0]
 
 
-def _numbered(theirs_1HW: Tensor, order_K: Tensor) -> Tensor:
+def _numbered(theirs: Tensor, order_K: Tensor) -> Tensor:
     """(1, Ho, Wo) our ids (class + 1000 n, n from 1, void 0) from mmdet's, in which stuff has n = 0 and void is K."""
-    found, place_1HW = theirs_1HW.long().unique(return_inverse=True)
+    found, place = theirs.long().unique(return_inverse=True)
     number = torch.arange(1, len(found) + 1, device=found.device)
     label = torch.cat([order_K, order_K.new_zeros(1)])[found % INSTANCE_OFFSET]
     ids = torch.where(found == len(order_K), 0, label + INSTANCE_OFFSET * number)
-    return ids[place_1HW]
+    return ids[place]

@@ -63,7 +63,7 @@ class DaTaSegHead(BaseModule):
         init_cfg: mmengine's.
 
     Raises:
-        ValueError: ``class_embed_layers`` is neither 1 nor 3.
+        UserError: ``class_embed_layers`` is neither 1 nor 3.
     """
 
     def __init__(  # noqa: PLR0913 -- ten of its own, and mmengine's
@@ -99,7 +99,7 @@ class DaTaSegHead(BaseModule):
             self.add_module(f"query_feat{suffix}", nn.Embedding(num_queries, channels))
         self.level_embed = nn.Embedding(self.num_levels, channels)
         if class_embed_layers not in (1, 3):
-            raise ValueError(f"class_embed_layers: expected 1 or 3, got {class_embed_layers}")
+            raise UserError(f"class_embed_layers: expected 1 or 3, got {class_embed_layers}; correct it")
         self.class_embed = _mlp(channels, class_embed_dim, class_embed_layers)
         self.mask_embed = _mlp(channels, out_channels)
 

@@ -41,14 +41,17 @@ class LearnedClassifier(CosineClassifier):
             name = _table_name(source)
             if name not in spaces:
                 raise UserError(
-                    f"source '{source.name}': no source is trained on label space '{source.label_space.name}', so its "
-                    "classes have no learned vectors; take the source out of model.sources, or use "
-                    "mmdataseg.TextClassifier"
+                    f"no source is trained on label space '{source.label_space.name}', so its classes have no learned "
+                    "vectors",
+                    source=source.name,
+                    remedy="take the source out of model.sources, or use mmdataseg.TextClassifier",
                 )
             if spaces[name].classes != source.label_space.classes:
                 raise UserError(
-                    f"source '{source.name}': label space '{source.label_space.name}' has other classes than a source "
-                    "with a label space of that name; rename one"
+                    f"label space '{source.label_space.name}' has other classes than a source with a label space of "
+                    "that name",
+                    source=source.name,
+                    remedy="rename one",
                 )
             self._tables[source.name] = name
         for name, space in spaces.items():
@@ -67,7 +70,9 @@ class LearnedClassifier(CosineClassifier):
             UserError: The model was built without this source.
         """
         if source not in self._tables:
-            raise UserError(f"the model has no source '{source}'; it was built with {list(self._tables)}")
+            raise UserError(
+                f"the model has no source '{source}'; it was built with {list(self._tables)}; name one of them"
+            )
         return self.get_submodule(self._tables[source]).weight
 
 

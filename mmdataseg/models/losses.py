@@ -1,4 +1,7 @@
-"""Registered losses and matching costs: thin wrappers of functions in ops/, for configs of any OpenMMLab project."""
+"""Registered losses and matching costs: thin wrappers of functions in ops/, for configs of any OpenMMLab project.
+
+Letters: M matched pairs, Q queries, N boxes, (H, W) the grid of the mask logits.
+"""
 
 from typing import Any
 

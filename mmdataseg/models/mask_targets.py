@@ -81,12 +81,12 @@ class MaskTargets(Targets):
         bce_weight: Weight of the binary cross-entropy, Mask2Former's in place of the focal loss (Cheng et al., 2022).
         num_points: P, points for each mask; None: the centres of all cells of the grid, as in MaskFormer's matching
             (its loss takes all pixels).
-        oversample_ratio: Candidates for the loss's points, as a multiple of P.
-        importance_ratio: Share of the loss's points drawn where the mask is most uncertain; the points of the cost are
-            drawn uniformly, as in Mask2Former.
+        oversample_ratio: Candidates for the loss's points, as a multiple of P; at least 1.
+        importance_ratio: Share of the loss's points drawn where the mask is most uncertain, in 0 .. 1; the points of
+            the cost are drawn uniformly, as in Mask2Former.
 
     Raises:
-        UserError: A weight is below 0, or none is above 0.
+        UserError: A weight is below 0, or none is above 0; ``num_points`` is below 1; or a ratio is out of its range.
     """
 
     def __init__(
@@ -103,6 +103,12 @@ class MaskTargets(Targets):
         weights = {"focal": focal_weight, "bce": bce_weight, "dice": dice_weight}
         if min(weights.values()) < 0 or not any(weights.values()):
             raise UserError(f"expected weights of mask losses of at least 0, one of them above 0, got {weights}")
+        if num_points is not None and num_points < 1:
+            raise UserError(f"num_points: expected at least 1, or None for all cells, got {num_points}; correct it")
+        if oversample_ratio < 1:
+            raise UserError(f"oversample_ratio: expected at least 1, got {oversample_ratio}; correct it")
+        if not 0 <= importance_ratio <= 1:
+            raise UserError(f"importance_ratio: expected a share in 0 .. 1, got {importance_ratio}; correct it")
         self.weights = {name: weight for name, weight in weights.items() if weight}
         self.num_points = num_points
         self.oversample_ratio = oversample_ratio
@@ -129,8 +135,9 @@ class MaskTargets(Targets):
             _check_size(annotated.masks, sample, source)
             return MaskAnnotation(common.labels_N, common.size, sample.gt_void.data[0], masks_NHW=annotated.masks)
         raise UserError(
-            f"source '{source.name}': expected masks (gt_id_map, or masks in gt_instances) of {sample.img_path}, "
-            "got neither; load them, or set supervision='boxes'"
+            f"expected masks (gt_id_map, or masks in gt_instances) of {sample.img_path}, got neither",
+            source=source.name,
+            remedy="load them, or set supervision='boxes'",
         )
 
     def cost(self, masks: ImageMasks, annotation: MaskAnnotation) -> Tensor:
@@ -182,7 +189,9 @@ class MaskTargets(Targets):
 def _check_size(map_HW: Tensor, sample: DetDataSample, source: Source) -> None:
     if tuple(map_HW.shape[-2:]) != tuple(sample.img_shape[:2]):
         raise UserError(
-            f"source '{source.name}': the annotation of {sample.get('img_path', '?')} is {tuple(map_HW.shape[-2:])} "
-            f"pixels, its image {tuple(sample.img_shape[:2])}; for training load annotations before the image is "
-            "resized, and set pad_mask=False and pad_seg=False in the data_preprocessor"
+            f"the annotation of {sample.get('img_path', '?')} is {tuple(map_HW.shape[-2:])} pixels, its image "
+            f"{tuple(sample.img_shape[:2])}",
+            source=source.name,
+            remedy="for training load annotations before the image is resized, and set pad_mask=False and "
+            "pad_seg=False in the data_preprocessor",
         )

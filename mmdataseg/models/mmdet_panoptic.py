@@ -56,6 +56,9 @@ class MMDetPanopticPreprocessor(DetDataPreprocessor):
             data: ``inputs``, a list of (3, H, W) images, and ``data_samples`` as `PackInputs` writes id maps.
             training: Whether the samples become mmdet's: ``gt_instances`` has labels and masks (`BitmapMasks`) of the
                 things, ``gt_sem_seg.sem_seg`` (1, H, W) int64 the class of each pixel or ``seg_pad_value``, all padded.
+
+        Returns:
+            The batch as mmdet's ``DetDataPreprocessor`` returns it.
         """
         if training:
             data = {**data, "data_samples": [self._as_mmdets(sample) for sample in data["data_samples"]]}
@@ -80,12 +83,14 @@ def _common_label_space(sources: Sequence[Source]) -> LabelSpace:
     space = sources[0].label_space
     for source in sources:
         if source.task is not Task.PANOPTIC:
-            raise UserError(f"source '{source.name}': expected task 'panoptic', got '{source.task.value}'")
+            raise UserError(f"expected task 'panoptic', got '{source.task.value}'", source=source.name)
         found = source.label_space
         if (found.classes, found.is_thing) != (space.classes, space.is_thing):
             raise UserError(
-                f"source '{source.name}': mmdet's heads have one classifier, and label space '{found.name}' has other "
-                f"classes than '{space.name}' of source '{sources[0].name}'; train on one of them"
+                f"mmdet's heads have one classifier, and label space '{found.name}' has other classes than "
+                f"'{space.name}' of source '{sources[0].name}'",
+                source=source.name,
+                remedy="train on one of them",
             )
     if list(space.is_thing) != sorted(space.is_thing, reverse=True):
         raise UserError(

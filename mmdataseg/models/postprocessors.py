@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmdataseg.errors import UserError
 from mmdataseg.ops.id_map import boxes_from_masks
-from mmdataseg.ops.postprocess import ImageSizes, check_merge, instances, panoptic_segments, semantic_map
+from mmdataseg.ops.postprocess import SEMANTIC_MERGES, ImageSizes, instances, panoptic_segments, semantic_map
 from mmdataseg.registry import MODELS
 from mmdataseg.structures import LabelSpace, Task
 
@@ -115,11 +115,15 @@ class SemanticPostProcessor(PostProcessor):
 
     Args:
         merge: ``max``: the best region, merged as in training; ``probability``: the sum over proposals.
+
+    Raises:
+        UserError: ``merge`` is unknown.
     """
 
     def __init__(self, *, merge: str = "max") -> None:
         super().__init__()
-        check_merge(merge)
+        if merge not in SEMANTIC_MERGES:
+            raise UserError(f"{type(self).__name__}: expected merge to be one of {SEMANTIC_MERGES}, got {merge!r}")
         self.merge = merge
 
     def forward(

@@ -100,8 +100,9 @@ def common_annotation(sample: DetDataSample, source: Source) -> Annotation:
     """
     if "gt_instances" not in sample:
         raise UserError(
-            f"source '{source.name}': {sample.get('img_path', '?')} has no gt_instances; end its pipeline with "
-            "mmdataseg.PackInputs"
+            f"{sample.get('img_path', '?')} has no gt_instances",
+            source=source.name,
+            remedy="end its pipeline with mmdataseg.PackInputs",
         )
     return Annotation(sample.gt_instances.labels, tuple(sample.img_shape[:2]))
 

@@ -142,7 +142,7 @@ class TimmBackbone(BaseModule):
 
         Raises:
             FileNotFoundError: There is no such file.
-            UserError: It cannot be read or does not fit; or timm has no weights of this model, or cannot get them.
+            UserError: It cannot be read or does not fit; or timm has no weights of this model, or cannot load them.
         """
         if self.pretrained:
             self.net.load_state_dict(self._published().state_dict())
@@ -151,7 +151,7 @@ class TimmBackbone(BaseModule):
         self.is_init = True
 
     def _create(self, **weights: Any) -> nn.Module:
-        """timm's model; its errors in sentences."""
+        """Create timm's model; what the user can correct becomes a `UserError`."""
         if not timm.is_model(self.model):
             near = get_close_matches(self.model, timm.list_models(), n=3)
             hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() has their names"
@@ -178,7 +178,7 @@ class TimmBackbone(BaseModule):
         except (RuntimeError, OSError, ValueError) as error:  # of timm, of the hub's client, of the network
             first_line = next(iter(str(error).splitlines()), "")
             raise UserError(
-                f"timm's weights of '{self.model}' are not to be had ({type(error).__name__}: {first_line})",
+                f"timm's weights of '{self.model}' cannot be loaded ({type(error).__name__}: {first_line})",
                 remedy="check the name, its tag and the network, or give a file: init_cfg=dict(type='Pretrained', "
                 "checkpoint=PATH) in place of pretrained=True",
             ) from error

@@ -1,6 +1,6 @@
 """Attention with a mask, through the fused kernel.
 
-Letters: B images, Q queries, S keys, C channels, A heads.
+Letters: B images, Q queries, S keys, C channels, A heads, c = C / A channels per head.
 """
 
 import torch
@@ -17,9 +17,9 @@ def attend(
 
     Args:
         attention: Provides the weights; its ``batch_first`` is not read.
-        query_BQC: (B, Q, C).
-        key_BSC: (B, S, C).
-        value_BSC: (B, S, C).
+        query_BQC: (B, Q, C) float.
+        key_BSC: (B, S, C) float.
+        value_BSC: (B, S, C) float.
         masked_BQS: (B, Q, S) bool, True where a query must not attend; None: nothing is masked.
 
     Returns:
@@ -44,8 +44,17 @@ def attend(
     return attention.out_proj(out_BAQc.transpose(1, 2).flatten(2))
 
 
-def look_everywhere_if_blind(masked_BQS: Tensor) -> Tensor:
-    """Unmask the rows that are masked everywhere: their attention would be undefined (as in Mask2Former's code)."""
+def unmask_fully_masked_rows(masked_BQS: Tensor) -> Tensor:
+    """Let a query that must not attend anywhere attend everywhere, as in Mask2Former's code.
+
+    Its attention would be undefined otherwise.
+
+    Args:
+        masked_BQS: (B, Q, S) bool, True where a query must not attend.
+
+    Returns:
+        (B, Q, S) bool; each row has a False.
+    """
     return masked_BQS & ~masked_BQS.all(dim=-1, keepdim=True)
 
 
@@ -62,4 +71,4 @@ def masks_to_attention(mask_embeds_BQC: Tensor, features_BCHW: Tensor) -> Tensor
     """
     with torch.no_grad():
         logits_BQS = mask_embeds_BQC @ features_BCHW.flatten(2)
-        return look_everywhere_if_blind(logits_BQS < 0)
+        return unmask_fully_masked_rows(logits_BQS < 0)

@@ -1,6 +1,7 @@
 """Turn a linear class layer into a classifier over given vectors, such as text embeddings.
 
-Letters: K classes, J = K + 1 with the background last, C channels of the query, D text dimension, N other vectors.
+Letters: K classes, J = K + 1 with the background last, C channels of the query, E = C + 1 with the bias last, D text
+dimension, R dimensions that the classes span, N other vectors.
 """
 
 import torch
@@ -19,11 +20,11 @@ def background_direction(vectors_KD: Tensor, *, seed: int = 0) -> Tensor:
     no class added later is favoured.
 
     Args:
-        vectors_KD: (K, D).
+        vectors_KD: (K, D) float, of any length.
         seed: Seed of the random vector.
 
     Returns:
-        (D,) float64.
+        (D,) float64, of unit length.
 
     Raises:
         ValueError: There is no such vector: the K vectors span all D dimensions.
@@ -72,27 +73,27 @@ def class_layer_for_vectors(
             f"expected as many vectors as the class layer has rows and biases, got {len(vectors_JD)} vectors, "
             f"{len(weight_JC)} rows and {len(bias_J)} biases"
         )
-    values_J, turned_JJ = _eigen(vectors_JD, ridge)
+    _check_ridge(ridge)
+    vectors_JD = vectors_JD.double()
+    gram_JJ = vectors_JD @ vectors_JD.T
+    values_J, basis_JJ = torch.linalg.eigh(gram_JJ)
     if ridge == 0:
-        _require_independent(values_J, vectors_JD)
+        _require_independent(values_J, gram_JJ)
     layer_JE = torch.cat([weight_JC, bias_J[:, None]], dim=1).double()
-    solved_JE = turned_JJ @ ((turned_JJ.T @ layer_JE) / (values_J + ridge)[:, None])
-    found_DE = vectors_JD.double().T @ solved_JE
+    solved_JE = basis_JJ @ ((basis_JJ.T @ layer_JE) / (values_J + ridge)[:, None])
+    found_DE = vectors_JD.T @ solved_JE
     return found_DE[:, :-1], found_DE[:, -1]
 
 
-def _eigen(vectors_JD: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """(J,) eigenvalues, ascending, and (J, J) eigenvectors of the Gram matrix, float64; the ridge is only checked."""
+def _check_ridge(ridge: float) -> None:
     if not 0 <= ridge < float("inf"):
         raise ValueError(f"ridge: expected a number of at least 0, got {ridge}")
-    vectors_JD = vectors_JD.double()
-    return torch.linalg.eigh(vectors_JD @ vectors_JD.T)
 
 
-def _require_independent(values_J: Tensor, vectors_JD: Tensor) -> None:
+def _require_independent(values_J: Tensor, gram_JJ: Tensor) -> None:
+    """Refuse linearly dependent vectors, by the ascending eigenvalues of their Gram matrix."""
     if values_J[0] >= _SMALLEST:
         return
-    gram_JJ = vectors_JD.double() @ vectors_JD.double().T
     one, other = nearest_pair(gram_JJ)
     raise ValueError(
         f"the vectors are linearly dependent, so no class layer is exact; rows {one} and {other} are the most "
@@ -111,23 +112,25 @@ def exact_vectors(vectors_JD: Tensor, *, ridge: float) -> Tensor:
         ridge: The ridge given to it, at least 0.
 
     Returns:
-        (K + 1, D) float64, no unit rows.
+        (K + 1, D) float64; not of unit length if there is a ridge.
 
     Raises:
         ValueError: The ridge is negative, or the vectors are linearly dependent.
     """
-    values_J, turned_JJ = _eigen(vectors_JD, ridge)
-    _require_independent(values_J, vectors_JD)
+    _check_ridge(ridge)
     vectors_JD = vectors_JD.double()
-    return vectors_JD + ridge * turned_JJ @ ((turned_JJ.T @ vectors_JD) / values_J[:, None])
+    gram_JJ = vectors_JD @ vectors_JD.T
+    values_J, basis_JJ = torch.linalg.eigh(gram_JJ)
+    _require_independent(values_J, gram_JJ)
+    return vectors_JD + ridge * basis_JJ @ ((basis_JJ.T @ vectors_JD) / values_J[:, None])
 
 
 def same_rows(rows_ND: Tensor, vectors_KD: Tensor) -> Tensor:
     """For each row, the vector that has its direction.
 
     Args:
-        rows_ND: (N, D), any length but 0.
-        vectors_KD: (K, D), any length but 0; K may be 0.
+        rows_ND: (N, D) float, of any length but 0.
+        vectors_KD: (K, D) float, of any length but 0; K may be 0.
 
     Returns:
         (N,) int64: the index of the vector with the largest cosine, if that is at least 0.9999; otherwise -1.
@@ -143,7 +146,7 @@ def nearest_pair(gram_KK: Tensor) -> tuple[int, int]:
     """The two different rows with the largest product.
 
     Args:
-        gram_KK: (K, K) products of K vectors, K at least 2.
+        gram_KK: (K, K) float products of K vectors, K at least 2.
 
     Returns:
         Their indices, the smaller first.

@@ -1,7 +1,7 @@
 """Masks from boxes and colours: neighbouring cells that look alike belong to the same mask (Tian et al., BoxInst, 2021,
 section 3.2).
 
-Letters: M matched pairs, E = 8 neighbours of a cell, (H, W) the grid of the mask logits, C colour channels.
+Letters: M matched pairs, N maps, E = 8 neighbours of a cell, (H, W) the grid of the mask logits, C channels.
 """
 
 import torch
@@ -15,7 +15,7 @@ def neighbours(maps_NCHW: Tensor, dilation: int, outside: float) -> Tensor:
     """The values at the eight cells around each cell.
 
     Args:
-        maps_NCHW: (N, C, H, W).
+        maps_NCHW: (N, C, H, W) float.
         dilation: Distance of the neighbours, in cells.
         outside: The value beyond the border.
 

@@ -5,8 +5,8 @@ with a sparse matrix: a row for each query and head, a column for each cell and 
 transpose and its gradient have kernels; reading maps point by point, as ``grid_sample`` does, is several times slower.
 
 Letters: B images, N queries, A heads, c channels per head, L levels, P points per level, K = L P points per head, H = A
-K points of a query, S cells of all levels, V cells of all levels with a border of zeros, R = B N A rows. Positions are
-in cells: 0 is the centre of the first.
+K points of a query, s cells of a level, S cells of all levels, V cells of all levels with a border of zeros, R = B N A
+rows. Positions are in cells: 0 is the centre of the first.
 """
 
 import warnings
@@ -112,8 +112,8 @@ class _Layout(NamedTuple):
             ValueError: There are more cells or points than int32 can count.
         """
         bordered = [(height + 2 * BORDER) * (width + 2 * BORDER) for height, width in sizes]
-        num_cells, points_a_head = sum(bordered), len(sizes) * num_points
-        largest = batch * num_heads * max(num_cells, 4 * num_queries * points_a_head)
+        num_cells, points_per_head = sum(bordered), len(sizes) * num_points
+        largest = batch * num_heads * max(num_cells, 4 * num_queries * points_per_head)
         if largest >= 2**31:
             raise ValueError(f"expected fewer than 2^31 cells and points in a batch, got {largest}; use fewer images")
         first_L = torch.tensor([0, *bordered[:-1]]).cumsum(0)

@@ -62,9 +62,9 @@ def enlarge_blocks(mask_logits_QHW: Tensor, sizes: ImageSizes) -> Iterator[tuple
     down = _taps(height, sizes.padded[0], sizes.image[0], sizes.original[0])
     across = _taps(width, sizes.padded[1], sizes.image[1], sizes.original[1])
     elements = BLOCK_ELEMENTS.get(mask_logits_QHW.device.type, BLOCK_ELEMENTS_ELSEWHERE)
-    rows_a_block = max(1, elements // max(1, num_masks * sizes.original[1]))
-    for start in range(0, sizes.original[0], rows_a_block):
-        rows = slice(start, min(start + rows_a_block, sizes.original[0]))
+    rows_per_block = max(1, elements // max(1, num_masks * sizes.original[1]))
+    for start in range(0, sizes.original[0], rows_per_block):
+        rows = slice(start, min(start + rows_per_block, sizes.original[0]))
         yield rows, _enlarge(mask_logits_QHW, down, across, rows, slice(0, sizes.original[1]))
 
 

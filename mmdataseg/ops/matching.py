@@ -9,9 +9,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-UNMATCHABLE = (
-    1e6  # a cost that is not finite (a diverged half-precision step) must not stop the solver; the loss will show it
-)
+# In place of a cost that is not finite. A diverged step must not stop the solver; the loss will show it.
+UNMATCHABLE = 1e6
 
 
 @torch.no_grad()
@@ -26,7 +25,7 @@ def match(costs: Sequence[Tensor], last_resort_BLQ: Tensor | None = None) -> lis
             than any choice among the others. None: there is no such query.
 
     Returns:
-        For each image two int64 tensors (L, M_b), query and target of each pair, on the device of the costs, targets
+        For each image two int64 tensors (L, M), query and target of each pair, on the device of the costs, targets
         ascending.
 
     Raises:

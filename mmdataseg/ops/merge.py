@@ -54,7 +54,14 @@ def merge_rows(class_logits_LQJ: Tensor, mergeable: Sequence[bool]) -> Tensor:
 
 
 def followers(rows_LQ: Tensor) -> Tensor:
-    """The members that do not lead their row, (..., Q) bool, of (..., Q) rows of `merge_rows`."""
+    """Which proposals do not lead their row.
+
+    Args:
+        rows_LQ: (..., Q) of `merge_rows`.
+
+    Returns:
+        (..., Q) bool.
+    """
     return rows_LQ != torch.arange(rows_LQ.shape[-1], device=rows_LQ.device)
 
 

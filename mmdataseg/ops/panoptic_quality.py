@@ -1,6 +1,7 @@
 """Panoptic quality from counts: one bincount over (true segment, predicted segment) pairs per image, without PNG files.
 
-Shapes: H, W map; N true segments; M predicted segments; K classes; ``N1 = N + 1`` and ``M1 = M + 1`` with void first.
+Letters: (H, W) the size of a map, N true segments, M predicted segments, N1 = N + 1 and M1 = M + 1 with void first, K
+classes.
 
 Source of the measure: Kirillov et al., Panoptic Segmentation, CVPR 2019, section 4. Where the paper leaves room (void,
 crowd), the counts follow the evaluator of the COCO panoptic task, with which published numbers are computed.
@@ -17,9 +18,8 @@ def segment_intersections(gt_ids_HW: Tensor, pred_ids_HW: Tensor, *, num_gt: int
     """Count the pixels that each true segment shares with each predicted one.
 
     Args:
-        gt_ids_HW: Integer map, value = index of the true segment, 0 .. N - 1; -1 is void.
-        pred_ids_HW: Integer map of the same size and device, value = index of the predicted segment, 0 .. M - 1; -1
-            is void.
+        gt_ids_HW: (H, W) integers, value = index of the true segment, 0 .. N - 1; -1 is void.
+        pred_ids_HW: (H, W) integers on the same device, value = index of the predicted segment, 0 .. M - 1; -1 is void.
         num_gt: N, may be 0.
         num_pred: M, may be 0.
 
@@ -32,7 +32,8 @@ def segment_intersections(gt_ids_HW: Tensor, pred_ids_HW: Tensor, *, num_gt: int
     """
     if gt_ids_HW.shape != pred_ids_HW.shape:
         raise ValueError(
-            f"true and predicted map must have one size, got {tuple(gt_ids_HW.shape)} and {tuple(pred_ids_HW.shape)}"
+            f"true and predicted map must have the same size, got {tuple(gt_ids_HW.shape)} "
+            f"and {tuple(pred_ids_HW.shape)}"
         )
     for name, ids, num in (("true", gt_ids_HW, num_gt), ("predicted", pred_ids_HW, num_pred)):
         if ids.numel() and (int(ids.min()) < -1 or int(ids.max()) >= num):
@@ -46,10 +47,10 @@ def segment_ious(intersections_N1M1: Tensor) -> Tensor:
     """IoU of each true segment with each predicted one; void inside a predicted segment is left out of the union.
 
     Args:
-        intersections_N1M1: Pixel counts of `segment_intersections`.
+        intersections_N1M1: (N + 1, M + 1) pixel counts of `segment_intersections`.
 
     Returns:
-        (N, M) float64 in 0 .. 1.
+        (N, M) float64 in 0 .. 1; 0 where both segments have no pixel.
     """
     shared_NM = intersections_N1M1[1:, 1:]
     gt_area_N = intersections_N1M1[1:].sum(1)
@@ -71,15 +72,13 @@ def panoptic_counts(
     - A predicted and a true segment match when they have the same class and their IoU is over 0.5. Void pixels inside
       the predicted segment are left out of the union.
     - A crowd segment is never matched, and never counted as missed.
-    - A predicted segment without a match is not a false positive when more than half of it is on void and on the crowd
-      segment of its class. Of several crowd segments of one class, only the last one counts: the evaluator keeps one
-      for each class.
+    - A predicted segment without a match is a false positive, unless it is one of the `excused_segments`.
 
     Args:
-        intersections_N1M1: Pixel counts of `segment_intersections`.
-        gt_labels_N: Class of each true segment.
-        gt_is_crowd_N: Whether each true segment is a crowd region.
-        pred_labels_M: Class of each predicted segment.
+        intersections_N1M1: (N + 1, M + 1) pixel counts of `segment_intersections`.
+        gt_labels_N: (N,) integers, class of each true segment.
+        gt_is_crowd_N: (N,) bool, whether each true segment is a crowd region.
+        pred_labels_M: (M,) integers, class of each predicted segment.
         num_classes: K.
 
     Returns:
@@ -91,23 +90,14 @@ def panoptic_counts(
     """
     check_segments(intersections_N1M1, gt_labels_N, gt_is_crowd_N, pred_labels_M, num_classes)
     gt_labels_N, pred_labels_M, crowd_N = gt_labels_N.long(), pred_labels_M.long(), gt_is_crowd_N.bool()
-    shared_NM = intersections_N1M1[1:, 1:]
-    void_M = intersections_N1M1[0, 1:]
-    pred_area_M = intersections_N1M1[:, 1:].sum(0)
     iou_NM = segment_ious(intersections_N1M1)
     same_NM = gt_labels_N[:, None] == pred_labels_M[None]
     match_NM = same_NM & ~crowd_N[:, None] & (iou_NM > 0.5)
-
-    # the row of the crowd segment of each class: the last one, -1 for none
-    rows_N = torch.arange(len(crowd_N), device=crowd_N.device)
-    crowd_row_K = torch.full((num_classes,), -1, device=crowd_N.device)
-    crowd_row_K = crowd_row_K.scatter_reduce(0, gt_labels_N[crowd_N], rows_N[crowd_N], reduce="amax")
-    is_last_crowd_NM = same_NM & (rows_N[:, None] == crowd_row_K[pred_labels_M][None])
-    excused_M = void_M + (shared_NM * is_last_crowd_NM).sum(0)
-    excused_M = excused_M.double() / pred_area_M.clamp(min=1) > 0.5
-
+    excused_M = excused_segments(
+        intersections_N1M1, gt_labels_N=gt_labels_N, gt_is_crowd_N=crowd_N, pred_labels_M=pred_labels_M
+    )
     missed_N = ~match_NM.any(1) & ~crowd_N
-    wrong_M = ~match_NM.any(0) & ~excused_M & (pred_area_M > 0)
+    wrong_M = ~match_NM.any(0) & ~excused_M & (intersections_N1M1[:, 1:].sum(0) > 0)
     counts_K4 = iou_NM.new_zeros(num_classes, 4)
     counts_K4[:, TP].index_add_(0, gt_labels_N, match_NM.sum(1).double())
     counts_K4[:, IOU].index_add_(0, gt_labels_N, (iou_NM * match_NM).sum(1))
@@ -116,11 +106,37 @@ def panoptic_counts(
     return counts_K4
 
 
+def excused_segments(
+    intersections_N1M1: Tensor, *, gt_labels_N: Tensor, gt_is_crowd_N: Tensor, pred_labels_M: Tensor
+) -> Tensor:
+    """Find the predicted segments that do not count as wrong, since nobody annotated single segments at their place.
+
+    More than half of such a segment is on void and on the crowd segment of its class. Of several crowd segments of one
+    class, only the last one counts: the evaluator of the COCO panoptic task keeps one for each class.
+
+    Args:
+        intersections_N1M1: (N + 1, M + 1) pixel counts of `segment_intersections`.
+        gt_labels_N: (N,) integers, class of each true segment.
+        gt_is_crowd_N: (N,) bool, whether each true segment is a crowd region.
+        pred_labels_M: (M,) integers, class of each predicted segment.
+
+    Returns:
+        (M,) bool; False for a segment without a pixel.
+    """
+    rows_N = torch.arange(len(gt_labels_N), device=gt_labels_N.device)
+    later_NN = rows_N[None] > rows_N[:, None]
+    repeated_NN = later_NN & gt_is_crowd_N[None] & (gt_labels_N[None] == gt_labels_N[:, None])
+    last_crowd_N = gt_is_crowd_N & ~repeated_NN.any(1)
+    of_class_NM = last_crowd_N[:, None] & (gt_labels_N[:, None] == pred_labels_M[None])
+    excused_M = intersections_N1M1[0, 1:] + (intersections_N1M1[1:, 1:] * of_class_NM).sum(0)
+    return excused_M.double() / intersections_N1M1[:, 1:].sum(0).clamp(min=1) > 0.5
+
+
 def panoptic_quality(counts_K4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Panoptic, segmentation and recognition quality of each class.
 
     Args:
-        counts_K4: Counts of `panoptic_counts`, summed over images; any leading dimensions may come before (K, 4).
+        counts_K4: (..., K, 4) counts of `panoptic_counts`, summed over images.
 
     Returns:
         PQ, SQ and RQ, each (..., K) float64 in 0 .. 1, nan for a class without any count: ``nanmean`` over the classes
@@ -140,29 +156,31 @@ def panoptic_quality(counts_K4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def check_segments(
-    intersections: Tensor, gt_labels: Tensor, gt_is_crowd: Tensor, pred_labels: Tensor, num_classes: int
+    intersections_N1M1: Tensor, gt_labels_N: Tensor, gt_is_crowd_N: Tensor, pred_labels_M: Tensor, num_classes: int
 ) -> None:
     """Check that the pixel counts and the labels of one image fit together.
 
     Args:
-        intersections: (N + 1, M + 1) pixel counts of `segment_intersections`.
-        gt_labels: (N,) class of each true segment.
-        gt_is_crowd: (N,) whether it is a crowd region.
-        pred_labels: (M,) class of each predicted segment.
+        intersections_N1M1: (N + 1, M + 1) pixel counts of `segment_intersections`.
+        gt_labels_N: (N,) integers, class of each true segment.
+        gt_is_crowd_N: (N,) bool, whether each true segment is a crowd region.
+        pred_labels_M: (M,) integers, class of each predicted segment.
         num_classes: K.
 
     Raises:
         ValueError: The numbers of segments do not fit together, or a label is outside 0 .. K - 1.
     """
-    expected = (len(gt_labels) + 1, len(pred_labels) + 1)
-    if tuple(intersections.shape) != expected:
+    expected = (len(gt_labels_N) + 1, len(pred_labels_M) + 1)
+    if tuple(intersections_N1M1.shape) != expected:
         raise ValueError(
-            f"{len(gt_labels)} true and {len(pred_labels)} predicted labels need intersections of shape {expected}, "
-            f"got {tuple(intersections.shape)}"
+            f"{len(gt_labels_N)} true and {len(pred_labels_M)} predicted labels need intersections of shape "
+            f"{expected}, got {tuple(intersections_N1M1.shape)}"
         )
-    if gt_is_crowd.shape != gt_labels.shape:
-        raise ValueError(f"expected a crowd flag for each of {len(gt_labels)} true segments, got {len(gt_is_crowd)}")
-    for name, labels in (("true", gt_labels), ("predicted", pred_labels)):
+    if gt_is_crowd_N.shape != gt_labels_N.shape:
+        raise ValueError(
+            f"expected a crowd flag for each of {len(gt_labels_N)} true segments, got {len(gt_is_crowd_N)}"
+        )
+    for name, labels in (("true", gt_labels_N), ("predicted", pred_labels_M)):
         if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= num_classes):
             raise ValueError(
                 f"{name} labels: expected 0 .. {num_classes - 1}, got {int(labels.min())} .. {int(labels.max())}"

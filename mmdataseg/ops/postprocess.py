@@ -1,7 +1,7 @@
 """Compute the answer of a task from proposals, at the size of the original image and in bounded memory.
 
-Letters: Q proposals, K classes, J = K + 1 logits (background last), R rows of MERGE, N segments or instances, (H, W)
-the grid of the mask logits, (Ho, Wo) the original image in pixels.
+Letters: Q proposals, K classes, J = K + 1 logits (background last), R rows of MERGE, U proposals that are used, N
+segments or instances, (H, W) the grid of the mask logits, (Ho, Wo) the original image in pixels, (h, w) a block of it.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,7 @@ from torch import Tensor
 from mmdataseg.ops.enlarging import ImageSizes, enlarge_blocks, enlarge_boxes
 from mmdataseg.ops.merge import merge_masks, merge_rows
 
-
-def check_merge(merge: str) -> None:
-    """Check that `semantic_map` knows this kind of MERGE.
-
-    Raises:
-        ValueError: ``merge`` is neither ``probability`` nor ``max``.
-    """
-    if merge not in ("probability", "max"):
-        raise ValueError(f"merge: expected 'probability' or 'max', got {merge!r}")
+SEMANTIC_MERGES = ("max", "probability")
 
 
 def semantic_map(class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageSizes, *, merge: str = "max") -> Tensor:
@@ -40,7 +32,8 @@ def semantic_map(class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageS
     Raises:
         ValueError: ``merge`` is unknown.
     """
-    check_merge(merge)
+    if merge not in SEMANTIC_MERGES:
+        raise ValueError(f"merge: expected one of {SEMANTIC_MERGES}, got {merge!r}")
     if merge == "probability":
         scores_RK, logits_RHW = class_logits_QJ.float().softmax(-1)[:, :-1], mask_logits_QHW
     else:
@@ -48,13 +41,13 @@ def semantic_map(class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageS
         scores_RK, logits_RHW = probs_RJ[:, :-1], merge_masks(mask_logits_QHW, row_Q, len(probs_RJ))
     best_R, class_R = scores_RK.max(1)
     labels = torch.empty(sizes.original, dtype=torch.int64, device=mask_logits_QHW.device)
-    for rows, logits_RhW in enlarge_blocks(logits_RHW, sizes):
-        masks_RhW = logits_RhW.sigmoid_()
+    for rows, logits_Rhw in enlarge_blocks(logits_RHW, sizes):
+        masks_Rhw = logits_Rhw.sigmoid_()
         if merge == "probability":
-            with torch.autocast(masks_RhW.device.type, enabled=False):  # half precision would make ties
-                labels[rows] = torch.einsum("rk,rhw->khw", scores_RK, masks_RhW).argmax(0)
+            with torch.autocast(masks_Rhw.device.type, enabled=False):  # half precision would make ties
+                labels[rows] = torch.einsum("rk,rhw->khw", scores_RK, masks_Rhw).argmax(0)
         else:
-            labels[rows] = class_R[(best_R[:, None, None] * masks_RhW).argmax(0)]
+            labels[rows] = class_R[(best_R[:, None, None] * masks_Rhw).argmax(0)]
     return labels
 
 

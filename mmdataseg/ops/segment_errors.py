@@ -1,32 +1,35 @@
-"""Why a true segment was not found: the kind of error of each segment of a panoptic answer.
+"""What happened to each true segment in a panoptic answer, and which predicted segments are invented.
 
 Panoptic quality says how much is wrong; the kinds say what. The idea is that of TIDE (Bolya et al., ECCV 2020), which
 gives each false detection one cause. Here each *true* segment has exactly one kind, so the shares add up to 100 %.
 
-Shapes: N true segments; M predicted segments; K classes; ``N1 = N + 1`` and ``M1 = M + 1`` with void first.
+Letters: N true segments, M predicted segments, N1 = N + 1 and M1 = M + 1 with void first, K classes.
 """
 
 import torch
 from torch import Tensor
 
-from mmdataseg.ops.panoptic_quality import check_segments, segment_ious
+from mmdataseg.ops.panoptic_quality import check_segments, excused_segments, segment_ious
 
 KINDS = ("found", "wrong_class", "merged", "split", "ragged", "unlabelled", "absorbed")
 """The kinds of a true segment; the first that holds is its kind.
 
 - found: a predicted segment of its class has IoU over 0.5. This is panoptic quality's match.
 - wrong_class: a predicted segment of another class has IoU over 0.5. Outline right, class wrong.
-- merged: one predicted segment of its class covers over half of it, and over half of another one of this class.
-- split: the predicted segments of its class have together IoU over 0.5, but none has alone.
+- merged: a predicted segment of its class covers more than half of it and more than half of another true segment of
+  this class.
+- split: the union of all predicted segments of its class has IoU over 0.5 with it, but none of them has.
 - ragged: a predicted segment of its class has IoU of at least 0.1.
-- unlabelled: over half of it is void in the answer: no proposal was sure enough.
-- absorbed: all others. Most of it is in segments of other classes or of other objects, with other outlines.
+- unlabelled: more than half of it is void in the answer: no proposal was sure enough.
+- absorbed: none of these. Most of it is in segments of other classes or of other objects, with other outlines. A true
+  segment without a pixel is one of these.
 """
 FOUND, WRONG_CLASS, MERGED, SPLIT, RAGGED, UNLABELLED, ABSORBED = range(len(KINDS))
 
 MATCH = 0.5
+"""IoU above which a predicted segment has the outline of a true one."""
 TOUCH = 0.1
-"""IoU at or under which a prediction has nothing to do with a segment, as in TIDE."""
+"""IoU below which a predicted segment has nothing to do with a true one, as in TIDE."""
 
 
 def error_kinds(
@@ -35,10 +38,10 @@ def error_kinds(
     """Give each true segment its kind.
 
     Args:
-        intersections_N1M1: Pixel counts of `mmdataseg.ops.panoptic_quality.segment_intersections`.
-        gt_labels_N: Class of each true segment.
-        gt_is_crowd_N: Whether each true segment is a crowd region.
-        pred_labels_M: Class of each predicted segment.
+        intersections_N1M1: (N + 1, M + 1) pixel counts of `mmdataseg.ops.panoptic_quality.segment_intersections`.
+        gt_labels_N: (N,) integers, class of each true segment.
+        gt_is_crowd_N: (N,) bool, whether each true segment is a crowd region.
+        pred_labels_M: (M,) integers, class of each predicted segment.
         num_classes: K.
 
     Returns:
@@ -74,15 +77,30 @@ def error_kinds(
     return kinds_N
 
 
-def invented(intersections_N1M1: Tensor) -> Tensor:
-    """Find predicted segments where there is nothing: less than half void, and no true segment with IoU of 0.1.
+def invented_segments(
+    intersections_N1M1: Tensor, *, gt_labels_N: Tensor, gt_is_crowd_N: Tensor, pred_labels_M: Tensor, num_classes: int
+) -> Tensor:
+    """Find predicted segments at places where there is nothing of the kind.
+
+    An invented segment has IoU below 0.1 with every true segment, of any class. It is not excused by void or by a crowd
+    region (`mmdataseg.ops.panoptic_quality.excused_segments`).
 
     Args:
-        intersections_N1M1: Pixel counts of `mmdataseg.ops.panoptic_quality.segment_intersections`.
+        intersections_N1M1: As in `error_kinds`.
+        gt_labels_N: As in `error_kinds`.
+        gt_is_crowd_N: As in `error_kinds`.
+        pred_labels_M: As in `error_kinds`.
+        num_classes: K.
 
     Returns:
-        (M,) bool.
+        (M,) bool; False for a segment without a pixel.
+
+    Raises:
+        ValueError: As in `error_kinds`.
     """
-    area_M = intersections_N1M1[:, 1:].sum(0)
+    check_segments(intersections_N1M1, gt_labels_N, gt_is_crowd_N, pred_labels_M, num_classes)
+    excused_M = excused_segments(
+        intersections_N1M1, gt_labels_N=gt_labels_N, gt_is_crowd_N=gt_is_crowd_N.bool(), pred_labels_M=pred_labels_M
+    )
     touches_M = (segment_ious(intersections_N1M1) >= TOUCH).any(0)
-    return ~touches_M & (area_M > 0) & (intersections_N1M1[0, 1:] <= 0.5 * area_M)
+    return ~touches_M & ~excused_M & (intersections_N1M1[:, 1:].sum(0) > 0)

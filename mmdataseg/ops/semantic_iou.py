@@ -1,6 +1,6 @@
 """Intersection over union of semantic maps from one confusion matrix per image.
 
-Shapes: H, W map; K classes.
+Letters: (H, W) the size of a map, K classes.
 """
 
 import torch
@@ -14,9 +14,9 @@ def confusion_matrix(gt_labels_HW: Tensor, pred_labels_HW: Tensor, *, num_classe
     """Count the pixels of each (true class, predicted class) pair.
 
     Args:
-        gt_labels_HW: Integer map of true classes, 0 .. K - 1; -1 is void and left out.
-        pred_labels_HW: Integer map of predicted classes, 0 .. K - 1, of the same size and device. A predicted void (-1)
-            is a wrong answer: the pixel counts for its true class and for no predicted one.
+        gt_labels_HW: (H, W) integers, true classes 0 .. K - 1; -1 is void and left out.
+        pred_labels_HW: (H, W) integers on the same device, predicted classes 0 .. K - 1. A predicted void (-1) is a
+            wrong answer: the pixel counts for its true class and for no predicted one.
         num_classes: K.
 
     Returns:
@@ -27,7 +27,7 @@ def confusion_matrix(gt_labels_HW: Tensor, pred_labels_HW: Tensor, *, num_classe
     """
     if gt_labels_HW.shape != pred_labels_HW.shape:
         raise ValueError(
-            f"true and predicted map must have one size, got {tuple(gt_labels_HW.shape)} "
+            f"true and predicted map must have the same size, got {tuple(gt_labels_HW.shape)} "
             f"and {tuple(pred_labels_HW.shape)}"
         )
     for name, labels in (("true", gt_labels_HW), ("predicted", pred_labels_HW)):
@@ -48,7 +48,7 @@ def class_areas(confusion: Tensor, permutation_K: Tensor | None = None) -> Tenso
 
     Args:
         confusion: (K, K + 1) of `confusion_matrix`.
-        permutation_K: Pixels predicted as class j count as class ``permutation_K[j]``. None: as class j.
+        permutation_K: (K,) int64. Pixels predicted as class j count as class ``permutation_K[j]``. None: as class j.
 
     Returns:
         (K, 3) int64: columns `INTERSECTION`, `PREDICTED`, `TRUE`.
@@ -69,7 +69,7 @@ def semantic_iou(areas_K3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Intersection over union and accuracy.
 
     Args:
-        areas_K3: Areas of `class_areas`, summed over images; any leading dimensions may come before (K, 3).
+        areas_K3: (..., K, 3) areas of `class_areas`, summed over images.
 
     Returns:
         IoU (..., K), accuracy of each class (..., K) and accuracy over all pixels (...), float64 in 0 .. 1. IoU is nan

@@ -1,4 +1,4 @@
-"""Whether weights on Hugging Face's hub can be had. The hub's own download retries for most of a minute offline."""
+"""Whether weights on Hugging Face's hub can be loaded. The hub's own download retries for most of a minute offline."""
 
 from pathlib import Path
 

@@ -22,7 +22,7 @@ def read_curves(work_dir: Path) -> Curves:
     """
     curves: dict[str, dict[int, float]] = defaultdict(dict)
     for log in sorted(work_dir.glob("*/vis_data/scalars.json")):
-        for line in log.read_text().splitlines():
+        for line in log.read_text(encoding="utf-8").splitlines():
             scalars = json.loads(line)
             step = scalars.get("iter", scalars.get("step"))
             for name, value in scalars.items():

@@ -9,7 +9,7 @@ Frames: masks and boxes are in pixels of the original image. Pictures are RGB ui
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import cv2
 import numpy as np
@@ -46,35 +46,37 @@ class Segment:
     label: int = -1
 
 
-@lru_cache(maxsize=1)
+@cache
 def palette() -> np.ndarray:
-    """Colors of classes, each as different as possible from all before it, so that the first classes differ most.
+    """Return colors of classes. Each differs as much as possible from all before it, so the first classes differ most.
 
-    Colors that are dark, pale, grey or glaring are left out.
+    Differences are distances in CIE L*a*b*. Colors that are dark, pale, grey or glaring are left out.
 
     Returns:
-        (256, 3) uint8, RGB. Distances are those of CIELAB.
+        (256, 3) uint8, RGB, read-only.
     """
     steps = np.linspace(0, 1, 15, dtype=np.float32)
     candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 1, 3)
     lab = cv2.cvtColor(candidates, cv2.COLOR_RGB2LAB)[:, 0]
     lightness, chroma = lab[:, 0], np.linalg.norm(lab[:, 1:], axis=1)
-    suitable = (lightness > 45) & (lightness < 88) & (chroma > 35) & (chroma < 85)
+    suitable = (lightness > 45) & (lightness < 88) & (chroma > 35) & (chroma < 85)  # L* up to 100, up to 134
     lab, candidates = lab[suitable], candidates[suitable, 0]
     chosen = [int(chroma[suitable].argmax())]
     distances = np.full(len(lab), np.inf, dtype=np.float32)
     while len(chosen) < NUM_COLORS:
         distances = np.minimum(distances, np.linalg.norm(lab - lab[chosen[-1]], axis=1))
         chosen.append(int(distances.argmax()))
-    return np.round(candidates[chosen] * 255).astype(np.uint8)
+    colors = np.round(candidates[chosen] * 255).astype(np.uint8)
+    colors.flags.writeable = False  # all callers share them
+    return colors
 
 
 def class_color(label: int, instance: int = 0) -> tuple[int, int, int]:
     """Return the color of a class. Instances differ by brightness.
 
     Args:
-        label: Label of the class.
-        instance: Number of the instance within its class.
+        label: Label of the class, from 0. Colors repeat after 256 classes.
+        instance: Number of the instance within its class, from 0. Brightness repeats after four.
 
     Returns:
         RGB, 0 .. 255.
@@ -94,7 +96,7 @@ def draw_segments(
     """Draw segments over an image.
 
     Args:
-        image: (H, W, 3).
+        image: (H, W, 3) uint8.
         segments: Segments; later ones cover earlier ones.
         size: (height, width) of the picture. Masks and boxes are scaled to it.
         note: Text for the lower left corner.

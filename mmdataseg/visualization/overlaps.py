@@ -1,4 +1,4 @@
-"""Which segments cover the same pixels: the same object in two answers, and instances that lie on top of each other."""
+"""Which segments cover the same pixels: the same object in two answers, and instances at the same place."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 from mmdataseg.visualization.drawing import Segment
 
 SAME_OBJECT = 0.3
-"""Intersection over union from which two segments of one class are shown as the same object."""
+"""Lowest intersection over union of two segments of one class that are shown as the same object."""
 SAME_PLACE = 0.5
 """Intersection over union above which the worse of two instances is not drawn."""
 
@@ -36,15 +36,12 @@ def overlap(first: Sequence[Segment], second: Sequence[Segment]) -> np.ndarray:
     return found
 
 
-def same_objects(
-    first: Sequence[Segment], second: Sequence[Segment], *, min_iou: float = SAME_OBJECT
-) -> dict[int, int]:
-    """Pair the segments of one class that overlap, those that overlap most first.
+def same_objects(first: Sequence[Segment], second: Sequence[Segment]) -> dict[int, int]:
+    """Pair the segments of one class that overlap by `SAME_OBJECT` or more, those that overlap most first.
 
     Args:
         first: Segments.
         second: Segments of the same image.
-        min_iou: Pairs that overlap less are none.
 
     Returns:
         Index in ``first`` -> index in ``second``; each appears at most once.
@@ -53,19 +50,18 @@ def same_objects(
     pairs: dict[int, int] = {}
     for place in np.argsort(-iou, axis=None, kind="stable"):
         one, other = (int(index) for index in np.unravel_index(place, iou.shape))
-        if iou[one, other] < min_iou:
+        if iou[one, other] < SAME_OBJECT:
             break
         if first[one].label == second[other].label and one not in pairs and other not in pairs.values():
             pairs[one] = other
     return pairs
 
 
-def without_piles(segments: Sequence[Segment], *, max_iou: float = SAME_PLACE) -> list[Segment]:
-    """Leave out what lies at the place of a better segment, of any class.
+def best_at_each_place(segments: Sequence[Segment]) -> list[Segment]:
+    """Leave out segments that overlap a better one, of any class, by more than `SAME_PLACE`.
 
     Args:
         segments: The best last.
-        max_iou: Two that overlap more are at the same place.
 
     Returns:
         Those that are left, in their order.
@@ -73,7 +69,7 @@ def without_piles(segments: Sequence[Segment], *, max_iou: float = SAME_PLACE) -
     iou = overlap(segments, segments)
     kept: list[int] = []
     for index in reversed(range(len(segments))):
-        if not any(iou[index, better] > max_iou for better in kept):
+        if not any(iou[index, better] > SAME_PLACE for better in kept):
             kept.append(index)
     return [segments[index] for index in sorted(kept)]
 

@@ -16,7 +16,7 @@ from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.sources import Source
 from mmdataseg.structures import Task
 from mmdataseg.visualization.drawing import Segment, class_color, draw_segments, panel_size, resize, side_by_side
-from mmdataseg.visualization.overlaps import same_objects, without_piles
+from mmdataseg.visualization.overlaps import best_at_each_place, same_objects
 
 
 def draw_sample(sample: DetDataSample, source: Source, *, min_score: float) -> np.ndarray:
@@ -92,7 +92,7 @@ def draw_predicted(
         (height, width, 3) uint8 RGB.
     """
     found = predicted_segments(sample, source, min_score=min_score, like=like)
-    drawn = without_piles(found) if source.task is Task.INSTANCE else found
+    drawn = best_at_each_place(found) if source.task is Task.INSTANCE else found
     note = ""
     if not found:
         note = "nothing found" + (f" with a score of {min_score} or more" if source.task is Task.INSTANCE else "")

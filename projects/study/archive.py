@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmdataseg.errors import UserError
 from mmdataseg.formats.whole_files import write_whole
 from projects.study.run import SETTINGS, Run
 
@@ -16,14 +17,16 @@ def load(file: Path) -> Archive:
     """Read the file; the result is empty if there is no file.
 
     Raises:
-        ValueError: The file is not valid JSON.
+        UserError: The file is not valid JSON.
     """
     if not file.is_file():
         return {}
     try:
         return json.loads(file.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{file}: not valid JSON ({error}); delete the file, or give another --page") from error
+        raise UserError(
+            f"not valid JSON ({error})", file=file, remedy="delete the file, or give another --page"
+        ) from error
 
 
 def save(file: Path, runs: Sequence[Run]) -> Archive:
@@ -37,7 +40,7 @@ def save(file: Path, runs: Sequence[Run]) -> Archive:
         The content of the file.
 
     Raises:
-        ValueError: The file is not valid JSON.
+        UserError: As in `load`.
     """
     results = load(file)
     for run in runs:
@@ -57,15 +60,16 @@ def check(file: Path, runs: Sequence[Run]) -> None:
         runs: All runs of the study.
 
     Raises:
-        ValueError: The file is not valid JSON, or has a result with other settings, of any seed.
+        UserError: The file is not valid JSON, or has a result with other settings, of any seed.
     """
     results = load(file)
     for run in runs:
         for seed, found in results.get(run.name, {}).items():
             for key, (there, wanted) in run.differences(found).items():
-                raise ValueError(
-                    f"{file}: {run.name}, seed {seed}, was run with {key} {there!r}, but this study has {wanted!r}; "
-                    f"use the same {key}, or give another --page"
+                raise UserError(
+                    f"{run.name}, seed {seed}, was run with {key} {there!r}, but this study has {wanted!r}",
+                    file=file,
+                    remedy=f"use the same {key}, or give another --page",
                 )
 
 
@@ -83,7 +87,7 @@ def restore(file: Path, runs: Sequence[Run]) -> int:
         The number of runs that got a result.
 
     Raises:
-        ValueError: The file is not valid JSON.
+        UserError: As in `load`.
     """
     results = load(file)
     missing = [run for run in runs if run.result() is None]

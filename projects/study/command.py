@@ -189,7 +189,7 @@ def run_study(
         0, or 1 if a run failed.
 
     Raises:
-        ValueError: The file or the folder of the runs has results with other settings.
+        UserError: The file or the folder of the runs has results with other settings.
     """
     kept = args.page.with_suffix(".json")
     archive.check(kept, everything)
@@ -211,6 +211,10 @@ def run_study(
 def run_command(study: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
     """Run a study. A user's mistake ends it with a one-line message.
 
+    Args:
+        study: Runs the study for parsed arguments.
+        args: The command line.
+
     Returns:
         0, or 1 if a run failed.
 
@@ -219,5 +223,5 @@ def run_command(study: Callable[[argparse.Namespace], int], args: argparse.Names
     """
     try:
         return study(args)
-    except (UserError, ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         raise SystemExit(f"error: {error}") from error

@@ -29,6 +29,7 @@ class Finding:
 
     @property
     def difference(self) -> Difference:
+        """``more`` minus ``less``."""
         return Difference.of(self.more, self.less)
 
 

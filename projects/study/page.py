@@ -30,7 +30,7 @@ class StudySetting:
 
 
 def scale_table(results: Results, setting: StudySetting, data: Mapping[str, str]) -> str:
-    """Return the table of how large the study is and what it ran on.
+    """Return the table of the size of the study and of the hardware.
 
     Args:
         results: Results of the whole study.
@@ -51,8 +51,14 @@ def scale_table(results: Results, setting: StudySetting, data: Mapping[str, str]
     return markdown_table(["what", "here"], [list(line) for line in lines.items()])
 
 
-def shown(pictures: Mapping[str, Path], titles: Sequence[str]) -> list[str]:
-    """Return the Markdown of those of the pictures that exist, from the folder ``images`` beside the page."""
+def picture_links(pictures: Mapping[str, Path], titles: Sequence[str]) -> list[str]:
+    """Return the Markdown of pictures in the folder ``images`` beside the page. Pictures that were not drawn are left
+    out.
+
+    Args:
+        pictures: Title -> file, of the pictures that were drawn.
+        titles: Titles of the pictures to show, in order.
+    """
     return [f"![{title}](images/{pictures[title].name})" for title in titles if title in pictures]
 
 
@@ -68,23 +74,34 @@ def row_table(
         results: Results of the whole study.
         rows: Label -> name of a config.
         columns: Label -> metric.
-        extra: Further lines of cells.
+        extra: Further lines, each with a cell for every column of the table.
     """
     lines = [
-        [label, *amount(results.get(name, ())), *(cell(results, name, metric) for metric in columns.values())]
+        [
+            label,
+            *_iterations_and_seeds(results.get(name, ())),
+            *(cell(results, name, metric) for metric in columns.values()),
+        ]
         for label, name in rows.items()
     ]
     return markdown_table(["trained on", "iterations", "seeds", *columns], [*lines, *extra])
 
 
-def amount(runs: Sequence[Mapping]) -> tuple[str, str]:
-    """Return the number of iterations and of runs of a row."""
-    iterations = next((run["asked"]["iterations"] for run in runs), None)
-    return NOT_RUN if iterations is None else f"{iterations:,}" if iterations else NO_VALUE, str(len(runs))
+def _iterations_and_seeds(runs: Sequence[Mapping]) -> tuple[str, str]:
+    """Return two cells of a row: the iterations of its training, ``-`` if it only tests, and the number of its runs."""
+    if not runs:
+        return NOT_RUN, "0"
+    iterations = runs[0]["asked"]["iterations"]
+    return f"{iterations:,}" if iterations else NO_VALUE, str(len(runs))
 
 
 def values_of(results: Results, key: str) -> str:
-    """Return all values of a key in the runs. Results of earlier versions do not have the newest keys."""
+    """Return the different values of a key in the runs, as text. Results of earlier versions lack the newest keys.
+
+    Args:
+        results: Results of the whole study.
+        key: A key of a run's result.
+    """
     values = sorted({run.get(key) for found in results.values() for run in found} - {None}, key=str)
     return ", ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in values) or NOT_RUN
 
@@ -116,12 +133,12 @@ def kept_notes(page: Path) -> str:
 
 
 def draw_bars(results: Results, rows: Mapping[str, str], metrics: Mapping[str, str], file: Path, *, salt: str) -> None:
-    """Draw scores as bars with their spreads.
+    """Draw mean scores as bars, with standard deviations over the seeds, in percent.
 
     Args:
         results: Results of the whole study.
-        rows: Label -> name of a config that was run.
-        metrics: Label -> metric.
+        rows: Label -> name of a config; a group of bars each. A config without a score has bars of height 0.
+        metrics: Label -> metric; a bar of each group.
         file: Path of the SVG file.
         salt: Name of the study, for the ids inside the file.
     """

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.formats.whole_files import write_whole
 
 RESULT = "result.json"
@@ -54,7 +55,7 @@ class Run:
         """Return the result; None if the run is not finished.
 
         Raises:
-            ValueError: The folder has a run with other settings, finished or not.
+            UserError: The folder has a run with other settings, finished or not.
         """
         for name in (RESULT, ASKED):
             file = Path(self.folder, name)
@@ -62,9 +63,10 @@ class Run:
                 continue
             found = json.loads(file.read_text())
             for key, (there, wanted) in self.differences(found).items():
-                raise ValueError(
-                    f"{file}: was run with {key} {there!r}, but this study has {wanted!r}; give another --out, or "
-                    "delete the folder"
+                raise UserError(
+                    f"was run with {key} {there!r}, but this study has {wanted!r}",
+                    file=file,
+                    remedy="give another --out, or delete the folder",
                 )
             if name == RESULT:
                 return found
@@ -112,11 +114,11 @@ def last_checkpoint(folder: str) -> str:
     """Return the last checkpoint of a finished run.
 
     Raises:
-        FileNotFoundError: There is no checkpoint, or the run is not finished.
+        MissingFileError: There is no checkpoint, or the run is not finished.
     """
     file = Path(folder, "last_checkpoint")
     if not file.is_file() or not Path(folder, RESULT).is_file():
-        raise FileNotFoundError(f"'{folder}' has no trained model, which a test needs; run this training first")
+        raise MissingFileError(f"'{folder}' has no trained model, which a test needs", remedy="run this training first")
     return file.read_text().strip()
 
 

@@ -37,7 +37,7 @@ def run_all(
         The runs that failed.
 
     Raises:
-        ValueError: A folder has a run with other settings.
+        UserError: A folder has a run with other settings.
     """
     waiting = [run for run in runs if run.result() is None]
     print(f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished")

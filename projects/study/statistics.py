@@ -57,6 +57,7 @@ class Difference:
 
     @classmethod
     def of(cls, more: Stat | None, less: Stat | None) -> "Difference":
+        """Return ``more`` minus ``less``; None: not run."""
         if more is None or less is None:
             return cls(math.nan, math.nan)
         return cls(more.mean - less.mean, math.hypot(more.std, less.std))

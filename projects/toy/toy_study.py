@@ -26,6 +26,7 @@ from typing import Any
 
 from mmdataseg.apis.config_files import leaf_configs
 from mmdataseg.apis.runs import read_config
+from mmdataseg.errors import UserError
 from projects.study import archive
 from projects.study.command import (
     Row,
@@ -110,14 +111,14 @@ def world_of(results: archive.Archive, out: Path) -> dict:
         The arguments of `projects/toy/make_toy.py`.
 
     Raises:
-        ValueError: No run is finished.
+        UserError: No run is finished.
     """
     for by_seed in results.values():
         for found in by_seed.values():
             return found["asked"]["world"]
     for file in sorted(out.glob(f"*/*/{RESULT}")):
         return json.loads(file.read_text())["asked"]["world"]
-    raise ValueError("--page-only: no run is finished; leave the option out")
+    raise UserError("--page-only: no run is finished; leave the option out")
 
 
 def setting_of(args: argparse.Namespace, world: Mapping[str, Any]) -> Setting:

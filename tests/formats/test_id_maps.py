@@ -16,6 +16,11 @@ def test_label_table_of_labels_as_they_are():
     assert table[[0, 18, 19, 255]].tolist() == [0, 18, -2, -1]
 
 
+@pytest.mark.parametrize("ignore_index", [-1, 4, None])
+def test_an_ignore_index_that_is_no_value_of_the_table_makes_nothing_void(ignore_index):
+    assert label_table(4, 4, zero_is_void=False, ignore_index=ignore_index).tolist() == [0, 1, 2, 3]
+
+
 def test_label_map_comes_last_and_may_lead_to_void():
     table = label_table(8, 2, zero_is_void=True, ignore_index=255, label_map={0: 1, 1: 0, 2: 255, 3: -1})
     assert table.tolist() == [-1, 1, 0, -1, -1, -2, -2, -2]

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmdataseg.errors import UserError
 from mmdataseg.models import DaTaSegHead
 from mmdataseg.models import head as module
 from tests.models.conftest import CHANNELS, LAYERS, QUERIES, TEXT_DIM, head_config
@@ -138,5 +139,5 @@ def test_class_embeddings_of_one_layer_are_linear_in_the_queries():
 
 
 def test_another_number_of_layers_is_refused():
-    with pytest.raises(ValueError, match="class_embed_layers: expected 1 or 3, got 2"):
+    with pytest.raises(UserError, match="class_embed_layers: expected 1 or 3, got 2"):
         build(class_embed_layers=2)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mmdataseg.errors import UserError
 from mmdataseg.models import mask_targets
 from mmdataseg.models.mask_targets import MaskAnnotation
 from mmdataseg.ops.id_map import VOID
@@ -132,5 +133,17 @@ class TestMaskLoss:
 
     @pytest.mark.parametrize("weights", [{"focal_weight": -1.0}, {"focal_weight": 0.0, "dice_weight": 0.0}])
     def test_weights_that_are_negative_or_all_zero_are_refused(self, weights):
-        with pytest.raises(ValueError, match="weights of mask losses of at least 0, one of them above 0, got"):
+        with pytest.raises(UserError, match="weights of mask losses of at least 0, one of them above 0, got"):
             criterion_of(masks=weights)
+
+    @pytest.mark.parametrize(
+        ("option", "expected"),
+        [
+            ({"num_points": 0}, "at least 1, or None for all cells, got 0"),
+            ({"oversample_ratio": 0.5}, r"at least 1, got 0\.5"),
+            ({"importance_ratio": 1.1}, r"a share in 0 \.\. 1, got 1\.1"),
+        ],
+    )
+    def test_points_that_cannot_be_drawn_are_refused(self, option, expected):
+        with pytest.raises(UserError, match=f"{next(iter(option))}: expected {expected}"):
+            criterion_of(masks=option)

@@ -8,6 +8,7 @@ from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.registry import MODELS as MMENGINE_MODELS
 
+from mmdataseg.errors import UserError
 from mmdataseg.ops.postprocess import ImageSizes
 from mmdataseg.structures import LabelSpace
 
@@ -95,6 +96,11 @@ def test_without_remaining_proposals_answers_are_empty_or_void():
     assert len(found) == 0
     assert found.bboxes.shape == (0, 4)
     assert found.masks.shape == (0, 16, 24)
+
+
+def test_an_unknown_semantic_merge_is_refused():
+    with pytest.raises(UserError, match=r"merge to be one of \('max', 'probability'\), got 'mean'"):
+        build("semantic", merge="mean")
 
 
 @pytest.mark.parametrize("task", list(CONFIGS))

@@ -222,7 +222,7 @@ def test_published_weights_that_are_not_to_be_had_are_a_sentence(monkeypatch: py
         raise OSError("the network is down\nand more")
 
     monkeypatch.setattr(timm, "create_model", no_network)
-    with pytest.raises(UserError, match=r"not to be had \(OSError: the network is down\); check the name"):
+    with pytest.raises(UserError, match=r"cannot be loaded \(OSError: the network is down\); check the name"):
         backbone.init_weights()
 
 
@@ -230,7 +230,7 @@ def test_a_model_without_published_weights_is_a_sentence() -> None:
     """timm knows without asking the hub."""
     assert not timm.is_model_pretrained("nf_resnet26")
     with pytest.raises(
-        UserError, match=r"timm's weights of 'nf_resnet26' are not to be had \(RuntimeError: No pretrained"
+        UserError, match=r"timm's weights of 'nf_resnet26' cannot be loaded \(RuntimeError: No pretrained"
     ):
         build("nf_resnet26", out_indices=(1,), pretrained=True).init_weights()
 

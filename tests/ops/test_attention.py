@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmdataseg.ops.attention import attend, look_everywhere_if_blind, masks_to_attention
+from mmdataseg.ops.attention import attend, masks_to_attention, unmask_fully_masked_rows
 from tests.tolerances import SUMS
 
 
@@ -14,7 +14,7 @@ def test_equals_the_module(masked, bias):
     torch.manual_seed(0)
     module = nn.MultiheadAttention(16, 4, bias=bias, batch_first=True)
     query, key, value = torch.randn(2, 5, 16), torch.randn(2, 7, 16), torch.randn(2, 7, 16)
-    mask = look_everywhere_if_blind(torch.rand(2, 5, 7) > 0.4) if masked else None
+    mask = unmask_fully_masked_rows(torch.rand(2, 5, 7) > 0.4) if masked else None
     by_head = mask.repeat_interleave(4, dim=0) if masked else None
     expected, _ = module(query, key, value, attn_mask=by_head)
     torch.testing.assert_close(attend(module, query, key, value, mask), expected, **SUMS)
@@ -35,7 +35,7 @@ def test_a_masked_key_has_no_influence():
 
 def test_a_query_masked_everywhere_attends_everywhere():
     masked = torch.tensor([[[True, True], [True, False], [False, False]]])
-    assert look_everywhere_if_blind(masked).tolist() == [[[False, False], [True, False], [False, False]]]
+    assert unmask_fully_masked_rows(masked).tolist() == [[[False, False], [True, False], [False, False]]]
 
 
 def test_the_mask_of_the_next_layer_by_hand():

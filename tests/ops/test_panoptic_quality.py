@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from mmdataseg.ops.panoptic_quality import FN, FP, IOU, TP, panoptic_counts, panoptic_quality, segment_intersections
+from mmdataseg.ops.panoptic_quality import (
+    FN,
+    FP,
+    IOU,
+    TP,
+    excused_segments,
+    panoptic_counts,
+    panoptic_quality,
+    segment_intersections,
+)
 
 
 def count(gt, pred, gt_labels, pred_labels, crowd=()):
@@ -69,6 +78,18 @@ def test_of_several_crowd_regions_of_a_class_the_last_one_counts(crowd_row, fals
     assert got[0].tolist() == [0, false_positives, 0, 0]
 
 
+def test_excused_segments_by_hand():
+    gt, pred = torch.tensor([[0, 0, 1, 1, 1, -1, -1]]), torch.tensor([[0, 0, 1, 1, 2, 3, 3]])
+    excused = excused_segments(
+        segment_intersections(gt, pred, num_gt=2, num_pred=5),
+        gt_labels_N=torch.tensor([2, 2]),
+        gt_is_crowd_N=torch.tensor([True, True]),
+        pred_labels_M=torch.tensor([2, 2, 1, 0, 0]),
+    )
+    # on the earlier crowd region, on the last one, on one of another class, on void, nowhere
+    assert excused.tolist() == [False, True, False, True, False]
+
+
 def test_images_without_true_or_predicted_segments_are_counted():
     nothing = count([[-1, -1]], [[-1, -1]], [], [])
     assert nothing.shape == (3, 4)
@@ -106,7 +127,7 @@ def test_quality_of_a_hand_worked_table():
 
 
 def test_bad_input_is_refused():
-    with pytest.raises(ValueError, match=r"one size, got \(1, 2\) and \(2, 1\)"):
+    with pytest.raises(ValueError, match=r"the same size, got \(1, 2\) and \(2, 1\)"):
         segment_intersections(torch.zeros(1, 2).int(), torch.zeros(2, 1).int(), num_gt=1, num_pred=1)
     with pytest.raises(ValueError, match=r"true map: expected ids in -1 \.\. 0, got 1 \.\. 1"):
         segment_intersections(torch.ones(1, 2).int(), torch.zeros(1, 2).int(), num_gt=1, num_pred=1)

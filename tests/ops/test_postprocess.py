@@ -133,7 +133,7 @@ class TestSemantic:
             assert torch.equal(semantic_map(logits, masks, plain(8, 8), merge="probability"), expected)
 
     def test_an_unknown_merge_is_refused(self):
-        with pytest.raises(ValueError, match="merge: expected 'probability' or 'max', got 'mean'"):
+        with pytest.raises(ValueError, match=r"merge: expected one of .* got 'mean'"):
             semantic_map(torch.zeros(1, 3), torch.zeros(1, 2, 2), plain(2, 2), merge="mean")
 
 

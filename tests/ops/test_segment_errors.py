@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from mmdataseg.ops.panoptic_quality import segment_intersections
-from mmdataseg.ops.segment_errors import KINDS, error_kinds, invented
+from mmdataseg.ops.panoptic_quality import FP, TP, panoptic_counts, segment_intersections
+from mmdataseg.ops.segment_errors import KINDS, error_kinds, invented_segments
 
 
 def pairs_of(gt, pred):
@@ -10,17 +10,24 @@ def pairs_of(gt, pred):
     return segment_intersections(gt, pred, num_gt=int(gt.max()) + 1, num_pred=int(pred.max()) + 1)
 
 
-def kinds_of(gt, pred, gt_labels, pred_labels, crowd=()):
+def labels_of(gt_labels, pred_labels, crowd):
     is_crowd = torch.zeros(len(gt_labels), dtype=torch.bool)
     is_crowd[list(crowd)] = True
-    kinds = error_kinds(
-        pairs_of(gt, pred),
-        gt_labels_N=torch.tensor(gt_labels),
-        gt_is_crowd_N=is_crowd,
-        pred_labels_M=torch.tensor(pred_labels, dtype=torch.long),
-        num_classes=4,
-    )
+    return {
+        "gt_labels_N": torch.tensor(gt_labels),
+        "gt_is_crowd_N": is_crowd,
+        "pred_labels_M": torch.tensor(pred_labels, dtype=torch.long),
+        "num_classes": 4,
+    }
+
+
+def kinds_of(gt, pred, gt_labels, pred_labels, crowd=()):
+    kinds = error_kinds(pairs_of(gt, pred), **labels_of(gt_labels, pred_labels, crowd))
     return [KINDS[kind] if kind >= 0 else None for kind in kinds.tolist()]
+
+
+def invented_of(gt, pred, gt_labels, pred_labels, crowd=()):
+    return invented_segments(pairs_of(gt, pred), **labels_of(gt_labels, pred_labels, crowd)).tolist()
 
 
 @pytest.mark.parametrize(
@@ -69,12 +76,20 @@ def test_invented_segments_touch_no_true_one_and_are_not_on_void():
     # a prediction within a tenth of a large segment, one on void, one that matches
     gt = [0] * 20 + [-1] * 3 + [1] * 4
     pred = [0] + [-1] * 19 + [1] * 3 + [2] * 4
-    assert invented(pairs_of(gt, pred)).tolist() == [True, False, False]
+    assert invented_of(gt, pred, [1, 1], [1, 1, 1]) == [True, False, False]
 
 
-def test_found_is_panoptic_quality_s_match_and_every_segment_has_one_kind():
-    from mmdataseg.ops.panoptic_quality import TP, panoptic_counts
+def test_a_small_segment_in_a_crowd_region_of_its_class_is_not_invented():
+    gt, pred = [0] * 20, [0] + [-1] * 18 + [1]
+    assert invented_of(gt, pred, [1], [1, 2], crowd=[0]) == [False, True]
+    assert invented_of(gt, pred, [1], [1, 2]) == [True, True]
 
+
+def test_a_segment_without_a_pixel_is_not_invented():
+    assert invented_of([0, 0], [1, 1], [1], [1, 1]) == [False, False]
+
+
+def test_found_is_panoptic_qualitys_match_invented_is_its_false_positive_and_every_segment_has_one_kind():
     generator = torch.Generator().manual_seed(0)
     for _ in range(200):
         gt = torch.randint(-1, 5, (1, 40), generator=generator).sort().values
@@ -91,8 +106,11 @@ def test_found_is_panoptic_quality_s_match_and_every_segment_has_one_kind():
         kinds = error_kinds(pairs, **labels)
         assert (kinds == 0).sum() == panoptic_counts(pairs, **labels)[:, TP].sum()
         assert ((kinds < 0) == labels["gt_is_crowd_N"]).all()
+        invented = labels["pred_labels_M"][invented_segments(pairs, **labels)]
+        assert (invented.bincount(minlength=3) <= panoptic_counts(pairs, **labels)[:, FP]).all()
 
 
 def test_labels_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="need intersections of shape"):
-        kinds_of([0, 0], [0, 0], [1, 1], [1])
+    for function in (kinds_of, invented_of):
+        with pytest.raises(ValueError, match="need intersections of shape"):
+            function([0, 0], [0, 0], [1, 1], [1])

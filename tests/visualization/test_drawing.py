@@ -2,7 +2,15 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdataseg.visualization.drawing import Segment, class_color, draw_segments, panel_size, resize, side_by_side
+from mmdataseg.visualization.drawing import (
+    Segment,
+    class_color,
+    draw_segments,
+    palette,
+    panel_size,
+    resize,
+    side_by_side,
+)
 
 GREY = np.full((32, 48, 3), 100, np.uint8)
 
@@ -30,7 +38,7 @@ def test_a_segment_is_tinted_and_the_rest_is_left_alone():
     assert (picture[:, 60:] == 100).all()
 
 
-def test_the_name_stands_on_the_segment_even_on_a_ring():
+def test_the_name_is_on_the_segment_even_on_a_ring():
     y, x = np.mgrid[:100, :100]
     radius = np.hypot(y - 50, x - 50)
     ring = (radius < 45) & (radius > 20)
@@ -72,7 +80,7 @@ def test_a_mask_that_would_vanish_stays_and_an_empty_one_does_not_appear():
     assert (draw_segments(GREY, [], size=(32, 48)) == GREY).all()
 
 
-def test_panels_stand_side_by_side():
+def test_panels_are_side_by_side():
     sheet = side_by_side([("left", GREY), ("right " * 50, GREY + 50)])
     assert sheet.shape == (26 + 32 + 8, 3 * 8 + 2 * 48, 3)
     assert (sheet[26:58, 8:56] == 100).all()
@@ -84,6 +92,16 @@ def test_panels_stand_side_by_side():
 def test_colors_differ_by_class_and_by_instance():
     colors = {class_color(label, number) for label in range(20) for number in range(4)}
     assert len(colors) == 80
+
+
+def test_colors_repeat_after_256_classes_and_four_instances():
+    assert class_color(256 + 3) == class_color(3) != class_color(2)
+    assert class_color(3, 4 + 1) == class_color(3, 1)
+
+
+def test_the_palette_cannot_be_changed():
+    with pytest.raises(ValueError, match="read-only"):
+        palette()[0] = 0
 
 
 def test_the_colors_of_many_classes_are_far_from_each_other():

@@ -1,10 +1,10 @@
-"""Which segments are the same object, and which lie on top of each other."""
+"""Which segments are the same object, and which are at the same place."""
 
 import numpy as np
 import pytest
 
 from mmdataseg.visualization.drawing import Segment
-from mmdataseg.visualization.overlaps import overlap, same_objects, without_piles
+from mmdataseg.visualization.overlaps import best_at_each_place, overlap, same_objects
 
 
 def columns(first, last, label=0, name=""):
@@ -34,20 +34,23 @@ def test_pairs_are_of_one_class_and_those_that_overlap_most_come_first():
     second = [columns(0, 5), columns(6, 10)]
     assert same_objects(first, second) == {1: 0}, "0 overlaps it less, 2 is of another class"
     assert same_objects(first, [*second, columns(1, 4)]) == {1: 0, 0: 2}
-    assert same_objects(first[:1], second[:1], min_iou=0.8) == {0: 0}, "4 of 5 columns"
-    assert same_objects(first[:1], second[:1], min_iou=0.81) == {}
     assert same_objects([], second) == {}
 
 
-@pytest.mark.parametrize(("max_iou", "kept"), [(0.5, "bc"), (0.8, "abc"), (0.0, "ac")])
-def test_of_segments_at_one_place_the_best_is_kept(max_iou, kept):
-    """The last one is the best. a and b share 4 of 6 columns, b and c 1 of 10."""
-    a, b, c = columns(0, 4, name="a"), columns(0, 6, label=1, name="b"), columns(5, 10, name="c")
-    assert "".join(s.name for s in without_piles([a, b, c], max_iou=max_iou)) == kept
+def test_segments_are_the_same_object_from_an_overlap_of_three_tenths_on():
+    assert same_objects([columns(0, 10)], [columns(0, 3)]) == {0: 0}
+    assert same_objects([columns(0, 10)], [columns(0, 2)]) == {}
+
+
+@pytest.mark.parametrize(("last_column", "kept"), [(4, "bc"), (3, "abc")])
+def test_of_segments_at_one_place_the_best_is_kept(last_column, kept):
+    """The last one is the best. a and b share 4 of 6 columns, or 3, which is exactly half; b and c share 1 of 10."""
+    a, b, c = columns(0, last_column, name="a"), columns(0, 6, label=1, name="b"), columns(5, 10, name="c")
+    assert "".join(s.name for s in best_at_each_place([a, b, c])) == kept
 
 
 def test_what_is_left_out_does_not_leave_out_others():
     """a is at the place of b, and b at that of c; a is not at the place of c, so only b goes."""
     a, b, c = columns(0, 4, name="a"), columns(1, 5, name="b"), columns(2, 6, name="c")
-    assert [s.name for s in without_piles([a, b, c], max_iou=0.5)] == ["a", "c"]
-    assert without_piles([]) == []
+    assert [s.name for s in best_at_each_place([a, b, c])] == ["a", "c"]
+    assert best_at_each_place([]) == []

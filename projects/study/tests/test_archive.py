@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from mmdataseg.errors import UserError
 from projects.study.archive import check, load, restore, save
 from projects.study.run import Run
 
@@ -70,7 +71,7 @@ def test_without_a_file_there_are_no_results(tmp_path):
 
 def test_a_broken_file_is_refused(tmp_path):
     (tmp_path / "study.json").write_text("{")
-    with pytest.raises(ValueError, match=r"study\.json: not valid JSON .*; delete the file"):
+    with pytest.raises(UserError, match=r"study\.json': not valid JSON .*; delete the file"):
         check(tmp_path / "study.json", [run(tmp_path)])
 
 
@@ -82,7 +83,7 @@ def test_results_of_other_settings_are_refused(tmp_path):
     kept["dataseg_toy_3ds"]["0"]["asked"]["iterations"] = 7
     (tmp_path / "study.json").write_text(json.dumps(kept))
     with pytest.raises(
-        ValueError,
+        UserError,
         match="dataseg_toy_3ds, seed 0, was run with iterations 7, but this study has 5; use the same iterations, or",
     ):
         check(tmp_path / "study.json", [run(tmp_path / "there")])
@@ -94,6 +95,6 @@ def test_results_of_other_settings_are_refused_even_if_not_requested(tmp_path):
     save(tmp_path / "study.json", [here])
     other = run(tmp_path / "there", world={"seed": 5})
     with pytest.raises(
-        ValueError, match=r"dataseg_toy_3ds, seed 1, was run with world \{\}, but this study has \{'seed': 5\}"
+        UserError, match=r"dataseg_toy_3ds, seed 1, was run with world \{\}, but this study has \{'seed': 5\}"
     ):
         check(tmp_path / "study.json", [other])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mmdataseg.errors import UserError
 from projects.study import command
 from projects.study.command import Row, chosen, described, make_parser, parse, plan_runs, run_command, run_study
 
@@ -123,14 +124,24 @@ def test_page_only_runs_nothing(tmp_path, monkeypatch):
 def test_other_settings_are_not_mixed(tmp_path, monkeypatch):
     studied(tmp_path, monkeypatch=monkeypatch)
     with pytest.raises(
-        ValueError, match="was run with iterations 100, but this study has 14; use the same iterations, or give another"
+        UserError, match="was run with iterations 100, but this study has 14; use the same iterations, or give another"
     ):
         studied(tmp_path, "--iterations-per-source", "7", monkeypatch=monkeypatch)
 
 
-def test_a_users_mistake_is_one_line():
+def raising(error):
     def study(_):
-        raise FileNotFoundError("no photographs")
+        raise error
 
+    return study
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("no photographs"), UserError("no photographs")])
+def test_a_users_mistake_is_one_line(error):
     with pytest.raises(SystemExit, match="error: no photographs"):
-        run_command(study, args())
+        run_command(raising(error), args())
+
+
+def test_a_programmers_mistake_keeps_its_type():
+    with pytest.raises(ValueError, match="unpack"):
+        run_command(raising(ValueError("cannot unpack")), args())

@@ -1,9 +1,21 @@
 """Verdicts, tables and notes."""
 
 import math
+from pathlib import Path
 
 from projects.study.findings import Finding, verdict_table
-from projects.study.page import NOTES, kept_notes, options_in_words, row_table, time_per_iteration, values_of
+from projects.study.page import (
+    NOTES,
+    StudySetting,
+    draw_bars,
+    kept_notes,
+    options_in_words,
+    picture_links,
+    row_table,
+    scale_table,
+    time_per_iteration,
+    values_of,
+)
 from projects.study.statistics import Stat
 
 
@@ -52,6 +64,38 @@ def test_facts_of_the_runs():
     assert time_per_iteration({}) == "not measured"
     assert options_in_words({}) == "none"
     assert options_in_words({"a.b": 1, "c": "d"}) == "`a.b=1`, `c=d`"
+
+
+def test_a_row_that_only_tests_has_no_iterations():
+    tested = [{"seed": 0, "asked": {"iterations": 0}, "metrics": {"a/b": 1.0}}]
+    assert row_table({"t": tested}, {"T": "t"}, {"score": "a/b"}).splitlines()[2] == "| T | - | 1 | 1.0 |"
+
+
+def test_the_table_of_the_scale_has_the_lines_of_the_study():
+    setting = StudySetting(iterations_per_source=1500, command="c", seeds=3, options={"a.b": 1})
+    lines = dict(
+        line.strip("| ").split(" | ") for line in scale_table(RESULTS, setting, {"images": "5"}).splitlines()[2:]
+    )
+    assert lines["iterations for each training source"] == "1,500"
+    assert lines["images"] == "5"
+    assert lines["settings changed for all runs"] == "`a.b=1`"
+    assert lines["device, threads per run"] == "not run, 1"
+
+
+def test_only_pictures_that_were_drawn_are_linked():
+    assert picture_links({"B": Path("x/b.svg")}, ["A", "B"]) == ["![B](images/b.svg)"]
+
+
+def test_the_file_of_the_bars_depends_only_on_the_numbers(tmp_path):
+    rows, metrics = {"A": "one", "B": "two", "C": "three"}, {"score": "a/b"}
+    first, again = tmp_path / "1.svg", tmp_path / "2.svg"
+    for file in (first, again):
+        draw_bars(RESULTS, rows, metrics, file, salt="test")
+    assert first.read_bytes() == again.read_bytes()
+    text = first.read_text(encoding="utf-8")
+    assert [label in text for label in ("A", "B", "C", "score", "percent")] == [True] * 5
+    draw_bars(RESULTS, {**rows, "B": "one"}, metrics, again, salt="test")
+    assert first.read_bytes() != again.read_bytes()
 
 
 def test_notes_are_kept(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from mmdataseg.errors import UserError
 from projects.study import running
 from projects.study.run import Run, execute, prepare, scale_schedule
 
@@ -81,7 +82,7 @@ def test_results_of_other_settings_are_refused(tmp_path):
         json.dumps({"asked": {"iterations": 20, "options": {}, "world": {}}, "metrics": {}})
     )
     with pytest.raises(
-        ValueError, match=r"result\.json: was run with iterations 20, but this study has 10; give another --out"
+        UserError, match=r"result\.json': was run with iterations 20, but this study has 10; give another --out"
     ):
         run.result()
     again = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20)
@@ -93,10 +94,10 @@ def test_a_run_that_was_started_with_other_settings_is_not_continued(tmp_path):
     (tmp_path / "asked.json").write_text(json.dumps({"asked": asked}))
     same = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20, world={"seed": 0})
     assert same.result() is None
-    with pytest.raises(ValueError, match=r"asked\.json: was run with iterations 20, but this study has 30"):
+    with pytest.raises(UserError, match=r"asked\.json': was run with iterations 20, but this study has 30"):
         Run(config="c.py", folder=str(tmp_path), seed=0, iterations=30, world={"seed": 0}).result()
     with pytest.raises(
-        ValueError, match=r"asked\.json: was run with world \{'seed': 0\}, but this study has \{'seed': 1\}"
+        UserError, match=r"asked\.json': was run with world \{'seed': 0\}, but this study has \{'seed': 1\}"
     ):
         execute(Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20, world={"seed": 1}))
 

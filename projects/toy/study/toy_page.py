@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmdataseg.formats.whole_files import write_whole
 from projects.study.findings import RULE, verdict_table
-from projects.study.page import StudySetting, draw_bars, kept_notes, row_table, scale_table, shown
+from projects.study.page import StudySetting, draw_bars, kept_notes, picture_links, row_table, scale_table
 from projects.study.statistics import Results, cell
 from projects.toy.study.toy_findings import (
     ALL,
@@ -73,7 +73,7 @@ def write_page(
         "training came, not what a source adds. Box-only classes have masks in no training source. Filled boxes are "
         "the same detections with each mask replaced by its box. Unseen names are new combinations of known words.",
         row_table(results, COMBINATIONS, COLUMNS, [chance]),
-        *shown(pictures, list(pictures)),
+        *picture_links(pictures, list(pictures)),
         "## Ablations",
         row_table(results, {"none (S+P+B)": ALL, **{_short(name): name for name in ablations}}, COLUMNS),
         *listed,

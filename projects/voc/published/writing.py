@@ -26,6 +26,7 @@ from projects.voc.published.annotations import (
 )
 
 ReadMaps = Callable[[str], Maps]
+_THINGS = make_categories(THINGS, range(1, len(THINGS) + 1))
 
 
 def image_id(name: str) -> int:
@@ -121,7 +122,7 @@ def write_maps(voc: Path, out: Path, name: str, images: Sequence[str], read: Rea
         try:
             segments = panoptic_segments(maps)
         except ValueError as error:
-            raise UserError(f"{error}", file=image.file_name, remedy="use the maps as they are published") from None
+            raise UserError(str(error), file=image.file_name, remedy="use the maps as they are published") from None
         write_png(path, maps.classes)
         return segments
 
@@ -157,9 +158,6 @@ def write_instances(panoptic: Path, instances: Path) -> None:
             found |= {"category_id": segment["category_id"], **describe_mask(ids == segment["id"])}
             annotations.append(found)
     write_coco_json(instances, images=list(content.images.values()), annotations=annotations, categories=_THINGS)
-
-
-_THINGS = make_categories(THINGS, range(1, len(THINGS) + 1))
 
 
 def _image(voc: Path, name: str) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from mmengine.config import Config
 
 from mmdataseg.formats.paths import require_dir, require_file
 from mmdataseg.text.embeddings import read_metadata
+from projects.voc.published.sets import SETS
 from projects.voc.study.voc_rows import ALL, CONFIGS
 
-SETS = ("semantic", "panoptic", "boxes", "val")
 _REMEDY = "prepare it as projects/voc/README.md says"
 
 

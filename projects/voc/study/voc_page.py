@@ -6,8 +6,9 @@ from pathlib import Path
 
 from mmdataseg.formats.whole_files import write_whole
 from projects.study.findings import RULE, verdict_table
-from projects.study.page import StudySetting, draw_bars, kept_notes, row_table, scale_table, shown
+from projects.study.page import StudySetting, draw_bars, kept_notes, picture_links, row_table, scale_table
 from projects.study.statistics import NOT_RUN, Results
+from projects.voc.published.sets import SETS
 from projects.voc.study.voc_rows import (
     ALL,
     BOXES,
@@ -74,12 +75,12 @@ def write_page(
         "ratios. The steady classes are cat, cow, dog, horse, person and sheep, of which the small set of photographs "
         "has many objects. Filled boxes are the same detections with each mask replaced by its box.",
         row_table(results, COMBINATIONS, COLUMNS),
-        *shown(pictures, ["Scores of the steady classes by training sources"]),
+        *picture_links(pictures, ["Scores of the steady classes by training sources"]),
         "## Boxes and masks",
         "The upper bound is S+P+B with the masks of the boxes. The rows below it have 110 images with panoptic "
         "segments (P 110) and a number of others with boxes (B), and all of them train equally long.",
         row_table(results, {"S+P+B": ALL, "upper bound": UPPER_BOUND, **SHARES}, COLUMNS),
-        *shown(pictures, ["Boxes in addition to 110 images with masks"]),
+        *picture_links(pictures, ["Boxes in addition to 110 images with masks"]),
         "## Ablations",
         row_table(results, {"none (S+P+B)": ALL, **{_short(name): name for name in ablations}}, COLUMNS),
         "\n".join(f"- {_short(name)}: {what}" for name, what in ablations.items()),
@@ -99,8 +100,7 @@ def write_page(
 
 
 def _scale(results: Results, setting: Setting) -> str:
-    order = ("semantic", "panoptic", "boxes", "val")
-    images = " / ".join(f"{setting.images[name]:,}" for name in order) if setting.images else NOT_RUN
+    images = " / ".join(f"{setting.images[name]:,}" for name in SETS) if setting.images else NOT_RUN
     data = {
         "runs of the whole study": f"{setting.runs}, {setting.iterations:,} iterations",
         "images S / P / B / validation": images,

@@ -18,16 +18,16 @@ from mmdataseg.text.embeddings import save_embeddings
 from mmdataseg.text.encoding import embed_classes
 from mmdataseg.text.hashing import HashingEncoder
 from projects.voc.published.annotations import CLASSES
+from projects.voc.published.sets import SETS
 
 HEIGHT, WIDTH = 48, 64
 XML_NAMES = [name.replace(" ", "") for name in CLASSES]
 VOCABULARIES = Path(__file__).parents[1] / "vocabularies"
-SETS = ("semantic", "panoptic", "boxes", "val")
-NUM_VAL = 400  # the sources test every second one of so many
+NUM_VAL = 400  # the sources test every second one of the first 400
 
 
 class Scene:
-    """An image and its truth, from its number alone."""
+    """An image and its truth, which depend only on its number."""
 
     def __init__(self, number: int) -> None:
         rng = np.random.default_rng(number)

@@ -1,6 +1,6 @@
 """PASCAL VOC's boxes, tested against masks that no training reads.
 
-The second metric scores the steady classes alone, once with the predicted masks and once with every mask replaced by
+The second metric scores only the steady classes, once with the predicted masks and once with every mask replaced by
 its box: the difference shows what the masks have learned.
 Data: projects/voc/README.md. The folder that the environment variable MMDATASEG_REAL_WORLD names, or data/real_world.
 """
