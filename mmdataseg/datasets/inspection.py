@@ -3,7 +3,8 @@
 import hashlib
 import textwrap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from mmdataseg.sources import Source
 
 _LOADERS = (LoadImageFromFile, LoadAnnotations, LoadSemanticMap, LoadPanopticMap, LoadInstances)
 _SHOWN = 20
+_TOGETHER = 32  # images whose findings a worker adds up before it sends them
 _THIRD = 3
 
 
@@ -54,8 +56,9 @@ class Inspection(Dataset):
             message = str(error) if named else f"{where}: {type(error).__name__}: {error}"
             return Findings(images=1, problems=[message])
         if path.is_file():
-            found.turned = int(orientation(path) != 1)
-            found.paths[hashlib.blake2b(path.read_bytes(), digest_size=16).digest()] = [str(path)]
+            content = path.read_bytes()
+            found.turned = int(orientation(BytesIO(content)) != 1)
+            found.paths[hashlib.blake2b(content, digest_size=16).digest()] = [str(path)]
         found.dark = int(image is not None and int(image.max()) < DARK)
         return found
 
@@ -141,10 +144,16 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
         )
     count = len(inspection) if limit is None else min(limit, len(inspection))
     loader = DataLoader(
-        Subset(inspection, range(count)), batch_size=None, num_workers=workers, worker_init_fn=_one_thread
+        Subset(inspection, range(count)),
+        batch_size=_TOGETHER,
+        collate_fn=_added,
+        num_workers=workers,
+        worker_init_fn=_one_thread,
     )
-    for found in progress_bar(loader, desc=f"{source.name} ({split})", unit="images"):
-        total.add(found)
+    with progress_bar(desc=f"{source.name} ({split})", unit="images", total=count) as bar:
+        for found in loader:
+            total.add(found)
+            bar.update(found.images)
     judge(source, total, dataset, complete=split == "train" and count == len(inspection))
     return total
 
@@ -195,6 +204,13 @@ def report(source: Source, split: str, found: Findings) -> str:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """Return a number with its noun. Without ``many``, the plural takes an s."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _added(findings: Iterable[Findings]) -> Findings:
+    total = Findings()
+    for found in findings:
+        total.add(found)
+    return total
 
 
 def _one_thread(_worker: int) -> None:
