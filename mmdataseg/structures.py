@@ -71,10 +71,12 @@ class LabelSpace:
 
     @property
     def thing_classes(self) -> tuple[str, ...]:
+        """The classes that are things, in the order of the labels."""
         return tuple(c for c, thing in zip(self.classes, self.is_thing, strict=True) if thing)
 
     @property
     def stuff_classes(self) -> tuple[str, ...]:
+        """The classes that are stuff, in the order of the labels."""
         return tuple(c for c, thing in zip(self.classes, self.is_thing, strict=True) if not thing)
 
     def mergeable(self, task: Task) -> tuple[bool, ...]:
@@ -96,6 +98,9 @@ class LabelSpace:
 
     def index(self, names: Sequence[str]) -> list[int]:
         """Return the labels of the given class names, in their order.
+
+        Args:
+            names: Class names; leading and trailing blanks do not matter.
 
         Raises:
             UserError: A name is not in the label space.

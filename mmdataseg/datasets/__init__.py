@@ -1,12 +1,12 @@
 """Data: sources as one dataset, sampling by ratio, loading and augmentation."""
 
-from .instance_seg import InstanceSegDataset
-from .multi_source import MultiSourceDataset
-from .panoptic_seg import PanopticSegDataset
-from .ratio_sampler import RatioBatchSampler
-from .seeding import SeededIndex
-from .semantic_seg import SemanticSegDataset
-from .transforms import (
+from mmdataseg.datasets.instance_seg import InstanceSegDataset
+from mmdataseg.datasets.multi_source import MultiSourceDataset
+from mmdataseg.datasets.panoptic_seg import PanopticSegDataset
+from mmdataseg.datasets.ratio_sampler import RatioBatchSampler
+from mmdataseg.datasets.seeding import SeededIndex
+from mmdataseg.datasets.semantic_seg import SemanticSegDataset
+from mmdataseg.datasets.transforms import (
     ImageReadError,
     LoadImage,
     LoadInstances,

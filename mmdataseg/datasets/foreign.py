@@ -42,12 +42,12 @@ def build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
     Args:
         config: Config of the dataset, for ``DATASETS.build``.
 
-    Raises:
-        UserError: The dataset has no image.
-
     Returns:
         The dataset, and the names of the file's categories in the order of the labels. The names are empty except for
         mmdet's COCO datasets, which number the labels in the order of the file's categories and ignore ``metainfo``.
+
+    Raises:
+        UserError: The dataset has no image.
     """
     kind = _class_of(config)
     by_file = hasattr(kind, "COCOAPI")

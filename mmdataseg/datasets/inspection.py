@@ -27,7 +27,7 @@ from mmdataseg.sources import Source
 _LOADERS = (LoadImageFromFile, LoadAnnotations, LoadSemanticMap, LoadPanopticMap, LoadInstances)
 _SHOWN = 20
 _TOGETHER = 32  # images whose findings a worker adds up before it sends them
-_THIRD = 3
+_WIDE = 1 / 3  # a segment that covers more than this share of the image is wide
 
 
 class Inspection(Dataset):
@@ -89,7 +89,7 @@ def inspect(results: Mapping[str, Any]) -> Findings:
         found.pixels = results["gt_seg_map"].size
         found.void = int((results["gt_seg_map"] < 0).sum())
         areas = np.bincount(results["gt_seg_map"].ravel() + 1, minlength=len(labels) + 1)[1:]
-        found.wide = Counter(np.unique(labels[areas * _THIRD > found.pixels]).tolist())
+        found.wide = Counter(np.unique(labels[areas > _WIDE * found.pixels]).tolist())
     elif "gt_bboxes_labels" in results:
         keep = large_enough(results["gt_bboxes"].tensor.numpy())
         found.tiny = int((~keep).sum())
@@ -126,6 +126,9 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
         split: ``train`` or ``test``.
         workers: Number of processes that read; 0: this process reads.
         limit: Number of images to read, from the first; None: all.
+
+    Returns:
+        The findings in all images read. If the dataset cannot be built, its error is the only problem.
     """
     total = Findings()
     try:

@@ -31,7 +31,11 @@ class FiniteLoss(Hook):
         self._in_a_row = 0
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
+        self,
+        runner: Runner,
+        batch_idx: int,  # noqa: ARG002
+        data_batch: Any = None,
+        outputs: Mapping[str, Any] | None = None,
     ) -> None:
         """Check the losses of a batch.
 
@@ -44,7 +48,6 @@ class FiniteLoss(Hook):
         Raises:
             UserError: A loss is not finite.
         """
-        del batch_idx
         values = {name: value for name, value in (outputs or {}).items() if isinstance(value, torch.Tensor | float)}
         if not values:
             return

@@ -1,7 +1,5 @@
 """Reads COCO instances, element by element, into columns."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ Columns are plain arrays, sorted by image. A cached table is memory-mapped, so a
 the pages.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, fields
 from typing import Any

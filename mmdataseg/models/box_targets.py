@@ -48,7 +48,7 @@ class BoxTargets(Targets):
 
     Args:
         loss: Config of `BoxProjectionLoss`.
-        cost: Config of `BoxProjectionCost`; None: boxes are matched by class alone (an ablation).
+        cost: Config of `BoxProjectionCost`; None: boxes are matched by class only (an ablation).
         affinity_weight: Weight of BoxInst's colour affinity inside the boxes, on top of the projection loss (an
             ablation; the paper has none). It reads what `ColorSimilarityPreprocessor` writes. Deviations from BoxInst:
             no warm-up, as nothing here counts iterations; the mean of each box counts once, whatever its size.

@@ -1,7 +1,7 @@
 """The proposals: Mask2Former's pixel and transformer decoder, with a class embedding in place of a classifier.
 
-Letters: B images, L decoder outputs (layers + 1), Q queries, C feature channels, D text dimension, (H, W) the stride-4
-grid, S cells of a level.
+Letters: B images, L decoder outputs (layers + 1), Q queries, E channels of the queries, C channels of the mask
+features, D text dimension, (H, W) the stride-4 grid. A level of the pixel decoder has F channels and S cells, h x w.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class Proposals(NamedTuple):
     Attributes:
         class_embeds_LBQD: Unnormalised class embeddings of each output, to be compared with text embeddings.
         mask_embeds_LBQC: Mask embeddings of each output.
-        mask_features_BCHW: The stride-4 map.
+        mask_features_BCHW: The stride-4 map of mask features.
     """
 
     class_embeds_LBQD: Tensor
@@ -50,7 +50,7 @@ class DaTaSegHead(BaseModule):
     Args:
         in_channels: Channels of the backbone's maps, fine to coarse.
         class_embed_dim: D, the text dimension.
-        feat_channels: Channels of the pixel decoder and the queries.
+        feat_channels: F, channels of the pixel decoder's levels; E is set in ``transformer_decoder``.
         out_channels: C, channels of the mask features.
         num_queries: Q.
         query_sets: Names (letters, digits, ``_`` and ``-``) of sets of Q queries, of which each image takes one: the
@@ -134,19 +134,19 @@ class DaTaSegHead(BaseModule):
             F.interpolate(mask_features_BCHW.detach(), level.shape[-2:], mode="bilinear", align_corners=False)
             for level in levels
         ]
-        queries_BQC, query_pos_BQC = self._queries(len(mask_features_BCHW), query_set_per_image)
-        normed = [self.transformer_decoder.post_norm(queries_BQC)]
+        queries_BQE, query_pos_BQE = self._queries(len(mask_features_BCHW), query_set_per_image)
+        normed = [self.transformer_decoder.post_norm(queries_BQE)]
         mask_embeds = [self.mask_embed(normed[0])]
         for i, layer in enumerate(self.transformer_decoder.layers):
             level = i % self.num_levels
             masked_BQS = masks_to_attention(mask_embeds[-1], shrunk[level])
-            queries_BQC = decoder_layer(layer, queries_BQC, query_pos_BQC, keys[level], positions[level], masked_BQS)
-            normed.append(self.transformer_decoder.post_norm(queries_BQC))
+            queries_BQE = decoder_layer(layer, queries_BQE, query_pos_BQE, keys[level], positions[level], masked_BQS)
+            normed.append(self.transformer_decoder.post_norm(queries_BQE))
             mask_embeds.append(self.mask_embed(normed[-1]))
         return Proposals(self.class_embed(torch.stack(normed)), torch.stack(mask_embeds), mask_features_BCHW)
 
     def _queries(self, batch_size: int, query_set_per_image: Sequence[str] | None) -> tuple[Tensor, Tensor]:
-        """Contents and positions of the queries, each (B, Q, C)."""
+        """Contents and positions of the queries, each (B, Q, E)."""
         if self.query_sets is None and query_set_per_image is None:
             tables = (self.query_feat, self.query_embed)
             return tuple(table.weight.expand(batch_size, -1, -1) for table in tables)
@@ -165,40 +165,40 @@ class DaTaSegHead(BaseModule):
             for kind in ("query_feat", "query_embed")
         )
 
-    def _level(self, index: int, level_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and their positions, each (B, S, C)."""
-        key_BSC = self.decoder_input_projs[index](level_BCHW).flatten(2).transpose(1, 2)
-        key_BSC = key_BSC + self.level_embed.weight[index]
-        unpadded = level_BCHW.new_zeros((1, *level_BCHW.shape[-2:]), dtype=torch.bool)
-        position_1SC = self.decoder_positional_encoding(unpadded).flatten(2).transpose(1, 2)
-        return key_BSC, position_1SC.to(key_BSC)
+    def _level(self, index: int, level_BFhw: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and their positions, each (B, S, E)."""
+        key_BSE = self.decoder_input_projs[index](level_BFhw).flatten(2).transpose(1, 2)
+        key_BSE = key_BSE + self.level_embed.weight[index]
+        unpadded = level_BFhw.new_zeros((1, *level_BFhw.shape[-2:]), dtype=torch.bool)
+        position_1SE = self.decoder_positional_encoding(unpadded).flatten(2).transpose(1, 2)
+        return key_BSE, position_1SE.to(key_BSE)
 
 
 def decoder_layer(
     layer: nn.Module,
-    queries_BQC: Tensor,
-    query_pos_BQC: Tensor,
-    keys_BSC: Tensor,
-    key_pos_1SC: Tensor,
+    queries_BQE: Tensor,
+    query_pos_BQE: Tensor,
+    keys_BSE: Tensor,
+    key_pos_1SE: Tensor,
     masked_BQS: Tensor,
 ) -> Tensor:
     """What mmdet's ``Mask2FormerTransformerDecoderLayer`` computes, with its weights, through fused attention.
 
     Args:
         layer: mmdet's decoder layer.
-        queries_BQC: (B, Q, C).
-        query_pos_BQC: (B, Q, C).
-        keys_BSC: (B, S, C).
-        key_pos_1SC: (1, S, C).
+        queries_BQE: (B, Q, E).
+        query_pos_BQE: (B, Q, E).
+        keys_BSE: (B, S, E).
+        key_pos_1SE: (1, S, E).
         masked_BQS: (B, Q, S) bool, True where a query must not attend.
 
     Returns:
-        (B, Q, C).
+        (B, Q, E).
     """
     cross, own = layer.cross_attn, layer.self_attn
-    cross_out_BQC = attend(cross.attn, queries_BQC + query_pos_BQC, keys_BSC + key_pos_1SC, keys_BSC, masked_BQS)
-    queries_BQC = layer.norms[0](queries_BQC + cross.dropout_layer(cross.proj_drop(cross_out_BQC)))
-    with_pos_BQC = queries_BQC + query_pos_BQC
-    self_out_BQC = attend(own.attn, with_pos_BQC, with_pos_BQC, queries_BQC, None)
-    queries_BQC = layer.norms[1](queries_BQC + own.dropout_layer(own.proj_drop(self_out_BQC)))
-    return layer.norms[2](layer.ffn(queries_BQC))
+    cross_out_BQE = attend(cross.attn, queries_BQE + query_pos_BQE, keys_BSE + key_pos_1SE, keys_BSE, masked_BQS)
+    queries_BQE = layer.norms[0](queries_BQE + cross.dropout_layer(cross.proj_drop(cross_out_BQE)))
+    with_pos_BQE = queries_BQE + query_pos_BQE
+    self_out_BQE = attend(own.attn, with_pos_BQE, with_pos_BQE, queries_BQE, None)
+    queries_BQE = layer.norms[1](queries_BQE + own.dropout_layer(own.proj_drop(self_out_BQE)))
+    return layer.norms[2](layer.ffn(queries_BQE))

@@ -105,8 +105,8 @@ def load_vit_checkpoint(vit: nn.Module, path: str | Path) -> LoadReport:
             resized.append((name, tuple(state[name].shape), tuple(new_state[name].shape)))
     if not any(name.startswith("blocks.") for name in new_state):
         raise UserError(
-            f"{path}: no transformer block found; expected names like blocks.0.attn.qkv.weight, "
-            f"got {_first(sorted(state))}"
+            f"no transformer block found; expected names like blocks.0.attn.qkv.weight, got {_first(sorted(state))}",
+            file=path,
         )
     vit.load_state_dict(new_state, strict=False)
     left = sorted(state.keys() - targets.keys())
@@ -189,8 +189,9 @@ def _fit(name: str, value: Tensor, shape: torch.Size, path: str | Path) -> Tenso
         return resize_relative_positions(value, shape[0])
     if value.shape != shape:
         raise UserError(
-            f"{path}: {name} has shape {tuple(value.shape)}, the model's is {tuple(shape)}; "
-            "is it a checkpoint of another size (arch)?"
+            f"{name} has shape {tuple(value.shape)}, the model's is {tuple(shape)}",
+            file=path,
+            remedy="is it a checkpoint of another size (arch)?",
         )
     return value
 

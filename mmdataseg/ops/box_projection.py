@@ -18,7 +18,7 @@ def box_profiles(boxes_N4: Tensor, size: tuple[int, int], stride: float) -> tupl
     all its shares are 0.
 
     Args:
-        boxes_N4: (N, 4) xyxy pixels; what lies outside the grid is cut off.
+        boxes_N4: (N, 4) xyxy pixels; parts outside the grid are cut off.
         size: (H, W) of the grid, in cells.
         stride: Pixels per cell.
 

@@ -1,4 +1,7 @@
-"""sRGB to CIE L*a*b*, where distances are as people perceive them; white is D65 (IEC 61966-2-1; CIE 15)."""
+"""sRGB to CIE L*a*b*, where distances are as people perceive them; white is D65 (IEC 61966-2-1; CIE 15).
+
+Letters: (H, W) the size of an image.
+"""
 
 import torch
 from torch import Tensor
@@ -16,7 +19,7 @@ def srgb_to_lab(rgb: Tensor) -> Tensor:
     """Convert sRGB colours to L*a*b*.
 
     Args:
-        rgb: (..., 3, H, W) in [0, 1]; what lies outside is cut off.
+        rgb: (..., 3, H, W) float in [0, 1]; values outside are clipped.
 
     Returns:
         (..., 3, H, W): L* in [0, 100], a* and b* roughly in [-128, 127].

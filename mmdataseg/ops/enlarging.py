@@ -34,7 +34,7 @@ class ImageSizes:
 
 
 def _taps(cells: int, padded: int, image: int, original: int) -> tuple[Tensor, Tensor, Tensor]:
-    """For each original pixel along one axis, on the host: the two cells it lies between, and the share of the second.
+    """For each original pixel along one axis, on the host: the two cells around it, and the share of the second.
 
     Cells that the image does not touch are not read: no loss trains them.
     """

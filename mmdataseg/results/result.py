@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Result:
     """The results for one image: one answer per requested task and vocabulary.
 
-    Methods that need one answer take ``task`` and ``vocabulary``. Both may be left out if only one answer fits.
-    `rows` and `to_df` take them, too, to leave out the other answers.
+    Methods that need one answer take ``task`` and ``vocabulary`` as `answer` does, and raise its error. Both may be
+    left out if only one answer fits. `rows` and `to_df` take them, too, to leave out the other answers.
 
     Args:
         name: Name of the image: its path relative to the given folder, the number of an array, or a video's name with

@@ -31,6 +31,8 @@ class Segment:
             probability. None for a segment of a semantic map, which has no scores.
         area: Area in pixels.
         box: x1, y1, x2, y2 in pixels, tight around the mask; x2 and y2 are exclusive, so x2 - x1 is the width.
+        map_HW: (H, W) map that the segment is a part of; all segments of a panoptic or semantic answer share one.
+        value: Value of the map at the pixels of the segment.
     """
 
     id: int

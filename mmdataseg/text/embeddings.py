@@ -206,6 +206,12 @@ def encoder_mismatch(encoders: Mapping[str, EncoderInfo]) -> str | None:
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Read the metadata of a file of text embeddings, without its matrix.
 
+    Args:
+        path: The file.
+
+    Returns:
+        Name -> text, as listed in the docstring of this module.
+
     Raises:
         UserError: The file is not a safetensors file, has another format version, or an entry is missing.
     """
@@ -247,7 +253,11 @@ def read_thing_flags(path: str | Path) -> tuple[bool, ...] | None:
 
 
 def matrix_sha256(matrix: Tensor) -> str:
-    """Return the SHA-256 of the rows as stored in a file, in float16."""
+    """Return the SHA-256 of the rows as a file stores them, in hexadecimal.
+
+    Args:
+        matrix: (K, D) float on the CPU; hashed in float16.
+    """
     matrix = matrix.to(torch.float16)
     return hashlib.sha256(matrix.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
 

@@ -57,25 +57,28 @@ def find_encoder(
     """
     if info == HashingEncoder.info:
         if pretrained is not None:
-            raise UserError(f"{pretrained}: '{info}' has no weights; leave pretrained out")
+            raise UserError(f"'{info}' has no weights", file=pretrained, remedy="leave pretrained out")
         return HashingEncoder(dim=dim)
     if pretrained is not None and not Path(pretrained).is_file():
-        raise MissingFileError(f"{pretrained}: no such file; expected the weights of '{info}', in a file")
+        raise MissingFileError(f"no such file; expected the weights of '{info}', in a file", file=pretrained)
     by_hand = "embed them with tools/text_embeddings.py and the same encoder, and give that file of embeddings"
     if info.imported or info.library != OpenClipEncoder.library:
-        raise UserError(f"new words cannot be embedded with '{info}', which is not an open_clip encoder; {by_hand}")
+        raise UserError(
+            f"new words cannot be embedded with '{info}', which is not an open_clip encoder", remedy=by_hand
+        )
     if not info.weights_sha256 and pretrained is None:
         return OpenClipEncoder(model=info.model, pretrained=info.weights, device=device)
     if pretrained is None:
         raise UserError(
-            f"the embeddings were made by '{info}', with weights from a file; give that file as pretrained, or "
-            f"{by_hand}"
+            f"the embeddings were made by '{info}', with weights from a file",
+            remedy=f"give that file as pretrained, or {by_hand}",
         )
     encoder = OpenClipEncoder(model=info.model, pretrained=pretrained, quick_gelu=info.quick_gelu, device=device)
     if info.weights_sha256 and not encoder.info.fits(info):
         raise UserError(
-            f"{pretrained}: has the weights '{encoder.info}', but the embeddings were made by '{info}'; give the "
-            f"file with these weights, or {by_hand}"
+            f"has the weights '{encoder.info}', but the embeddings were made by '{info}'",
+            file=pretrained,
+            remedy=f"give the file with these weights, or {by_hand}",
         )
     return encoder
 
@@ -193,13 +196,15 @@ def import_matrix(
     """
     path = Path(path)
     if not path.is_file():
-        raise MissingFileError(f"{path}: no such file; expected a .npy file of {len(classes)} rows")
+        raise MissingFileError(f"no such file; expected a .npy file of {len(classes)} rows", file=path)
     try:
         rows = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
     except (ValueError, EOFError, TypeError) as error:
-        raise UserError(f"{path}: expected a .npy file of numbers, but reading it failed: {error}") from error
+        raise UserError(f"expected a .npy file of numbers, but reading it failed: {error}", file=path) from error
     if rows.ndim != 2 or len(rows) != len(classes):
-        raise UserError(f"{path}: expected one row for each of {len(classes)} classes, got shape {tuple(rows.shape)}")
+        raise UserError(
+            f"expected one row for each of {len(classes)} classes, got shape {tuple(rows.shape)}", file=path
+        )
     try:
         return TextEmbeddings(
             matrix=normalize(rows, dim=1),

@@ -151,8 +151,9 @@ class OpenClipEncoder:
     def _explained(self, error: Exception) -> Exception:
         if self.is_file:
             return UserError(
-                f"{self.pretrained}: expected a checkpoint of open_clip's {self.model}, but loading it failed: "
-                f"{error}; give the architecture of these weights with --model"
+                f"expected a checkpoint of open_clip's {self.model}, but loading it failed: {error}",
+                file=self.pretrained,
+                remedy="give the architecture of these weights with --model",
             )
         return self._unavailable(str(error))
 
@@ -204,7 +205,7 @@ def _check_tag(library: "ModuleType", model: str, pretrained: str) -> None:
         return
     if "/" in pretrained or Path(pretrained).suffix:
         raise MissingFileError(
-            f"{pretrained}: no such file; expected a checkpoint of open_clip's {model}, or one of its tags {tags}"
+            f"no such file; expected a checkpoint of open_clip's {model}, or one of its tags {tags}", file=pretrained
         )
     raise UserError(f"open_clip's {model} has no weights {pretrained!r}; expected a path, or one of its tags {tags}")
 
@@ -217,8 +218,9 @@ def _refuse_torchscript(path: Path) -> None:
         is_script = any(Path(name).name == "constants.pkl" for name in archive.namelist())
     if is_script:
         raise UserError(
-            f"{path}: is a TorchScript archive, which has code besides weights, so it is not loaded; "
-            "give the same weights as a state dict, e.g. open_clip_model.safetensors of open_clip's own hub"
+            "is a TorchScript archive, which has code besides weights, so it is not loaded",
+            file=path,
+            remedy="give the same weights as a state dict, e.g. open_clip_model.safetensors of open_clip's own hub",
         )
 
 

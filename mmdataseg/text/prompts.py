@@ -132,19 +132,18 @@ def read_class_file(path: str | Path) -> tuple[tuple[str, ...], tuple[ClassPromp
         lines = [line.strip() for line in _read_text(path).splitlines()]
         names, entries = [line for line in lines if line and not line.startswith("#")], {}
     if not all(isinstance(name, str) and name.strip() for name in names):
-        raise UserError(
-            f"{path}: expected class names, got {next(n for n in names if not isinstance(n, str) or not n.strip())!r}"
-        )
+        wrong = next(name for name in names if not isinstance(name, str) or not name.strip())
+        raise UserError(f"expected class names, got {wrong!r}", file=path, remedy="correct it")
     classes = tuple(name.strip() for name in names)
     twice = sorted({name for name in classes if classes.count(name) > 1})
-    if twice or not classes:
-        raise UserError(
-            f"{path}: " + (f"class {twice[0]!r} appears twice" if twice else "expected at least one class, got none")
-        )
+    if twice:
+        raise UserError(f"class {twice[0]!r} appears twice", file=path, remedy="remove one entry")
+    if not classes:
+        raise UserError("expected at least one class, got none", file=path, remedy="name one class per line")
     return classes, add_synonyms(
         classes,
         default_prompts(classes),
-        {name.strip(): _entry(entry, f"{path}: class {name!r}") for name, entry in entries.items()},
+        {name.strip(): _entry(entry, name, path) for name, entry in entries.items()},
     )
 
 
@@ -166,8 +165,8 @@ def read_synonyms(path: str | Path) -> dict[str, dict[str, tuple[str, ...]]]:
     path = Path(path)
     value = _read_json(path)
     if not isinstance(value, Mapping):
-        raise UserError(f"{path}: expected an object {{class name: [synonym, ...]}}, got a list")
-    return {name.strip(): _entry(entry, f"{path}: class {name!r}") for name, entry in value.items()}
+        raise UserError("expected an object {class name: [synonym, ...]}, got a list", file=path, remedy="correct it")
+    return {name.strip(): _entry(entry, name, path) for name, entry in value.items()}
 
 
 def add_synonyms(
@@ -175,7 +174,15 @@ def add_synonyms(
     prompts: Sequence[ClassPrompt],
     synonyms: Mapping[str, Mapping[str, tuple[str, ...]]],
 ) -> tuple[ClassPrompt, ...]:
-    """Add synonyms and descriptions from `read_synonyms` to the prompts of their classes.
+    """Add synonyms and descriptions to the prompts of their classes.
+
+    Args:
+        classes: K class names.
+        prompts: The prompts of the K classes.
+        synonyms: Class name -> lists, of `read_synonyms`.
+
+    Returns:
+        The K prompts, with the additions.
 
     Raises:
         UserError: The synonyms have a class that is not among the classes.
@@ -201,21 +208,26 @@ def _clean(phrase: str) -> str:
     return " ".join(phrase.replace("_", " ").lower().split())
 
 
-def _entry(entry: Any, where: str) -> dict[str, tuple[str, ...]]:
+def _entry(entry: Any, name: str, path: Path) -> dict[str, tuple[str, ...]]:
+    """Return the lists of a class, with the keys of `read_synonyms`."""
     lists = entry if isinstance(entry, Mapping) else {"synonyms": entry}
     known = ("phrases", "synonyms", "descriptions")
     unknown = sorted(set(lists) - set(known))
     if unknown:
-        raise UserError(f"{where}: unknown key {unknown[0]!r}; expected some of {list(known)}")
+        raise UserError(
+            f"class {name!r}: unknown key {unknown[0]!r}", file=path, remedy=f"expected some of {list(known)}"
+        )
     for key, texts in lists.items():
         if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts):
-            raise UserError(f"{where}: expected {key!r} to be a list of texts, got {texts!r}")
+            raise UserError(
+                f"class {name!r}: expected {key!r} to be a list of texts, got {texts!r}", file=path, remedy="correct it"
+            )
     return {key: tuple(text.strip() for text in texts) for key, texts in lists.items()}
 
 
 def _read_text(path: Path) -> str:
     if not path.is_file():
-        raise MissingFileError(f"{path}: no such file; expected class names, as text or JSON")
+        raise MissingFileError("no such file; expected class names, as text or JSON", file=path)
     return path.read_text(encoding="utf-8")
 
 
@@ -223,7 +235,7 @@ def _read_json(path: Path) -> Any:
     try:
         value = json.loads(_read_text(path))
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not valid JSON ({error})") from error
+        raise UserError(f"not valid JSON ({error})", file=path, remedy="repair the file") from error
     if not isinstance(value, list | dict):
-        raise UserError(f"{path}: expected a JSON list or object, got {value!r}")
+        raise UserError(f"expected a JSON list or object, got {value!r}", file=path, remedy="correct it")
     return value

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 FONT_SIZE = 13
-"""Of a picture that is as large as a panel."""
+"""In pixels, for a picture that is as large as a panel."""
 INK, PAPER = (25, 25, 30), (255, 255, 255)
 Box = tuple[float, float, float, float]
 
@@ -33,7 +33,7 @@ class Label:
 def write_labels(picture: np.ndarray, labels: Sequence[Label], *, note: str = "", font_size: int) -> np.ndarray:
     """Write names on a picture, without covering one with another where there is room.
 
-    A name lies inside its mask if it fits there.
+    A name is inside its mask if it fits there. Otherwise it is near the mask's innermost point, or above the box.
 
     Args:
         picture: (height, width, 3) uint8.

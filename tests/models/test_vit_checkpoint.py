@@ -208,13 +208,13 @@ class TestBadInput:
         state = mae_state() | {"blocks.0.attn.qkv.weight": torch.zeros(6, 2)}
         path = save(state, tmp_path / "large.pth")
         with pytest.raises(
-            ValueError, match=r"large\.pth: blocks\.0\.attn\.qkv\.weight has shape \(6, 2\).*\(48, 16\)"
+            ValueError, match=r"large\.pth': blocks\.0\.attn\.qkv\.weight has shape \(6, 2\).*\(48, 16\)"
         ):
             load_vit_checkpoint(build().vit, path)
 
     def test_a_checkpoint_of_another_network_is_refused(self, tmp_path: Path) -> None:
         path = save({"conv1.weight": torch.zeros(1)}, tmp_path / "resnet.pth")
-        with pytest.raises(ValueError, match=r"resnet\.pth: no transformer block found.*got conv1\.weight"):
+        with pytest.raises(ValueError, match=r"resnet\.pth': no transformer block found.*got conv1\.weight"):
             load_vit_checkpoint(build().vit, path)
 
     def test_nothing_is_changed_by_a_file_that_does_not_fit(self, tmp_path: Path) -> None:

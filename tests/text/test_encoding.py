@@ -107,7 +107,7 @@ def test_rows_that_cannot_be_a_classifier_are_refused(tmp_path, rows, match):
 
 
 def test_a_missing_file_of_rows_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no\.npy: no such file"):
+    with pytest.raises(FileNotFoundError, match=r"no\.npy': no such file"):
         import_matrix(tmp_path / "no.npy", ["a"], encoder="CLIP")
 
 
@@ -129,7 +129,7 @@ def test_an_encoder_with_weights_from_a_file_is_found_by_their_sha256(tmp_path):
     with pytest.raises(UserError, match="weights from a file; give that file as pretrained"):
         find_encoder(info, dim=16)
     assert find_encoder(replace(info, weights="a (1).pt"), dim=16, pretrained=str(moved)).model == tiny.model
-    with pytest.raises(UserError, match=r"elsewhere\.pt: has the weights .* were made by"):
+    with pytest.raises(UserError, match=r"elsewhere\.pt': has the weights .* were made by"):
         find_encoder(replace(info, weights_sha256="0" * 64), dim=16, pretrained=str(moved))
 
 
@@ -150,8 +150,8 @@ def test_a_file_replaces_a_tag_that_cannot_be_fetched(tmp_path):
 
 def test_weights_for_an_encoder_without_weights_are_refused():
     with pytest.raises(
-        FileNotFoundError, match="laion2b_e16: no such file; expected the weights of 'open_clip ViT-B-32"
+        FileNotFoundError, match="laion2b_e16': no such file; expected the weights of 'open_clip ViT-B-32"
     ):
         find_encoder(LAION, dim=512, pretrained="laion2b_e16")  # a tag
-    with pytest.raises(UserError, match=r"x\.pt: 'hashing \(stand-in\)' has no weights; leave pretrained out"):
+    with pytest.raises(UserError, match=r"x\.pt': 'hashing \(stand-in\)' has no weights; leave pretrained out"):
         find_encoder(HashingEncoder.info, dim=8, pretrained="x.pt")

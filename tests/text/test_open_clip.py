@@ -120,14 +120,14 @@ def test_unknown_model_and_tag_are_refused():
 
 
 def test_a_missing_checkpoint_is_named():
-    with pytest.raises(FileNotFoundError, match=r"weights/clip\.pt: no such file"):
+    with pytest.raises(FileNotFoundError, match=r"weights/clip\.pt': no such file"):
         OpenClipEncoder(pretrained="weights/clip.pt")
 
 
 def test_weights_of_another_architecture_are_refused(tiny, tmp_path):
     other = make_tiny_clip(tmp_path, name="tiny-wide", embed_dim=24)
     encoder = encoder_of(tiny, model=other.model)
-    with pytest.raises(UserError, match=r"(?s)tiny-clip\.pt: expected a checkpoint of open_clip's tiny-wide.*--model"):
+    with pytest.raises(UserError, match=r"(?s)tiny-clip\.pt': expected a checkpoint of open_clip's tiny-wide.*--model"):
         encoder(["dog"])
 
 
@@ -138,7 +138,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tiny, tmp_path):
 
     path = tmp_path / "evil.pt"
     torch.save({"state_dict": {"text_projection": Touch()}}, path)
-    with pytest.raises(UserError, match=r"evil\.pt: expected a checkpoint"):
+    with pytest.raises(UserError, match=r"evil\.pt': expected a checkpoint"):
         encoder_of(tiny, pretrained=str(path))(["dog"])
     assert not (tmp_path / "touched").exists()
 
@@ -146,7 +146,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tiny, tmp_path):
 def test_torchscript_is_refused(tiny, tmp_path):
     path = tmp_path / "script.pt"
     torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(str(path))
-    with pytest.raises(UserError, match=r"script\.pt: is a TorchScript archive"):
+    with pytest.raises(UserError, match=r"script\.pt': is a TorchScript archive"):
         encoder_of(tiny, pretrained=str(path))(["dog"])
 
 

@@ -114,7 +114,7 @@ def test_a_bad_class_file_is_named(tmp_path, name, text, match):
 
 
 def test_a_missing_class_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no\.txt: no such file"):
+    with pytest.raises(FileNotFoundError, match=r"no\.txt': no such file"):
         read_class_file(tmp_path / "no.txt")
 
 

@@ -164,11 +164,11 @@ def test_imported_rows(run, tmp_path, capsys):
     [
         ([], r"expected a vocabulary: one of \['ade150'"),
         (["ade151"], "unknown label space 'ade151'"),
-        (["no.txt"], r"no\.txt: no such file"),
+        (["no.txt"], r"no\.txt': no such file"),
         (["--names", "dog", "dog "], "class 'dog' appears twice"),
         (["coco80", "coco80"], "vocabularies of different names"),
         (["coco80", "ade150", "--out", "a.safetensors"], "is one file, but there are several vocabularies"),
-        (["coco80", "--pretrained", "no.pt"], r"no\.pt: no such file"),
+        (["coco80", "--pretrained", "no.pt"], r"no\.pt': no such file"),
         (["coco80", "--encoder", "hashing", "--templates", "vild"], "expected one of the template sets"),
         (["coco80", "--encoder", "hashing", "--batch-size", "0"], "batch size of at least 1"),
         (["coco80", "--import-npy", "a.npy"], "--import-npy needs --encoder-name and --templates"),

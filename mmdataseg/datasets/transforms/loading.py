@@ -44,9 +44,9 @@ def place(results: Mapping[str, Any], path: str) -> dict[str, str | None]:
 class LoadImage(LoadImageFromFile):
     """mmcv's `LoadImageFromFile` with errors that name the file.
 
-    An image is rotated by its EXIF orientation, as in image viewers and OpenCV. So is a label PNG with an EXIF
-    orientation of its own. So annotations must fit the image as viewers show it. If they were made on the pixels as
-    stored, load the images with ``color_type='color_ignore_orientation'``.
+    An image is rotated by its EXIF orientation, as in image viewers and OpenCV; so is a label PNG with an EXIF
+    orientation of its own. Annotations must therefore fit the image as viewers show it. If they were made on the pixels
+    as stored, load the images with ``color_type='color_ignore_orientation'``.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
