@@ -6,6 +6,8 @@ PYTHON = $(shell $(SETUP) --which)
 
 DEMO := dataseg_toy_3ds
 DEMO_DIR := work_dirs/$(DEMO)
+# no validation in the training: the test afterwards is the same, and draws pictures
+DEMO_VALIDATION := train_cfg.val_interval=4000
 # one thread: with one per core, threads wait for each other on a machine that other work shares
 DEMO_THREADS ?= 1
 
@@ -26,13 +28,15 @@ setup:  ## make .venv with the pinned versions, or complete the active environme
 
 demo: setup  ## draw the toy world, train on its three sources, test on its tasks, draw predictions
 	$(PYTHON) -m projects.toy.make_toy data/toy
-	OMP_NUM_THREADS=$(DEMO_THREADS) $(PYTHON) -m mmdataseg train $(DEMO).py --work-dir $(DEMO_DIR)
+	OMP_NUM_THREADS=$(DEMO_THREADS) $(PYTHON) -m mmdataseg train $(DEMO).py --work-dir $(DEMO_DIR) \
+		--cfg-options $(DEMO_VALIDATION)
 	$(PYTHON) -m mmdataseg test $(DEMO).py --checkpoint "$$(cat $(DEMO_DIR)/last_checkpoint)" \
 		--work-dir $(DEMO_DIR) --show-dir $(DEMO_DIR)/pictures
 	@echo "pictures of the predictions: $(DEMO_DIR)/pictures"
 
-picture: setup  ## the README's picture, of the pictures that the demo left
-	$(PYTHON) -m projects.toy.demo_picture $(DEMO_DIR)/pictures docs/images/demo.webp
+picture: setup  ## a sheet of the pictures that the demo left: always the first of a set, none is selected for its looks
+	$(PYTHON) tools/picture_sheet.py docs/images/demo.webp $(addprefix $(DEMO_DIR)/pictures/, \
+		toy_semantic_semantic_1.png toy_panoptic_panoptic_1.png toy_boxes_instance_1.png toy_open_panoptic_1.png) --columns 2
 
 test: setup  ## the default tests, with branch coverage
 	$(PYTHON) -m pytest -q --cov --cov-report=term

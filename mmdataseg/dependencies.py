@@ -20,6 +20,12 @@ FAMILIES: dict[str, dict[str, tuple[str, str, str]]] = {
     },
 }
 MODULES = tuple(FAMILIES["onedl"])
+# optional distribution -> what pip installs, and what needs it
+OPTIONAL: dict[str, tuple[str, str]] = {
+    "gradio": ("gradio>=6.31,<7", "`web`"),
+    "pandas": ("pandas==2.2.3", "`Result.to_df`"),
+    "supervision": ("supervision==0.31.2", "`Result.to_detections`"),
+}
 
 
 def check_dependencies() -> None:

@@ -52,7 +52,12 @@ THIRD_PARTY = {
     "formats": {"numpy", "PIL", "pycocotools", "safetensors", "scipy"},
     "progress": {"tqdm"},
 }
-ONLY_IN = {"gradio": "apis/web/page.py", "open_clip": "text/", "timm": "models/"}
+ONLY_IN = {
+    "gradio": "apis/web/page.py",
+    "hotcoco": "evaluation/mask_ap.py",
+    "open_clip": "text/",
+    "timm": "models/",
+}
 OPTIONAL = {"mmdataseg.apis.web.page": "gradio"}  # module -> an optional package without which it cannot be imported
 
 

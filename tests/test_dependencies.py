@@ -5,9 +5,10 @@ import sys
 from importlib.metadata import PackageNotFoundError
 
 import pytest
+from packaging.requirements import Requirement
 
 from mmdataseg import dependencies
-from mmdataseg.dependencies import FAMILIES, check_dependencies
+from mmdataseg.dependencies import FAMILIES, OPTIONAL, check_dependencies
 
 ONEDL = {d: low for d, low, _ in FAMILIES["onedl"].values()}
 ORIGINAL = {d: low for d, low, _ in FAMILIES["openmmlab"].values()}
@@ -77,3 +78,17 @@ def test_importing_the_package_loads_nothing_heavy():
     code = "import sys, mmdataseg; print(sorted({'torch', 'mmcv', 'mmdet', 'mmseg', 'open_clip'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+def test_what_an_optional_package_is_installed_with_fits_the_extras(repo_root):
+    """In the messages, in the extras of the package, and on the page about the browser."""
+    lines = [
+        line for name in ("results", "web") for line in (repo_root / f"requirements/{name}.txt").read_text().split("\n")
+    ]
+    pinned = {Requirement(line).name: Requirement(line) for line in lines if line and not line.startswith("#")}
+    assert set(OPTIONAL) == set(pinned)
+    for name, (requirement, _) in OPTIONAL.items():
+        (version,) = (part.version for part in pinned[name].specifier)
+        assert Requirement(requirement).name == name
+        assert version in Requirement(requirement).specifier
+    assert f'pip install "{OPTIONAL["gradio"][0]}"' in (repo_root / "docs/web.md").read_text()

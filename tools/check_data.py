@@ -6,7 +6,8 @@
 
 Text embeddings are checked against the label spaces and the model, crops with each other, metrics against their files.
 A source's files and its annotation file are checked as a training checks them when it starts; then each image and each
-annotation is loaded by the loading transforms of the source's pipeline.
+annotation is loaded by the loading transforms of the source's pipeline. Transforms that follow PackInputs, such as
+those of a kind of supervision of your own, run, too. Those between, which scale, crop and flip, do not.
 
 Exit code 1 if anything is wrong: lines with '!'.
 Lines with '?' are to be looked at: images that are trained and tested on or have several names (by content), images
@@ -24,12 +25,13 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.data_roots import check_data_root
 from mmdataseg.datasets.findings import Findings
 from mmdataseg.datasets.inspection import check_source, counted, loading_transforms, report
 from mmdataseg.datasets.multi_source import MultiSourceDataset
 from mmdataseg.datasets.suspicions import shared_images
 from mmdataseg.datasets.transforms.packing import PackInputs
-from mmdataseg.errors import UserError
+from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.evaluation import MultiSourceEvaluator
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.text.embeddings import encoder_mismatch, load_embeddings
@@ -215,7 +217,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     notes = 0
     trained: list[tuple[str, Findings]] = []
     for split, source in sources:
-        found = check_source(source, split, options.workers, options.limit)
+        try:
+            check_data_root(source, split, filename=config.filename)
+            found = check_source(source, split, options.workers, options.limit)
+        except MissingFileError as error:
+            found = Findings(problems=[str(error)])
         if split == "train":
             trained.append((source.name, found))
         for name, other in trained if split == "test" else ():

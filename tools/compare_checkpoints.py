@@ -25,7 +25,7 @@ from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.errors import UserError
 from mmdataseg.progress import progress_bar
 from mmdataseg.results import pictures
-from mmdataseg.results.exchange import png_name
+from mmdataseg.results.file_names import FileNames
 from mmdataseg.results.segments import Answer
 from mmdataseg.structures import Task
 from mmdataseg.visualization.drawing import draw_segments, panel_size, side_by_side
@@ -78,7 +78,7 @@ def compare(options: argparse.Namespace) -> int:
         The exit code, as in `main`.
 
     Raises:
-        UserError: As `Segmenter.__call__` and `count_images`; or ``--min-score`` is out of range.
+        UserError: As `Segmenter.__call__`; or ``--min-score`` is out of range.
     """
     if not 0 <= options.min_score <= 1:
         raise UserError(f"--min-score: expected 0 .. 1, got {options.min_score}")
@@ -92,7 +92,7 @@ def compare(options: argparse.Namespace) -> int:
         )
         for model in models
     ]
-    shares, left_out = [], []
+    shares, left_out, file_name = [], [], FileNames()
     inputs = ImageInputs(max_pixels=MAX_PIXELS, root=common_root(options.images))(options.images)
     for found in progress_bar(inputs, unit="images", total=total):
         try:
@@ -109,7 +109,7 @@ def compare(options: argparse.Namespace) -> int:
         answers = [result.answer() for result in results]
         shares.append(float(differing(*answers).mean()))
         picture = compared(results[0].image, *answers, titles=(found.name, *titles))
-        pictures.write(options.out / png_name(found.name), picture)
+        pictures.write(options.out / f"{file_name(found.name)}.png", picture)
     return report(shares, left_out, options.out)
 
 

@@ -42,7 +42,10 @@ def decode_image(content: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> 
         raise UnreadableImageError("the file is empty", file=name, remedy="replace it")
     _check_header(content, name, max_pixels)
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    return _by_pillow(content, name) if image is None else image
+    if image is None:
+        return _by_pillow(content, name, max_pixels)
+    check_size(*image.shape[:2], name, max_pixels)
+    return image
 
 
 def _check_header(content: bytes, name: str, max_pixels: int) -> None:
@@ -52,7 +55,9 @@ def _check_header(content: bytes, name: str, max_pixels: int) -> None:
             with Image.open(BytesIO(content)) as header:
                 width, height, kind, frames = *header.size, header.format, getattr(header, "n_frames", 1)
     except Image.DecompressionBombError as error:
-        raise UnreadableImageError(f"more than {max_pixels} pixels ({error})", file=name, remedy=_SHRINK) from None
+        if max_pixels <= 2 * (Image.MAX_IMAGE_PIXELS or 0):
+            raise UnreadableImageError(f"more than {max_pixels} pixels ({error})", file=name, remedy=_SHRINK) from None
+        return  # Pillow's limit is below ours: OpenCV says how large it is
     except Exception:  # Pillow does not know the format, and OpenCV may
         return
     check_size(height, width, name, max_pixels)
@@ -79,10 +84,10 @@ def check_size(height: int, width: int, name: str, max_pixels: int = MAX_PIXELS)
         )
 
 
-def _by_pillow(content: bytes, name: str) -> np.ndarray:
+def _by_pillow(content: bytes, name: str, max_pixels: int) -> np.ndarray:
     try:
         with Image.open(BytesIO(content)) as image:
-            return from_pillow(image)
+            return from_pillow(image, name=name, max_pixels=max_pixels)
     except UnreadableImageError:
         raise
     except UnidentifiedImageError:

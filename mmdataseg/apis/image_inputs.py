@@ -4,12 +4,13 @@ list or generator of these. Each image is read only when it is needed."""
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.parse import ParseResult, urlparse
 from urllib.request import Request, urlopen
 
@@ -30,8 +31,10 @@ from mmdataseg.apis.image_decoding import (
 from mmdataseg.apis.image_paths import VIDEO_SUFFIXES, check_paths, files_in, is_pattern, matching
 from mmdataseg.errors import UserError
 
-_SECONDS = 30
+_SECONDS = 30  # without an answer
+_SECONDS_IN_ALL = 300  # for a whole download
 _BYTES = 2**28  # largest download
+_PIECE = 2**16
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -154,8 +157,8 @@ class ImageInputs:
     def _fetch(self, address: str) -> np.ndarray:
         try:
             with urlopen(Request(address, headers={"User-Agent": "mmdataseg"}), timeout=_SECONDS) as answer:
-                content = answer.read(_BYTES + 1)
-        except (URLError, OSError, ValueError) as error:
+                content = _within_limits(answer)
+        except (HTTPException, OSError, ValueError) as error:
             raise UnreadableImageError(f"cannot be fetched ({error})", file=address) from error
         if len(content) > _BYTES:
             raise UnreadableImageError(f"more than {_BYTES >> 20} MiB", file=address, remedy="download it")
@@ -200,6 +203,20 @@ class ImageInputs:
                 yield _unreadable(name, where, "has no frame that can be read; convert it to another format")
         finally:
             capture.release()
+
+
+def _within_limits(answer: HTTPResponse) -> bytes:
+    """Read at most one byte more than the largest download.
+
+    Raises:
+        TimeoutError: A server sends too slowly. The time-out of a connection only limits the time between two pieces.
+    """
+    content, end = bytearray(), time.monotonic() + _SECONDS_IN_ALL
+    while len(content) <= _BYTES and (piece := answer.read1(_PIECE)):
+        content += piece
+        if time.monotonic() > end:
+            raise TimeoutError(f"not complete after {_SECONDS_IN_ALL} seconds")
+    return bytes(content)
 
 
 def _unreadable(name: str, where: str | int, why: str) -> ImageInput:

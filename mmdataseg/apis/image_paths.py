@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.errors import MissingFileError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".jp2", ".ppm")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
@@ -99,22 +99,9 @@ def count_images(given: Sequence[str], *, without: Path | None = None) -> int | 
 
     Returns:
         The number of images; None if a video, camera, pattern or address is among the inputs.
-
-    Raises:
-        UserError: The names of two images differ only in the suffix, so their output files would have the same name.
     """
-    root = common_root(given)
     paths = [Path(text).expanduser() for text in given]
-    if root is None or not all(path.exists() and path.suffix.lower() not in VIDEO_SUFFIXES for path in paths):
+    if not all(path.exists() and path.suffix.lower() not in VIDEO_SUFFIXES for path in paths):
         return None
-    names: dict[str, str] = {}
-    for path in paths:
-        for file in files_in(path, without=without) if path.is_dir() else (path,):
-            name = os.path.relpath(os.path.abspath(file), root)
-            stem, _ = os.path.splitext(name)
-            if names.setdefault(stem, name) != name:
-                raise UserError(
-                    f"'{names[stem]}' and '{name}' would be written to the same file",
-                    remedy="segment them in two calls, with two --out",
-                )
-    return len(names)
+    files = (file for path in paths for file in (files_in(path, without=without) if path.is_dir() else (path,)))
+    return len({os.path.abspath(file) for file in files})

@@ -74,8 +74,7 @@ def predict(  # noqa: PLR0913 -- the options of the command
         One message per image that was left out.
 
     Raises:
-        UserError: As `Segmenter`, `count_images` and `open_folder`.
-        OSError: A file cannot be written.
+        UserError: As `Segmenter` and `open_folder`; or a file cannot be written.
     """
     given = [int(text) if text.isdecimal() and not Path(text).exists() else text for text in images]
     total = count_images(images, without=Path(out))

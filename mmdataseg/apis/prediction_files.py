@@ -1,10 +1,11 @@
 """Write the predictions of many images to files, one image at a time, so that an interrupted run can continue."""
 
 import csv
+import errno
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,37 @@ from mmdataseg.formats.json_files import write_coco_json, write_list
 from mmdataseg.formats.png import write_png
 from mmdataseg.formats.whole_files import whole_file, write_whole
 from mmdataseg.results import exchange
+from mmdataseg.results.file_names import FileNames
 from mmdataseg.results.result import Result
 from mmdataseg.results.segments import Answer
 from mmdataseg.structures import LabelSpace, Task
 
 COCO_FILES = {Task.PANOPTIC: "panoptic.json", Task.SEMANTIC: "semantic.json", Task.INSTANCE: "instances.json"}
 QUESTION, JOURNAL = "question.json", "journal.jsonl"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def writing_into(folder: Path) -> Iterator[None]:
+    """Say what to do if the system cannot write a file.
+
+    Args:
+        folder: The output folder, named where the system does not name the file.
+
+    Raises:
+        UserError: The block raised an OSError of the system.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        again = "make room, then run the same command again: it goes on where it stopped"
+        raise UserError(
+            f"cannot be written ({error.strerror or error})",
+            file=error.filename or folder,
+            remedy=again if error.errno in _FULL else "give another --out",
+        ) from error
 
 
 class PredictionFiles:
@@ -41,6 +67,9 @@ class PredictionFiles:
     csv        ``segments.csv``: the rows of `Result.rows`
     video      ``video/<name>.mp4``: the frames of a video with the segments of the first task
     =========  ==========================================================================================
+
+    ``<name>`` is that of the image without its suffix. Of two images whose names differ in the suffix only, the second
+    keeps it: ``a.jpg`` and ``a.png`` are ``a`` and ``a_png``.
 
     `mmdataseg.PanopticSegDataset`, `mmdataseg.SemanticSegDataset` and `mmdataseg.InstanceSegDataset` read what ``coco``
     writes, and so do other programs.
@@ -59,6 +88,7 @@ class PredictionFiles:
         self.save = tuple(save)
         self.space = space
         self._journal = Journal(folder / JOURNAL)
+        self._file_names = FileNames()
         self._open = ExitStack()
         self._found: dict[str, Counter[str]] = {}  # task -> counts
         self._video: tuple[Video, cv2.VideoWriter, Path] | None = None
@@ -70,13 +100,18 @@ class PredictionFiles:
 
         Returns:
             The names of the images that an earlier run finished.
+
+        Raises:
+            UserError: A file cannot be written.
         """
-        self._journal.repair()
         done = set()
-        for record in self._journal.records():
-            done.add(record["name"])
-            self._count(record["found"])
-        self._open.enter_context(self._journal)
+        with writing_into(self.folder):
+            self._journal.repair()
+            for record in self._journal.records():
+                done.add(record["name"])
+                self._file_names(record["name"])
+                self._count(record["found"])
+            self._open.enter_context(self._journal)
         return done
 
     def add(self, found: ImageInput, result: Result) -> None:
@@ -85,15 +120,23 @@ class PredictionFiles:
         Args:
             found: The image.
             result: The predictions for it.
+
+        Raises:
+            UserError: A file cannot be written.
         """
+        with writing_into(self.folder):
+            self._add(found, result)
+
+    def _add(self, found: ImageInput, result: Result) -> None:
+        name = self._file_names(found.name)
         record: dict[str, Any] = {"name": found.name, "height": result.size[0], "width": result.size[1]}
         if "pictures" in self.save:
-            write_png(self.folder / "pictures" / exchange.png_name(found.name), result.sheet())
+            write_png(self.folder / "pictures" / f"{name}.png", result.sheet())
         if "masks" in self.save:
             for answer in result.answers.values():
-                self._write_masks(found.name, answer)
+                self._write_masks(name, answer)
         if "coco" in self.save:
-            record["coco"] = {a.task.value: self._coco(found.name, a) for a in result.answers.values()}
+            record["coco"] = {a.task.value: self._coco(f"{name}.png", a) for a in result.answers.values()}
         if "json" in self.save:
             record["json"] = result.to_json()
         if "csv" in self.save:
@@ -112,7 +155,14 @@ class PredictionFiles:
 
         Returns:
             The paths of all output files and folders; empty if there is no image yet.
+
+        Raises:
+            UserError: A file cannot be written.
         """
+        with writing_into(self.folder):
+            return self._close()
+
+    def _close(self) -> list[Path]:
         self._open.close()
         self._end_video()
         first = next(self._journal.records(), None)
@@ -135,12 +185,22 @@ class PredictionFiles:
         return written
 
     def summary(self) -> str:
-        """Return one line per task: how many segments each word has; for the semantic task, how many images."""
+        """Return one line per task: how many segments each word has; for the semantic task, how many images.
+
+        Another line names images whose files keep the suffix of the image.
+        """
         lines = []
         for task, found in self._found.items():
             lower = "lower --min-score" if task == "instance" else "lower the post-processor's score_threshold"
             listed = ", ".join(f"{word} {number}" for word, number in found.most_common())
             lines.append(f"found ({task}): {listed or f'nothing; if that is wrong, {lower}, or train for longer'}")
+        if self._file_names.lengthened:
+            longer = [f"{name}.png" for name in self._file_names.lengthened.values()]
+            which = "1 image has" if len(longer) == 1 else f"{len(longer)} images have"
+            lines.append(
+                f"{which} the name of another one, with another suffix; {'its' if len(longer) == 1 else 'their'} files "
+                f"keep it: {', '.join(longer[:3])}{' ...' * (len(longer) > 3)}"
+            )
         return "\n".join(lines)
 
     def _count(self, found: Mapping[str, Mapping[str, int]]) -> None:
@@ -155,15 +215,15 @@ class PredictionFiles:
             word = "".join(letter if letter.isalnum() else "-" for letter in segment.name)[:60]
             write_png(folder / f"{answer.task.value}_{segment.id:03}_{word}.png", segment.mask.astype(np.uint8) * 255)
 
-    def _coco(self, name: str, answer: Answer) -> list[dict[str, Any]]:
-        png = self.folder / answer.task.value / exchange.png_name(name)
+    def _coco(self, png: str, answer: Answer) -> list[dict[str, Any]]:
+        path = self.folder / answer.task.value / png
         if answer.task is Task.SEMANTIC:
             labels = answer.sample.pred_sem_seg.sem_seg[0].numpy()
-            write_png(png, labels.astype(np.uint8 if len(self.space) <= 255 else np.uint16))
+            write_png(path, labels.astype(np.uint8 if len(self.space) <= 255 else np.uint16))
             return []
         if answer.task is Task.PANOPTIC:
-            write_png(png, id_to_rgb(answer.id_map))
-        return exchange.coco_annotations(name, answer, image_id=0)
+            write_png(path, id_to_rgb(answer.id_map))
+        return exchange.coco_annotations(png, answer, image_id=0)
 
     def _write_frame(self, video: Video, picture: np.ndarray) -> None:
         if self._video is not None and self._video[0] is not video:
@@ -218,8 +278,8 @@ def open_folder(folder: Path, question: Mapping[str, Any]) -> None:
         question: All settings that decide what is written, as JSON values.
 
     Raises:
-        UserError: The folder holds other files, or predictions with other settings; the message says what differs.
-        OSError: The folder cannot be created.
+        UserError: The folder holds other files, or predictions with other settings; the message says what differs. Or
+            the folder cannot be created.
     """
     file = folder / QUESTION
     wanted = json.loads(json.dumps(question))
@@ -232,4 +292,5 @@ def open_folder(folder: Path, question: Mapping[str, Any]) -> None:
             changes = "; ".join(f"{key} was {earlier.get(key)!r}, now {wanted.get(key)!r}" for key in differing)
             raise UserError(f"'{folder}' holds predictions with other settings: {changes}", remedy="give another --out")
         return
-    write_whole(file, json.dumps(wanted, indent=1))
+    with writing_into(folder):
+        write_whole(file, json.dumps(wanted, indent=1))

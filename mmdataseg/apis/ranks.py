@@ -48,6 +48,32 @@ def check_launcher(launcher: str) -> None:
         )
 
 
+def check_strategy(cfg: Config) -> None:
+    """Refuse mmengine's ``FSDPStrategy`` where it does not train what one process would train.
+
+    mmengine clips gradients by the norm of each rank's own shards, so the ranks would take steps of different lengths;
+    and torch does not shard scalar parameters, such as the scale of this package's classifiers.
+
+    Args:
+        cfg: Config of a training.
+
+    Raises:
+        UserError: The strategy is ``FSDPStrategy``, and the model is of this package or gradients are clipped.
+    """
+    name = str(cfg.get("strategy", {}).get("type", "")).rpartition(".")[2]
+    ours = str(cfg.get("model", {}).get("type", "")).startswith("mmdataseg.")
+    if name == "FSDPStrategy" and (ours or cfg.get("optim_wrapper", {}).get("clip_grad")):
+        why = (
+            "it cannot shard the scalar parameters of this model"
+            if ours
+            else "it clips the gradients of each shard alone"
+        )
+        raise UserError(
+            f"strategy FSDPStrategy: {why}",
+            remedy="leave strategy and runner_type out: --launcher pytorch trains with DDP (see configs/hardware)",
+        )
+
+
 def start_without_gpus(cfg: Config) -> None:
     """Start the process group with gloo if there are several processes and no GPU. mmengine would ask for GPUs.
 

@@ -13,8 +13,9 @@ from mmengine.runner import Runner
 
 from mmdataseg.apis.config_check import check_components, check_leaf
 from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.data_roots import check_data_roots
 from mmdataseg.apis.initial_weights import fetch_initial_weights
-from mmdataseg.apis.ranks import check_launcher, lost_ranks_named, start_without_gpus
+from mmdataseg.apis.ranks import check_launcher, check_strategy, lost_ranks_named, start_without_gpus
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
 from mmdataseg.apis.stored_config import completed_for_test
@@ -59,10 +60,10 @@ def run_training(
         The Runner, after the training.
 
     Raises:
-        FileNotFoundError: The config or the data do not exist.
-        UserError: As `read_config`, `check_leaf`, `check_components`, `fetch_initial_weights` and the components; the
-            config is only for testing; mixed precision has no GPU or cannot replace the config's optimizer wrapper; or
-            the config has no base batch size to scale the learning rate from.
+        FileNotFoundError: The config or the data do not exist (`check_data_roots`).
+        UserError: As `read_config`, `check_leaf`, `check_components`, `check_strategy`, `fetch_initial_weights` and the
+            components; the config is only for testing; mixed precision has no GPU or cannot replace the config's
+            optimizer wrapper; or the config has no base batch size to scale the learning rate from.
     """
     cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
     check_leaf(cfg)
@@ -70,6 +71,8 @@ def run_training(
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
+    check_strategy(cfg)
+    check_data_roots(cfg, "train_dataloader", "val_dataloader")
     fetch_initial_weights(cfg)
     found, said = checkpoint_to_resume(Path(cfg.work_dir)) if resume is True else (None, "")
     cfg.load_from = str(found) if found is not None else cfg.get("load_from")
@@ -120,7 +123,7 @@ def run_testing(
         Name -> score.
 
     Raises:
-        FileNotFoundError: The config or the data do not exist.
+        FileNotFoundError: The config or the data do not exist (`check_data_roots`).
         UserError: As `read_config`, `check_components`, `completed_for_test` and the components; the config has neither
             a model nor test data; or ``show_dir`` is given but the config has no visualization hook.
     """
@@ -136,6 +139,7 @@ def run_testing(
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
+    check_data_roots(cfg, "test_dataloader")
     start_without_gpus(cfg)
     runner = build_runner(cfg)
     runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=True))

@@ -2,14 +2,19 @@
 
 import hashlib
 import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlparse
 
 import torch
 
 from mmdataseg.errors import UserError
 
+_SECONDS = 60  # without an answer
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")  # as torch hub's: model-0123abcd.pth
 
 
@@ -29,8 +34,8 @@ def download(address: str, *, progress: bool = True) -> Path:
         Path of the file.
 
     Raises:
-        UserError: The address is of another kind, answers with an error, or gives a file without the checksum in its
-            name.
+        UserError: The address is of another kind, answers with an error or not for a minute, or gives a file without
+            the checksum in its name.
     """
     parsed = urlparse(address)
     name = Path(parsed.path).name
@@ -44,12 +49,13 @@ def download(address: str, *, progress: bool = True) -> Path:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        torch.hub.download_url_to_file(address, str(path), found[1] if found else None, progress=progress)
+        with _time_out(_SECONDS):
+            torch.hub.download_url_to_file(address, str(path), found[1] if found else None, progress=progress)
     except HTTPError as error:
         raise UserError(
             f"{address}: answers {error.code} ({error.reason}); expected a file", remedy="check the address"
         ) from error
-    except (URLError, OSError) as error:
+    except (HTTPException, OSError) as error:
         raise UserError(
             f"{address}: cannot be reached ({error})", remedy="download it elsewhere and give its path"
         ) from error
@@ -58,3 +64,14 @@ def download(address: str, *, progress: bool = True) -> Path:
             f"{address}: not the file that its name promises ({error})", remedy="the download is damaged; try again"
         ) from error
     return path
+
+
+@contextmanager
+def _time_out(seconds: float) -> Iterator[None]:
+    """Limit how long new connections wait for data. torch.hub has no argument for it."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

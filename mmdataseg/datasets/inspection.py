@@ -3,7 +3,8 @@
 import hashlib
 import textwrap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mmdataseg.datasets.multi_source import MultiSourceDataset
 from mmdataseg.datasets.suspicions import DARK, flag_problems, notes, training_problems
 from mmdataseg.datasets.transforms.boxes import large_enough
 from mmdataseg.datasets.transforms.loading import LoadInstances, LoadPanopticMap, LoadSemanticMap
+from mmdataseg.datasets.transforms.packing import PackInputs
 from mmdataseg.errors import UserError
 from mmdataseg.formats.png import orientation
 from mmdataseg.progress import progress_bar
@@ -24,6 +26,7 @@ from mmdataseg.sources import Source
 
 _LOADERS = (LoadImageFromFile, LoadAnnotations, LoadSemanticMap, LoadPanopticMap, LoadInstances)
 _SHOWN = 20
+_TOGETHER = 32  # images whose findings a worker adds up before it sends them
 _WIDE = 1 / 3  # a segment that covers more than this share of the image is wide
 
 
@@ -33,6 +36,7 @@ class Inspection(Dataset):
     def __init__(self, dataset: MultiSourceDataset) -> None:
         self.dataset = dataset
         self.transforms = loading_transforms(dataset)
+        self.later = later_transforms(dataset)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -43,22 +47,36 @@ class Inspection(Dataset):
         try:
             for transform in self.transforms:
                 results = transform(results)
+            found = inspect(results)
+            image, path = results.get("img"), Path(results["img_path"])
+            for transform in self.later:
+                results = transform(results)
         except Exception as error:  # each kind of broken file raises its own type; all are listed
             named = isinstance(error, UserError) and error.source is not None
             message = str(error) if named else f"{where}: {type(error).__name__}: {error}"
             return Findings(images=1, problems=[message])
-        found = inspect(results)
-        path = Path(results["img_path"])
         if path.is_file():
-            found.turned = int(orientation(path) != 1)
-            found.paths[hashlib.blake2b(path.read_bytes(), digest_size=16).digest()] = [str(path)]
-        found.dark = int("img" in results and int(results["img"].max()) < DARK)
+            content = path.read_bytes()
+            found.turned = int(orientation(BytesIO(content)) != 1)
+            found.paths[hashlib.blake2b(content, digest_size=16).digest()] = [str(path)]
+        found.dark = int(image is not None and int(image.max()) < DARK)
         return found
 
 
 def loading_transforms(dataset: MultiSourceDataset) -> list[BaseTransform]:
     """Return those transforms of a dataset's only source that read files."""
     return [t for t in dataset.datasets[0].pipeline.transforms if isinstance(t, _LOADERS)]
+
+
+def later_transforms(dataset: MultiSourceDataset) -> list[BaseTransform]:
+    """Return `PackInputs` and what follows it in the pipeline of a dataset's only source: own kinds of supervision.
+
+    Returns:
+        The transforms; none if `PackInputs` is the last one or is not there.
+    """
+    steps = list(dataset.datasets[0].pipeline.transforms)
+    places = [place for place, step in enumerate(steps) if isinstance(step, PackInputs)]
+    return steps[places[0] :] if places and places[0] + 1 < len(steps) else []
 
 
 def inspect(results: Mapping[str, Any]) -> Findings:
@@ -129,10 +147,16 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
         )
     count = len(inspection) if limit is None else min(limit, len(inspection))
     loader = DataLoader(
-        Subset(inspection, range(count)), batch_size=None, num_workers=workers, worker_init_fn=_one_thread
+        Subset(inspection, range(count)),
+        batch_size=_TOGETHER,
+        collate_fn=_added,
+        num_workers=workers,
+        worker_init_fn=_one_thread,
     )
-    for found in progress_bar(loader, desc=f"{source.name} ({split})", unit="images"):
-        total.add(found)
+    with progress_bar(desc=f"{source.name} ({split})", unit="images", total=count) as bar:
+        for found in loader:
+            total.add(found)
+            bar.update(found.images)
     judge(source, total, dataset, complete=split == "train" and count == len(inspection))
     return total
 
@@ -183,6 +207,13 @@ def report(source: Source, split: str, found: Findings) -> str:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """Return a number with its noun. Without ``many``, the plural takes an s."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _added(findings: Iterable[Findings]) -> Findings:
+    total = Findings()
+    for found in findings:
+        total.add(found)
+    return total
 
 
 def _one_thread(_worker: int) -> None:

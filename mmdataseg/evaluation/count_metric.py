@@ -15,8 +15,8 @@ class CountMetric(BaseMetric):
 
     This class takes the arguments and checks them. A subclass uses them: `process` appends one `pack_counts` per image,
     with a version of the counts for each chance draw (none: a leading dimension of 1). `compute_metrics` adds them up
-    with `sum_counts` and reports what the arguments ask for. A subclass that cannot draw at random must refuse
-    ``chance`` in its constructor.
+    with `sum_counts` and reports what the arguments ask for. A subclass that draws ``chance`` times says so by
+    ``draws_chance = True``; of another one, ``chance`` is refused.
 
     Args:
         chance: Number of draws in which random classes replace the predicted ones; 0: none.
@@ -26,10 +26,11 @@ class CountMetric(BaseMetric):
         prefix: Prefix of the names of the metrics.
 
     Raises:
-        UserError: The number of draws is negative, or a group has no classes.
+        UserError: The number of draws is negative, or the metric does not draw; or a group has no classes.
     """
 
     default_prefix = ""
+    draws_chance = False
 
     def __init__(
         self,
@@ -42,6 +43,10 @@ class CountMetric(BaseMetric):
         super().__init__(prefix=prefix)
         if chance < 0:
             raise UserError(f"{type(self).__name__}: expected chance, a number of draws, of at least 0, got {chance}")
+        if chance and not self.draws_chance:
+            raise UserError(
+                f"{type(self).__name__}: chance={chance}, but this metric draws nothing", remedy="leave it out"
+            )
         self.chance = chance
         self.classwise = classwise
         self.subsets = {name: tuple(classes) for name, classes in (subsets or {}).items()}

@@ -15,6 +15,7 @@ from pycocotools.coco import COCO
 
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation.ground_truth import classes_of, describe
+from mmdataseg.evaluation.mask_ap import fast_evaluator, mask_average_precision
 from mmdataseg.formats.coco_values import id_key
 from mmdataseg.formats.image_list import listed_images
 from mmdataseg.formats.mask_annotations import read_mask_annotations
@@ -22,14 +23,7 @@ from mmdataseg.formats.paths import require_file, resolve
 from mmdataseg.registry import METRICS
 from mmdataseg.sources import Source
 
-_NAMES = {
-    "segm_mAP": "mask_AP",
-    "segm_mAP_50": "mask_AP50",
-    "segm_mAP_75": "mask_AP75",
-    "segm_mAP_s": "mask_AP_s",
-    "segm_mAP_m": "mask_AP_m",
-    "segm_mAP_l": "mask_AP_l",
-}
+_NAMES = ("mask_AP", "mask_AP50", "mask_AP75", "mask_AP_s", "mask_AP_m", "mask_AP_l")
 
 
 @METRICS.register_module()
@@ -41,7 +35,8 @@ class InstanceMetric(CocoMetric):
     images are scored. Without any detection, AP is 0 and not a missing number. Values are in percent.
 
     Reports ``mask_AP``, ``mask_AP50``, ``mask_AP75``, ``mask_AP_s``, ``mask_AP_m``, ``mask_AP_l``. A value is nan if
-    the annotation file has no object for it.
+    the annotation file has no object for it. They are computed by hotcoco if it is installed, otherwise by pycocotools;
+    the numbers are the same.
 
     Args:
         ann_file: COCO annotations with masks, of at least the tested images. A missing ``iscrowd`` is 0, and a missing
@@ -190,11 +185,21 @@ class InstanceMetric(CocoMetric):
     def _average_precision(self, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
         if not any(len(pred["labels"]) for _, pred in results):
             results = [(results[0][0], _hit_nothing(results[0])), *results[1:]]
-        with redirect_stdout(StringIO()):
-            values = super().compute_metrics(
-                [(gt, dict(pred, masks=[dict(m) for m in pred["masks"]])) for gt, pred in results]
-            )
-        return {name: float("nan") if values[key] < 0 else round(100 * values[key], 2) for key, name in _NAMES.items()}
+        detections = [
+            dict(image_id=pred["img_id"], category_id=self.cat_ids[label], score=float(score), segmentation=mask)
+            for _, pred in results
+            for label, score, mask in zip(pred["labels"], pred["scores"], pred["masks"], strict=True)
+        ]
+        values = mask_average_precision(
+            self._coco_api,
+            detections,
+            image_ids=self.img_ids,
+            category_ids=self.cat_ids,
+            evaluator=fast_evaluator(),
+        )
+        # three digits, as mmdet has them
+        percent = [float("nan") if value < 0 else round(100 * round(float(value), 3), 2) for value in values]
+        return dict(zip(_NAMES, percent, strict=True))
 
     def _categories(self) -> tuple[list[int], list[int]]:
         """Return the labels to score, and their category ids."""

@@ -46,6 +46,8 @@ class PanopticQualityMetric(CountMetric):
         UserError: The number of draws is negative, or a group has no classes.
     """
 
+    draws_chance = True
+
     def __init__(self, *, errors: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self.errors = errors

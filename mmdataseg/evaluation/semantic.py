@@ -36,6 +36,8 @@ class SemanticMetric(CountMetric):
         UserError: The number of draws is negative, or a group has no classes.
     """
 
+    draws_chance = True
+
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002
         """Count the pixels of some images.
 

@@ -104,14 +104,14 @@ def _stored_values(content: bytes, values: np.ndarray, path: str | Path, what: s
     return values
 
 
-def orientation(path: Path) -> int:
+def orientation(file: Path | BytesIO) -> int:
     """Return the EXIF orientation of an image, 1 to 8. It is 1 (upright) if the image has none or cannot be read.
 
     Args:
-        path: The file.
+        file: The file, or its content.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # as in `decode_png`; the transform that loads the image reports the error
         return 1

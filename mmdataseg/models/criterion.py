@@ -101,7 +101,7 @@ class DaTaSegCriterion(nn.Module):
 
         Raises:
             UserError: The batch is not padded to whole cells of the mask features.
-            ValueError: The targets return another number of terms than they have names.
+            ValueError: The targets return costs of another shape, or another number of terms than they have names.
         """
         targets: Targets = self.targets[supervision]
         class_logits_BLQJ = class_logits_LBQJ.transpose(0, 1)
@@ -146,7 +146,13 @@ class DaTaSegCriterion(nn.Module):
             return cost_LQN
         if masks.rows_LQ is not None:
             cost_LQN = merging.row_means(cost_LQN, masks.rows_LQ)
-        return cost_LQN + targets.cost(masks, annotation)
+        mask_cost_LQN = targets.cost(masks, annotation)
+        if mask_cost_LQN.shape != cost_LQN.shape:  # another shape may broadcast, and match the wrong pairs
+            raise ValueError(
+                f"{type(targets).__name__}.cost: expected shape {tuple(cost_LQN.shape)} (outputs, candidates, "
+                f"targets), got {tuple(mask_cost_LQN.shape)}; return the cost of each candidate with each target"
+            )
+        return cost_LQN + mask_cost_LQN
 
     @torch.no_grad()
     def _matched(

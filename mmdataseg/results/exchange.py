@@ -9,6 +9,7 @@ import torch
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import make_categories
 from mmdataseg.formats.masks import describe_mask
+from mmdataseg.results.file_names import without_suffix
 from mmdataseg.results.segments import Answer, Segment
 from mmdataseg.structures import Task
 
@@ -77,16 +78,16 @@ def to_coco(name: str, answer: Answer, *, image_id: int) -> dict[str, Any]:
     space = answer.label_space
     return {
         "images": [{"id": image_id, "file_name": name, "height": height, "width": width}],
-        "annotations": coco_annotations(name, answer, image_id=image_id),
+        "annotations": coco_annotations(f"{without_suffix(name)}.png", answer, image_id=image_id),
         "categories": make_categories(space, range(1, 1 + len(space))),
     }
 
 
-def coco_annotations(name: str, answer: Answer, *, image_id: int, first_id: int = 1) -> list[dict[str, Any]]:
+def coco_annotations(png: str, answer: Answer, *, image_id: int, first_id: int = 1) -> list[dict[str, Any]]:
     """Return the COCO annotations of one image.
 
     Args:
-        name: Name of the image.
+        png: Name of the PNG with the ids of its panoptic segments.
         answer: An answer about the image.
         image_id: Id of the image.
         first_id: Id of the first annotation; the others count up. Ids must be unique in a file.
@@ -99,7 +100,7 @@ def coco_annotations(name: str, answer: Answer, *, image_id: int, first_id: int 
             }
             for s in answer.segments
         ]
-        return [{"image_id": image_id, "file_name": png_name(name), "segments_info": infos}]
+        return [{"image_id": image_id, "file_name": png, "segments_info": infos}]
     return [
         {
             **dict(id=number, image_id=image_id, category_id=s.label + 1, iscrowd=0),
@@ -108,13 +109,6 @@ def coco_annotations(name: str, answer: Answer, *, image_id: int, first_id: int 
         }
         for number, s in enumerate(answer.segments, first_id)
     ]
-
-
-def png_name(name: str) -> str:
-    """Return the name of an image with its last suffix replaced by ``.png``."""
-    folder, slash, file = name.rpartition("/")
-    stem, dot, _ = file.rpartition(".")
-    return f"{folder}{slash}{stem if dot and stem else file}.png"
 
 
 def to_detections(answer: Answer) -> "supervision.Detections":

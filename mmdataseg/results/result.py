@@ -27,6 +27,7 @@ class Result:
 
     Methods that need one answer take ``task`` and ``vocabulary`` as `answer` does, and raise its error. Both may be
     left out if only one answer fits.
+    `rows` and `to_df` take them, too, to leave out the other answers.
 
     Args:
         name: Name of the image: its path relative to the given folder, the number of an array, or a video's name with
@@ -66,11 +67,7 @@ class Result:
         Raises:
             UserError: No answer fits, or several do.
         """
-        fitting = [
-            answer
-            for (found, name), answer in self.answers.items()
-            if task in (None, found, found.value) and vocabulary in (None, name)
-        ]
+        fitting = self._fitting(task, vocabulary)
         if len(fitting) != 1:
             known = ", ".join(f"{found.value} in {name!r}" for found, name in self.answers)
             raise UserError(
@@ -79,6 +76,13 @@ class Result:
                 remedy="give the task and the vocabulary of one answer",
             )
         return fitting[0]
+
+    def _fitting(self, task: str | Task | None, vocabulary: str | None) -> list[Answer]:
+        return [
+            answer
+            for (found, name), answer in self.answers.items()
+            if task in (None, found, found.value) and vocabulary in (None, name)
+        ]
 
     def __getitem__(self, key: str | tuple[str, str]) -> Answer:
         """``result["panoptic"]``, or ``result["panoptic", "my words"]``."""
@@ -149,17 +153,30 @@ class Result:
         head = {"image": self.name, "path": self.path, "height": self.size[0], "width": self.size[1]}
         return {**head, "answers": [exchange.to_json(answer) for answer in self.answers.values()]}
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the segments of all answers as rows of a table, without masks. `to_df` has the same content."""
-        return [row for answer in self.answers.values() for row in exchange.rows(self.name, answer)]
+    def rows(self, task: str | None = None, vocabulary: str | None = None) -> list[dict[str, Any]]:
+        """Return the segments as rows of a table, without masks. `to_df` has the same content.
 
-    def to_df(self) -> "pandas.DataFrame":
-        """Return `rows` as a pandas DataFrame.
+        Args:
+            task: Task of the answers; None: of all.
+            vocabulary: Name of their vocabulary; None: of all.
 
         Raises:
-            UserError: pandas is not installed.
+            UserError: No answer fits.
         """
-        return exchange.to_df(self.rows())
+        fitting = self._fitting(task, vocabulary) or [self.answer(task, vocabulary)]
+        return [row for answer in fitting for row in exchange.rows(self.name, answer)]
+
+    def to_df(self, task: str | None = None, vocabulary: str | None = None) -> "pandas.DataFrame":
+        """Return `rows` as a pandas DataFrame.
+
+        Args:
+            task: As for `rows`.
+            vocabulary: As for `rows`.
+
+        Raises:
+            UserError: No answer fits, or pandas is not installed.
+        """
+        return exchange.to_df(self.rows(task, vocabulary))
 
     def to_coco(self, task: str | None = None, vocabulary: str | None = None, *, image_id: int = 1) -> dict[str, Any]:
         """Return the COCO JSON of this image: ``images``, ``annotations`` and ``categories``.

@@ -3,10 +3,10 @@
     python -m mmdataseg train mmdet-mask2former_toy_panoptic.py
     python -m projects.toy.ridge_curve work_dirs/mmdet-mask2former_toy_panoptic/iter_2000.pth
 
-The tests cover its own classes (toy_panoptic, with mmdet's own model as the reference: with ridge 0 the two must
-agree), the other tasks and vocabularies, and names whose words were seen only in other combinations (toy_open),
-compared with chance. ``--co-trained`` adds a co-trained model, tested on the same sets, to show what training gives.
-The program prints a Markdown table and writes the numbers to a JSON file.
+The tests cover its own classes (toy_panoptic, with mmdet's own model as the reference: the two must agree), the other
+tasks and vocabularies, and names whose words were seen only in other combinations (toy_open), compared with chance.
+``--co-trained`` adds a co-trained model, tested on the same sets, to show what training gives. The program prints a
+Markdown table, writes the numbers to a JSON file, and draws the curve beside it.
 """
 
 import argparse
@@ -34,6 +34,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("checkpoint", type=Path, help="of mmdet-mask2former_toy_panoptic")
     parser.add_argument("--ridges", type=float, nargs="+", default=RIDGES, metavar="X", help="(default: %(default)s)")
     parser.add_argument("--co-trained", type=Path, metavar="CHECKPOINT", help="of dataseg_toy_3ds, to compare with")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="SVG to draw (default: ridge_curve.svg in --out)")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/mask2former_toy"), help="(default: %(default)s)")
     return parser.parse_args(arguments)
 
@@ -68,12 +69,42 @@ def table(found: Mapping[str, Mapping[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def draw(found: Mapping[str, Mapping[str, float]], file: Path) -> None:
+    """Draw the scores of the converted models against the ridge; dotted: those of the co-trained model, if any.
+
+    Args:
+        found: Result of `rows`.
+        file: Path of the SVG file.
+    """
+    import matplotlib
+
+    ridges = [name for name in found if name.startswith("ridge ")]
+    co_trained = found.get("co-trained", {})
+    # text stays text, without date or random ids: the file is small, and identical for identical numbers
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ridge_curve"}):
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(8, 3.6), layout="constrained")
+        axes = figure.add_subplot()
+        for key, title in SHOWN:
+            (line,) = axes.plot([found[name][key] for name in ridges], marker="o", markersize=3, label=title)
+            if key in co_trained:
+                axes.axhline(co_trained[key], color=line.get_color(), linestyle=":", linewidth=1)
+        axes.set_xticks(range(len(ridges)), [name.removeprefix("ridge ") for name in ridges])
+        axes.set_xlabel("ridge" + ("; dotted: the co-trained model" if co_trained else ""))
+        axes.set_ylabel("percent")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        figure.savefig(file, metadata={"Date": None})
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Convert, test, write, print."""
+    """Convert, test, write, draw, print."""
     args = parse_args(arguments)
     found = rows(args)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "ridge_curve.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    draw(found, args.picture or args.out / "ridge_curve.svg")
     print(table(found))
 
 

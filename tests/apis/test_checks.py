@@ -78,8 +78,9 @@ def test_what_libraries_print_is_not_in_the_report(capsys):
 def test_a_package_that_is_not_installed_is_broken_or_missing(monkeypatch):
     installed = environment._version
     monkeypatch.setattr(environment, "_version", lambda d: None if d in ("timm", "gradio") else installed(d))
-    found = states(environment.check_versions())
-    assert (found["timm"], found["gradio"], found["torch"]) == ("broken", "missing", "ok")
+    found = list(environment.check_versions())
+    assert [states(found)[name] for name in ("timm", "gradio", "torch")] == ["broken", "missing", "ok"]
+    assert 'pip install "gradio>=6.31,<7", if you use that' in [one.remedy for one in found]
 
 
 def test_two_families_are_broken(monkeypatch):

@@ -58,6 +58,8 @@ def test_a_model_from_scratch_needs_none() -> None:
 def test_a_training_asks_before_it_reads_the_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """And the two settings of the message do what it says."""
     monkeypatch.chdir(tmp_path)
+    for name in ("ADEChallengeData2016", "coco", "objects365"):
+        (tmp_path / "data" / name).mkdir(parents=True)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("mmdataseg.apis.initial_weights.download", _unreachable)
     with pytest.raises(UserError, match=f"https://.*resnet50.*: no network; {CHOICE}"):

@@ -174,3 +174,36 @@ def test_without_images_there_is_no_file(tmp_path):
     files.open()
     assert files.close() == []
     assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]
+
+
+def test_images_that_differ_in_the_suffix_alone_have_files_of_their_own(tmp_path, photos):
+    """Also if the run was interrupted between the two."""
+    Image.fromarray(np.full((6, 8, 3), 30, np.uint8)).save(photos / "a.jpg")
+    ids = torch.full((6, 8), 1000, dtype=torch.int64)
+    sample = DetDataSample(pred_panoptic_seg=PixelData(sem_seg=ids[None]))
+    save = ("pictures", "masks", "coco")
+    (photos / "a.png").rename(tmp_path / "later.png")
+    write(tmp_path, photos, Task.PANOPTIC, sample, save=save)
+    (tmp_path / "later.png").rename(photos / "a.png")
+    path = write(tmp_path, photos, Task.PANOPTIC, sample, save=save)
+    expected = {"a.jpg": "a", "a.png": "a_png", "more/b.png": "more/b"}
+    annotations = {a["image_id"]: a["file_name"] for a in json.loads(path.read_text())["annotations"]}
+    images = {i["file_name"]: annotations[i["id"]] for i in json.loads(path.read_text())["images"]}
+    assert images == {image: f"{name}.png" for image, name in expected.items()}
+    for folder in ("pictures", "panoptic"):
+        found = {
+            p.relative_to(tmp_path / "out" / folder).as_posix() for p in (tmp_path / "out" / folder).rglob("*.png")
+        }
+        assert found == {f"{name}.png" for name in expected.values()}
+    masks = {p.parent.relative_to(tmp_path / "out/masks").as_posix() for p in (tmp_path / "out/masks").rglob("*.png")}
+    assert masks == set(expected.values())
+
+
+def test_the_summary_names_files_that_keep_the_suffix_of_the_image(tmp_path, photos):
+    Image.fromarray(np.full((6, 8, 3), 30, np.uint8)).save(photos / "a.jpg")
+    sample = DetDataSample(pred_panoptic_seg=PixelData(sem_seg=torch.full((1, 6, 8), 1000, dtype=torch.int64)))
+    write(tmp_path, photos, Task.PANOPTIC, sample)
+    files = PredictionFiles(folder=tmp_path / "out", save=("pictures",), space=SPACE)
+    assert len(files.open()) == 3
+    files.close()
+    assert "1 image has the name of another one, with another suffix; its files keep it: a_png.png" in files.summary()

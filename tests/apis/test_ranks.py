@@ -176,3 +176,26 @@ def test_one_process_or_a_gpu_is_left_to_mmengine(
     ranks.start_without_gpus(cfg)
     assert ("model_wrapper_cfg" in cfg) == changed
     assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("model", "clip_grad", "message"),
+    [
+        (
+            "mmdataseg.DaTaSeg",
+            None,
+            "cannot shard the scalar parameters of this model; leave strategy and runner_type out",
+        ),
+        ("MaskRCNN", dict(max_norm=1.0), "clips the gradients of each shard alone; leave strategy and runner_type out"),
+    ],
+)
+def test_a_strategy_that_would_train_something_else_is_refused(model: str, clip_grad: Any, message: str) -> None:
+    settings = dict(model=dict(type=model), optim_wrapper=dict(type="OptimWrapper", clip_grad=clip_grad))
+    ranks.check_strategy(Config(settings))
+    ranks.check_strategy(Config(dict(**settings, strategy=dict(type="DDPStrategy"))))
+    with pytest.raises(UserError, match=message):
+        ranks.check_strategy(Config(dict(**settings, strategy=dict(type="mmengine.FSDPStrategy"))))
+
+
+def test_a_strategy_that_shards_another_model_is_left_to_mmengine() -> None:
+    ranks.check_strategy(Config(dict(model=dict(type="MaskRCNN"), strategy=dict(type="FSDPStrategy"))))

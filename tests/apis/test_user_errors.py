@@ -49,7 +49,6 @@ def run(command, folder, *options):
         (("train",), "error: source 'mini_semantic': "),
         (("train", "train_cfg.max_iter=3"), "has no setting 'max_iter'; did you mean 'max_iters'?"),
         (("train", "model.type=Foo"), "error: config: model.type: no model is registered as 'Foo'"),
-        (("train", "model.criterion.merge=before"), "merge"),
         (("test",), "error: source 'mini_semantic': "),
     ],
 )
@@ -63,6 +62,17 @@ def test_a_command_line_without_data(tmp_path, monkeypatch, capsys, words, messa
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert message in lines[0]
+
+
+def test_a_wrong_value_in_the_model_is_found_before_the_files_are_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ade", "coco", "objects365"):
+        (tmp_path / "data/mini_world" / name).mkdir(parents=True)
+    with pytest.raises(SystemExit) as exit_info:
+        run("train", tmp_path, "model.criterion.merge=before")
+    assert exit_info.value.code == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "merge: expected one of" in line
 
 
 def test_the_traceback_on_demand(tmp_path, monkeypatch):

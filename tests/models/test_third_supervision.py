@@ -101,6 +101,30 @@ def test_as_many_terms_as_names(monkeypatch, names):
         )
 
 
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_cost_that_would_broadcast_is_refused(monkeypatch, lost):
+    """One output, two candidates and two targets: without one of these dimensions, wrong pairs would be matched."""
+
+    def cost(targets, masks, annotation):
+        return ClickTargets.cost(targets, masks, annotation).select(lost, 0)
+
+    criterion = criterion_with(monkeypatch, cost=cost)
+    annotation = ClickAnnotation(torch.tensor([0, 1]), SIZE, torch.tensor([[0.75, 0.5], [0.25, 0.9]]))
+    shape = [1, 2, 2]
+    del shape[lost]
+    with pytest.raises(
+        ValueError, match=rf"Changed.cost: expected shape \(1, 2, 2\) .*, got \({shape[0]}, {shape[1]}\); "
+    ):
+        criterion(
+            proposals_of(masks_of(RIGHT, TOP_LEFT)[None]),
+            classes_of(0, 1),
+            [annotation],
+            supervision="clicks",
+            mergeable=(False, False),
+            padded_size=SIZE,
+        )
+
+
 @pytest.mark.usefixtures("registered")
 def test_the_model_trains_with_a_new_kind(embeddings_file):
     config = model_config(embeddings_file)

@@ -234,6 +234,15 @@ def test_a_table_has_a_row_for_each_segment(found):
     assert instances[["x1", "y1", "x2", "y2"]].to_numpy().tolist() == [list(s.box) for s in found["instance"].segments]
 
 
+def test_a_table_may_be_of_one_task(found):
+    pytest.importorskip("pandas", reason="pandas is not installed")
+    assert found.rows("instance") == [row for row in found.rows() if row["task"] == "instance"] != []
+    assert found.to_df("instance").id.tolist() == [s.id for s in found["instance"].segments]
+    assert found.to_df(task="semantic", vocabulary=found.vocabularies[0]).task.unique().tolist() == ["semantic"]
+    with pytest.raises(UserError, match="no answer fits task='panoptic', vocabulary='other'"):
+        found.to_df("panoptic", "other")
+
+
 @pytest.mark.parametrize("task", ["instance", "semantic"])
 def test_coco_reads_the_annotations(found, tmp_path, task):
     path = tmp_path / "coco.json"

@@ -5,8 +5,11 @@ from pprint import pformat
 
 import numpy as np
 import pytest
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 
+from mmdataseg.errors import UserError
+from mmdataseg.registry import TRANSFORMS
 from mmdataseg.text.embeddings import TextEmbeddings, save_embeddings
 from mmdataseg.text.hashing import HashingEncoder
 from tests.datasets.writing import CLASSES, IS_THING, InstanceFiles, PanopticFiles, id_to_rgb, write_image, write_png
@@ -255,3 +258,28 @@ def test_options_that_make_no_sense(check_data, world, capsys, option, message):
     with pytest.raises(SystemExit):
         check_data.main([str(world[1]), option])
     assert message in capsys.readouterr().err
+
+
+class ClicksOfMasks(BaseTransform):
+    """Adds a click per row to the packed sample; fails where an image shows a class that it does not know."""
+
+    def transform(self, results):
+        labels = results["data_samples"].gt_instances.labels
+        if (labels == SPACE["classes"].index("sky")).any():
+            raise UserError("no click for 'sky'", file=results["data_samples"].img_path)
+        return results
+
+
+def test_what_follows_pack_inputs_runs_too(check_data, world, capsys, monkeypatch):
+    """Its errors are listed with the image, and the counts are those of the annotations."""
+    monkeypatch.setitem(TRANSFORMS.module_dict, "ClicksOfMasks", ClicksOfMasks)
+    root, config = world
+    write_png(root / "semantic/ann/a.png", np.array([[1, 1, 1, 1], [1, 1, 1, 1]], np.uint8))
+    pack = "{'type': 'mmdataseg.PackInputs'}"
+    text = config.read_text()
+    config.write_text(text.replace(pack, f"{pack}, {{'type': 'mmdataseg.ClicksOfMasks'}}", 1))
+    assert check_data.main([str(config), "--workers", "0"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "b.jpg': no click for 'sky'" in out
+    assert "a.jpg': no click" not in out
+    assert "sem (train): 2 images, 1 target" in out

@@ -1,15 +1,20 @@
-"""`metric`: panoptic quality from arrays in memory, one thread."""
+"""`metric`: panoptic quality from arrays in memory, one thread; mask AP from encoded masks."""
 
 import importlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from pycocotools import mask as mask_api
+from pycocotools.coco import COCO
 from torch import Tensor
 
+from mmdataseg.evaluation.mask_ap import fast_evaluator, mask_average_precision
 from mmdataseg.ops.panoptic_quality import FN, FP, TP, panoptic_counts, panoptic_quality, segment_intersections
 from mmdataseg.text.vocabularies import get_label_space
 from tools.benchmarks.comparing import Comparison, Missing, Setting
@@ -44,7 +49,9 @@ def metrics(setting: Setting) -> list[Comparison]:
     """The comparisons of `metric`."""
     sizes = f"{setting.images} images, {setting.answer[0]} x {setting.answer[1]}, {setting.targets} segments each"
     yardsticks = {"torchmetrics": _torchmetrics, "vernier": _vernier}
-    return [Comparison("panoptic quality", name, _prepare(setting, make), sizes) for name, make in yardsticks.items()]
+    found = [Comparison("panoptic quality", name, _prepare(setting, make), sizes) for name, make in yardsticks.items()]
+    sizes = f"{sizes}, {setting.queries} detections each"
+    return [*found, Comparison("mask AP by hotcoco", "pycocotools", lambda: _mask_ap(setting), sizes)]
 
 
 def our_counts(images: Sequence[Pair]) -> Tensor:
@@ -72,6 +79,43 @@ def _prepare(
         return {"ours": lambda: panoptic_quality(our_counts(images)), "theirs": make(images)}
 
     return prepare
+
+
+def detections(setting: Setting) -> tuple[COCO, list[dict[str, Any]]]:
+    """The segments of `pairs` as indexed annotations, and detections: each of them moved a little, several times."""
+    content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": []}
+    content["categories"] = [{"id": k + 1, "name": name} for k, name in enumerate(SPACE.classes)]
+    found, rng = [], np.random.default_rng(0)
+    for image, pair in enumerate(pairs(setting), start=1):
+        content["images"].append({"id": image, "height": setting.answer[0], "width": setting.answer[1]})
+        masks = [(pair.truth == row).numpy() for row in range(len(pair.truth_labels))]
+        for number in range(max(setting.queries, len(masks))):
+            row = number % len(masks)
+            category = int(pair.truth_labels[row]) + 1
+            moved = np.roll(masks[row], tuple(rng.integers(-9, 10, 2)), (0, 1)) if number >= len(masks) else masks[row]
+            rle = mask_api.encode(np.asfortranarray(moved.astype(np.uint8)))
+            entry = {"image_id": image, "category_id": category, "segmentation": rle}
+            found.append({**entry, "score": float(rng.random())})
+            if number < len(masks):
+                numbers = {"id": len(content["annotations"]) + 1, "area": float(mask_api.area(rle)), "iscrowd": 0}
+                content["annotations"].append({**entry, **numbers})
+    coco = COCO()
+    coco.dataset = content
+    with redirect_stdout(StringIO()):  # pycocotools prints
+        coco.createIndex()
+    return coco, found
+
+
+def _mask_ap(setting: Setting) -> dict[str, Callable[[], Any]]:
+    evaluator = fast_evaluator()
+    if evaluator is None:
+        raise Missing("hotcoco is not installed")
+    truth, found = detections(setting)
+    ids = {"image_ids": list(truth.imgs), "category_ids": list(truth.cats)}
+    return {
+        "ours": lambda: mask_average_precision(truth, found, **ids, evaluator=evaluator),
+        "theirs": lambda: mask_average_precision(truth, found, **ids, evaluator=None),
+    }
 
 
 def _module(name: str) -> ModuleType:

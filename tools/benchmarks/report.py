@@ -11,7 +11,17 @@ import torch
 
 from tools.benchmarks.comparing import Result
 
-PACKAGES = ("torch", "onedl-mmcv", "mmcv", "onedl-mmdetection", "mmdet", "transformers", "torchmetrics", "vernier")
+PACKAGES = (
+    "torch",
+    "onedl-mmcv",
+    "mmcv",
+    "onedl-mmdetection",
+    "mmdet",
+    "transformers",
+    "torchmetrics",
+    "vernier",
+    "hotcoco",
+)
 PACKAGES = (*PACKAGES, "hotcoco")
 HEADER = "| what | sizes | against | time | one round | memory |"
 

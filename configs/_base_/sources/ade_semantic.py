@@ -3,6 +3,7 @@
 Crop and range of scales are Mask2Former's for ADE20K panoptic, 640 pixels, as the model is tested on both tasks;
 Mask2Former's ResNet-50 for the semantic task alone has 512. Neither limits the share of a class in a crop
 (docs/method.md).
+Data: docs/datasets.md
 Text embeddings: python tools/text_embeddings.py ade150
 """
 

@@ -1,5 +1,6 @@
 """Cityscapes semantic, 19 classes: the files of cityscapes_panoptic, read as regions. Scored by mIoU on 500 images.
 
+Data: as cityscapes_panoptic
 Text embeddings: python tools/text_embeddings.py cityscapes19
 """
 

@@ -1,5 +1,6 @@
 """COCO 2017 instances, 80 things: 118,287 images with masks, scored by mask AP on the 5,000 validation images.
 
+Data: docs/datasets.md
 Text embeddings: python tools/text_embeddings.py coco80
 """
 

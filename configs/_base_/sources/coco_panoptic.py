@@ -1,6 +1,7 @@
 """COCO panoptic 2017, 80 things and 53 stuff: 118,287 images (docs/datasets.md). Scored by PQ on the 5,000
 validation images.
 
+Data: docs/datasets.md
 Text embeddings: python tools/text_embeddings.py coco133
 """
 

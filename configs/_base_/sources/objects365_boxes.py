@@ -1,6 +1,7 @@
 """Objects365 v2, 365 classes: 1.7 million images with boxes only (docs/datasets.md). Scored as
 objects365_instances.
 
+Data: docs/datasets.md
 Text embeddings: python tools/text_embeddings.py objects365
 """
 

@@ -1,5 +1,6 @@
 """A template: photographs of gardens, 4 classes, few label maps with values 0 = lawn ... 3 = shed, 255 = unlabelled.
 
+Data: python tools/draw_garden.py data/garden, or your own images in the same folders
 Text embeddings: python tools/text_embeddings.py --names lawn tree "gravel path" shed --vocabulary garden
 """
 

@@ -1,6 +1,7 @@
 """A template: many photographs of gardens with boxes around trees and sheds, with the vocabulary of garden.
 
 This file also defines garden.
+Data: as garden
 """
 
 _base_ = ["./garden.py"]

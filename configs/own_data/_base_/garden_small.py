@@ -1,7 +1,7 @@
 """A template: the label maps of garden at a size that two CPU cores train on, with embeddings that need no weights.
 
 This file also defines garden.
-Data: python tools/draw_garden.py data/garden, or your own images in the same folders
+Data: as garden
 Text embeddings: those of garden, with --encoder hashing
 """
 

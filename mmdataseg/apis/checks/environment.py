@@ -9,15 +9,9 @@ from pathlib import Path
 
 import mmdataseg
 from mmdataseg.apis.checks.finding import Finding, State
-from mmdataseg.dependencies import FAMILIES
+from mmdataseg.dependencies import FAMILIES, OPTIONAL
 
 _NEEDED = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pycocotools", "safetensors", "scipy")
-# distribution -> what needs it
-_OPTIONAL = {
-    "gradio": "`web`",
-    "pandas": "`Result.to_df`",
-    "supervision": "`Result.to_detections`",
-}
 _DOCS = "docs/getting_started.md has the install commands"
 
 
@@ -42,10 +36,10 @@ def check_versions() -> Iterator[Finding]:
             text="packages of two families overwrite each other",
             remedy="uninstall all of them, then install one family",
         )
-    for name, use in _OPTIONAL.items():
+    for name, (requirement, use) in OPTIONAL.items():
         found = _version(name)
         if found is None:
-            text, remedy = f"is not installed; {use} needs it", f"pip install {name}, if you use that"
+            text, remedy = f"is not installed; {use} needs it", f'pip install "{requirement}", if you use that'
             yield Finding(area="versions", name=name, state="missing", text=text, remedy=remedy)
         else:
             yield _ok(name, found)

@@ -12,6 +12,7 @@ from typing import Any
 from mmdataseg.apis.segmenter import Segmenter
 from mmdataseg.apis.stopping import sigterm_as_exit
 from mmdataseg.apis.web.asking import Limits, Questions
+from mmdataseg.dependencies import OPTIONAL
 from mmdataseg.errors import UserError
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -24,7 +25,8 @@ def check_gradio() -> None:
         UserError: gradio is not installed; the message has the command that installs it.
     """
     if find_spec("gradio") is None:
-        raise UserError("the page needs gradio, which is not installed", remedy='pip install "gradio>=6.31,<7"')
+        requirement, _ = OPTIONAL["gradio"]
+        raise UserError("the page needs gradio, which is not installed", remedy=f'pip install "{requirement}"')
 
 
 def serve(

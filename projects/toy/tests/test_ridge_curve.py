@@ -14,6 +14,18 @@ def test_the_table_has_a_row_for_each_model_and_empty_cells_for_missing_scores()
     assert ours == "| ridge 0 | 12.3457 |  |  |  | 3.0000 |  |"
 
 
+def test_the_curve_has_a_point_for_each_ridge_and_the_co_trained_model_as_a_line(tmp_path) -> None:
+    scores = {key: 10.0 for key, _ in ridge_curve.SHOWN}
+    found = {"mmdet's own": {"toy_panoptic/PQ": 10.0}, "ridge 0": scores, "ridge 0.3": scores, "co-trained": scores}
+    ridge_curve.draw(found, tmp_path / "with.svg")
+    text = (tmp_path / "with.svg").read_text()
+    assert all(f">{word}<" in text for word in ("0.3", "ridge; dotted: the co-trained model", "unseen names, PQ"))
+    ridge_curve.draw({name: found[name] for name in ("ridge 0", "ridge 0.3")}, tmp_path / "without.svg")
+    assert "dotted" not in (tmp_path / "without.svg").read_text()
+    ridge_curve.draw(found, tmp_path / "again.svg")
+    assert (tmp_path / "again.svg").read_text() == text
+
+
 def test_a_converted_model_has_the_originals_panoptic_thresholds() -> None:
     theirs, ours = (
         Config.fromfile(find_config(name)).model for name in ("mmdet-mask2former_toy_panoptic.py", "mask2former_toy.py")

@@ -127,6 +127,8 @@ def make_world(
 ) -> int:
     """Write the toy world, or the missing part of it.
 
+    A world with fewer images, otherwise the same, grows: its images are the first ones of the larger world.
+
     Args:
         out: Folder; made if it is not there.
         seed: Seed of every draw.
@@ -139,7 +141,7 @@ def make_world(
         The number of images that were drawn; 0 if the world was complete already.
 
     Raises:
-        ValueError: The folder holds another world or other files, or a number is out of range.
+        ValueError: The folder holds a larger or another world or other files, or a number is out of range.
     """
     out = Path(out)
     sets = plan_world(train_images, val_images)
@@ -181,6 +183,10 @@ def _read_state(out: Path, world: _JSON) -> list[str]:
                 f"toy world: {state_file} is not what this tool wrote ({error!r}); delete the folder or choose another"
             ) from error
         differing = [key for key in world if found.get(key) != world[key]]
+        if differing and set(differing) <= {"train_images", "val_images"} and _grows(found, world):
+            kept = [new.name for old, new in _sets(found, world) if old.count == new.count and new.name in finished]
+            _write_state(out, world, kept)
+            return kept
         if differing:
             key = differing[0]
             raise ValueError(
@@ -196,6 +202,17 @@ def _read_state(out: Path, world: _JSON) -> list[str]:
     out.mkdir(parents=True, exist_ok=True)
     _write_state(out, world, [])
     return []
+
+
+def _sets(found: _JSON, world: _JSON) -> list[tuple[ToySet, ToySet]]:
+    """The sets of two worlds, in pairs."""
+    plans = [plan_world(w["train_images"], w["val_images"]) for w in (found, world)]
+    return list(zip(*plans, strict=True))
+
+
+def _grows(found: _JSON, world: _JSON) -> bool:
+    """Whether no set of the second world is smaller than that of the first."""
+    return all(old.count <= new.count for old, new in _sets(found, world))
 
 
 def _write_state(out: Path, world: _JSON, finished: list[str]) -> None:

@@ -15,6 +15,7 @@ from projects.voc.study.voc_rows import (
     CAMVID,
     COLUMNS,
     COMBINATIONS,
+    ERRORS,
     FILLED,
     SHARES,
     STEADY_BOXES,
@@ -83,6 +84,10 @@ def write_page(
         "## Ablations",
         row_table(results, {"none (S+P+B)": ALL, **{_short(name): name for name in ablations}}, COLUMNS),
         "\n".join(f"- {_short(name)}: {what}" for name, what in ablations.items()),
+        "## What goes wrong",
+        "What happens to the true things in the panoptic answer, in percent. The kinds are explained in "
+        "[troubleshooting.md](troubleshooting.md#why-is-pq-low). Invented things are in percent of the true ones.",
+        row_table(results, {**COMBINATIONS, "upper bound": UPPER_BOUND}, ERRORS),
         "## Transfer",
         "S+P+B, tested on the street scenes of CamVid, a vocabulary that it was not trained on.",
         row_table(results, {"S+P+B": TRANSFER}, {"CamVid: mIoU": CAMVID}),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mmdataseg.apis.config_files import leaf_configs
+from mmdataseg.ops.segment_errors import KINDS
 from projects.study.command import Row, sources_of
 from projects.study.findings import Finding
 from projects.study.statistics import Results, Stat, mean_stat, stat
@@ -39,6 +40,7 @@ COLUMNS = {
     "B: mask AP, steady": STEADY_BOXES,
     "the same, filled boxes": FILLED,
 }
+ERRORS = {kind.replace("_", " "): f"voc_panoptic/{kind}_th" for kind in (*KINDS, "invented")}
 OF_SIZE = {size: [name for row, name in COMBINATIONS.items() if row.count("+") == size - 1] for size in (1, 2, 3)}
 
 

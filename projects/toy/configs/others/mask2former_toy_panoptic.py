@@ -1,8 +1,8 @@
 """In the manner of Mask2Former (Cheng et al., CVPR 2022): one panoptic source, a learned classifier.
 
-No text, no MERGE in training; binary cross-entropy and dice. At toy scale.
-Data: python -m projects.toy.make_toy data/toy Mask2Former's class logits are linear, ours are cosines; see
-docs/method.md for void, padding and the division of losses.
+No text, no MERGE in training; binary cross-entropy and dice. At toy scale. Mask2Former's class logits are linear, ours
+are cosines; see docs/method.md for void, padding and the division of losses.
+Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/others/mask2former_toy_panoptic.py
 """
 

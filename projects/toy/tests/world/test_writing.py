@@ -1,6 +1,7 @@
 """The toy world's files agree with one another, an interrupted run continues, and the preview shows all sources."""
 
 import json
+from contextlib import nullcontext
 
 import cv2
 import numpy as np
@@ -89,13 +90,32 @@ def test_an_interrupted_run_continues_to_the_same_world(tmp_path, stop_after, to
     assert files_of(tmp_path / "cut") == files_of(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("change", [dict(seed=6), dict(size=72), dict(train_images=(3, 4, 6)), dict(val_images=3)])
+@pytest.mark.parametrize("change", [dict(seed=6), dict(size=72), dict(train_images=(3, 3, 6)), dict(val_images=1)])
 def test_a_folder_with_another_world_is_refused(tmp_path, change):
     make_world(tmp_path, **SMALL)
     before = files_of(tmp_path)
     with pytest.raises(ValueError, match=f"another world: {next(iter(change))}"):
         make_world(tmp_path, **(SMALL | change))
     assert files_of(tmp_path) == before
+
+
+@pytest.mark.parametrize("stop_after", [None, 9])
+def test_a_smaller_world_grows_into_the_larger_one(tmp_path, stop_after):
+    """Also if it was not complete. The set that keeps its size is not drawn again."""
+    larger = SMALL | dict(train_images=(SMALL["train_images"][0], 6, 7), val_images=3)
+
+    def interrupt(there, _total):
+        if there == stop_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) if stop_after else nullcontext():
+        make_world(tmp_path / "grown", **SMALL, progress=interrupt)
+    kept = (tmp_path / "grown/toy_semantic/images/training/00000001.jpg").stat().st_mtime_ns
+    make_world(tmp_path / "whole", **larger)
+    make_world(tmp_path / "grown", **larger)
+    assert files_of(tmp_path / "grown") == files_of(tmp_path / "whole")
+    assert (tmp_path / "grown/toy_semantic/images/training/00000001.jpg").stat().st_mtime_ns == kept
+    assert make_world(tmp_path / "grown", **larger) == 0
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path):

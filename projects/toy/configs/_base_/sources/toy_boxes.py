@@ -2,7 +2,7 @@
 
 The second metric scores the classes that have masks in no training source, once with the predicted masks and once with
 every mask replaced by its box: the difference shows what the masks have learned.
-Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy
+Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy data/toy
 """
 
 toy_boxes = dict(

@@ -1,6 +1,6 @@
 """Toy world, open vocabulary: the words of all names are known from training, their combinations are not. Test only.
 
-Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy
+Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy data/toy
 """
 
 toy_open = dict(

@@ -1,6 +1,6 @@
 """Toy world, panoptic segments as in COCO, with crowds and unlabelled regions.
 
-Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy
+Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy data/toy
 """
 
 toy_panoptic = dict(

@@ -1,6 +1,6 @@
 """Toy world, label maps as in ADE20K: few images, so that the effect of the other sources shows.
 
-Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy
+Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy data/toy
 """
 
 # Colours are part of the names: no augmentation may change a hue or swap channels, as PhotoMetricDistortion does.

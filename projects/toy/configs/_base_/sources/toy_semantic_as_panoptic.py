@@ -1,7 +1,7 @@
 """Toy world, weak transfer: the validation images of toy_semantic, scored as panoptic. Test only.
 
 This file also defines toy_semantic.
-Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy
+Data and text embeddings (of a hashing encoder, a stand-in for CLIP): python -m projects.toy.make_toy data/toy
 """
 
 _base_ = ["./toy_semantic.py"]
