@@ -1,4 +1,4 @@
-"""Progress bars for terminals and log files."""
+"""Progress bars for terminals and log files, and numbers with their nouns."""
 
 import sys
 from typing import Any
@@ -19,3 +19,8 @@ def progress_bar(*args: Any, unit: str = "", **options: Any) -> tqdm:
     if not sys.stderr.isatty():
         options = {"mininterval": _SECONDS, "maxinterval": _SECONDS, "ascii": True, **options}
     return tqdm(*args, unit=f" {unit}" if unit else "", **options)
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun. Without ``many``, the plural takes an s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from mmdataseg.progress import progress_bar
+from mmdataseg.progress import counted, progress_bar
 
 
 class Terminal(io.StringIO):
@@ -27,3 +27,8 @@ def test_no_monitor_thread_writes_to_the_log(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with progress_bar(total=1) as bar:
         assert bar.maxinterval >= bar.mininterval == 60
+
+
+def test_a_number_with_its_noun():
+    assert [counted(number, "image") for number in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
+    assert [counted(number, "box", "boxes") for number in (1, 2)] == ["1 box", "2 boxes"]

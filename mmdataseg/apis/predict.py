@@ -17,7 +17,7 @@ from mmdataseg.apis.prediction_files import PredictionFiles, open_folder
 from mmdataseg.apis.segmenter import OWN_WORDS, Segmenter
 from mmdataseg.apis.stopping import sigterm_as_exit
 from mmdataseg.errors import UserError
-from mmdataseg.progress import progress_bar
+from mmdataseg.progress import counted, progress_bar
 from mmdataseg.results.result import Result
 from mmdataseg.structures import Task
 from mmdataseg.text.vocabulary import Vocabulary
@@ -123,7 +123,7 @@ class _Run:
     def new(self, inputs: Iterable[ImageInput], total: int | None) -> Iterator[ImageInput]:
         """Yield the images that have no answer yet, with a progress bar."""
         if self._earlier:
-            print(f"{self._earlier} images are already done; continuing")
+            print(f"already done: {counted(self._earlier, 'image')}; continuing")
         seen: dict[str, str | None] = {}
         with progress_bar(unit="images", total=total, initial=self._earlier) as bar:
             for found in inputs:
@@ -159,7 +159,7 @@ class _Run:
             seconds = time.monotonic() - start
             written = self._files.close()
             rate = self._number / max(seconds, 1e-9)
-            print(f"{self._number} images in {seconds:.1f} s, {rate:.2f} images per second")
+            print(f"{counted(self._number, 'image')} in {seconds:.1f} s, {rate:.2f} images per second")
             if written:
                 print(self._files.summary())
                 print("written: " + ", ".join(map(str, written)))
@@ -191,7 +191,7 @@ def _vocabulary(
 def _announce(total: int | None, segmenter: Segmenter, vocabulary: Vocabulary, tasks: Sequence[Task]) -> None:
     """Print what the run will do, and what may surprise a user about its tasks."""
     space = vocabulary.label_space
-    number = "" if total is None else f" of {total} images"
+    number = "" if total is None else f" of {counted(total, 'image')}"
     print(
         f"{', '.join(task.value for task in tasks)} segmentation{number} on {segmenter.device}, {len(space)} classes "
         f"of '{space.name}'; images prepared like those of source '{segmenter.source.name}'"

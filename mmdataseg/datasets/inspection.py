@@ -21,7 +21,7 @@ from mmdataseg.datasets.transforms.loading import LoadInstances, LoadPanopticMap
 from mmdataseg.datasets.transforms.packing import PackInputs
 from mmdataseg.errors import UserError
 from mmdataseg.formats.png import orientation
-from mmdataseg.progress import progress_bar
+from mmdataseg.progress import counted, progress_bar
 from mmdataseg.sources import Source
 
 _LOADERS = (LoadImageFromFile, LoadAnnotations, LoadSemanticMap, LoadPanopticMap, LoadInstances)
@@ -202,11 +202,6 @@ def report(source: Source, split: str, found: Findings) -> str:
         lines.append(f"! and {len(found.problems) - _SHOWN} more")
     lines += [f"? {note}" for note in found.notes]
     return "\n".join(textwrap.fill(line, 120, subsequent_indent="    ", break_on_hyphens=False) for line in lines)
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return a number with its noun. Without ``many``, the plural takes an s."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _added(findings: Iterable[Findings]) -> Findings:

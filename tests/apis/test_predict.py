@@ -171,7 +171,7 @@ def test_an_interruption_leaves_the_images_so_far_and_the_next_run_goes_on(here,
             predict("--out", str(here / "out"))
     assert len(json.loads((here / "out/semantic.json").read_text())["images"]) == 1
     predict("--out", str(here / "out"))
-    assert "1 images are already done; continuing" in capsys.readouterr().out
+    assert "already done: 1 image; continuing" in capsys.readouterr().out
     predict("--out", str(here / "whole"))
     assert files(here / "out") == files(here / "whole")
 
