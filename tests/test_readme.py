@@ -55,6 +55,10 @@ def test_the_command_is_accepted(command: str, page: Path) -> None:
         parse_run(words[1], [word for word in words[3:] if word not in ("--gpus", "8", "1")], page)
     elif words[:3] == ["python", "-m", "mmdataseg"]:
         parse_run(words[3], words[4:], page)
+    elif words[0] == "torchrun":
+        start = words.index("mmdataseg")
+        assert words[1:start] == ["--nproc_per_node", "8", "-m"]
+        parse_run(words[start + 1], words[start + 2 :], page)
     elif words[:3] == ["python", "-m", "pytest"]:
         assert all((ROOT / word).exists() for word in words[3:] if word.startswith("tests"))
     elif words[:2] == ["python", "-m"]:

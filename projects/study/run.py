@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -188,11 +188,17 @@ def execute(run: Run) -> dict[str, Any]:
     }
 
 
-def main(arguments: list[str]) -> None:
-    """Execute the run that the argument, a JSON object, describes."""
-    run = Run(**json.loads(arguments[0]))
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point."""
+    run = parse_args(argv)
     run.write(execute(run))
 
 
+def parse_args(argv: Sequence[str] | None = None) -> Run:
+    """Read the command line: the arguments of `Run` as a JSON object."""
+    (text,) = sys.argv[1:] if argv is None else argv
+    return Run(**json.loads(text))
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -19,6 +19,7 @@ from projects.voc.study.voc_rows import (
     COLUMNS,
     COMBINATIONS,
     CONFIGS,
+    ERRORS,
     FILLED,
     SHARES,
     STEADY_BOXES,
@@ -93,7 +94,7 @@ def lines_of(page, start):
 
 def test_the_page_shows_scores_and_what_was_not_run(tmp_path):
     results = {
-        ALL: [run(seed, 30.0, **{FILLED: 10.0 + seed}) for seed in range(3)],
+        ALL: [run(seed, 30.0, **{FILLED: 10.0 + seed, ERRORS["merged"]: 7.0}) for seed in range(3)],
         COMBINATIONS["S"]: [run(0, 20.0, 300)],
         SHARES["P 110 + B 55"]: [run(seed, 15.0, 600) for seed in range(2)],
         TRANSFER: [run(0, 0.0, 0, **{"camvid_semantic/mIoU": 12.5})],
@@ -103,8 +104,9 @@ def test_the_page_shows_scores_and_what_was_not_run(tmp_path):
     write_page(page, results, setting=SETTING, ablations=described(ablations), failed=["x (seed 1)"])
     text = page.read_text()
     own, transfer = ["S+P+B", "900", "3", *["31.0 ± 1.0"] * 6, "11.0 ± 1.0"], ["S+P+B", "-", "1", "12.5"]
-    assert lines_of(text, r"S+P+B") == [own, own, transfer]
-    assert lines_of(text, "S") == [["S", "300", "1", *["20.0"] * 7]]
+    errors = ["S+P+B", "900", "3", "-", "-", "7.0 ± 0.0", *["-"] * 5]
+    assert lines_of(text, r"S+P+B") == [own, own, errors, transfer]
+    assert lines_of(text, "S")[0] == ["S", "300", "1", *["20.0"] * 7]
     assert lines_of(text, "upper bound")[0][1:3] == ["not run", "0"]
     assert lines_of(text, "P 110 + B 55")[0][:4] == ["P 110 + B 55", "600", "2", "15.5 ± 0.7"]
     assert lines_of(text, "images S / P / B / validation")[0][1] == "440 / 441 / 442 / 445"
