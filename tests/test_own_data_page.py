@@ -108,8 +108,8 @@ def test_the_example_with_instances_builds(page: str, tmp_path: Path, monkeypatc
 
 
 def five_minutes(page: str) -> list[list[str]]:
-    """The words of each command of the section "Five minutes on a CPU"."""
-    (section,) = re.findall(r"## Five minutes on a CPU\n(.*?)\n## ", page, flags=re.S)
+    """The words of each command of the section "A first training on a CPU"."""
+    (section,) = re.findall(r"## A first training on a CPU\n(.*?)\n## ", page, flags=re.S)
     block, *_ = re.findall(r"```shell\n(.*?)```", section.replace("\\\n", " "), flags=re.S)
     return [shlex.split(line) for line in block.splitlines()]
 

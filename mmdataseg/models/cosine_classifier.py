@@ -21,8 +21,8 @@ LARGEST_SCALE = 100.0  # CLIP's, too
 class CosineClassifier(BaseModule):
     """logits[k] = s cos(e, v_k) and logits[K] = s cos(e, background).
 
-    s is learnable, starts at 1 / 0.07 and is at most 100, as in CLIP (ours; the paper gives none). Subclasses provide
-    the class vectors, and another start where these are not orthogonal: `initial_scale_of`.
+    s is learnable and at most 100, as in CLIP (ours; the paper gives none). It starts at CLIP's 1 / 0.07, or where a
+    subclass sets it. Subclasses provide the class vectors.
 
     Args:
         embed_dim: D.
