@@ -1,0 +1,10 @@
+"""Ablation of dataseg_voc_3ds: MERGE after the matching and binary cross-entropy, both in one run.
+
+Shows whether the gains of MERGE before the matching and of the focal loss add up.
+Not a row of the paper. Data: projects/voc/README.md
+Command: mim train mmdataseg projects/voc/configs/ablations/dataseg_voc_3ds_merge-after-matching-bce.py
+"""
+
+_base_ = ["dataseg_voc_3ds_merge-after-matching.py"]
+
+model = dict(criterion=dict(targets=dict(masks=dict(focal_weight=0.0, bce_weight=5.0))))
