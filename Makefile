@@ -15,10 +15,14 @@ DEMO_THREADS ?= 1
 KERNELS := OMP_NUM_THREADS=1 OMP_NUM_THREADS=2 \
 	"ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=AVX2" \
 	"ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE"
+EXTRAS := fast.txt results.txt web.txt yardsticks.txt
+PINS := --constraint=requirements/runtime.txt --constraint=requirements/torch.txt
+EXTRAS_TESTS := tests/apis/test_convert.py tests/apis/test_web_page.py tests/evaluation/test_mask_ap.py tests/results \
+	tests/tools/test_benchmark.py
 FLOAT_TESTS := tests/ops tests/models tests/text tests/evaluation tests/engine
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture test test-kernels lint coverage docs clean
+.PHONY: help setup demo picture test test-extras test-kernels lint coverage docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -40,6 +44,10 @@ picture: setup  ## a sheet of the pictures that the demo left: always the first 
 
 test: setup  ## the default tests, with branch coverage
 	$(PYTHON) -m pytest -q --cov --cov-report=term
+
+test-extras: setup  ## the tests that need optional packages, which it installs: the web page, other forms of results
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check $(PINS) $(addprefix --requirement=requirements/,$(EXTRAS))
+	$(PYTHON) -m pytest -q -rs $(EXTRAS_TESTS)
 
 test-kernels: setup  ## the tests that compare floats, with the kernels of other processors and numbers of threads
 	@for setting in $(KERNELS); do \
