@@ -11,6 +11,8 @@ import pytest
 
 from mmdataseg.apis.config_files import find_config
 
+STEPS = ["make lint", "make docs", "make test", "make test-extras"]
+
 
 @pytest.fixture
 def setup_env(repo_root):
@@ -199,12 +201,13 @@ def test_the_scripts_of_make_demo_exist(repo_root):
     text = (repo_root / "Makefile").read_text()
     (demo,) = re.findall(r"^DEMO := (\S+)$", text, flags=re.MULTILINE)
     assert find_config(demo).stem == demo
-    for script in re.findall(r"\b(?:tools|requirements|demo)/\w+\.py\b", text):
+    for script in re.findall(r"(?<![\w/])(?:tools|requirements|demo|tests)/[\w/]+\.py\b", text):
         assert (repo_root / script).is_file()
 
 
 @pytest.mark.parametrize(
-    ("fails", "code", "called"), [("nothing", 0, 3), ("test", 2, 3), ("docs", 2, 2), ("lint", 2, 1)]
+    ("fails", "code", "called"),
+    [("nothing", 0, 4), ("test-extras", 2, 4), ("test", 2, 3), ("docs", 2, 2), ("lint", 2, 1)],
 )
 def test_continuous_integration_fails_when_make_does(repo_root, tmp_path, fails, code, called):
     make = tmp_path / "make"
@@ -213,4 +216,4 @@ def test_continuous_integration_fails_when_make_does(repo_root, tmp_path, fails,
     env = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run([str(repo_root / ".ci/run")], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == code, done.stderr
-    assert (tmp_path / "log").read_text().splitlines() == ["make lint", "make docs", "make test"][:called]
+    assert (tmp_path / "log").read_text().splitlines() == STEPS[:called]
