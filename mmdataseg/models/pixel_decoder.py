@@ -52,7 +52,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
         value = query if value is None else value
         identity = query if identity is None else identity
         on_points = reference_points.shape[-1] == 2 and self.batch_first
-        if not on_points or mmcv_operator_runs_on(value):
+        if not on_points or mmcv_operator_runs_on(self.value_proj(value[:, :0])):  # autocast sets its dtype
             return super().forward(
                 query,
                 value=value,

@@ -63,19 +63,19 @@ def deformable_attention(
 def _by_grid_sample(
     value_BSAc: Tensor, sizes: Sequence[tuple[int, int]], x_BNALP: Tensor, y_BNALP: Tensor, weights_BNALP: Tensor
 ) -> Tensor:
-    """Level by level, with operators that every device has."""
+    """Level by level, with operators that every device has; in float32, as bfloat16 rounds positions to half cells."""
     batch, num_queries, num_heads = x_BNALP.shape[:3]
-    levels = value_BSAc.split([height * width for height, width in sizes], dim=1)
-    total = value_BSAc.new_zeros(())
+    levels = value_BSAc.float().split([height * width for height, width in sizes], dim=1)
+    total = value_BSAc.new_zeros((), dtype=torch.float32)
     for level, ((height, width), cells_BsAc) in enumerate(zip(sizes, levels, strict=True)):
         maps = cells_BsAc.permute(0, 2, 3, 1).reshape(batch * num_heads, -1, height, width)
         x, y, weights = (
-            part[:, :, :, level].transpose(1, 2).flatten(0, 1).to(maps) for part in (x_BNALP, y_BNALP, weights_BNALP)
+            part[:, :, :, level].transpose(1, 2).flatten(0, 1).float() for part in (x_BNALP, y_BNALP, weights_BNALP)
         )
         grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
         read = F.grid_sample(maps, grid, align_corners=False)
         total = total + (read * weights[:, None]).sum(-1)
-    return total.view(batch, num_heads, -1, num_queries).permute(0, 3, 1, 2)
+    return total.view(batch, num_heads, -1, num_queries).permute(0, 3, 1, 2).to(value_BSAc.dtype)
 
 
 def _by_sparse_product(

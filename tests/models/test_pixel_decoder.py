@@ -5,7 +5,7 @@ import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from mmdet.models.layers import MSDeformAttnPixelDecoder as Theirs
 
-from mmdataseg.models import DeformableAttention, MSDeformAttnPixelDecoder
+from mmdataseg.models import DeformableAttention, MSDeformAttnPixelDecoder, pixel_decoder
 from mmdataseg.registry import MODELS
 from tests.models.conftest import CHANNELS, head_config
 from tests.tolerances import THROUGH_LAYERS
@@ -102,3 +102,15 @@ def test_one_attention_equals_mmcvs_in_all_its_forms(batch_first, reference):
         theirs(query, value=value, identity=identity, **others),
         **THROUGH_LAYERS,
     )
+
+
+def test_the_operator_is_chosen_by_the_dtype_that_autocast_gives_it(monkeypatch):
+    """mmcv's compiled operator refuses bfloat16, and the cells are float32 until they are projected."""
+    asked = []
+    monkeypatch.setattr(pixel_decoder, "mmcv_operator_runs_on", lambda value: asked.append(value.dtype))
+    attention = DeformableAttention(embed_dims=16, num_heads=2, num_levels=1, batch_first=True)
+    inputs = {"reference_points": torch.rand(1, 6, 1, 2), "spatial_shapes": torch.tensor([[2, 3]])}
+    attention(torch.randn(1, 6, 16), **inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        attention(torch.randn(1, 6, 16), **inputs)
+    assert asked == [torch.float32, torch.bfloat16]

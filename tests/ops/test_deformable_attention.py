@@ -77,12 +77,21 @@ def test_backward_twice_gives_the_same():
     assert all(map(torch.equal, first, torch.autograd.grad(answer, inputs)))
 
 
-def test_half_precision_is_kept():
+@pytest.mark.parametrize("way", WAYS)
+def test_half_precision_is_kept(way):
     inputs = case(dtype=torch.bfloat16)
-    answer = deformable_attention(inputs[0], SIZES, *inputs[1:])
+    answer = WAYS[way](inputs[0], SIZES, *inputs[1:])
     assert answer.dtype == torch.bfloat16
     expected = deformable_attention(inputs[0].float(), SIZES, *(part.float() for part in inputs[1:]))
     torch.testing.assert_close(answer.float(), expected, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_positions_are_not_rounded_to_the_precision_of_the_values(way):
+    """bfloat16 has no number between 100 and 100.5."""
+    value = (torch.arange(128) > 100).expand(2, 128).reshape(1, 256, 1, 1).bfloat16()  # 0 to column 100, then 1
+    x, y, weight = (torch.full((1, 1, 1, 1, 1), number) for number in (100.3, 0.4, 1.0))
+    assert WAYS[way](value, [(2, 128)], x, y, weight).item() == pytest.approx(0.3, abs=2e-3)
 
 
 def test_no_query_gives_an_empty_output():
