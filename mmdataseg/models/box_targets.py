@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from mmdet.structures import DetDataSample
-from mmengine.structures import InstanceData
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -19,7 +18,7 @@ from mmdataseg.errors import UserError
 from mmdataseg.models.color_similarity import AFFINITY_DILATION
 from mmdataseg.models.image_masks import ImageMasks
 from mmdataseg.models.targets import Annotation, Targets, common_annotation, float32
-from mmdataseg.ops.box_projection import box_profiles
+from mmdataseg.ops.box_projection import box_profiles, mask_profiles
 from mmdataseg.ops.color_affinity import color_affinity_loss
 from mmdataseg.registry import MODELS, TASK_UTILS
 from mmdataseg.sources import Source
@@ -105,7 +104,7 @@ class BoxTargets(Targets):
         return BoxAnnotation(common.labels_N, common.size, sample.gt_instances.bboxes, similarity_EHW)
 
     def cost(self, masks: ImageMasks, annotation: BoxAnnotation) -> Tensor:
-        """(L, Q, N) projection costs, one output at a time: its Q masks are needed at full size.
+        """(L, Q, N) projection costs, one output at a time as far as whole masks are needed: for their projections.
 
         Raises:
             UserError: The cost is set for another stride than that of the mask features.
@@ -118,12 +117,10 @@ class BoxTargets(Targets):
                 f"the projection cost is set for cells of {self.projection_cost.stride} pixels, the mask features "
                 f"have {masks.stride}; set targets.boxes.cost.stride={masks.stride}"
             )
-        boxes = InstanceData(bboxes=annotation.boxes_N4)
-        costs = []
-        for mask_logits_QHW in masks.candidates():
-            with float32(mask_logits_QHW):
-                costs.append(self.projection_cost(InstanceData(masks=mask_logits_QHW), boxes))
-        return torch.stack(costs)
+        profiles = [mask_profiles(mask_logits_QHW) for mask_logits_QHW in masks.candidates()]
+        rows_LQH, columns_LQW = (torch.stack(sides) for sides in zip(*profiles, strict=True))
+        with float32(rows_LQH):
+            return self.projection_cost.of_profiles(rows_LQH, columns_LQW, annotation.boxes_N4)
 
     def loss(self, mask_logits_RHW: Tensor, targets_R: Tensor, masks: ImageMasks, annotation: BoxAnnotation) -> Tensor:
         """(T,) sums over the rows.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmdataseg.errors import UserError
 from mmdataseg.models.head import Proposals
-from mmdataseg.models.image_masks import ImageMasks, image_masks
+from mmdataseg.models.image_masks import ImageMasks, Members, image_masks, members_of
 from mmdataseg.models.targets import Annotation, Targets
 from mmdataseg.ops import merge as merging
 from mmdataseg.ops.matching import match
@@ -121,7 +121,8 @@ class DaTaSegCriterion(nn.Module):
 
         class_loss_BLQ = F.cross_entropy(class_logits_BLQJ.movedim(-1, 1), labels_BLQ, reduction="none") * weights_BLQ
         sums = proposals.mask_embeds_LBQC.new_zeros(len(targets.loss_names), dtype=torch.float32)
-        for image in zip(matched, masks, annotations, strict=True):
+        members = members_of(torch.stack([m.groups_LQ for m in matched]), [m.targets_LM.shape[1] for m in matched])
+        for image in zip(matched, members, masks, annotations, strict=True):
             sums = sums + _mask_loss(*image, targets)
         if not num_pairs:  # no target here: still, each rank must give the same parameters a gradient
             sums = sums + 0 * (proposals.mask_embeds_LBQC.float().sum() + proposals.mask_features_BCHW.float().sum())
@@ -188,12 +189,13 @@ class DaTaSegCriterion(nn.Module):
         return torch.stack(labels), shares_BLQ * torch.where(groups_BLQ >= 0, 1.0, self.background_weight)
 
 
-def _mask_loss(matched: _Matched, masks: ImageMasks, annotation: Annotation, targets: Targets) -> Tensor:
+def _mask_loss(
+    matched: _Matched, members: Members, masks: ImageMasks, annotation: Annotation, targets: Targets
+) -> Tensor:
     """(T,) sums over the matched rows of one image; a zero where it has none."""
-    num_pairs = matched.targets_LM.shape[1]
-    if not num_pairs:
+    if not members.num_pairs:
         return masks.features_CHW.new_zeros((), dtype=torch.float32)
-    mask_logits_RHW = masks.matched_rows(matched.groups_LQ, num_pairs)
+    mask_logits_RHW = masks.matched_rows(members)
     terms_T = targets.loss(mask_logits_RHW, matched.targets_LM.flatten(), masks, annotation)
     if terms_T.shape != (len(targets.loss_names),):  # another shape may broadcast, and a term would count twice
         raise ValueError(
@@ -229,7 +231,8 @@ def _merge_statistics(rows_BLQ: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) 
 def _normalisers(num_pairs: int, weights_BLQ: Tensor) -> tuple[Tensor, Tensor]:
     """Divisors of a rank's sums, with which the mean of the ranks' gradients is that of the whole batch; one
     collective."""
-    sums = torch.cat([weights_BLQ.new_tensor([num_pairs, 1]), weights_BLQ.sum((0, 2))])
+    # filled in on the device: a copy from the host would wait for it
+    sums = torch.cat([weights_BLQ.new_full((1,), num_pairs), weights_BLQ.new_ones(1), weights_BLQ.sum((0, 2))])
     all_reduce(sums, "sum")
     num_targets, num_ranks, class_norm_L = sums[0], sums[1], sums[2:]
     # all weights are 0 if nothing is annotated and the background's weight is 0

@@ -1,11 +1,13 @@
 """The mask logits of one image, computed only where they are needed.
 
-Letters: B images, L decoder outputs, Q queries, C channels, P points, S proposals that belong to a matched row,
-R = L M matched rows of all outputs together, (H, W) the grid of the mask features without the batch's padding.
+Letters: B images, L decoder outputs, Q queries, C channels, P points, S proposals that belong to a matched row, T those
+of all images, R = L M matched rows of all outputs together, (H, W) the grid of the mask features without the batch's
+padding.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +16,22 @@ from mmdataseg.errors import UserError
 from mmdataseg.models.head import Proposals
 from mmdataseg.ops.merge import merge_masks, row_maxima
 from mmdataseg.ops.points import sample_features
+
+
+class Members(NamedTuple):
+    """The proposals of one image that belong to a matched row.
+
+    Attributes:
+        output_S: (S,) int64, the decoder output of each.
+        query_S: (S,) int64, its query.
+        pair_S: (S,) int64, its pair in that output.
+        num_pairs: M, the pairs of an output.
+    """
+
+    output_S: Tensor
+    query_S: Tensor
+    pair_S: Tensor
+    num_pairs: int
 
 
 @dataclass(frozen=True)
@@ -67,24 +85,34 @@ class ImageMasks:
                 logits_QHW = row_maxima(logits_QHW[None].flatten(2), rows_1Q).view_as(logits_QHW)
             yield logits_QHW
 
-    def matched_rows(self, groups_LQ: Tensor, num_pairs: int) -> Tensor:
+    def matched_rows(self, members: Members) -> Tensor:
         """Mask logits of the matched rows, computed only for the proposals that belong to one.
-
-        Args:
-            groups_LQ: (L, Q) int64, the pair that each proposal belongs to, or -1.
-            num_pairs: M, the pairs of an output.
 
         Returns:
             (R, H, W): the pairs of the first output, then those of the next.
         """
-        output_S, query_S = (groups_LQ >= 0).nonzero(as_tuple=True)
-        row_S = output_S * num_pairs + groups_LQ[output_S, query_S]
-        mask_logits_SHW = self._masks(self.embeds_LQC[output_S, query_S])
-        return merge_masks(mask_logits_SHW, row_S, len(self.embeds_LQC) * num_pairs)
+        mask_logits_SHW = self._masks(self.embeds_LQC[members.output_S, members.query_S])
+        row_S = members.output_S * members.num_pairs + members.pair_S
+        return merge_masks(mask_logits_SHW, row_S, len(self.embeds_LQC) * members.num_pairs)
 
     def _masks(self, embeds_SC: Tensor) -> Tensor:
         """(S, H, W) float32."""
         return torch.einsum("sc,chw->shw", embeds_SC, self.features_CHW).float()
+
+
+def members_of(groups_BLQ: Tensor, num_pairs_B: Sequence[int]) -> list[Members]:
+    """The members of each image's matched rows, found for the whole batch at once: counting them waits for the device.
+
+    Args:
+        groups_BLQ: (B, L, Q) int64, the pair that each proposal belongs to, or -1.
+        num_pairs_B: For each image M, the pairs of an output.
+    """
+    belongs_BLQ = groups_BLQ >= 0
+    counts_B = belongs_BLQ.sum((1, 2)).tolist()
+    image_T, output_T, query_T = belongs_BLQ.nonzero(as_tuple=True)
+    columns = (output_T, query_T, groups_BLQ[image_T, output_T, query_T])
+    parts = zip(*(column.split(counts_B) for column in columns), num_pairs_B, strict=True)
+    return [Members(*part) for part in parts]
 
 
 def image_masks(
@@ -112,7 +140,8 @@ def image_masks(
     for image, (size, features_CHW) in enumerate(zip(sizes, proposals.mask_features_BCHW, strict=True)):
         height, width = (-(-side // stride) for side in size)
         extent = (size[1] / (width * stride), size[0] / (height * stride))
-        extent_2 = features_CHW.new_tensor(extent, dtype=torch.float32)
+        # filled in on the device: a copy from the host would wait for it
+        extent_2 = torch.stack([features_CHW.new_full((), side, dtype=torch.float32) for side in extent])
         embeds_LQC = proposals.mask_embeds_LBQC[:, image]
         rows_LQ = None if rows_BLQ is None else rows_BLQ[image]
         masks.append(ImageMasks(embeds_LQC, features_CHW[:, :height, :width], stride, extent_2, rows_LQ))

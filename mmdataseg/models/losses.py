@@ -1,6 +1,6 @@
 """Registered losses and matching costs: thin wrappers of functions in ops/, for configs of any OpenMMLab project.
 
-Letters: M matched pairs, Q queries, N boxes, (H, W) the grid of the mask logits.
+Letters: M matched pairs, L decoder outputs, Q queries, N boxes, (H, W) the grid of the mask logits.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from mmdet.models.task_modules.assigners.match_cost import BaseMatchCost
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mmdataseg.ops.box_projection import projection_cost, projection_loss
+from mmdataseg.ops.box_projection import mask_profiles, projection_cost, projection_loss
 from mmdataseg.registry import MODELS, TASK_UTILS
 
 
@@ -73,4 +73,18 @@ class BoxProjectionCost(BaseMatchCost):
         Returns:
             (Q, N).
         """
-        return self.weight * projection_cost(pred_instances.masks[None], gt_instances.bboxes, self.stride)[0]
+        rows_QH, columns_QW = mask_profiles(pred_instances.masks)
+        return self.of_profiles(rows_QH[None], columns_QW[None], gt_instances.bboxes)[0]
+
+    def of_profiles(self, rows_LQH: Tensor, columns_LQW: Tensor, boxes_N4: Tensor) -> Tensor:
+        """The cost matrices of several outputs, from the projections of their masks.
+
+        Args:
+            rows_LQH: (L, Q, H) of `mmdataseg.ops.box_projection.mask_profiles`.
+            columns_LQW: (L, Q, W) of the same.
+            boxes_N4: (N, 4) xyxy pixels.
+
+        Returns:
+            (L, Q, N).
+        """
+        return self.weight * projection_cost(rows_LQH, columns_LQW, boxes_N4, self.stride)

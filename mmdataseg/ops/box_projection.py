@@ -73,21 +73,21 @@ def projection_loss(mask_logits_MHW: Tensor, boxes_M4: Tensor, stride: float) ->
     return rows_M + columns_M
 
 
-def projection_cost(mask_logits_LQHW: Tensor, boxes_N4: Tensor, stride: float) -> Tensor:
-    """`projection_loss` of every query with every box.
+def projection_cost(rows_LQH: Tensor, columns_LQW: Tensor, boxes_N4: Tensor, stride: float) -> Tensor:
+    """`projection_loss` of every query with every box, from the projections of the masks.
 
     Args:
-        mask_logits_LQHW: (L, Q, H, W).
+        rows_LQH: (L, Q, H) of `mask_profiles`.
+        columns_LQW: (L, Q, W) of `mask_profiles`.
         boxes_N4: (N, 4) xyxy pixels.
         stride: Pixels per cell.
 
     Returns:
         (L, Q, N) in [0, 2].
     """
-    masks = mask_profiles(mask_logits_LQHW)
-    boxes = box_profiles(boxes_N4, (mask_logits_LQHW.shape[-2], mask_logits_LQHW.shape[-1]), stride)
-    rows_LQN, columns_LQN = (
+    boxes = box_profiles(boxes_N4, (rows_LQH.shape[-1], columns_LQW.shape[-1]), stride)
+    cost_of_rows_LQN, cost_of_columns_LQN = (
         1 - 2 * (p @ g.T) / (p.square().sum(-1)[..., None] + g.square().sum(-1) + DICE_EPS)
-        for p, g in zip(masks, boxes, strict=True)
+        for p, g in zip((rows_LQH, columns_LQW), boxes, strict=True)
     )
-    return rows_LQN + columns_LQN
+    return cost_of_rows_LQN + cost_of_columns_LQN

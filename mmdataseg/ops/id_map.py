@@ -5,11 +5,13 @@ Letters: N segments, P points, (H, W) the size of the image in pixels. An id map
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmdataseg.ops.points import sample_maps
 
 VOID = -1
+BORDER = 2  # pixels of void around a map: a point outside it reads two in each direction
 
 
 def masks_from_id_map(id_map_HW: Tensor, num_segments: int) -> Tensor:
@@ -68,19 +70,19 @@ def sample_id_map(id_map_HW: Tensor, ids_N: Tensor, points: Tensor) -> Tensor:
     """
     _check(id_map_HW)
     height, width = id_map_HW.shape
-    xy = points * points.new_tensor([width, height]) - 0.5
-    corner = xy.floor()
-    fraction = xy - corner
+    # a point outside the map reads the border of void, so no corner needs a check of its own
+    ids = F.pad(id_map_HW, (BORDER,) * 4, value=VOID).flatten()
+    x, y = points[..., 0] * width - 0.5, points[..., 1] * height - 0.5
+    left, top = x.floor().long().clamp(-BORDER, width), y.floor().long().clamp(-BORDER, height)
+    right_share, lower_share = x - left, y - top
+    pitch = width + 2 * BORDER
+    corner = (top + BORDER) * pitch + left + BORDER
+    lower, upper = lower_share, 1 - lower_share
+    upper_right, lower_right = upper * right_share, lower * right_share
+    shares = (upper - upper_right, upper_right, lower - lower_right, lower_right)
     values = torch.zeros(len(ids_N), points.shape[-2], device=id_map_HW.device)
-    for dy in (0, 1):
-        for dx in (0, 1):
-            x, y = corner[..., 0].long() + dx, corner[..., 1].long() + dy
-            inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-            ids = id_map_HW[y.clamp(0, height - 1), x.clamp(0, width - 1)].masked_fill(~inside, VOID)
-            weight = (fraction[..., 0] if dx else 1 - fraction[..., 0]) * (
-                fraction[..., 1] if dy else 1 - fraction[..., 1]
-            )
-            values += (ids == ids_N[:, None]) * weight
+    for step, share in zip((0, 1, pitch, pitch + 1), shares, strict=True):
+        values += (ids[corner + step] == ids_N[:, None]) * share
     return values
 
 

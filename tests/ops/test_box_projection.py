@@ -63,7 +63,7 @@ def test_the_cost_is_the_loss_of_every_pair():
     torch.manual_seed(0)
     logits = torch.randn(2, 3, 6, 8)
     boxes = torch.tensor([[1.0, 2.0, 20.0, 13.0], [8.0, 8.0, 30.0, 24.0]])
-    cost = projection_cost(logits, boxes, 4)
+    cost = projection_cost(*mask_profiles(logits), boxes, 4)
     expected = torch.stack(
         [torch.stack([projection_loss(logits[:, q], boxes[[n, n]], 4) for n in range(2)], 1) for q in range(3)], 1
     )
@@ -84,7 +84,7 @@ def test_the_loss_pulls_the_mask_towards_the_box():
 def test_without_boxes_losses_and_costs_are_empty():
     boxes = torch.zeros(0, 4)
     assert projection_loss(torch.zeros(0, 6, 8), boxes, 4).shape == (0,)
-    assert projection_cost(torch.zeros(2, 3, 6, 8), boxes, 4).shape == (2, 3, 0)
+    assert projection_cost(*mask_profiles(torch.zeros(2, 3, 6, 8)), boxes, 4).shape == (2, 3, 0)
 
 
 def test_a_box_without_extent_gives_no_nan():
