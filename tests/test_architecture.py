@@ -43,7 +43,7 @@ EDGES = {
 }
 # Other packages that rooms may import which are used without OpenMMLab.
 THIRD_PARTY = {
-    "ops": {"torch", "scipy"},
+    "ops": {"torch", "numpy", "scipy"},
     "structures": {"torch"},
     "text": {"torch", "numpy", "safetensors", "open_clip", "huggingface_hub", "mmengine"},
     "checkpoints": {"torch", "numpy", "safetensors", "mmengine"},

@@ -126,9 +126,9 @@ def compared(image: np.ndarray, first: Answer, second: Answer, *, titles: tuple[
         (height, width, 3) uint8 RGB.
     """
     size = panel_size(*image.shape[:2])
-    like = predicted_segments(first.sample, first.source, min_score=first.min_score)
+    like = predicted_segments(first.prediction, first.source, min_score=first.min_score)
     panels = [
-        draw_predicted(image, answer.sample, answer.source, size=size, min_score=answer.min_score, like=known)
+        draw_predicted(image, answer.prediction, answer.source, size=size, min_score=answer.min_score, like=known)
         for answer, known in ((first, ()), (second, like if same_classes(first, second) else ()))
     ]
     where = differing(first, second)

@@ -23,6 +23,7 @@ from mmdataseg.structures import Task
 from mmdataseg.text.vocabulary import Vocabulary
 
 _WAITING = 8  # at most so many results wait to be written
+_WAITING_PIXELS = 2**25  # with at most so many pixels; a larger one is written before the next image is read
 
 
 def predict(  # noqa: PLR0913 -- the options of the command
@@ -98,7 +99,16 @@ def predict(  # noqa: PLR0913 -- the options of the command
     run = _Run(PredictionFiles(folder=Path(out), save=save, space=vocabulary.label_space), show=show)
     with sigterm_as_exit():
         inputs = run.new(ImageInputs(max_pixels=max_pixels, root=root, without=Path(out))(given), total)
-        run.write(segmenter.stream(inputs, asked, batch_size=batch_size, min_score=min_score, unreadable=run.leave_out))
+        run.write(
+            segmenter.stream(
+                inputs,
+                asked,
+                batch_size=batch_size,
+                min_score=min_score,
+                unreadable=run.leave_out,
+                only_segments=True,
+            )
+        )
     return run.left_out
 
 
@@ -143,17 +153,18 @@ class _Run:
     def write(self, pairs: Iterable[tuple[ImageInput, Result]]) -> None:
         """Write results until there are no more, or the user stops."""
         start = time.monotonic()
-        waiting: deque[Future[None]] = deque()
+        waiting: deque[tuple[int, Future[None]]] = deque()
         try:
             with ThreadPoolExecutor(max_workers=1) as writer:
                 for found, result in pairs:
-                    waiting.append(writer.submit(self._files.add, found, result))
+                    waiting.append((result.size[0] * result.size[1], writer.submit(self._files.add, found, result)))
                     self._number += 1
-                    while len(waiting) > _WAITING:
-                        waiting.popleft().result()
+                    while len(waiting) > _WAITING or sum(pixels for pixels, _ in waiting) > _WAITING_PIXELS:
+                        waiting.popleft()[1].result()
                     if self._show and _shown(result):
                         break
-                for future in waiting:
+                    del found, result  # not kept while the next image is read
+                for _, future in waiting:
                     future.result()
         finally:
             seconds = time.monotonic() - start

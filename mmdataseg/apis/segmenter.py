@@ -195,7 +195,7 @@ class Segmenter:
             tasks: ``panoptic``, ``semantic``, ``instance``, or several of them. None: panoptic for words, otherwise the
                 task of the model's source.
             batch_size: Images per forward pass. Smaller images are padded, which changes results a little.
-            min_score: Instances with a lower score, 0 .. 1, are left out of the segments.
+            min_score: Instances with a lower score, 0 .. 1, are left out of the segments, but stay in the sample.
             channels: Channel order of arrays and tensors, ``rgb`` or ``bgr``.
             max_pixels: Larger images count as unreadable.
             unreadable: Called with the error of each unreadable image, which is left out. None: the error is raised.
@@ -258,8 +258,18 @@ class Segmenter:
         batch_size: int = 1,
         min_score: float = 0.3,
         unreadable: Callable[[UnreadableImageError], None] | None = None,
+        only_segments: bool = False,
     ) -> Iterator[tuple[ImageInput, Result]]:
         """Segment images from `ImageInputs`, with the questions of `questions`; other arguments as in `__call__`.
+
+        Args:
+            inputs: The images.
+            asked: The questions.
+            batch_size: As in `__call__`.
+            min_score: As in `__call__`.
+            unreadable: As in `__call__`.
+            only_segments: Leave instances below ``min_score`` out of the sample, too. This saves time: their masks are
+                not computed.
 
         Yields:
             Each image with its result.
@@ -267,18 +277,21 @@ class Segmenter:
         batch: list[tuple[ImageInput, np.ndarray, Mapping[str, Any]]] = []
         for found in inputs:
             try:
-                image = found.load()
-                batch.append((found, image, self._prepared(found, image)))
+                batch.append(self._loaded(found))
             except UnreadableImageError as error:
                 if unreadable is None:
-                    yield from self._answers(batch, asked, min_score)
+                    yield from self._answers(batch, asked, min_score, only_segments)
                     raise
                 unreadable(error)
                 continue
             if len(batch) == batch_size:
-                yield from self._answers(batch, asked, min_score)
+                yield from self._answers(batch, asked, min_score, only_segments)
                 batch = []
-        yield from self._answers(batch, asked, min_score)
+        yield from self._answers(batch, asked, min_score, only_segments)
+
+    def _loaded(self, found: ImageInput) -> tuple[ImageInput, np.ndarray, Mapping[str, Any]]:
+        image = found.load()
+        return found, image, self._prepared(found, image)
 
     def _prepared(self, found: ImageInput, image: np.ndarray) -> Mapping[str, Any]:
         size = image.shape[:2]
@@ -294,7 +307,11 @@ class Segmenter:
 
     @torch.inference_mode()
     def _answers(
-        self, batch: Sequence[tuple[ImageInput, np.ndarray, Mapping[str, Any]]], asked: Asked, min_score: float
+        self,
+        batch: Sequence[tuple[ImageInput, np.ndarray, Mapping[str, Any]]],
+        asked: Asked,
+        min_score: float,
+        only_segments: bool,
     ) -> list[tuple[ImageInput, Result]]:
         if not batch:
             return []
@@ -315,10 +332,14 @@ class Segmenter:
                         label_space=source.label_space,
                         task=source.task,
                         padded=tuple(packed["inputs"].shape[-2:]),
+                        compact=True,
+                        min_score=min_score if only_segments else 0.0,
                     )
                 sample = sample.cpu()
                 for source in sources:
-                    answers[source.task, vocabulary.name] = Answer(source=source, sample=sample, min_score=min_score)
+                    answers[source.task, vocabulary.name] = Answer(
+                        source=source, prediction=sample, min_score=min_score
+                    )
             result = Result(name=found.name, path=found.path, image=image[..., ::-1], answers=answers)
             pairs.append((found, result))
         return pairs

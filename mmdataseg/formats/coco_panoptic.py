@@ -55,7 +55,8 @@ def id_to_rgb(ids: np.ndarray) -> np.ndarray:
     Returns:
         (H, W, 3) uint8.
     """
-    return np.stack([ids & 255, (ids >> 8) & 255, ids >> 16], axis=-1).astype(np.uint8)
+    bytes_HW4 = np.ascontiguousarray(ids, "<i4").view(np.uint8).reshape(*ids.shape, 4)
+    return np.ascontiguousarray(bytes_HW4[..., :3])
 
 
 def rgb_to_id(rgb: np.ndarray) -> np.ndarray:

@@ -23,7 +23,33 @@ def describe_mask(mask: np.ndarray) -> dict[str, Any]:
         ``area`` in pixels, ``bbox`` (x, y, width, height in pixels; zeros if the mask is empty), and ``segmentation``,
         a compressed RLE.
     """
-    rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return _described(coco_mask.encode(np.asfortranarray(mask.astype(np.uint8))))
+
+
+def describe_window(window: np.ndarray, *, corner: tuple[int, int], size: tuple[int, int]) -> dict[str, Any]:
+    """Return what `describe_mask` returns, without the pixels outside a window.
+
+    Args:
+        window: (h, w) bool, a part of the mask outside of which it has no pixel.
+        corner: x, y of the upper left pixel of the window.
+        size: (height, width) of the mask.
+    """
+    (x, y), (height, width) = corner, size
+    strip = np.zeros((height, window.shape[1]), np.uint8, order="F")
+    strip[y : y + window.shape[0]] = window
+    # a run-length encoding goes down the columns: those left and right of the strip lengthen its first and last run
+    runs = compressed_runs(coco_mask.encode(strip)["counts"]).tolist() if strip.size else [0]
+    if len(runs) % 2 == 0:
+        runs.append(0)
+    runs[0] += height * x
+    runs[-1] += height * (width - x - window.shape[1])
+    if not runs[-1] and len(runs) > 1:
+        runs.pop()
+    rle = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
+    return _described(rle)
+
+
+def _described(rle: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "area": int(coco_mask.area(rle)),
         "bbox": [int(number) for number in coco_mask.toBbox(rle)],

@@ -209,6 +209,8 @@ class DaTaSeg(BaseDetector):
         task: Task,
         padded: tuple[int, int],
         rescale: bool = True,
+        compact: bool = False,
+        min_score: float = 0.0,
     ) -> None:
         """Compute the answer of one task in one vocabulary from one image's proposals.
 
@@ -222,6 +224,8 @@ class DaTaSeg(BaseDetector):
             task: Selects the post-processor.
             padded: (height, width) of the padded batch, in pixels.
             rescale: True: answers have the size of the image on disk; False: the size of the resized image.
+            compact: As in `PostProcessor.forward`.
+            min_score: As in `PostProcessor.forward`.
 
         Raises:
             UserError: The sample's source is not one of the model's; also what the post-processor raises.
@@ -236,7 +240,9 @@ class DaTaSeg(BaseDetector):
         mask_logits_QHW = torch.einsum(
             "qc,chw->qhw", proposals.mask_embeds_LBQC[-1, index], proposals.mask_features_BCHW[index]
         )
-        answer = self.postprocessors[task.value](class_logits_QJ, mask_logits_QHW, label_space, sizes)
+        answer = self.postprocessors[task.value](
+            class_logits_QJ, mask_logits_QHW, label_space, sizes, compact=compact, min_score=min_score
+        )
         for field, value in answer.items():
             setattr(sample, field, value)
 

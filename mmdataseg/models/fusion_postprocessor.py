@@ -33,7 +33,14 @@ class FusionPanopticPostProcessor(PanopticPostProcessor):
     """
 
     def forward(
-        self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
+        self,
+        class_logits_QJ: Tensor,
+        mask_logits_QHW: Tensor,
+        label_space: LabelSpace,
+        sizes: ImageSizes,
+        *,
+        compact: bool = False,
+        min_score: float = 0.0,  # noqa: ARG002 -- for instances
     ) -> dict[str, PixelData]:
         """Compute a panoptic segmentation from one image's proposals.
 
@@ -59,6 +66,8 @@ class FusionPanopticPostProcessor(PanopticPostProcessor):
         (answer,) = fusion.predict(logits_QJ[None], masks_Qhw[None], [sample], rescale=True)
         segmentation = PixelData(sem_seg=_numbered(answer["pan_results"].sem_seg, order_K))
         scores = self._scores(class_logits_QJ, masks_Qhw, sizes, segmentation.sem_seg[0])
+        if compact:
+            segmentation.sem_seg = segmentation.sem_seg.int()
         segmentation.set_metainfo(
             {"label_names": list(label_space.classes), "ignore_index": 0, "scores": scores.tolist()}
         )

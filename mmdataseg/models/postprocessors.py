@@ -13,8 +13,8 @@ from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
 from mmdataseg.errors import UserError
-from mmdataseg.ops.id_map import boxes_from_masks
-from mmdataseg.ops.postprocess import SEMANTIC_MERGES, ImageSizes, instances, panoptic_segments, semantic_map
+from mmdataseg.ops.box_masks import full_boxes, full_masks, look_up_
+from mmdataseg.ops.postprocess import SEMANTIC_MERGES, ImageSizes, box_instances, panoptic_segments, semantic_map
 from mmdataseg.registry import MODELS
 from mmdataseg.structures import LabelSpace, Task
 
@@ -34,7 +34,14 @@ class PostProcessor(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
+        self,
+        class_logits_QJ: Tensor,
+        mask_logits_QHW: Tensor,
+        label_space: LabelSpace,
+        sizes: ImageSizes,
+        *,
+        compact: bool = False,
+        min_score: float = 0.0,
     ) -> Mapping[str, PixelData | InstanceData]:
         """Compute the answer of the task from one image's proposals.
 
@@ -43,6 +50,9 @@ class PostProcessor(nn.Module, ABC):
             mask_logits_QHW: (Q, H, W).
             label_space: The label space of the K classes.
             sizes: Sizes of the image.
+            compact: Use little memory, for large images: maps are int32, and masks are a list of `BoxMask`. mmdet's
+                metrics and visualiser read the other form.
+            min_score: Instances with a lower score are left out.
 
         Returns:
             The fields to set on its ``DetDataSample``.
@@ -79,7 +89,14 @@ class PanopticPostProcessor(PostProcessor):
             )
 
     def forward(
-        self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
+        self,
+        class_logits_QJ: Tensor,
+        mask_logits_QHW: Tensor,
+        label_space: LabelSpace,
+        sizes: ImageSizes,
+        *,
+        compact: bool = False,
+        min_score: float = 0.0,  # noqa: ARG002 -- for instances
     ) -> dict[str, PixelData]:
         """Compute a panoptic segmentation from one image's proposals.
 
@@ -102,7 +119,8 @@ class PanopticPostProcessor(PostProcessor):
         )
         number_N = torch.arange(1, len(labels_N) + 1, device=labels_N.device)
         ids = torch.cat([labels_N.new_zeros(1), labels_N + INSTANCE_OFFSET * number_N])
-        segmentation = PixelData(sem_seg=ids[segment_map][None])
+        ids_HW = look_up_(segment_map, ids)
+        segmentation = PixelData(sem_seg=(ids_HW if compact else ids_HW.long())[None])
         segmentation.set_metainfo(
             {"label_names": list(label_space.classes), "ignore_index": 0, "scores": scores_N.tolist()}
         )
@@ -127,7 +145,14 @@ class SemanticPostProcessor(PostProcessor):
         self.merge = merge
 
     def forward(
-        self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
+        self,
+        class_logits_QJ: Tensor,
+        mask_logits_QHW: Tensor,
+        label_space: LabelSpace,
+        sizes: ImageSizes,
+        *,
+        compact: bool = False,
+        min_score: float = 0.0,  # noqa: ARG002 -- for instances
     ) -> dict[str, PixelData]:
         """Compute a semantic segmentation from one image's proposals.
 
@@ -135,7 +160,7 @@ class SemanticPostProcessor(PostProcessor):
             ``pred_sem_seg`` with ``sem_seg`` (1, Ho, Wo) int64 in 0..K-1.
         """
         labels = semantic_map(class_logits_QJ, mask_logits_QHW, sizes, merge=self.merge)
-        segmentation = PixelData(sem_seg=labels[None])
+        segmentation = PixelData(sem_seg=(labels if compact else labels.long())[None])
         segmentation.set_metainfo({"label_names": list(label_space.classes)})
         return {"pred_sem_seg": segmentation}
 
@@ -168,7 +193,14 @@ class InstancePostProcessor(PostProcessor):
             )
 
     def forward(
-        self, class_logits_QJ: Tensor, mask_logits_QHW: Tensor, label_space: LabelSpace, sizes: ImageSizes
+        self,
+        class_logits_QJ: Tensor,
+        mask_logits_QHW: Tensor,
+        label_space: LabelSpace,
+        sizes: ImageSizes,
+        *,
+        compact: bool = False,
+        min_score: float = 0.0,
     ) -> dict[str, InstanceData]:
         """Compute instances from one image's proposals.
 
@@ -176,12 +208,14 @@ class InstancePostProcessor(PostProcessor):
             ``pred_instances`` with ``labels`` (N,) int64, ``scores`` (N,), ``masks`` (N, Ho, Wo) bool and their
             ``bboxes`` (N, 4) xyxy pixels.
         """
-        labels, scores, masks = instances(
+        labels, scores, masks = box_instances(
             class_logits_QJ,
             mask_logits_QHW,
             sizes,
             is_thing_K=torch.tensor(label_space.is_thing, device=class_logits_QJ.device),
             max_instances=self.max_instances,
+            min_score=min_score,
         )
-        found = InstanceData(labels=labels, scores=scores, bboxes=boxes_from_masks(masks), masks=masks)
+        found = InstanceData(labels=labels, scores=scores, bboxes=full_boxes(masks).to(labels.device))
+        found.masks = masks if compact else full_masks(masks, sizes.original).to(labels.device)
         return {"pred_instances": found}

@@ -33,6 +33,11 @@ class ImageSizes:
     original: tuple[int, int]
 
 
+def block_elements(device: torch.device) -> int:
+    """The number of mask values to work on at a time."""
+    return BLOCK_ELEMENTS.get(device.type, BLOCK_ELEMENTS_ELSEWHERE)
+
+
 def _taps(cells: int, padded: int, image: int, original: int) -> tuple[Tensor, Tensor, Tensor]:
     """For each original pixel along one axis, on the host: the two cells around it, and the share of the second.
 
@@ -61,8 +66,7 @@ def enlarge_blocks(mask_logits_QHW: Tensor, sizes: ImageSizes) -> Iterator[tuple
     num_masks, height, width = mask_logits_QHW.shape
     down = _taps(height, sizes.padded[0], sizes.image[0], sizes.original[0])
     across = _taps(width, sizes.padded[1], sizes.image[1], sizes.original[1])
-    elements = BLOCK_ELEMENTS.get(mask_logits_QHW.device.type, BLOCK_ELEMENTS_ELSEWHERE)
-    rows_per_block = max(1, elements // max(1, num_masks * sizes.original[1]))
+    rows_per_block = max(1, block_elements(mask_logits_QHW.device) // max(1, num_masks * sizes.original[1]))
     for start in range(0, sizes.original[0], rows_per_block):
         rows = slice(start, min(start + rows_per_block, sizes.original[0]))
         yield rows, _enlarge(mask_logits_QHW, down, across, rows, slice(0, sizes.original[1]))
@@ -111,7 +115,15 @@ def _enlarge(
     top, bottom, share_down = (taps.to(device) for taps in (top - first_row, bottom - first_row, share_down[:, None]))
     # columns first: there are fewer rows of cells than of pixels
     wide = torch.lerp(cells.index_select(2, left), cells.index_select(2, right), share_across)
-    return torch.lerp(wide.index_select(1, top), wide.index_select(1, bottom), share_down)
+    step = max(1, block_elements(device) // max(1, len(wide) * len(left)))
+    if step >= len(top):
+        return torch.lerp(wide.index_select(1, top), wide.index_select(1, bottom), share_down)
+    enlarged = wide.new_empty(len(wide), len(top), len(left))
+    for start in range(0, len(top), step):
+        part = slice(start, start + step)
+        above, below = wide.index_select(1, top[part]), wide.index_select(1, bottom[part])
+        enlarged[:, part] = torch.lerp(above, below, share_down[part])
+    return enlarged
 
 
 def _pixels_of(taps: tuple[Tensor, Tensor, Tensor], start: int, stop: int) -> slice:

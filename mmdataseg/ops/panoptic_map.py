@@ -3,9 +3,12 @@
 Letters: K classes, M segments, (H, W) the size of the map.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from mmdataseg.ops.box_masks import BoxMask, masks_of_map
 from mmdataseg.ops.id_map import VOID
 
 
@@ -30,6 +33,30 @@ def read_panoptic_map(
     ids, row_HW = torch.unique(ids_HW, return_inverse=True)
     is_segment = ids != (num_classes if ignore_index is None else ignore_index)
     labels_M = ids[is_segment].long() % offset  # mmdet's heads write int32
-    if labels_M.numel() and int(labels_M.max()) >= num_classes:
-        raise ValueError(f"predicted class {int(labels_M.max())}, the label space has {num_classes} classes")
+    _check(labels_M.tolist(), num_classes)
     return torch.where(is_segment, is_segment.cumsum(0) - 1, VOID)[row_HW], labels_M
+
+
+def panoptic_masks(
+    ids_HW: Tensor, *, num_classes: int, offset: int, ignore_index: int | None = None
+) -> list[tuple[int, BoxMask]]:
+    """The label and the mask of each segment of a panoptic map, in the order of the ids; for maps of any size.
+
+    Args:
+        ids_HW: As in `read_panoptic_map`, on the CPU. The masks read it.
+        num_classes: K.
+        offset: As in `read_panoptic_map`.
+        ignore_index: As in `read_panoptic_map`.
+
+    Raises:
+        ValueError: As in `read_panoptic_map`.
+    """
+    void = num_classes if ignore_index is None else ignore_index
+    found = [(value % offset, mask) for value, mask in masks_of_map(ids_HW).items() if value != void]
+    _check([label for label, _ in found], num_classes)
+    return found
+
+
+def _check(labels: Sequence[int], num_classes: int) -> None:
+    if labels and max(labels) >= num_classes:
+        raise ValueError(f"predicted class {max(labels)}, the label space has {num_classes} classes")

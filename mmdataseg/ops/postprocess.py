@@ -9,10 +9,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmdataseg.ops.enlarging import ImageSizes, enlarge_blocks, enlarge_boxes
+from mmdataseg.ops.box_masks import BoxMask, full_masks, look_up_, pack_mask
+from mmdataseg.ops.enlarging import ImageSizes, block_elements, enlarge_blocks, enlarge_boxes
 from mmdataseg.ops.merge import merge_masks, merge_rows
 
 SEMANTIC_MERGES = ("max", "probability")
+_ROUNDING = 1e-4  # a mean of probabilities may be a little above 1
 
 
 def semantic_map(class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageSizes, *, merge: str = "max") -> Tensor:
@@ -27,7 +29,7 @@ def semantic_map(class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageS
             sum over q of p(q, k) sigmoid(m_q) (Cheng et al., MaskFormer, 2021, section 3.4).
 
     Returns:
-        (Ho, Wo) int64 in 0..K-1.
+        (Ho, Wo) int32 in 0..K-1.
 
     Raises:
         ValueError: ``merge`` is unknown.
@@ -40,7 +42,7 @@ def semantic_map(class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageS
         row_Q, probs_RJ = _rows(class_logits_QJ, (True,) * (class_logits_QJ.shape[1] - 1))
         scores_RK, logits_RHW = probs_RJ[:, :-1], merge_masks(mask_logits_QHW, row_Q, len(probs_RJ))
     best_R, class_R = scores_RK.max(1)
-    labels = torch.empty(sizes.original, dtype=torch.int64, device=mask_logits_QHW.device)
+    labels = torch.empty(sizes.original, dtype=torch.int32, device=mask_logits_QHW.device)
     for rows, logits_Rhw in enlarge_blocks(logits_RHW, sizes):
         masks_Rhw = logits_Rhw.sigmoid_()
         if merge == "probability":
@@ -81,7 +83,7 @@ def panoptic_segments(
         kept_share: In [0, 1].
 
     Returns:
-        (Ho, Wo) int64, 1 + the index of the segment or 0 for void; (N,) int64 the class of each segment; and (N,)
+        (Ho, Wo) int32, 1 + the index of the segment or 0 for void; (N,) int64 the class of each segment; and (N,)
         float32 its score, the probability of its class according to the leader of its row.
 
     Raises:
@@ -92,7 +94,7 @@ def panoptic_segments(
     keep_R = (labels_R != len(mergeable)) & (scores_R > score_threshold)
     keep_Q = keep_R[row_Q]
     scores_R, labels_R, num_rows = scores_R[keep_R], labels_R[keep_R], int(keep_R.sum())
-    winner = torch.full(sizes.original, num_rows, dtype=torch.int64, device=mask_logits_QHW.device)  # num_rows: no row
+    winner = torch.full(sizes.original, num_rows, dtype=torch.int32, device=mask_logits_QHW.device)  # num_rows: no row
     if not num_rows:
         return winner, labels_R, scores_R
     kept_row_Q = (keep_R.cumsum(0) - 1)[row_Q[keep_Q]]
@@ -101,7 +103,8 @@ def panoptic_segments(
     area_R = torch.bincount(winner.flatten(), minlength=num_rows + 1)[:-1]
     stays_R = (area_R > 0) & (area_R >= kept_share * full_area_R)
     number_R = torch.where(stays_R, stays_R.cumsum(0), 0)
-    return torch.cat([number_R, number_R.new_zeros(1)])[winner], labels_R[stays_R], scores_R[stays_R]
+    segments = look_up_(winner, torch.cat([number_R, number_R.new_zeros(1)]))
+    return segments, labels_R[stays_R], scores_R[stays_R]
 
 
 def _compete(logits_RHW: Tensor, scores_R: Tensor, sizes: ImageSizes, winner: Tensor) -> Tensor:
@@ -116,13 +119,16 @@ def _compete(logits_RHW: Tensor, scores_R: Tensor, sizes: ImageSizes, winner: Te
     least_R = 0.499 * scores_R.min() / scores_R  # a little below 1/2, for the rounding
     best = torch.zeros(sizes.original, device=logits_RHW.device)
     area_R = scores_R.new_zeros(len(scores_R), dtype=torch.int64)
-    for row, box, logits in enlarge_boxes(logits_RHW, sizes, least_R.logit()):
-        mask = logits >= 0
-        area_R[row] = mask.sum()
-        product = logits.sigmoid_().mul_(scores_R[row])
-        better = product > best[box]
-        best[box] = torch.where(better, product, best[box])
-        winner[box] = torch.where(better, torch.where(mask, row, len(scores_R)), winner[box])
+    for row, (rows, columns), logits_hw in enlarge_boxes(logits_RHW, sizes, least_R.logit()):
+        step = max(1, block_elements(logits_hw.device) // logits_hw.shape[1])
+        for start, logits in zip(range(rows.start, rows.stop, step), logits_hw.split(step), strict=True):
+            box = slice(start, start + len(logits)), columns
+            mask = logits >= 0
+            area_R[row] += mask.sum()
+            product = logits.sigmoid_().mul_(scores_R[row])
+            better = product > best[box]
+            best[box] = torch.where(better, product, best[box])
+            winner[box] = torch.where(better, torch.where(mask, row, len(scores_R)), winner[box])
     return area_R
 
 
@@ -148,6 +154,26 @@ def instances(
     is_thing_K: Tensor,
     max_instances: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    """The best (proposal, thing class) pairs, with full masks; see `box_instances`.
+
+    Returns:
+        (N,) int64 labels, (N,) float32 scores in descending order, (N, Ho, Wo) bool masks.
+    """
+    labels, scores, masks = box_instances(
+        class_logits_QJ, mask_logits_QHW, sizes, is_thing_K=is_thing_K, max_instances=max_instances
+    )
+    return labels, scores, full_masks(masks, sizes.original).to(labels.device)
+
+
+def box_instances(
+    class_logits_QJ: Tensor,
+    mask_logits_QHW: Tensor,
+    sizes: ImageSizes,
+    *,
+    is_thing_K: Tensor,
+    max_instances: int,
+    min_score: float = 0.0,
+) -> tuple[Tensor, Tensor, list[BoxMask]]:
     """The best (proposal, thing class) pairs (Cheng et al., Mask2Former, 2022).
 
     Score = class probability x mean mask probability inside the mask.
@@ -158,9 +184,11 @@ def instances(
         sizes: Sizes of the image.
         is_thing_K: (K,) bool; stuff is dropped.
         max_instances: The maximum number of instances; a pair whose mask is empty is dropped.
+        min_score: Instances with a lower score are dropped, before their masks are enlarged if the class probability is
+            lower already.
 
     Returns:
-        (N,) int64 labels, (N,) float32 scores in descending order, (N, Ho, Wo) bool masks.
+        (N,) int64 labels, (N,) float32 scores in descending order, N masks. Instances of one proposal share their mask.
 
     Raises:
         ValueError: ``is_thing_K`` does not have one flag for each class of the logits.
@@ -168,20 +196,23 @@ def instances(
     _check_flags(is_thing_K, class_logits_QJ)
     probs_QK = class_logits_QJ.float().softmax(-1)[:, :-1].masked_fill(~is_thing_K, -1)
     num_pairs = min(max_instances, len(probs_QK) * int(is_thing_K.sum()))
-    scores, pairs = probs_QK.flatten().topk(num_pairs)
+    probs, pairs = probs_QK.flatten().topk(num_pairs)
+    may_reach = probs >= min_score - _ROUNDING
+    probs, pairs = probs[may_reach], pairs[may_reach]
     queries, labels = pairs // len(is_thing_K), pairs % len(is_thing_K)
     # a proposal that appears in several pairs is enlarged once
     used, row = torch.unique(queries, return_inverse=True)
     logits_UHW = mask_logits_QHW[used]
-    masks = torch.zeros(len(used), *sizes.original, dtype=torch.bool, device=mask_logits_QHW.device)
-    inside = torch.zeros(len(used), device=mask_logits_QHW.device)
-    area = torch.zeros(len(used), device=mask_logits_QHW.device)
-    for proposal, box, logits in enlarge_boxes(logits_UHW, sizes, torch.zeros_like(inside)):
+    inside, area = probs.new_zeros(len(used)), probs.new_zeros(len(used))
+    masks: dict[int, BoxMask] = {}
+    for proposal, (rows, columns), logits in enlarge_boxes(logits_UHW, sizes, torch.zeros_like(inside)):
         mask = logits > 0
-        masks[proposal][box] = mask
-        inside[proposal] = (logits.sigmoid_() * mask).sum()
-        area[proposal] = mask.sum()
-    scores = scores * (inside / area.clamp(min=1))[row]
+        found = pack_mask(mask, corner=(rows.start, columns.start), size=sizes.original)
+        if found.area:
+            masks[proposal] = found
+            inside[proposal], area[proposal] = logits.sigmoid_().mul_(mask).sum(), found.area
+    scores = probs * (inside / area.clamp(min=1))[row]
     order = scores.argsort(descending=True, stable=True)
-    order = order[area[row][order] > 0]
-    return labels[order], scores[order], masks[row[order]]
+    there = [place in masks for place in row[order].tolist()]
+    order = order[torch.tensor(there, dtype=torch.bool, device=order.device) & (scores[order] >= min_score)]
+    return labels[order], scores[order], [masks[place] for place in row[order].tolist()]

@@ -8,7 +8,6 @@ import torch
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import make_categories
-from mmdataseg.formats.masks import describe_mask
 from mmdataseg.results.file_names import without_suffix
 from mmdataseg.results.segments import Answer, Segment
 from mmdataseg.structures import Task
@@ -105,7 +104,7 @@ def coco_annotations(png: str, answer: Answer, *, image_id: int, first_id: int =
         {
             **dict(id=number, image_id=image_id, category_id=s.label + 1, iscrowd=0),
             **({} if s.score is None else {"score": s.score}),
-            **describe_mask(s.mask),
+            **s.annotation,
         }
         for number, s in enumerate(answer.segments, first_id)
     ]
@@ -157,4 +156,4 @@ def _xywh(segment: Segment) -> list[int]:
 
 
 def _not_installed(package: str) -> UserError:
-    return UserError(f"this needs {package}, which is not installed", remedy=f"pip install {package}")
+    return UserError(f"this needs {package}, which is not installed", remedy="pip install 'mmdataseg[results]'")

@@ -36,7 +36,7 @@ def overlay(image: np.ndarray, answer: Answer) -> np.ndarray:
         (H, W, 3).
     """
     size = (image.shape[0], image.shape[1])
-    return draw_predicted(image, answer.sample, answer.source, size=size, min_score=answer.min_score)
+    return draw_predicted(image, answer.prediction, answer.source, size=size, min_score=answer.min_score)
 
 
 def sheet(image: np.ndarray, answers: Iterable[Answer], *, title: str) -> np.ndarray:
@@ -77,7 +77,7 @@ def panel(image: np.ndarray, answer: Answer) -> np.ndarray:
         (height, width, 3).
     """
     size = panel_size(*image.shape[:2])
-    return draw_predicted(image, answer.sample, answer.source, size=size, min_score=answer.min_score)
+    return draw_predicted(image, answer.prediction, answer.source, size=size, min_score=answer.min_score)
 
 
 def spotlight(image: np.ndarray, mask: np.ndarray, *, name: str, label: int) -> np.ndarray:
@@ -110,7 +110,7 @@ def cut_outs(image: np.ndarray, answer: Answer) -> Iterator[tuple[segments.Segme
     """
     for segment in answer.segments:
         x1, y1, x2, y2 = segment.box
-        alpha = np.where(segment.map_HW[y1:y2, x1:x2] == segment.value, np.uint8(255), np.uint8(0))
+        alpha = np.where(segment.window, np.uint8(255), np.uint8(0))
         yield segment, np.dstack([image[y1:y2, x1:x2], alpha])
 
 

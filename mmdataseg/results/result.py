@@ -98,7 +98,7 @@ class Result:
 
     @property
     def sample(self) -> DetDataSample:
-        """mmdet's data sample with the fields of all requested tasks, on the CPU.
+        """mmdet's data sample with the fields of all requested tasks, on the CPU, as mmdet's metrics read it.
 
         Raises:
             UserError: There are several vocabularies, whose samples are separate: ``result["panoptic", NAME].sample``.

@@ -3,17 +3,18 @@
 Frames: masks and boxes are in pixels of the image after the rotation that its EXIF tag asks for.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample
-from scipy import ndimage
+from mmengine.structures import PixelData
 
-from mmdataseg.formats.masks import describe_mask
-from mmdataseg.ops.panoptic_map import read_panoptic_map
+from mmdataseg.formats.masks import describe_window
+from mmdataseg.ops.box_masks import BoxMask, full_masks, masks_of_map, pack_mask
+from mmdataseg.ops.panoptic_map import panoptic_masks
 from mmdataseg.sources import Source
 from mmdataseg.structures import LabelSpace, Task
 
@@ -29,10 +30,7 @@ class Segment:
         is_thing: Whether the segment is a single object.
         score: 0 .. 1. For an instance: class probability times mask quality. For a panoptic segment: class
             probability. None for a segment of a semantic map, which has no scores.
-        area: Area in pixels.
-        box: x1, y1, x2, y2 in pixels, tight around the mask; x2 and y2 are exclusive, so x2 - x1 is the width.
-        map_HW: (H, W) map that the segment is a part of; all segments of a panoptic or semantic answer share one.
-        value: Value of the map at the pixels of the segment.
+        region: The mask in its box. It takes little memory, also for large images.
     """
 
     id: int
@@ -40,20 +38,37 @@ class Segment:
     label: int
     is_thing: bool
     score: float | None
-    area: int
-    box: tuple[int, int, int, int]
-    map_HW: np.ndarray = field(repr=False)
-    value: int | bool = field(repr=False)
+    region: BoxMask
+
+    @property
+    def area(self) -> int:
+        """Area in pixels."""
+        return self.region.area
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """x1, y1, x2, y2 in pixels, tight around the mask; x2 and y2 are exclusive, so x2 - x1 is the width."""
+        return self.region.box
 
     @property
     def mask(self) -> np.ndarray:
         """The mask, (H, W) bool, computed on each access."""
-        return self.map_HW == self.value
+        return self.region.full().numpy()
+
+    @property
+    def window(self) -> np.ndarray:
+        """The mask inside the box, (h, w) bool, computed on each access."""
+        return self.region.window().numpy()
+
+    @property
+    def annotation(self) -> dict[str, Any]:
+        """The ``area``, ``bbox`` and ``segmentation`` (`rle`) of a COCO annotation, computed on each access."""
+        return describe_window(self.window, corner=self.box[:2], size=self.region.size)
 
     @property
     def rle(self) -> dict[str, Any]:
         """The mask as compressed COCO RLE with ``size`` (height, width) and ``counts``, computed on each access."""
-        return describe_mask(self.mask)["segmentation"]
+        return self.annotation["segmentation"]
 
     def __str__(self) -> str:
         score = "" if self.score is None else f" {self.score:.2f}"
@@ -66,12 +81,13 @@ class Answer:
 
     Args:
         source: Source with the task and the label space; nothing else of it is read.
-        sample: mmdet's data sample, on the CPU, with the fields that the task's post-processor wrote.
+        prediction: mmdet's data sample, on the CPU, with the fields that the task's post-processor wrote, compact or
+            not.
         min_score: Instances with a lower score are left out of the segments, but stay in the sample.
     """
 
     source: Source
-    sample: DetDataSample
+    prediction: DetDataSample
     min_score: float = 0.0
 
     @property
@@ -87,26 +103,33 @@ class Answer:
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
         """The segments. Panoptic segments and instances: highest score first. Semantic: in the order of the classes."""
-        if self.task is Task.INSTANCE:
-            return self._of_instances()
-        map_HW, labels, scores = self._map_and_table()
-        areas = np.bincount(map_HW.ravel() + 1, minlength=len(labels) + 1)[1:]
-        windows = ndimage.find_objects(map_HW + 1, max_label=len(labels))
-        order = [row for row in range(len(labels)) if areas[row]]
-        if self.task is Task.PANOPTIC:
-            order.sort(key=lambda row: -(scores[row] or 0))
+        space = self.label_space
         return tuple(
-            self._segment(
-                number,
-                labels[row],
-                scores[row],
-                area=int(areas[row]),
-                box=(windows[row][1].start, windows[row][0].start, windows[row][1].stop, windows[row][0].stop),
-                map_HW=map_HW,
-                value=row,
+            Segment(
+                id=number, name=space.classes[label], label=label, is_thing=space.is_thing[label], score=score,
+                region=region,
             )
-            for number, row in enumerate(order, 1)
-        )
+            for number, (label, score, region) in enumerate(self._found(), 1)
+        )  # fmt: skip
+
+    @cached_property
+    def sample(self) -> DetDataSample:
+        """mmdet's data sample as its metrics and visualiser read it: maps are int64, masks are (N, H, W) bool.
+
+        It takes N bytes per pixel, and is made when it is read first.
+        """
+        sample = self.prediction.new()
+        for name in ("pred_panoptic_seg", "pred_sem_seg"):
+            if name in sample:
+                segmentation = sample.get(name).new()
+                segmentation.sem_seg = segmentation.sem_seg.long()
+                sample.set_field(segmentation, name, dtype=PixelData)
+        if "pred_instances" in sample:
+            found = sample.pred_instances.new()
+            if isinstance(found.masks, list):
+                found.masks = full_masks(found.masks, self.size)
+            sample.pred_instances = found
+        return sample
 
     @cached_property
     def id_map(self) -> np.ndarray:
@@ -116,43 +139,35 @@ class Answer:
         """
         ids = np.zeros(self.size, np.int32)
         for segment in reversed(self.segments):
-            ids[segment.mask] = segment.id
+            x1, y1, x2, y2 = segment.box
+            ids[y1:y2, x1:x2][segment.window] = segment.id
         return ids
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the image, in pixels."""
-        height, width = self.sample.ori_shape[:2]
+        height, width = self.prediction.ori_shape[:2]
         return int(height), int(width)
 
-    def _map_and_table(self) -> tuple[np.ndarray, list[int], list[float | None]]:
-        """Return (H, W) row numbers, -1 for no segment, and the label and score of each row."""
+    def _found(self) -> list[tuple[int, float | None, BoxMask]]:
+        """The label, score and mask of each segment, in the order of the segments."""
+        if self.task is Task.INSTANCE:
+            found = self.prediction.pred_instances
+            found = found[found.scores >= self.min_score]
+            masks = found.masks
+            if not isinstance(masks, list):
+                masks = [pack_mask(mask, corner=(0, 0), size=self.size) for mask in masks]
+            return list(zip(found.labels.tolist(), found.scores.tolist(), masks, strict=True))
         if self.task is Task.SEMANTIC:
-            labels = list(range(len(self.label_space)))
-            return self.sample.pred_sem_seg.sem_seg[0].numpy().astype(np.int32), labels, [None] * len(labels)
-        prediction = self.sample.pred_panoptic_seg
-        rows_HW, labels_M = read_panoptic_map(
+            regions = masks_of_map(self.prediction.pred_sem_seg.sem_seg[0])
+            return [(label, None, region) for label, region in regions.items() if 0 <= label < len(self.label_space)]
+        prediction = self.prediction.pred_panoptic_seg
+        segments = panoptic_masks(
             prediction.sem_seg[0],
             num_classes=len(self.label_space),
             offset=INSTANCE_OFFSET,
             ignore_index=prediction.get("ignore_index"),
         )
-        labels = labels_M.tolist()
-        scores = prediction.get("scores") or [None] * len(labels)
-        return rows_HW.numpy().astype(np.int32), labels, list(scores)
-
-    def _of_instances(self) -> tuple[Segment, ...]:
-        found = self.sample.pred_instances
-        found = found[found.scores >= self.min_score]
-        boxes = found.bboxes.round().int().tolist()
-        pairs = zip(found.labels.tolist(), found.scores.tolist(), boxes, found.masks.numpy(), strict=True)
-        return tuple(
-            self._segment(number, label, score, area=int(mask.sum()), box=tuple(box), map_HW=mask, value=True)
-            for number, (label, score, box, mask) in enumerate(pairs, 1)
-        )
-
-    def _segment(self, number: int, label: int, score: float | None, **found: Any) -> Segment:
-        space = self.label_space
-        return Segment(
-            id=number, name=space.classes[label], label=label, is_thing=space.is_thing[label], score=score, **found
-        )
+        scores = prediction.get("scores") or [None] * len(segments)
+        rows = [(label, score, region) for (label, region), score in zip(segments, scores, strict=True)]
+        return sorted(rows, key=lambda row: -(row[1] or 0))

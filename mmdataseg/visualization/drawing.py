@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mmdataseg.ops.box_masks import BoxMask
 from mmdataseg.visualization.labels import FONT_SIZE, INK, PAPER, Label, shorten, write_labels
 
 PANEL = (384, 768)
@@ -34,14 +35,14 @@ class Segment:
     Args:
         name: Name to write on the segment.
         color: RGB, 0 .. 255.
-        mask: (H, W) bool; None if only the box is known.
+        mask: (H, W) bool, as an array or as a mask that takes less memory; None if only the box is known.
         box: xyxy in pixels; drawn if there is no mask.
         label: Label of its class; only segments with the same label can be the same object.
     """
 
     name: str
     color: tuple[int, int, int]
-    mask: np.ndarray | None = None
+    mask: np.ndarray | BoxMask | None = None
     box: tuple[float, float, float, float] | None = None
     label: int = -1
 
@@ -115,7 +116,7 @@ def draw_segments(
             corner = segment.box[0] * scale[1], segment.box[1] * scale[0]
             labels.append(Label(text=segment.name, color=segment.color, corner=corner))
             continue
-        mask = resize_mask(segment.mask, size)
+        mask = resize_mask(np.asarray(segment.mask), size)
         if not mask.any():
             continue
         inside = mask.astype(bool)

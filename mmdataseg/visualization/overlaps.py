@@ -1,6 +1,6 @@
 """Which segments cover the same pixels: the same object in two answers, and instances at the same place."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -26,13 +26,13 @@ def overlap(first: Sequence[Segment], second: Sequence[Segment]) -> np.ndarray:
     found = np.zeros((len(first), len(second)))
     if not found.size:
         return found
-    boxes = coco_mask.iou(_boxes(first), _boxes(second), [0] * len(second))
+    masks = {id(segment): _rle(segment) for segment in (*first, *second) if segment.mask is not None}
+    found[:] = coco_mask.iou(_boxes(first, masks), _boxes(second, masks), [0] * len(second))
     rows = [i for i, segment in enumerate(first) if segment.mask is not None]
     columns = [i for i, segment in enumerate(second) if segment.mask is not None]
-    found[:] = boxes
     if rows and columns:
-        masks = coco_mask.iou([_rle(first[i]) for i in rows], [_rle(second[i]) for i in columns], [0] * len(columns))
-        found[np.ix_(rows, columns)] = masks
+        ours, others = [masks[id(first[i])] for i in rows], [masks[id(second[i])] for i in columns]
+        found[np.ix_(rows, columns)] = coco_mask.iou(ours, others, [0] * len(columns))
     return found
 
 
@@ -75,15 +75,15 @@ def best_at_each_place(segments: Sequence[Segment]) -> list[Segment]:
 
 
 def _rle(segment: Segment) -> dict:
-    return coco_mask.encode(np.asfortranarray(segment.mask, dtype=np.uint8))
+    return coco_mask.encode(np.asfortranarray(np.asarray(segment.mask), dtype=np.uint8))
 
 
-def _boxes(segments: Sequence[Segment]) -> np.ndarray:
+def _boxes(segments: Sequence[Segment], masks: Mapping[int, dict]) -> np.ndarray:
     """(N, 4) x, y, width, height."""
     rows = []
     for segment in segments:
         if segment.mask is not None:
-            rows.append(coco_mask.toBbox(_rle(segment)))
+            rows.append(coco_mask.toBbox(masks[id(segment)]))
         else:
             x1, y1, x2, y2 = segment.box
             rows.append(np.array([x1, y1, x2 - x1, y2 - y1], float))

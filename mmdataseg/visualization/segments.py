@@ -8,11 +8,12 @@ from typing import Any
 
 import mmcv
 import numpy as np
+import torch
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample
 
-from mmdataseg.ops.id_map import masks_from_id_map
-from mmdataseg.ops.panoptic_map import read_panoptic_map
+from mmdataseg.ops.box_masks import BoxMask, masks_of_map
+from mmdataseg.ops.panoptic_map import panoptic_masks
 from mmdataseg.sources import Source
 from mmdataseg.structures import Task
 from mmdataseg.visualization.drawing import Segment, class_color, draw_segments, panel_size, resize, side_by_side
@@ -113,10 +114,10 @@ def true_segments(sample: DetDataSample, source: Source) -> list[Segment]:
     truth = sample.gt_instances
     labels = truth.labels.tolist()
     if "gt_id_map" in sample:
-        ids = sample.gt_id_map.data[0].numpy()
+        ids = sample.gt_id_map.data[0].long()
         if source.task is Task.SEMANTIC:
-            return _of_map(np.append(labels, -1)[ids], range(len(source.label_space)), source)
-        return _of_masks([ids == row for row in range(len(labels))], labels, source)
+            return _of_map(torch.tensor([*labels, -1])[ids], source)
+        return _of_masks([(ids == row).numpy() for row in range(len(labels))], labels, source)
     if "masks" in truth:
         return _of_masks(_bool_masks(truth.masks), labels, source)
     boxes = truth.bboxes.tolist() if "bboxes" in truth else []
@@ -145,37 +146,41 @@ def predicted_segments(
 
 def _predicted(sample: DetDataSample, source: Source, min_score: float) -> list[Segment]:
     if source.task is Task.SEMANTIC:
-        return _of_map(sample.pred_sem_seg.sem_seg[0].numpy(), range(len(source.label_space)), source)
+        return _of_map(sample.pred_sem_seg.sem_seg[0], source)
     if source.task is Task.PANOPTIC:
         prediction = sample.pred_panoptic_seg
-        rows, labels = read_panoptic_map(
+        found = panoptic_masks(
             prediction.sem_seg[0],
             num_classes=len(source.label_space),
             offset=INSTANCE_OFFSET,
             ignore_index=prediction.get("ignore_index"),
         )
-        return _of_masks(list(masks_from_id_map(rows, len(labels)).numpy()), labels.tolist(), source)
-    found = sample.pred_instances
-    found = found[found.scores >= min_score]
-    order = found.scores.argsort()  # the best on top
-    scores = [f" {score:.2f}" for score in found.scores[order].tolist()]
-    return _of_masks(_bool_masks(found.masks[order]), found.labels[order].tolist(), source, endings=scores)
+        return _of_masks([mask for _, mask in found], [label for label, _ in found], source)
+    instances = sample.pred_instances
+    instances = instances[instances.scores >= min_score]
+    instances = instances[instances.scores.argsort()]  # the best on top
+    scores = [f" {score:.2f}" for score in instances.scores.tolist()]
+    return _of_masks(_bool_masks(instances.masks), instances.labels.tolist(), source, endings=scores)
 
 
-def _of_map(label_map: np.ndarray, labels: Sequence[int], source: Source) -> list[Segment]:
-    present = [label for label in labels if (label_map == label).any()]
-    return _of_masks([label_map == label for label in present], present, source)
+def _of_map(labels_HW: torch.Tensor, source: Source) -> list[Segment]:
+    present = {k: mask for k, mask in masks_of_map(labels_HW).items() if 0 <= k < len(source.label_space)}
+    return _of_masks(list(present.values()), list(present), source)
 
 
 def _of_masks(
-    masks: Sequence[np.ndarray], labels: Sequence[int], source: Source, *, endings: Sequence[str] | None = None
+    masks: Sequence[np.ndarray | BoxMask],
+    labels: Sequence[int],
+    source: Source,
+    *,
+    endings: Sequence[str] | None = None,
 ) -> list[Segment]:
     seen: dict[int, int] = {}
     segments = []
     for mask, label, ending in zip(masks, labels, endings or [""] * len(labels), strict=True):
         number = seen[label] = seen.get(label, -1) + 1
         name = source.label_space.classes[label] + ending
-        segments.append(Segment(name=name, color=class_color(label, number), mask=np.asarray(mask), label=label))
+        segments.append(Segment(name=name, color=class_color(label, number), mask=mask, label=label))
     return segments
 
 
@@ -196,7 +201,9 @@ def _colored_like(segments: list[Segment], like: Sequence[Segment], source: Sour
     return colored
 
 
-def _bool_masks(masks: Any) -> list[np.ndarray]:
-    """Return a list of bool masks from a tensor or from mmdet's BitmapMasks."""
+def _bool_masks(masks: Any) -> list[Any]:
+    """Return a list of bool masks from a tensor, from mmdet's BitmapMasks, or from a list of `BoxMask`."""
+    if isinstance(masks, list):
+        return masks
     masks = masks.masks if hasattr(masks, "masks") else masks.numpy()
     return list(masks.astype(bool))

@@ -176,6 +176,28 @@ def test_an_interruption_leaves_the_images_so_far_and_the_next_run_goes_on(here,
     assert files(here / "out") == files(here / "whole")
 
 
+def test_a_large_result_is_written_before_the_next_image_is_read(here, monkeypatch):
+    """Otherwise, the results of a folder of large images fill the memory."""
+    seen, stream, add = [], Segmenter.stream, PredictionFiles.add
+
+    def segment(self, *args, **options):
+        for found, result in stream(self, *args, **options):
+            seen.append(("segmented", found.name))
+            yield found, result
+
+    def write(self, found, result):
+        time.sleep(0.1)
+        add(self, found, result)
+        seen.append(("written", found.name))
+
+    monkeypatch.setattr(Segmenter, "stream", segment)
+    monkeypatch.setattr(PredictionFiles, "add", write)
+    monkeypatch.setattr("mmdataseg.apis.predict._WAITING_PIXELS", 128 * 128 - 1)
+    predict("--out", str(here / "out"), "--save", "json")
+    names = [name for what, name in seen if what == "segmented"]
+    assert seen == [(what, name) for name in names for what in ("segmented", "written")]
+
+
 def files(folder):
     """Path -> content of all files."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

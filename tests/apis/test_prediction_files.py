@@ -33,7 +33,7 @@ def photos(tmp_path):
 
 def write(tmp_path, photos, task, sample, *, space=SPACE, save=("pictures", "coco")):
     sample.set_metainfo({"ori_shape": (6, 8)})
-    answer = Answer(source=Source(name="x", task=task, label_space=space), sample=sample, min_score=0.5)
+    answer = Answer(source=Source(name="x", task=task, label_space=space), prediction=sample, min_score=0.5)
     files = PredictionFiles(folder=tmp_path / "out", save=save, space=space)
     done = files.open()
     for found in ImageInputs()(photos):

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from PIL import Image
 
+from mmdataseg.apis.image_inputs import ImageInputs
 from mmdataseg.apis.segmenter import Segmenter
 from mmdataseg.datasets import MultiSourceDataset
 from mmdataseg.errors import MissingFileError, UserError
@@ -108,6 +109,19 @@ def test_a_batch_of_different_sizes_is_padded(segmenter, images, tmp_path):
 
 def test_a_last_batch_may_be_smaller(segmenter, images):
     assert [result.name for result in segmenter(images, batch_size=2)] == [image.name for image in images]
+
+
+def test_leaving_low_scores_out_of_the_sample_changes_no_segment(segmenter, images):
+    (lowest,) = segmenter(images[0], tasks="instance", min_score=0)
+    least = sorted(segment.score for segment in lowest.segments)[-3]
+    asked = segmenter.questions(tasks=["instance"])
+    whole, short = (
+        [result for _, result in segmenter.stream(ImageInputs()(images), asked, min_score=least, only_segments=only)]
+        for only in (False, True)
+    )
+    assert [result.to_json() for result in whole] == [result.to_json() for result in short]
+    assert any(len(one.sample.pred_instances) > len(one.segments) for one in whole)
+    assert all(len(one.sample.pred_instances) == len(one.segments) for one in short)
 
 
 def test_results_stream(segmenter, images):

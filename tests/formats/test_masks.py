@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mmdataseg.formats.masks import compressed_runs, decode_mask, describe_mask
+from mmdataseg.formats.masks import compressed_runs, decode_mask, describe_mask, describe_window
 
 SQUARE = np.zeros((4, 6), np.uint8)
 SQUARE[1:3, 2:5] = 1
@@ -102,3 +102,13 @@ def test_a_flat_polygon_and_numbers_as_text_are_read():
     assert expected.sum() == 12
     assert np.array_equal(decode_mask(square, 10, 20), expected)
     assert np.array_equal(decode_mask([[str(x) for x in square]], 10, 20), expected)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 6, 4), (0, 1, 2, 3), (4, 0, 6, 4), (2, 2, 3, 3), (0, 0, 0, 0), (3, 0, 3, 4)])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_window_is_described_like_the_whole_mask(box, share):
+    x1, y1, x2, y2 = box
+    window = np.random.default_rng(0).random((y2 - y1, x2 - x1)) < share
+    mask = np.zeros((4, 6), bool)
+    mask[y1:y2, x1:x2] = window
+    assert describe_window(window, corner=(x1, y1), size=(4, 6)) == describe_mask(mask)

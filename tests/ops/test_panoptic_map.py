@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmdataseg.ops.panoptic_map import read_panoptic_map
+from mmdataseg.ops.panoptic_map import panoptic_masks, read_panoptic_map
 
 FOUR = dict(num_classes=4, offset=1000)
 
@@ -51,3 +51,19 @@ def test_a_void_or_empty_map_has_no_segments():
 def test_an_unknown_class_is_refused():
     with pytest.raises(ValueError, match="predicted class 4, the label space has 4 classes"):
         read_panoptic_map(torch.tensor([[1004]]), **FOUR, ignore_index=0)
+
+
+@pytest.mark.parametrize("ignore_index", [0, None])
+def test_the_masks_are_those_of_the_rows(ignore_index):
+    ids = torch.tensor([[0, 4, 1002, 2001], [4, 4, 1002, 2003]], dtype=torch.int32)
+    ids = ids.masked_fill(ids == 4, 0) if ignore_index == 0 else ids
+    rows, labels = read_panoptic_map(ids, **FOUR, ignore_index=ignore_index)
+    masks = panoptic_masks(ids, **FOUR, ignore_index=ignore_index)
+    assert [label for label, _ in masks] == labels.tolist()
+    for row, (_, mask) in enumerate(masks):
+        assert torch.equal(mask.full(), rows == row)
+
+
+def test_a_class_that_does_not_exist_has_no_mask():
+    with pytest.raises(ValueError, match="predicted class 4, the label space has 4 classes"):
+        panoptic_masks(torch.tensor([[1004]]), **FOUR, ignore_index=0)

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdataseg.ops import enlarging
+from mmdataseg.ops import box_masks, enlarging, postprocess
 from mmdataseg.ops.enlarging import enlarge_blocks, enlarge_boxes
-from mmdataseg.ops.postprocess import ImageSizes, instances, panoptic_segments, semantic_map
+from mmdataseg.ops.postprocess import ImageSizes, box_instances, instances, panoptic_segments, semantic_map
 from tests.tolerances import SUMS
 
 SURE = 30.0
@@ -70,6 +70,16 @@ class TestEnlarging:
             outside[mask][box] = False
         assert (whole[outside] < bound).all()
         assert outside.all() == (bound == 100.0)
+
+    @pytest.mark.parametrize("elements", [1, 300])
+    def test_a_box_that_is_enlarged_in_parts_is_the_same(self, monkeypatch, elements):
+        logits = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
+        sizes = ImageSizes(padded=(24, 32), image=(21, 30), original=(37, 51))
+        whole = list(enlarge_boxes(logits, sizes, torch.zeros(3)))
+        monkeypatch.setattr(enlarging, "BLOCK_ELEMENTS", {"cpu": elements})
+        for (mask, box, inside), expected in zip(enlarge_boxes(logits, sizes, torch.zeros(3)), whole, strict=True):
+            assert (mask, box) == expected[:2]
+            assert torch.equal(inside, expected[2])
 
     @pytest.mark.parametrize("image", [(16, 24), (15, 22)])
     def test_the_content_of_the_padding_changes_nothing(self, image):
@@ -255,6 +265,19 @@ class TestPanoptic:
         assert segments == [[0, 0]]
         assert labels == []
 
+    @pytest.mark.parametrize("elements", [1, 90])
+    def test_the_size_of_a_block_changes_nothing(self, monkeypatch, elements):
+        generator = torch.Generator().manual_seed(2)
+        logits, masks = 3 * torch.randn(9, 5, generator=generator), torch.randn(9, 6, 8, generator=generator)
+        sizes = ImageSizes(padded=(24, 32), image=(21, 30), original=(37, 51))
+        options = dict(mergeable=self.STUFF, score_threshold=0.3, kept_share=0.2)
+        whole = panoptic_segments(logits, masks, sizes, **options)
+        assert len(whole[1]) > 1
+        monkeypatch.setattr(enlarging, "BLOCK_ELEMENTS", {"cpu": elements})
+        monkeypatch.setattr(box_masks, "BLOCK_PIXELS", elements)
+        for found, expected in zip(panoptic_segments(logits, masks, sizes, **options), whole, strict=True):
+            assert torch.equal(found, expected)
+
     def test_a_wrong_number_of_flags_is_refused(self):
         with pytest.raises(ValueError, match="logits over 4 classes and background, got 4 logits for each query"):
             self.read(torch.zeros(2, 4), torch.zeros(2, 1, 2), (1, 2))
@@ -298,6 +321,49 @@ class TestInstances:
         torch.testing.assert_close(scores, torch.tensor([score for score, _, _ in expected]))
         assert labels.tolist() == [k for _, k, _ in expected]
         assert all(torch.equal(mask, inside[q]) for mask, (_, _, q) in zip(found, expected, strict=True))
+
+    def test_stored_masks_equal_full_ones_to_the_last_bit(self):
+        """Against the direct way: enlarge every proposal at full size, then copy the mask of each pair."""
+        for seed in range(4):
+            generator = torch.Generator().manual_seed(seed)
+            logits, masks = torch.randn(9, 4, generator=generator), torch.randn(9, 7, 8, generator=generator) - 1
+            masks[:, :, : 2 * seed] -= 9
+            sizes = ImageSizes(padded=(28, 32), image=(25, 31), original=(50, 67))
+            labels, scores, found = box_instances(logits, masks, sizes, is_thing_K=self.THINGS, max_instances=12)
+            full = instances(logits, masks, sizes, is_thing_K=self.THINGS, max_instances=12)
+            assert torch.equal(labels, full[0])
+            assert torch.equal(scores, full[1])
+            whole = enlarged(masks, sizes) > 0
+            for mask, same, score, label in zip(found, full[2], scores, labels, strict=True):
+                assert torch.equal(mask.full(), same)
+                assert any(torch.equal(same, one) for one in whole)
+                assert score <= logits.softmax(-1)[:, label].max()
+
+    def test_instances_of_one_proposal_share_its_mask(self):
+        logits, masks = class_logits([0.5, 0.4, 0.1]), mask_logits([[0.9, 0.2]])
+        _, _, found = box_instances(logits, masks, plain(1, 2), is_thing_K=self.THINGS, max_instances=5)
+        assert len(found) == 2
+        assert found[0] is found[1]
+
+    def test_a_minimum_score_leaves_out_what_a_filter_afterwards_would(self, monkeypatch):
+        generator = torch.Generator().manual_seed(1)
+        logits, masks = 2 * torch.randn(20, 4, generator=generator), torch.randn(20, 6, 8, generator=generator)
+        sizes = ImageSizes(padded=(24, 32), image=(24, 32), original=(40, 50))
+        options = dict(is_thing_K=self.THINGS, max_instances=30)
+        labels, scores, found = box_instances(logits, masks, sizes, **options)
+        enlarged_masks: list[int] = []
+        real = postprocess.enlarge_boxes
+        monkeypatch.setattr(
+            postprocess, "enlarge_boxes", lambda m, *rest: enlarged_masks.append(len(m)) or real(m, *rest)
+        )
+        for least in (0.0, 0.3, float(scores[4]), 1.0):
+            some = box_instances(logits, masks, sizes, **options, min_score=least)
+            keep = scores >= least
+            assert torch.equal(some[0], labels[keep])
+            assert torch.equal(some[1], scores[keep])
+            assert [mask.box for mask in some[2]] == [mask.box for mask, kept in zip(found, keep, strict=True) if kept]
+        assert enlarged_masks == sorted(enlarged_masks, reverse=True)
+        assert enlarged_masks[-1] == 0
 
     def test_without_thing_classes_there_are_no_instances(self):
         labels, scores, found = instances(

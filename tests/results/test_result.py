@@ -28,7 +28,7 @@ def result_of(sample, tasks, *, space=SPACE, min_score=0.0, size=SIZE):
     sample.set_metainfo({"ori_shape": size})
     answers = {
         (task, space.name): Answer(
-            source=Source(name="x", task=task, label_space=space), sample=sample, min_score=min_score
+            source=Source(name="x", task=task, label_space=space), prediction=sample, min_score=min_score
         )
         for task in map(Task, tasks)
     }
@@ -304,5 +304,7 @@ def test_the_form_of_transformers(found):
 def test_what_is_not_installed_is_said(found, monkeypatch):
     for package, method in (("pandas", found.to_df), ("supervision", lambda: found.to_detections("panoptic"))):
         monkeypatch.setitem(sys.modules, package, None)
-        with pytest.raises(UserError, match=f"this needs {package}, which is not installed; pip install {package}"):
+        with pytest.raises(
+            UserError, match=rf"this needs {package}, .* not installed; pip install 'mmdataseg\[results\]'"
+        ):
             method()

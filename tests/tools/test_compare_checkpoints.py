@@ -16,7 +16,7 @@ def answer(label_map, classes=("dog", "cat")):
     space = dict(name="pets", classes=classes, is_thing=(True,) * len(classes))
     sample = DetDataSample(metainfo=dict(ori_shape=label_map.shape))
     sample.pred_sem_seg = PixelData(sem_seg=torch.as_tensor(label_map)[None])
-    return Answer(source=Source.from_config(dict(name="pets", task="semantic", label_space=space)), sample=sample)
+    return Answer(source=Source.from_config(dict(name="pets", task="semantic", label_space=space)), prediction=sample)
 
 
 def test_classes_are_compared_by_name():

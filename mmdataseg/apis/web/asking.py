@@ -115,7 +115,7 @@ class Questions:
         vocabulary = self.segmenter.vocabulary(things, stuff, pretrained=pretrained)
         asked = self.segmenter.questions(vocabularies=vocabulary, tasks=tasks)
         found = ImageInput(name=Path(file).name, path=None, load=lambda: image)
-        ((_, result),) = self.segmenter.stream([found], asked, min_score=min_score)
+        ((_, result),) = self.segmenter.stream([found], asked, min_score=min_score, only_segments=True)
         return Answers.of(result)
 
 
