@@ -9,10 +9,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from mmdataseg.apis.image_inputs import ImageInput, Video
+from mmdataseg.apis.video_files import VideoFile
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import make_categories
 from mmdataseg.formats.coco_panoptic import id_to_rgb
@@ -91,7 +91,7 @@ class PredictionFiles:
         self._file_names = FileNames()
         self._open = ExitStack()
         self._found: dict[str, Counter[str]] = {}  # task -> counts
-        self._video: tuple[Video, cv2.VideoWriter, Path] | None = None
+        self._video: VideoFile | None = None
         if "video" in save:
             self._journal.remove()  # a video cannot be continued: it starts again from its first frame
 
@@ -218,7 +218,7 @@ class PredictionFiles:
     def _coco(self, png: str, answer: Answer) -> list[dict[str, Any]]:
         path = self.folder / answer.task.value / png
         if answer.task is Task.SEMANTIC:
-            labels = answer.sample.pred_sem_seg.sem_seg[0].numpy()
+            labels = answer.prediction.pred_sem_seg.sem_seg[0].numpy()
             write_png(path, labels.astype(np.uint8 if len(self.space) <= 255 else np.uint16))
             return []
         if answer.task is Task.PANOPTIC:
@@ -226,25 +226,17 @@ class PredictionFiles:
         return exchange.coco_annotations(png, answer, image_id=0)
 
     def _write_frame(self, video: Video, picture: np.ndarray) -> None:
-        if self._video is not None and self._video[0] is not video:
+        if self._video is not None and self._video.video is not video:
             self._end_video()
         if self._video is None:
             path = self.folder / "video" / f"{video.name}.mp4"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_name(path.stem + ".part.mp4")
-            code = cv2.VideoWriter.fourcc(*"mp4v")
-            writer = cv2.VideoWriter(str(aside), code, video.fps, (picture.shape[1], picture.shape[0]))
-            if not writer.isOpened():
-                raise UserError("OpenCV cannot write an .mp4 video here", file=path, remedy="save pictures instead")
-            self._video = video, writer, path
-        self._video[1].write(np.ascontiguousarray(picture[..., ::-1]))
+            self._video = VideoFile(video, path, (picture.shape[0], picture.shape[1]))
+        self._video.write(picture)
 
     def _end_video(self) -> None:
-        if self._video is not None:
-            _, writer, path = self._video
-            writer.release()
-            path.with_name(path.stem + ".part.mp4").replace(path)
-            self._video = None
+        video, self._video = self._video, None
+        if video is not None:
+            video.close()
 
     # ---- files of all images
 

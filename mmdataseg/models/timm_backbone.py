@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mmdataseg.checkpoints.reading import read_checkpoint
 from mmdataseg.errors import UserError
 from mmdataseg.registry import MODELS
+from mmdataseg.text.hub import why_unavailable
 
 # all whose running statistics change in a training step
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -173,15 +174,22 @@ class TimmBackbone(BaseModule):
             raise UserError(f"timm cannot give the feature maps of '{self.model}': {error}") from error
 
     def _published(self) -> nn.Module:
+        published = timm.models.get_pretrained_cfg(self.model)
+        repo = None if published is None or "pretrained_cfg_overlay" in self.options else published.hf_hub_id
+        reason = why_unavailable(repo) if repo else None
+        if reason is not None:
+            raise self._not_loaded(reason)
         try:
             return self._create(pretrained=True)
         except (RuntimeError, OSError, ValueError) as error:  # of timm, of the hub's client, of the network
-            first_line = next(iter(str(error).splitlines()), "")
-            raise UserError(
-                f"timm's weights of '{self.model}' cannot be loaded ({type(error).__name__}: {first_line})",
-                remedy="check the name, its tag and the network, or give a file: init_cfg=dict(type='Pretrained', "
-                "checkpoint=PATH) in place of pretrained=True",
-            ) from error
+            raise self._not_loaded(f"{type(error).__name__}: {error}") from error
+
+    def _not_loaded(self, reason: str) -> UserError:
+        return UserError(
+            f"timm's weights of '{self.model}' cannot be loaded ({reason.splitlines()[0]})",
+            remedy="check the name, its tag and the network, or give a file: init_cfg=dict(type='Pretrained', "
+            "checkpoint=PATH) in place of pretrained=True",
+        )
 
     def _from_file(self, file: str) -> dict[str, Tensor]:
         """State dict of ``net`` with the weights of a file, as timm converts it.

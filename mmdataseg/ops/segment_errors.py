@@ -18,7 +18,8 @@ KINDS = ("found", "wrong_class", "merged", "split", "ragged", "unlabelled", "abs
 - wrong_class: a predicted segment of another class has IoU over 0.5. Outline right, class wrong.
 - merged: a predicted segment of its class covers more than half of it and more than half of another true segment of
   this class.
-- split: the union of all predicted segments of its class has IoU over 0.5 with it, but none of them has.
+- split: several predicted segments of its class have IoU over 0.5 with it together, but none has alone. Only those
+  that have more than half of their pixels in it count: the other objects of its class change nothing.
 - ragged: a predicted segment of its class has IoU of at least 0.1.
 - unlabelled: more than half of it is void in the answer: no proposal was sure enough.
 - absorbed: none of these. Most of it is in segments of other classes or of other objects, with other outlines. A true
@@ -60,8 +61,9 @@ def error_kinds(
 
     covers_NM = same_NM & (shared_NM > 0.5 * gt_area_N[:, None]) & ~crowd_N[:, None]
     merges_M = covers_NM.sum(0) > 1
-    together_N = (shared_NM * same_NM).sum(1)
-    union_N = gt_area_N + (pred_area_M[None] * same_NM).sum(1) - together_N
+    parts_NM = same_NM & (shared_NM > 0.5 * pred_area_M)
+    together_N = (shared_NM * parts_NM).sum(1)
+    union_N = gt_area_N + (pred_area_M * parts_NM).sum(1) - together_N
 
     kinds_N = torch.full((len(crowd_N),), ABSORBED, device=iou_NM.device)
     for kind, holds_N in (  # the first of `KINDS` is written last

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mmdataseg.errors import UserError
+from mmdataseg.models import timm_backbone
 from mmdataseg.models.feature_pyramid import SimpleFeaturePyramid
 from mmdataseg.models.timm_backbone import TimmBackbone
 
@@ -208,6 +209,7 @@ def test_published_weights_are_timms(monkeypatch: pytest.MonkeyPatch) -> None:
         return net
 
     monkeypatch.setattr(timm, "create_model", create_model)
+    monkeypatch.setattr(timm_backbone, "why_unavailable", lambda _: None)
     backbone = build(pretrained=True)
     assert not any(arguments.get("pretrained") for arguments in seen), "the constructor works offline"
     backbone.init_weights()
@@ -222,8 +224,18 @@ def test_published_weights_that_are_not_to_be_had_are_a_sentence(monkeypatch: py
         raise OSError("the network is down\nand more")
 
     monkeypatch.setattr(timm, "create_model", no_network)
+    monkeypatch.setattr(timm_backbone, "why_unavailable", lambda _: None)
     with pytest.raises(UserError, match=r"cannot be loaded \(OSError: the network is down\); check the name"):
         backbone.init_weights()
+
+
+def test_without_a_hub_it_is_said_before_timm_retries_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone, asked = build("vit_tiny_patch16_384.augreg_in21k_ft_in1k", out_indices=(0,), pretrained=True), []
+    monkeypatch.setattr(timm_backbone, "why_unavailable", lambda repo: asked.append(repo) or "ConnectError: no route")
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: pytest.fail("timm asks the hub"))
+    with pytest.raises(UserError, match=r"cannot be loaded \(ConnectError: no route\); .*checkpoint=PATH"):
+        backbone.init_weights()
+    assert asked == ["timm/vit_tiny_patch16_384.augreg_in21k_ft_in1k"]
 
 
 def test_a_model_without_published_weights_is_a_sentence() -> None:

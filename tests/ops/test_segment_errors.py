@@ -59,6 +59,18 @@ def test_objects_of_different_classes_are_not_called_merged():
     assert kinds_of([0, 0, 0, 1, 1, 1], [0] * 6, [1, 2], [1]) == ["ragged", "absorbed"]
 
 
+def test_a_split_object_beside_another_object_of_its_class():
+    # 0 and 1 are the halves of the first object, 2 is the second one: the three together have IoU 6 / 12 with the first
+    assert kinds_of([0] * 6 + [1] * 6, [0, 0, 0, 1, 1, 1] + [2] * 6, [1, 1], [1, 1, 1]) == ["split", "found"]
+
+
+def test_a_predicted_segment_that_is_not_mostly_inside_is_no_part():
+    # part 0 has IoU 2 / 6; of part 1, 2 of 4 pixels are inside, so it does not count: with it, it would be 4 / 8
+    assert kinds_of([0] * 6 + [1] * 9, [0, 0, 1, 1, -1, -1, 1, 1] + [-1] * 7, [1, 2], [1, 1])[0] == "ragged"
+    # of part 1, 2 of 3 pixels are inside: both together have 4 / 7
+    assert kinds_of([0] * 6 + [1] * 9, [0, 0, 1, 1, -1, -1, 1] + [-1] * 8, [1, 2], [1, 1])[0] == "split"
+
+
 def test_crowd_regions_have_no_kind_and_merge_nothing():
     assert kinds_of([0, 0, 0, 1, 1, 1], [0] * 6, [1, 1], [1], crowd=[1]) == ["ragged", None]
 

@@ -86,7 +86,9 @@ def write_page(
         "\n".join(f"- {_short(name)}: {what}" for name, what in ablations.items()),
         "## What goes wrong",
         "What happens to the true things in the panoptic answer, in percent. The kinds are explained in "
-        "[troubleshooting.md](troubleshooting.md#why-is-pq-low). Invented things are in percent of the true ones.",
+        "[troubleshooting.md](troubleshooting.md#why-is-pq-low). Invented things are in percent of the true ones. "
+        "These counts were made before the rule of `split` changed: all predicted segments of the class counted as "
+        "parts, so a thing beside another one of its class was seldom called split.",
         row_table(results, {**COMBINATIONS, "upper bound": UPPER_BOUND}, ERRORS),
         "## Transfer",
         "S+P+B, tested on the street scenes of CamVid, a vocabulary that it was not trained on.",
