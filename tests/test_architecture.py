@@ -43,7 +43,7 @@ EDGES = {
 }
 # Other packages that rooms may import which are used without OpenMMLab.
 THIRD_PARTY = {
-    "ops": {"torch", "numpy", "scipy"},
+    "ops": {"torch", "numpy", "scipy", "triton"},
     "structures": {"torch"},
     "text": {"torch", "numpy", "safetensors", "open_clip", "huggingface_hub", "mmengine"},
     "checkpoints": {"torch", "numpy", "safetensors", "mmengine"},
@@ -57,8 +57,10 @@ ONLY_IN = {
     "hotcoco": "evaluation/mask_ap.py",
     "open_clip": "text/",
     "timm": "models/",
+    "triton": "ops/deformable_attention_triton.py",
 }
-OPTIONAL = {"mmdataseg.apis.web.page": "gradio"}  # module -> an optional package without which it cannot be imported
+# module -> an optional package without which it cannot be imported
+OPTIONAL = {"mmdataseg.apis.web.page": "gradio", "mmdataseg.ops.deformable_attention_triton": "triton"}
 
 
 def room_of(file: Path) -> str:

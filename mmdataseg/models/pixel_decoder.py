@@ -11,16 +11,34 @@ from mmcv.ops import MultiScaleDeformableAttention, get_compiling_cuda_version
 from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetMSDeformAttnPixelDecoder
 from torch import Tensor
 
+from mmdataseg.errors import UserError
 from mmdataseg.ops.deformable_attention import deformable_attention
 from mmdataseg.registry import MODELS
+
+GPU_ATTENTIONS = ("auto", "grid_sample", "triton")
 
 
 class DeformableAttention(MultiScaleDeformableAttention):
     """mmcv's module with the same parameters, computed by `mmdataseg.ops.deformable_attention`.
 
-    On a GPU mmcv's compiled operator is used if possible: mmcv must have been built with CUDA, and the operator does
-    not support bfloat16.
+    On a CPU it is computed as a sparse product, on a GPU as ``gpu_attention`` says.
+
+    Args:
+        gpu_attention: ``auto``: mmcv's compiled operator if mmcv was built with CUDA and the values are not bfloat16,
+            which the operator does not support; otherwise torch's ``grid_sample``. ``grid_sample``: always that.
+            ``triton``: the kernels of `mmdataseg.ops.deformable_attention_triton`, for any dtype. They have run in
+            Triton's interpreter only, not on a GPU, so ``auto`` does not use them.
+        options: The arguments of mmcv's class.
+
+    Raises:
+        UserError: ``gpu_attention`` is unknown.
     """
+
+    def __init__(self, *, gpu_attention: str = "auto", **options: Any) -> None:
+        super().__init__(**options)
+        if gpu_attention not in GPU_ATTENTIONS:
+            raise UserError(f"gpu_attention: expected one of {GPU_ATTENTIONS}, got {gpu_attention!r}; correct it")
+        self.gpu_attention = gpu_attention
 
     def forward(
         self,
@@ -48,11 +66,15 @@ class DeformableAttention(MultiScaleDeformableAttention):
 
         Returns:
             Laid out as ``query``.
+
+        Raises:
+            UserError: ``gpu_attention`` is ``triton``, and triton is not installed.
         """
         value = query if value is None else value
         identity = query if identity is None else identity
         on_points = reference_points.shape[-1] == 2 and self.batch_first
-        if not on_points or mmcv_operator_runs_on(self.value_proj(value[:, :0])):  # autocast sets its dtype
+        way = self.way(self.value_proj(value[:, :0]))  # autocast sets its dtype
+        if not on_points or way == "mmcv":
             return super().forward(
                 query,
                 value=value,
@@ -77,10 +99,21 @@ class DeformableAttention(MultiScaleDeformableAttention):
             centre_BNL = reference_points[..., axis] * spatial_shapes[:, 1 - axis] - 0.5
             positions.append(centre_BNL[:, :, None, :, None] + offset)
         sizes = [(int(height), int(width)) for height, width in spatial_shapes.tolist()]
-        answer = deformable_attention(
-            value.unflatten(-1, (self.num_heads, -1)), sizes, *positions, weights.unflatten(-1, shape[1:])
-        )
+        inputs = (value.unflatten(-1, (self.num_heads, -1)), sizes, *positions, weights.unflatten(-1, shape[1:]))
+        try:
+            answer = deformable_attention(*inputs, way=way)
+        except ImportError as error:
+            raise UserError(
+                f"gpu_attention='triton' needs triton, which cannot be imported ({error}); install it "
+                "(pip install triton), or set gpu_attention='auto'"
+            ) from error
         return self.dropout(self.output_proj(answer.flatten(2))) + identity
+
+    def way(self, value: Tensor) -> str:
+        """How the attention of a tensor is computed: ``mmcv``, or a way of `mmdataseg.ops.deformable_attention`."""
+        if not value.is_cuda:
+            return "auto"
+        return "mmcv" if self.gpu_attention == "auto" and mmcv_operator_runs_on(value) else self.gpu_attention
 
 
 def mmcv_operator_runs_on(value: Tensor) -> bool:
@@ -93,13 +126,17 @@ class MSDeformAttnPixelDecoder(MMDetMSDeformAttnPixelDecoder):
     """mmdet's pixel decoder of the same name: same parameters, same numbers, `DeformableAttention` in its encoder.
 
     Args:
+        gpu_attention: As in `DeformableAttention`.
         options: The arguments of mmdet's class.
+
+    Raises:
+        UserError: ``gpu_attention`` is unknown.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, gpu_attention: str = "auto", **options: Any) -> None:
         super().__init__(**options)
         for layer in self.encoder.layers:
             with torch.random.fork_rng(devices=[]):  # so that a seed gives the same weights as in mmdet's class
-                attention = DeformableAttention(**layer.self_attn_cfg)
+                attention = DeformableAttention(gpu_attention=gpu_attention, **layer.self_attn_cfg)
             attention.load_state_dict(layer.self_attn.state_dict())
             layer.self_attn = attention

@@ -22,11 +22,19 @@ from torch.autograd.function import once_differentiable
 # torch warns once per process; the numbers of the one sparse function used here are tested
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 
+WAYS = ("auto", "sparse", "grid_sample", "triton")
+
 BORDER = 2  # cells of zeros around a level; positions outside it read these, so no position needs a check
 
 
 def deformable_attention(
-    value_BSAc: Tensor, sizes: Sequence[tuple[int, int]], x_BNALP: Tensor, y_BNALP: Tensor, weights_BNALP: Tensor
+    value_BSAc: Tensor,
+    sizes: Sequence[tuple[int, int]],
+    x_BNALP: Tensor,
+    y_BNALP: Tensor,
+    weights_BNALP: Tensor,
+    *,
+    way: str = "auto",
 ) -> Tensor:
     """Weighted sums of maps at points, bilinear; outside a map it is 0.
 
@@ -36,13 +44,20 @@ def deformable_attention(
         x_BNALP: (B, N, A, L, P) float, columns.
         y_BNALP: (B, N, A, L, P) float, rows.
         weights_BNALP: (B, N, A, L, P) float.
+        way: ``sparse``, a product with a sparse matrix, on a CPU only; ``grid_sample``, on any device; ``triton``, the
+            kernels of `mmdataseg.ops.deformable_attention_triton`, on CUDA; ``auto``: ``sparse`` on a CPU, otherwise
+            ``grid_sample``.
 
     Returns:
         (B, N, A, c), with the dtype of the value.
 
     Raises:
-        ValueError: The cells are not those of the levels, or positions and weights differ in shape.
+        ImportError: The way is ``triton``, and triton is not installed.
+        ValueError: The way is unknown or not for this device; the cells are not those of the levels; or positions and
+            weights differ in shape.
     """
+    if way not in WAYS:
+        raise ValueError(f"way: expected one of {WAYS}, got {way!r}")
     num_cells = sum(height * width for height, width in sizes)
     if value_BSAc.dim() != 4 or value_BSAc.shape[1] != num_cells:
         raise ValueError(f"value: expected (B, {num_cells}, A, c) for levels of {sizes}, got {tuple(value_BSAc.shape)}")
@@ -55,7 +70,14 @@ def deformable_attention(
             f"expected rows and weights for columns of shape {shape}, got {tuple(y_BNALP.shape)} and "
             f"{tuple(weights_BNALP.shape)}"
         )
-    if value_BSAc.device.type == "cpu":
+    on_cpu = value_BSAc.device.type == "cpu"
+    if way == "triton":
+        from mmdataseg.ops.deformable_attention_triton import deformable_attention_triton
+
+        return deformable_attention_triton(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
+    if way == "sparse" and not on_cpu:
+        raise ValueError(f"the sparse product is for a CPU, got values on {value_BSAc.device}")
+    if way == "sparse" or (way == "auto" and on_cpu):
         return _by_sparse_product(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
     return _by_grid_sample(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
 
@@ -63,19 +85,23 @@ def deformable_attention(
 def _by_grid_sample(
     value_BSAc: Tensor, sizes: Sequence[tuple[int, int]], x_BNALP: Tensor, y_BNALP: Tensor, weights_BNALP: Tensor
 ) -> Tensor:
-    """Level by level, with operators that every device has; in float32, as bfloat16 rounds positions to half cells."""
+    """Level by level, with operators that every device has.
+
+    Maps are read in float32: a position in bfloat16 is off by up to a quarter of a cell on a map of 128 cells. What was
+    read has the dtype of the value again, as it is kept for the backward pass.
+    """
     batch, num_queries, num_heads = x_BNALP.shape[:3]
-    levels = value_BSAc.float().split([height * width for height, width in sizes], dim=1)
-    total = value_BSAc.new_zeros((), dtype=torch.float32)
+    levels = value_BSAc.split([height * width for height, width in sizes], dim=1)
+    total = value_BSAc.new_zeros(())
     for level, ((height, width), cells_BsAc) in enumerate(zip(sizes, levels, strict=True)):
-        maps = cells_BsAc.permute(0, 2, 3, 1).reshape(batch * num_heads, -1, height, width)
+        maps = cells_BsAc.float().permute(0, 2, 3, 1).reshape(batch * num_heads, -1, height, width)
         x, y, weights = (
             part[:, :, :, level].transpose(1, 2).flatten(0, 1).float() for part in (x_BNALP, y_BNALP, weights_BNALP)
         )
         grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
-        read = F.grid_sample(maps, grid, align_corners=False)
-        total = total + (read * weights[:, None]).sum(-1)
-    return total.view(batch, num_heads, -1, num_queries).permute(0, 3, 1, 2).to(value_BSAc.dtype)
+        read = F.grid_sample(maps, grid, align_corners=False).to(value_BSAc.dtype)
+        total = total + (read * weights.to(read)[:, None]).sum(-1)
+    return total.view(batch, num_heads, -1, num_queries).permute(0, 3, 1, 2)
 
 
 def _by_sparse_product(

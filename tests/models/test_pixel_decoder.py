@@ -1,11 +1,16 @@
 """The pixel decoder gives mmdet's numbers, whichever operator computes its attention."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from mmdet.models.layers import MSDeformAttnPixelDecoder as Theirs
 
-from mmdataseg.models import DeformableAttention, MSDeformAttnPixelDecoder, pixel_decoder
+from mmdataseg.errors import UserError
+from mmdataseg.models import DeformableAttention, MSDeformAttnPixelDecoder
+from mmdataseg.models import pixel_decoder as module
 from mmdataseg.registry import MODELS
 from tests.models.conftest import CHANNELS, head_config
 from tests.tolerances import THROUGH_LAYERS
@@ -79,6 +84,40 @@ def test_every_layer_of_the_encoder_has_our_attention():
     assert [type(attention) for attention in attentions] == [DeformableAttention] * 2
 
 
+@pytest.mark.parametrize(
+    ("gpu_attention", "dtype", "with_cuda", "without_cuda"),
+    [
+        ("auto", torch.float16, "mmcv", "auto"),
+        ("auto", torch.bfloat16, "auto", "auto"),  # mmcv's operator does not support it
+        ("grid_sample", torch.float32, "grid_sample", "grid_sample"),
+        ("triton", torch.bfloat16, "triton", "triton"),
+    ],
+)
+def test_the_way_on_a_gpu(gpu_attention, dtype, with_cuda, without_cuda, monkeypatch):
+    """With mmcv built for CUDA, and without; on a CPU, the option changes nothing."""
+    attention = DeformableAttention(embed_dims=16, num_heads=2, gpu_attention=gpu_attention)
+    for version, expected in (("12.6", with_cuda), ("not available", without_cuda)):
+        monkeypatch.setattr(module, "get_compiling_cuda_version", lambda version=version: version)
+        assert attention.way(SimpleNamespace(is_cuda=True, dtype=dtype)) == expected
+        assert attention.way(torch.zeros(1, dtype=dtype)) == "auto"
+
+
+def test_the_decoder_gives_its_option_to_every_layer():
+    decoder = MSDeformAttnPixelDecoder(**options(), gpu_attention="triton")
+    assert [layer.self_attn.gpu_attention for layer in decoder.encoder.layers] == ["triton"] * 2
+    with pytest.raises(UserError, match=r"gpu_attention: expected one of .*, got 'cuda'; correct it"):
+        MSDeformAttnPixelDecoder(**options(), gpu_attention="cuda")
+
+
+def test_triton_that_is_missing_is_named(monkeypatch):
+    attention = DeformableAttention(embed_dims=16, num_heads=2, num_levels=1, batch_first=True, gpu_attention="triton")
+    monkeypatch.setattr(attention, "way", lambda _: "triton")
+    monkeypatch.setitem(sys.modules, "mmdataseg.ops.deformable_attention_triton", None)
+    points = {"reference_points": torch.rand(1, 6, 1, 2), "spatial_shapes": torch.tensor([[2, 3]])}
+    with pytest.raises(UserError, match=r"gpu_attention='triton' needs triton, .*or set gpu_attention='auto'"):
+        attention(torch.randn(1, 6, 16), **points)
+
+
 @pytest.mark.parametrize("batch_first", [True, False])
 @pytest.mark.parametrize("reference", [2, 4])
 def test_one_attention_equals_mmcvs_in_all_its_forms(batch_first, reference):
@@ -104,10 +143,10 @@ def test_one_attention_equals_mmcvs_in_all_its_forms(batch_first, reference):
     )
 
 
-def test_the_operator_is_chosen_by_the_dtype_that_autocast_gives_it(monkeypatch):
+def test_the_way_is_chosen_by_the_dtype_that_autocast_gives(monkeypatch):
     """mmcv's compiled operator refuses bfloat16, and the cells are float32 until they are projected."""
     asked = []
-    monkeypatch.setattr(pixel_decoder, "mmcv_operator_runs_on", lambda value: asked.append(value.dtype))
+    monkeypatch.setattr(DeformableAttention, "way", lambda _, value: asked.append(value.dtype) or "auto")
     attention = DeformableAttention(embed_dims=16, num_heads=2, num_levels=1, batch_first=True)
     inputs = {"reference_points": torch.rand(1, 6, 1, 2), "spatial_shapes": torch.tensor([[2, 3]])}
     attention(torch.randn(1, 6, 16), **inputs)
