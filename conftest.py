@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,15 @@ def _default_scope() -> Iterator[None]:
     """Each file of tests starts with the scope of our configs: a Runner leaves its own behind for the process."""
     with DefaultScope.overwrite_default_scope("mmdet"):
         yield
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A GPU: by default one made of the CPU, which knows devices but has no kernels; with ``-m gpu`` a real one."""
+    from tests.fake_cuda import fake_cuda
+
+    with fake_cuda() if request.param == "fake" else nullcontext():
+        yield "cuda"
 
 
 @pytest.fixture(scope="session")
