@@ -89,6 +89,11 @@ class DeformableAttention(MultiScaleDeformableAttention):
         value = self.value_proj(value)
         if key_padding_mask is not None:
             value = value.masked_fill(key_padding_mask[..., None], 0.0)
+        read = self._read(value, query, reference_points, spatial_shapes, way)
+        return self.dropout(self.output_proj(read)) + identity
+
+    def _read(self, value: Tensor, query: Tensor, reference_points: Tensor, spatial_shapes: Tensor, way: str) -> Tensor:
+        """What each query reads from the projected value, (B, N, channels)."""
         shape = (self.num_heads, self.num_levels, self.num_points)
         weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1)).softmax(-1)
         # columns and rows are each contiguous, not interleaved
@@ -101,13 +106,12 @@ class DeformableAttention(MultiScaleDeformableAttention):
         sizes = [(int(height), int(width)) for height, width in spatial_shapes.tolist()]
         inputs = (value.unflatten(-1, (self.num_heads, -1)), sizes, *positions, weights.unflatten(-1, shape[1:]))
         try:
-            answer = deformable_attention(*inputs, way=way)
+            return deformable_attention(*inputs, way=way).flatten(2)
         except ImportError as error:
             raise UserError(
                 f"gpu_attention='triton' needs triton, which cannot be imported ({error}); install it "
                 "(pip install triton), or set gpu_attention='auto'"
             ) from error
-        return self.dropout(self.output_proj(answer.flatten(2))) + identity
 
     def way(self, value: Tensor) -> str:
         """How the attention of a tensor is computed: ``mmcv``, or a way of `mmdataseg.ops.deformable_attention`."""

@@ -58,6 +58,22 @@ def deformable_attention(
     """
     if way not in WAYS:
         raise ValueError(f"way: expected one of {WAYS}, got {way!r}")
+    _check_shapes(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
+    on_cpu = value_BSAc.device.type == "cpu"
+    if way == "triton":
+        from mmdataseg.ops.deformable_attention_triton import deformable_attention_triton
+
+        return deformable_attention_triton(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
+    if way == "sparse" and not on_cpu:
+        raise ValueError(f"the sparse product is for a CPU, got values on {value_BSAc.device}")
+    if way == "sparse" or (way == "auto" and on_cpu):
+        return _by_sparse_product(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
+    return _by_grid_sample(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
+
+
+def _check_shapes(
+    value_BSAc: Tensor, sizes: Sequence[tuple[int, int]], x_BNALP: Tensor, y_BNALP: Tensor, weights_BNALP: Tensor
+) -> None:
     num_cells = sum(height * width for height, width in sizes)
     if value_BSAc.dim() != 4 or value_BSAc.shape[1] != num_cells:
         raise ValueError(f"value: expected (B, {num_cells}, A, c) for levels of {sizes}, got {tuple(value_BSAc.shape)}")
@@ -70,16 +86,6 @@ def deformable_attention(
             f"expected rows and weights for columns of shape {shape}, got {tuple(y_BNALP.shape)} and "
             f"{tuple(weights_BNALP.shape)}"
         )
-    on_cpu = value_BSAc.device.type == "cpu"
-    if way == "triton":
-        from mmdataseg.ops.deformable_attention_triton import deformable_attention_triton
-
-        return deformable_attention_triton(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
-    if way == "sparse" and not on_cpu:
-        raise ValueError(f"the sparse product is for a CPU, got values on {value_BSAc.device}")
-    if way == "sparse" or (way == "auto" and on_cpu):
-        return _by_sparse_product(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
-    return _by_grid_sample(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
 
 
 def _by_grid_sample(
