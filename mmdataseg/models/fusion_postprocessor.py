@@ -60,12 +60,13 @@ class FusionPanopticPostProcessor(PanopticPostProcessor):
             num_stuff_classes=len(label_space) - num_things,
             test_cfg=ConfigDict(object_mask_thr=self.score_threshold, iou_thr=self.kept_share, filter_low_score=True),
         )
-        masks_Qhw = F.interpolate(mask_logits_QHW[None], sizes.padded, mode="bilinear", align_corners=False)[0]
-        sample = DetDataSample(metainfo={"img_shape": sizes.image, "ori_shape": sizes.original})
         logits_QJ = torch.cat([class_logits_QJ[:, order_K], class_logits_QJ[:, -1:]], dim=1)
-        (answer,) = fusion.predict(logits_QJ[None], masks_Qhw[None], [sample], rescale=True)
+        kept_Q = self._kept(logits_QJ)
+        masks_Qhw = F.interpolate(mask_logits_QHW[kept_Q][None], sizes.padded, mode="bilinear", align_corners=False)[0]
+        sample = DetDataSample(metainfo={"img_shape": sizes.image, "ori_shape": sizes.original})
+        (answer,) = fusion.predict(logits_QJ[kept_Q][None], masks_Qhw[None], [sample], rescale=True)
         segmentation = PixelData(sem_seg=_numbered(answer["pan_results"].sem_seg, order_K))
-        scores = self._scores(class_logits_QJ, masks_Qhw, sizes, segmentation.sem_seg[0])
+        scores = self._scores(class_logits_QJ[kept_Q], masks_Qhw, sizes, segmentation.sem_seg[0])
         if compact:
             segmentation.sem_seg = segmentation.sem_seg.int()
         segmentation.set_metainfo(
@@ -73,19 +74,30 @@ class FusionPanopticPostProcessor(PanopticPostProcessor):
         )
         return {"pred_panoptic_seg": segmentation}
 
-    def _scores(self, class_logits_QJ: Tensor, masks_Qhw: Tensor, sizes: ImageSizes, ids: Tensor) -> Tensor:
-        """(N,) the score of each segment of the id map (Ho, Wo), in the order of the ids."""
+    def _kept(self, class_logits_QJ: Tensor) -> Tensor:
+        """(Q,) bool, the proposals that take part. mmdet enlarges the masks of all others, too, before it drops them.
+
+        The first one always takes part: there must be a mask.
+        """
         prob_Q, label_Q = class_logits_QJ.softmax(-1).max(-1)
-        kept = (label_Q != class_logits_QJ.shape[1] - 1) & (prob_Q > self.score_threshold)
-        ids_of_segments, place = ids.unique(return_inverse=True)
-        if not kept.any():
-            return prob_Q.new_zeros(0)
+        kept_Q = (label_Q != class_logits_QJ.shape[1] - 1) & (prob_Q > self.score_threshold)
+        if not kept_Q.any():
+            kept_Q[:1] = True
+        return kept_Q
+
+    def _scores(self, class_logits_QJ: Tensor, masks_Qhw: Tensor, sizes: ImageSizes, ids: Tensor) -> Tensor:
+        """(N,) the score of each segment of the id map (Ho, Wo), in the order of the ids; Q proposals take part."""
+        prob_Q = class_logits_QJ.softmax(-1).amax(-1)
         height, width = sizes.image
-        shown = F.interpolate(masks_Qhw[kept, None, :height, :width], sizes.original, mode="bilinear")[:, 0]
-        winner = (prob_Q[kept, None, None] * shown.sigmoid()).argmax(0)
-        score = prob_Q[kept][winner]
-        best = prob_Q.new_zeros(len(ids_of_segments)).scatter_reduce(0, place.flatten(), score.flatten(), "amax")
-        return best[ids_of_segments != 0]
+        best, score = (torch.full(sizes.original, -1.0, device=ids.device) for _ in range(2))
+        for prob, mask_hw in zip(prob_Q, masks_Qhw, strict=True):
+            shown = F.interpolate(mask_hw[None, None, :height, :width], sizes.original, mode="bilinear")[0, 0]
+            product = prob * shown.sigmoid()
+            better = product > best
+            best, score = torch.where(better, product, best), torch.where(better, prob, score)
+        ids_of_segments, place = ids.unique(return_inverse=True)
+        found = prob_Q.new_zeros(len(ids_of_segments)).scatter_reduce(0, place.flatten(), score.flatten(), "amax")
+        return found[ids_of_segments != 0]
 
 
 def _numbered(theirs: Tensor, order_K: Tensor) -> Tensor:

@@ -2,6 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
+from mmdet.models.seg_heads import MaskFormerFusionHead
+from mmdet.structures import DetDataSample
+from mmengine.config import ConfigDict
 
 from mmdataseg.models import FusionPanopticPostProcessor
 from mmdataseg.ops.postprocess import ImageSizes
@@ -57,3 +61,28 @@ def test_without_remaining_proposals_all_pixels_are_void(masks):
     assert not answer([3, 3, 3, 3], masks).any()
     processor = FusionPanopticPostProcessor(score_threshold=0.5, kept_share=0.5)
     assert processor(9 * torch.eye(4)[[3] * 4], masks, SPACE, SIZES)["pred_panoptic_seg"].scores == []
+
+
+def test_mmdet_gets_only_the_proposals_that_it_keeps_and_says_the_same(monkeypatch):
+    space = LabelSpace(name="things first", classes=("cat", "dog", "sky"), is_thing=(True, True, False))
+    generator = torch.Generator().manual_seed(0)
+    classes, masks = 3 * torch.randn(30, 4, generator=generator), torch.randn(30, 8, 12, generator=generator)
+    test_cfg = ConfigDict(object_mask_thr=0.7, iou_thr=0.2, filter_low_score=True)
+    fusion = MaskFormerFusionHead(num_things_classes=2, num_stuff_classes=1, test_cfg=test_cfg)
+    sizes = ImageSizes(padded=(32, 48), image=(30, 44), original=(61, 90))
+    sample = DetDataSample(metainfo={"img_shape": sizes.image, "ori_shape": sizes.original})
+    enlarged = F.interpolate(masks[None], sizes.padded, mode="bilinear", align_corners=False)
+    theirs = fusion.predict(classes[None], enlarged, [sample], rescale=True)[0]["pan_results"].sem_seg[0]
+    seen, predict = [], MaskFormerFusionHead.predict
+    monkeypatch.setattr(
+        MaskFormerFusionHead,
+        "predict",
+        lambda self, logits, *rest, **options: seen.append(logits.shape[1]) or predict(self, logits, *rest, **options),
+    )
+    processor = FusionPanopticPostProcessor(score_threshold=0.7, kept_share=0.2)
+    ours = processor(classes, masks, space, sizes)["pred_panoptic_seg"].sem_seg[0]
+    probability, label = classes.softmax(-1).max(-1)
+    assert seen == [int(((label != 3) & (probability > 0.7)).sum())]
+    pairs = {(a, b) for a, b in zip(ours.flatten().tolist(), theirs.flatten().tolist(), strict=True)}
+    assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}) > 4
+    assert all(b == 3 if a == 0 else a % 1000 == b % 1000 for a, b in pairs)
