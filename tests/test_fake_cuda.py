@@ -51,8 +51,9 @@ def test_numpy_reads_only_the_cpu(device, read):
     assert read(x.cpu()).tolist() == [1, 1, 1]
 
 
-def test_scalars_of_the_cpu_may_meet_the_device(device):
+def test_scalars_and_indices_of_the_cpu_may_meet_the_device(device):
     assert (torch.ones(3, device=device) * torch.tensor(2.0)).is_cuda
+    assert torch.ones(3, device=device)[torch.tensor([0, 2])].is_cuda
 
 
 def test_a_module_moves_and_trains(device):

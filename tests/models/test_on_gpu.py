@@ -105,6 +105,23 @@ def test_queries_and_backgrounds_per_source_and_a_weight_for_new_words(device, e
     model.classifier.load_state_dict(model.classifier.state_dict())
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {
+            "type": "mmdataseg.ViTDet", "arch": {"embed_dim": 16, "depth": 4, "num_heads": 2}, "img_size": 64,
+            "window_size": 2, "out_channels": 8,
+        },
+        {"type": "mmdataseg.TimmBackbone", "model": "resnet10t", "out_indices": (1, 2, 3, 4)},
+    ],
+)  # fmt: skip
+def test_other_backbones(device, config):
+    maps = MODELS.build(config).to(device)(torch.ones(1, 3, 80, 64, device=device))
+    maps = MODELS.build({"type": "mmdataseg.PositionChannels"}).to(device)(maps)
+    sum(level.sum() for level in maps).backward()
+    assert all(level.is_cuda for level in maps)
+
+
 def test_samples_for_mmdets_heads(device):
     sources = [{"name": "panoptic", "task": "panoptic", "label_space": LABEL_SPACE}]
     preprocessor = MMDetPanopticPreprocessor(sources=sources, pad_size_divisor=32, pad_mask=True, pad_seg=True)
