@@ -56,11 +56,11 @@ def test_all_rows_are_planned_three_times():
     rows, ablations = all_rows()
     others = {"dataseg_voc_4ds", "dataseg_voc_3ds_timm", "dataseg_voc_3ds_1gpu", "dataseg_voc_3ds_dinov3"}
     assert set(rows) == {leaf.stem for leaf in leaf_configs(CONFIGS)} - others
-    assert [leaf.parent.name for leaf in ablations] == ["ablations"] * 6
+    assert [leaf.parent.name for leaf in ablations] == ["ablations"] * 7
     runs = voc_study.plan(args(), rows, {})
-    assert len(runs) == 3 * len(rows) == 60
-    assert [run.seed for run in runs] == [0] * 20 + [1] * 20 + [2] * 20
-    assert sum(run.iterations for run in runs) == 38_700
+    assert len(runs) == 3 * len(rows) == 63
+    assert [run.seed for run in runs] == [0] * 21 + [1] * 21 + [2] * 21
+    assert sum(run.iterations for run in runs) == 41_400
 
 
 def test_a_training_is_as_long_as_separate_ones_of_its_sources():
