@@ -57,13 +57,17 @@ def deformable_attention(
         )
     if value_BSAc.device.type == "cpu":
         return _by_sparse_product(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
-    return _by_grid_sample(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
+    return by_grid_sample(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
 
 
-def _by_grid_sample(
+def by_grid_sample(
     value_BSAc: Tensor, sizes: Sequence[tuple[int, int]], x_BNALP: Tensor, y_BNALP: Tensor, weights_BNALP: Tensor
 ) -> Tensor:
-    """Level by level, with operators that every device has; in float32, as bfloat16 rounds positions to half cells."""
+    """`deformable_attention` level by level, with operators that every device has.
+
+    It computes in float32, as bfloat16 rounds positions to half a cell. Arguments and result are those of
+    `deformable_attention`.
+    """
     batch, num_queries, num_heads = x_BNALP.shape[:3]
     levels = value_BSAc.float().split([height * width for height, width in sizes], dim=1)
     total = value_BSAc.new_zeros((), dtype=torch.float32)

@@ -9,7 +9,7 @@ from mmdataseg.ops.deformable_attention import deformable_attention
 
 SIZES = [(3, 5), (6, 10)]
 CELLS = 75
-WAYS = {"sparse product": module._by_sparse_product, "grid_sample": module._by_grid_sample}
+WAYS = {"sparse product": module._by_sparse_product, "grid_sample": module.by_grid_sample}
 
 
 def case(batch: int = 2, queries: int = 7, heads: int = 3, channels: int = 4, points: int = 2, dtype=torch.float32):
