@@ -5,6 +5,7 @@
     python tools/benchmark.py postprocess --rounds 9 --json work_dirs/benchmark/post.json --plot post.png
     python tools/benchmark.py inference --trace trace.json     # for chrome://tracing; ours only, one call per row
     python tools/benchmark.py annotations --images 2000 --boxes 30000 --repeats 1
+    python tools/benchmark.py saved configs/dataseg_r50_3ds.py  # memory of a training step, without a GPU
 
 Both sides run alternately, ours first in even rounds and theirs first in odd ones. A ratio below 1 means that ours is
 faster, or smaller. On a CPU, the time is processor time (of all threads together), which other work on the machine
@@ -24,7 +25,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmdataseg.progress import progress_bar
-from tools.benchmarks import annotations, answers, comparing, metrics, pipelines, report, sampling, training
+from tools.benchmarks import annotations, answers, comparing, metrics, pipelines, report, sampling, saved, training
 from tools.benchmarks.comparing import PRESETS, Comparison, Setting
 
 SUBCOMMANDS: dict[str, Callable[[Setting], list[Comparison]]] = {
@@ -47,9 +48,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         _add_arguments(commands.add_parser(name, allow_abbrev=False))
     reading = commands.add_parser("annotations", allow_abbrev=False)
     annotations.add_arguments(reading)
+    saving = commands.add_parser("saved", allow_abbrev=False)
+    saved.add_arguments(saving)
     args = parser.parse_args(arguments)
     if args.subcommand == "annotations":
         annotations.check_arguments(args, reading)
+    elif args.subcommand == "saved":
+        saved.check_arguments(args, saving)
     elif any(value is not None and value < 1 for value in (args.rounds, args.size, args.batch, args.threads)):
         parser.error("--rounds, --size, --batch and --threads must be at least 1")
     return args
@@ -88,6 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     if args.subcommand == "annotations":
         annotations.run(args, Path(__file__))
+        return
+    if args.subcommand == "saved":
+        saved.run(args)
         return
     if args.threads is not None:
         torch.set_num_threads(args.threads)
