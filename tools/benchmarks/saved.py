@@ -110,7 +110,7 @@ def saved_bytes(
         handles.append(module.register_forward_pre_hook(lambda *_, part=part: enter(part)))
         handles.append(module.register_forward_hook(lambda *_: running.pop() and None))
     usual = pixel_decoder.deformable_attention
-    pixel_decoder.deformable_attention = lambda *inputs, way: deformable_attention(*inputs, way="grid_sample")
+    pixel_decoder.deformable_attention = lambda *inputs, **_: deformable_attention(*inputs, way="grid_sample")
     device = batch[0].device.type
     try:
         with (
