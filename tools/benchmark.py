@@ -4,6 +4,7 @@
     python tools/benchmark.py train-step --preset paper --device cuda --memory
     python tools/benchmark.py postprocess --rounds 9 --json work_dirs/benchmark/post.json --plot post.png
     python tools/benchmark.py inference --trace trace.json     # for chrome://tracing; ours only, one call per row
+    python tools/benchmark.py train-step --operations          # launches on a GPU, counted on a CPU
     python tools/benchmark.py annotations --images 2000 --boxes 30000 --repeats 1
     python tools/benchmark.py saved configs/dataseg_r50_3ds.py  # memory of a training step, without a GPU
 
@@ -26,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmdataseg.progress import progress_bar
 from tools.benchmarks import annotations, answers, comparing, metrics, pipelines, report, sampling, saved, training
-from tools.benchmarks.comparing import PRESETS, Comparison, Setting
+from tools.benchmarks.comparing import PRESETS, Comparison, Result, Setting
 
 SUBCOMMANDS: dict[str, Callable[[Setting], list[Comparison]]] = {
     "train-step": training.train_steps,
@@ -71,6 +72,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", action="store_true", help="peak memory too, each side in a fresh process")
     parser.add_argument("--json", type=Path, help="file for all measurements")
     parser.add_argument("--plot", type=Path, help="file for a plot of the ratios")
+    parser.add_argument("--operations", action="store_true", help="count torch operations; no times are measured")
     parser.add_argument("--trace", type=Path, help="file for a trace of ours by torch.profiler; no times are measured")
     parser.add_argument("--memory-of", nargs=2, metavar=("NAME", "SIDE"), help=argparse.SUPPRESS)
 
@@ -109,7 +111,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.trace:
         _trace([row for _, row in rows], args.trace)
         return
+    if args.operations:
+        _count([row for _, row in rows])
+        return
+    results = _measure(rows, args, setting)
+    settings = {"preset": args.preset, **asdict(setting)}
+    if args.json:
+        report.write_json(results, settings, args.json)
+    if args.plot:
+        report.plot(results, args.plot)
+
+
+def _measure(rows: Sequence[tuple[str, Comparison]], args: argparse.Namespace, setting: Setting) -> list[Result]:
+    """Measure all rows, and print each at once, as the next one may take minutes; the skipped ones at the end."""
     results = []
+    print(report.HEADER, report.RULE, sep="\n", flush=True)
     for name, row in progress_bar(rows, desc="comparisons"):
         result = comparing.compare(row, setting)
         if args.memory and not result.skipped:
@@ -117,12 +133,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             memory = comparing.memory_of(full_name, name, _sizes(args), Path(__file__))
             result = replace(result, memory=memory)
         results.append(result)
-    print(report.table(results))
-    settings = {"preset": args.preset, **asdict(setting)}
-    if args.json:
-        report.write_json(results, settings, args.json)
-    if args.plot:
-        report.plot(results, args.plot)
+        if not result.skipped:
+            print(report.line(result), flush=True)
+    for result in results:
+        if result.skipped:
+            print(report.line(result))
+    return results
 
 
 def _sizes(args: argparse.Namespace) -> list[str]:
@@ -132,6 +148,16 @@ def _sizes(args: argparse.Namespace) -> list[str]:
         if getattr(args, name) is not None:
             words += [f"--{name}", str(getattr(args, name))]
     return words
+
+
+def _count(rows: Sequence[Comparison]) -> None:
+    """Print the number of operations of each side of each row."""
+    for row in rows:
+        try:
+            found = ", ".join(f"{side} {count}" for side, count in comparing.operations(row).items())
+        except comparing.Missing as reason:
+            found = f"skipped: {reason}"
+        print(f"{row.name} / {row.yardstick}: {found}")
 
 
 def _trace(rows: Sequence[Comparison], path: Path) -> None:

@@ -32,7 +32,7 @@ def test_ratio_is_that_of_the_medians_and_the_spread_that_of_the_rounds():
     assert row.ratio == 0.5
     assert row.spread == (0.25, 3.0)
     assert row.memory_ratio == 0.5
-    assert report.table([row]).splitlines()[-1] == "| row | size | them | 0.50 | 0.25 to 3.00 | 0.50 |"
+    assert report.line(row) == "| row | size | them | 0.50 | 0.25 to 3.00 | 0.50 |"
 
 
 def test_a_missing_yardstick_is_skipped_with_its_reason():
@@ -40,7 +40,27 @@ def test_a_missing_yardstick_is_skipped_with_its_reason():
         raise Missing("not installed")
 
     row = comparing.compare(Comparison("row", "them", prepare, "size"), Setting())
-    assert report.table([row]).splitlines()[-1] == "skipped: row, against them: not installed"
+    assert report.line(row) == "skipped: row, against them: not installed"
+
+
+def test_operations_are_counted_without_views_and_the_first_call():
+    calls = []
+
+    def call():
+        calls.append(1)
+        return torch.ones(4).view(2, 2).T @ torch.ones(2, 2) if len(calls) % 2 == 0 else torch.eye(9).exp()
+
+    row = Comparison("row", "them", lambda: {"ours": call, "theirs": lambda: torch.ones(2).add_(1)}, "size")
+    assert comparing.operations(row) == {"ours": 3, "theirs": 2}  # two fills and a product; a fill and a sum
+
+
+def test_a_row_is_printed_as_soon_as_it_is_measured(command, capsys, monkeypatch):
+    printed = []
+    compare = comparing.compare
+    monkeypatch.setattr(comparing, "compare", lambda *a: (printed.append(capsys.readouterr().out), compare(*a))[1])
+    command.main(["sampler", "--preset", "tiny"])
+    assert report.HEADER in printed[0]
+    assert all("| mmdet MultiDataSampler |" in before for before in printed[1:])
 
 
 def test_peak_memory_is_that_of_the_call():

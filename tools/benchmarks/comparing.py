@@ -17,6 +17,16 @@ import torch
 SIDES = ("ours", "theirs")
 MIB = 1 << 20
 _CLEAR_REFS = Path("/proc/self/clear_refs")
+# torch operations that start nothing on a GPU, unless an operation inside them does
+_NO_LAUNCH = frozenset(
+    f"aten::{name}"
+    for name in (
+        "alias as_strided chunk contiguous detach empty empty_like empty_strided expand expand_as flatten item "
+        "lift_fresh matrix_H movedim narrow new_empty numpy_T permute reshape resize_ resolve_conj resolve_neg "
+        "result_type select slice split split_with_sizes squeeze t to transpose type_as unbind unflatten unsqueeze "
+        "view view_as _reshape_alias _unsafe_view"
+    ).split()
+)
 
 
 class Missing(Exception):
@@ -177,6 +187,28 @@ def peak_memory(call: Callable[[], Any], device: str) -> float:
     before = _status("VmRSS")
     call()
     return max(0, _status("VmHWM") - before) / 1024
+
+
+def operations(comparison: Comparison) -> dict[str, int]:
+    """The torch operations of a call of each side: on a GPU, each is at least one launch.
+
+    Operations that consist of others count by these; views and allocations do not count.
+
+    Raises:
+        Missing: The alternative is not available.
+    """
+    counts = {}
+    for side, call in comparison.prepare().items():
+        call()  # the first call is not counted: some things are made only then
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            call()
+        counts[side] = sum(_launches(event) for event in profile.events() if event.cpu_parent is None)
+    return counts
+
+
+def _launches(event: Any) -> int:
+    inside = sum(map(_launches, event.cpu_children))
+    return inside or (event.name.startswith("aten::") and event.name not in _NO_LAUNCH)
 
 
 def _status(field_name: str) -> int:

@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,13 +27,18 @@ from tools.benchmarks.networks import id_map
 
 SPACE = get_label_space("coco133")
 COCO_SIZE = (480, 640)
+PHOTOGRAPH = (3000, 4000)
 
 
 def pipelines(setting: Setting) -> list[Comparison]:
     """The comparisons of `data`."""
     height, width = image_size(setting)
     sizes = f"{setting.images} images, {height} x {width}, {setting.targets} segments each, crops of {setting.size}"
-    return [Comparison("panoptic training pipeline", "mmdet", lambda: _sides(setting), sizes)]
+    decoding = [
+        Comparison("JPEG decoding at half size", "full size", partial(_decodings, size), f"{size[0]} x {size[1]}")
+        for size in (image_size(setting), PHOTOGRAPH)
+    ]
+    return [Comparison("panoptic training pipeline", "mmdet", lambda: _sides(setting), sizes), *decoding]
 
 
 def image_size(setting: Setting) -> tuple[int, int]:
@@ -52,10 +58,8 @@ def write_images(folder: Path, setting: Setting) -> None:
     for number in range(setting.images):
         ids, labels = (tensor.numpy() for tensor in id_map(setting, number, size))
         colors = np.random.default_rng(number).integers(0, 256, (len(labels), 3))
-        picture = cv2.GaussianBlur(colors[ids].astype(np.uint8), (5, 5), 0)
-        noise = np.random.default_rng(number).normal(0, 12, picture.shape)  # a JPEG of flat colours decodes faster
         name = f"{number:06d}"
-        cv2.imwrite(str(folder / f"{name}.jpg"), np.clip(picture + noise, 0, 255).astype(np.uint8))
+        cv2.imwrite(str(folder / f"{name}.jpg"), _picture(colors[ids], number))
         categories = {row + 1: int(label) + 1 for row, label in enumerate(labels)}
         segments = PanopticSegments(ids=ids + 1, categories=categories)
         info = write_panoptic_png(folder / f"{name}.png", segments)
@@ -63,6 +67,25 @@ def write_images(folder: Path, setting: Setting) -> None:
         annotations.append({"image_id": number, "file_name": f"{name}.png", "segments_info": info})
     categories = make_categories(SPACE, range(1, len(SPACE) + 1))
     write_coco_json(folder / "panoptic.json", images=images, annotations=annotations, categories=categories)
+
+
+def _picture(colors: np.ndarray, seed: int) -> np.ndarray:
+    """(H, W, 3) uint8: the colours with soft edges and noise, as a JPEG of flat colours decodes faster."""
+    picture = cv2.GaussianBlur(colors.astype(np.uint8), (5, 5), 0)
+    noise = np.random.default_rng(seed).normal(0, 12, picture.shape)
+    return np.clip(picture + noise, 0, 255).astype(np.uint8)
+
+
+def _decodings(size: tuple[int, int]) -> dict[str, Callable[[], Any]]:
+    """OpenCV decodes a JPEG at half size by libjpeg's scaling, or at full size."""
+    cells = np.random.default_rng(0).integers(0, 256, (-(-size[0] // 20), -(-size[1] // 20), 3))
+    colors = cells.repeat(20, axis=0).repeat(20, axis=1)[: size[0], : size[1]]
+    _, content = cv2.imencode(".jpg", _picture(colors, 0))
+    times = range(max(1, PHOTOGRAPH[0] * PHOTOGRAPH[1] // (size[0] * size[1])))
+    return {
+        "ours": lambda: [cv2.imdecode(content, cv2.IMREAD_REDUCED_COLOR_2) is None for _ in times],
+        "theirs": lambda: [cv2.imdecode(content, cv2.IMREAD_COLOR) is None for _ in times],
+    }
 
 
 def _sides(setting: Setting) -> dict[str, Callable[[], Any]]:

@@ -22,8 +22,8 @@ PACKAGES = (
     "vernier",
     "hotcoco",
 )
-PACKAGES = (*PACKAGES, "hotcoco")
 HEADER = "| what | sizes | against | time | one round | memory |"
+RULE = "|---|---|---|---|---|---|"
 
 
 def versions() -> dict[str, str]:
@@ -37,27 +37,15 @@ def versions() -> dict[str, str]:
     return found
 
 
-def table(results: Sequence[Result]) -> str:
-    """Ratios ours / theirs as Markdown; below 1 is faster, or smaller.
-
-    Args:
-        results: The rows.
-
-    Returns:
-        The lines of the table, then those of skipped comparisons.
-    """
-    lines = [HEADER, "|---|---|---|---|---|---|"]
-    for row in results:
-        if row.skipped:
-            continue
-        low, high = row.spread
-        memory = "-" if row.memory_ratio is None else f"{row.memory_ratio:.2f}"
-        cells = (row.name, row.sizes, row.yardstick, f"{row.ratio:.2f}", f"{low:.2f} to {high:.2f}", memory)
-        lines.append(f"| {' | '.join(cells)} |")
-    skipped = [f"skipped: {row.name}, against {row.yardstick}: {row.skipped}" for row in results if row.skipped]
-    if skipped:
-        lines += ["", *skipped]
-    return "\n".join(lines)
+def line(row: Result) -> str:
+    """A row of the table in Markdown, with the ratios ours / theirs: below 1 is faster, or smaller. A comparison that
+    was skipped has its reason instead."""
+    if row.skipped:
+        return f"skipped: {row.name}, against {row.yardstick}: {row.skipped}"
+    low, high = row.spread
+    memory = "-" if row.memory_ratio is None else f"{row.memory_ratio:.2f}"
+    cells = (row.name, row.sizes, row.yardstick, f"{row.ratio:.2f}", f"{low:.2f} to {high:.2f}", memory)
+    return f"| {' | '.join(cells)} |"
 
 
 def write_json(results: Sequence[Result], settings: Mapping[str, Any], path: Path) -> None:

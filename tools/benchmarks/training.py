@@ -2,12 +2,15 @@
 
 import copy
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
+from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor, nn
 
+from mmdataseg.models import DeformableAttention
 from tools.benchmarks import networks
 from tools.benchmarks.comparing import Comparison, Missing, Setting
 
@@ -51,6 +54,7 @@ def train_steps(setting: Setting) -> list[Comparison]:
         Comparison("decoder and losses, boxes", against, lambda: _steps(setting, "boxes", given=True), sizes),
         Comparison("whole step, masks", "transformers Mask2Former", lambda: _against_transformers(setting), sizes),
         Comparison("deformable attention, both ways", "mmcv", lambda: _attention(setting), sizes),
+        Comparison("deformable attention by Triton, both ways", "grid_sample", lambda: _by_triton(setting), sizes),
     ]
 
 
@@ -129,17 +133,25 @@ def _against_transformers(setting: Setting) -> dict[str, Callable[[], Any]]:
     return {"ours": _step(networks.our_model(setting), images, samples), "theirs": their_step}
 
 
-def _attention(setting: Setting, *, backward: bool = True) -> Mapping[str, Callable[[], Any]]:
+def _by_triton(setting: Setting) -> Mapping[str, Callable[[], Any]]:
+    if setting.device == "cpu":
+        raise Missing("its kernels need a GPU")
+    sides = [partial(DeformableAttention, gpu_attention=name) for name in ("triton", "grid_sample")]
+    return _attention(setting, sides=sides)
+
+
+def _attention(
+    setting: Setting,
+    *,
+    backward: bool = True,
+    sides: Sequence[Callable[..., nn.Module]] = (DeformableAttention, MultiScaleDeformableAttention),
+) -> Mapping[str, Callable[[], Any]]:
     """One layer of the encoder's attention, points near each query."""
-    from mmcv.ops import MultiScaleDeformableAttention
-
-    from mmdataseg.models import DeformableAttention
-
     generator = torch.Generator().manual_seed(0)
     sizes = [(setting.size // stride,) * 2 for stride in LEVELS]
     options = {"embed_dims": HEADS * CHANNELS, "num_heads": HEADS, "num_levels": len(LEVELS), "num_points": POINTS}
     torch.manual_seed(0)
-    modules = [kind(**options, batch_first=True) for kind in (DeformableAttention, MultiScaleDeformableAttention)]
+    modules = [side(**options, batch_first=True) for side in sides]
     modules[1].load_state_dict(modules[0].state_dict())
     centres = []
     for height, width in sizes:
