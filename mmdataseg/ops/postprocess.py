@@ -53,6 +53,7 @@ def semantic_map(class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageS
     return labels
 
 
+@torch.no_grad()
 def panoptic_segments(
     class_logits_QJ: Tensor,
     mask_logits_QHW: Tensor,

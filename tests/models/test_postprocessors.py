@@ -98,6 +98,16 @@ def test_without_remaining_proposals_answers_are_empty_or_void():
     assert found.masks.shape == (0, 16, 24)
 
 
+@pytest.mark.parametrize("task", CONFIGS)
+def test_proposals_with_gradients_give_the_same_answer(task, proposals):
+    """`model.test_step` outside of mmengine's test loop records gradients."""
+    with_gradients = [logits.clone().requires_grad_() for logits in proposals]
+    (expected,), (got,) = (build(task)(*logits, SPACE, SIZES).values() for logits in (proposals, with_gradients))
+    assert expected.keys() == got.keys()
+    for name, value in expected.items():
+        assert torch.equal(torch.as_tensor(getattr(got, name)), torch.as_tensor(value)), name
+
+
 def test_an_unknown_semantic_merge_is_refused():
     with pytest.raises(UserError, match=r"merge to be one of \('max', 'probability'\), got 'mean'"):
         build("semantic", merge="mean")
