@@ -96,9 +96,7 @@ class PanopticQualityMetric(CountMetric):
                     "predictions in them would count as wrong; load it with scoring=True in the test pipeline, or "
                     "pack gt_instances.is_crowd"
                 )
-            pairs = segment_intersections(
-                gt_ids.to(pred_ids.device), pred_ids, num_gt=len(gt_labels), num_pred=len(pred_labels)
-            ).cpu()
+            pairs = segment_intersections(gt_ids, pred_ids, num_gt=len(gt_labels), num_pred=len(pred_labels))
             truth = dict(gt_labels_N=gt_labels.cpu(), gt_is_crowd_N=is_crowd.cpu(), num_classes=len(classes))
             generator = chance_generator(sample, len(self.results))
             drawn = [draw_labels(pred_labels, is_thing, generator=generator) for _ in range(self.chance)]
@@ -155,7 +153,7 @@ class PanopticQualityMetric(CountMetric):
             )
         except ValueError as error:
             raise UserError(f"{describe(sample)}: {error}") from None
-        return rows_HW, labels_M.cpu()
+        return rows_HW, labels_M
 
 
 def _count_errors(

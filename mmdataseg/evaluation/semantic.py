@@ -61,7 +61,7 @@ class SemanticMetric(CountMetric):
             # class of each pixel; void, index -1, reads the -1 at the end
             true = torch.cat([labels, labels.new_tensor([-1])])[ids]
             try:
-                confusion = confusion_matrix(true.to(predicted.device), predicted, num_classes=num_classes).cpu()
+                confusion = confusion_matrix(true, predicted, num_classes=num_classes)
             except ValueError as error:
                 raise UserError(f"{describe(sample)}: {error}") from None
             generator = chance_generator(sample, len(self.results))

@@ -12,6 +12,7 @@ from mmdataseg.errors import UserError
 from mmdataseg.formats.coco_values import as_file_name, id_key
 from mmdataseg.formats.json_files import COCO_KEYS, load_json
 from mmdataseg.formats.png import write_png
+from mmdataseg.ops.runs import unique_values
 
 _JSON = dict[str, Any]
 
@@ -69,7 +70,8 @@ def rgb_to_id(rgb: np.ndarray) -> np.ndarray:
         (H, W) int32.
     """
     padded = np.zeros((*rgb.shape[:2], 4), np.uint8)
-    padded[..., :3] = rgb
+    for channel in range(3):  # a quarter of the time of padded[..., :3] = rgb
+        padded[..., channel] = rgb[..., channel]
     return padded.view("<i4")[..., 0]
 
 
@@ -83,8 +85,7 @@ def segments_info(segments: PanopticSegments) -> list[_JSON]:
         Id, category, area in pixels, box (x, y, width, height in pixels) and crowd flag of each segment, in the order
         of the ids.
     """
-    ids, index = np.unique(segments.ids, return_inverse=True)
-    index = index.reshape(segments.ids.shape)
+    ids, index = unique_values(segments.ids)
     areas = np.bincount(index.ravel())
     found = []
     for row, window in enumerate(ndimage.find_objects(index + 1)):

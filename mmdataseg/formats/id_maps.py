@@ -12,6 +12,7 @@ import numpy as np
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN
 from mmdataseg.ops.id_map import VOID
+from mmdataseg.ops.runs import map_of_runs, run_starts
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def segments_of_panoptic_png(
     is_crowd: Sequence[bool],
     merge: str,
 ) -> Segments:
-    """Return the segments of a panoptic PNG. Each pixel is looked up once.
+    """Return the segments of a panoptic PNG. Ids are looked up once per run (see `mmdataseg.ops.runs`).
 
     Args:
         id_png: (H, W) segment ids on disk; 0 is unlabelled.
@@ -123,19 +124,18 @@ def segments_of_panoptic_png(
         raise UserError(
             f"expected distinct, positive segment ids, but the JSON has {int(twice[0])} twice (0 is unlabelled)"
         )
-    if known[-1] <= np.iinfo(id_png.dtype).max:  # else the PNG is converted, which takes longer than the search
-        known = known.astype(id_png.dtype)
-    position = np.searchsorted(known, id_png)
-    np.minimum(position, len(known) - 1, out=position)
-    unlisted = known[position] != id_png
-    if unlisted.any():
-        raise UserError(f"the PNG has segment ids {np.unique(id_png[unlisted])[:5].tolist()} that are not in the JSON")
-    absent = known[1:][np.bincount(position.ravel(), minlength=len(known))[1:] == 0]
+    starts = run_starts(id_png)
+    found, index = np.unique(id_png.ravel()[starts], return_inverse=True)
+    unlisted = found[~np.isin(found, known)]
+    if unlisted.size:
+        raise UserError(f"the PNG has segment ids {unlisted[:5].tolist()} that are not in the JSON")
+    absent = known[1:][~np.isin(known[1:], found)]
     if absent.size:
         raise UserError(f"the JSON has segment ids {absent[:5].tolist()} that are not in the PNG")
     rows, row_labels, row_is_crowd = _rows(labels, is_thing, is_crowd, merge)
-    row_of_position = np.concatenate([[VOID], rows[order]]).astype(np.int32)
-    return Segments(row_of_position[position], row_labels, row_is_crowd)
+    row_of_known = np.concatenate([[VOID], rows[order]]).astype(np.int32)
+    row_of_found = row_of_known[np.searchsorted(known, found)]
+    return Segments(map_of_runs(row_of_found[index], starts, id_png.shape), row_labels, row_is_crowd)
 
 
 def _rows(

@@ -14,6 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from mmdataseg.ops.id_map import boxes_from_masks
+from mmdataseg.ops.runs import unique_values
 
 Box = tuple[int, int, int, int]
 BLOCK_PIXELS = 2**22
@@ -106,9 +107,9 @@ def masks_of_map(map_HW: Tensor) -> dict[int, BoxMask]:
     areas: dict[int, int] = {}
     boxes: dict[int, Box] = {}
     for first, block in _blocks(map_HW):
-        values, place_hw = block.unique(return_inverse=True)
-        counts = place_hw.flatten().bincount().tolist()
-        windows = ndimage.find_objects(place_hw.numpy() + 1)
+        values, index_hw = unique_values(block.numpy())
+        counts = np.bincount(index_hw.ravel()).tolist()
+        windows = ndimage.find_objects(index_hw + 1)
         for value, count, (rows, columns) in zip(values.tolist(), counts, windows, strict=True):
             box = (columns.start, first + rows.start, columns.stop, first + rows.stop)
             areas[value] = areas.get(value, 0) + count

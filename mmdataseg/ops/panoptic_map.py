@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmdataseg.ops.box_masks import BoxMask, masks_of_map
 from mmdataseg.ops.id_map import VOID
+from mmdataseg.ops.runs import unique_values
 
 
 def read_panoptic_map(
@@ -25,16 +26,16 @@ def read_panoptic_map(
 
     Returns:
         rows (H, W) int64, value = row of the table, -1 = void; labels (M,) int64 of the rows, in the order of their
-        ids.
+        ids. Both are on the CPU.
 
     Raises:
         ValueError: The class of an id is not among the K classes.
     """
-    ids, row_HW = torch.unique(ids_HW, return_inverse=True)
+    ids, index_HW = (torch.from_numpy(found) for found in unique_values(ids_HW.numpy(force=True)))
     is_segment = ids != (num_classes if ignore_index is None else ignore_index)
     labels_M = ids[is_segment].long() % offset  # mmdet's heads write int32
     _check(labels_M.tolist(), num_classes)
-    return torch.where(is_segment, is_segment.cumsum(0) - 1, VOID)[row_HW], labels_M
+    return torch.where(is_segment, is_segment.cumsum(0) - 1, VOID)[index_HW], labels_M
 
 
 def panoptic_masks(

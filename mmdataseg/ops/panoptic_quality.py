@@ -1,4 +1,4 @@
-"""Panoptic quality from counts: one bincount over (true segment, predicted segment) pairs per image, without PNG files.
+"""Panoptic quality from counts of (true segment, predicted segment) pairs, without PNG files.
 
 Letters: (H, W) the size of a map, N true segments, M predicted segments, N1 = N + 1 and M1 = M + 1 with void first, K
 classes.
@@ -10,6 +10,8 @@ crowd), the counts follow the evaluator of the COCO panoptic task, with which pu
 import torch
 from torch import Tensor
 
+from mmdataseg.ops.runs import count_pairs
+
 TP, FP, FN, IOU = range(4)
 """Columns of a table of counts; the last one is the sum of the IoUs of the true positives."""
 
@@ -19,28 +21,19 @@ def segment_intersections(gt_ids_HW: Tensor, pred_ids_HW: Tensor, *, num_gt: int
 
     Args:
         gt_ids_HW: (H, W) integers, value = index of the true segment, 0 .. N - 1; -1 is void.
-        pred_ids_HW: (H, W) integers on the same device, value = index of the predicted segment, 0 .. M - 1; -1 is void.
+        pred_ids_HW: (H, W) integers, value = index of the predicted segment, 0 .. M - 1; -1 is void.
         num_gt: N, may be 0.
         num_pred: M, may be 0.
 
     Returns:
-        (N + 1, M + 1) int64 pixel counts. Row 0 and column 0 are void; true segment i is row i + 1, predicted segment
-        j column j + 1.
+        (N + 1, M + 1) int64 pixel counts, on the CPU. Row 0 and column 0 are void; true segment i is row i + 1,
+        predicted segment j column j + 1.
 
     Raises:
-        ValueError: The maps differ in size, or an id is outside its range.
+        ValueError: The maps differ in size, or an index is outside its range.
     """
-    if gt_ids_HW.shape != pred_ids_HW.shape:
-        raise ValueError(
-            f"true and predicted map must have the same size, got {tuple(gt_ids_HW.shape)} "
-            f"and {tuple(pred_ids_HW.shape)}"
-        )
-    for name, ids, num in (("true", gt_ids_HW, num_gt), ("predicted", pred_ids_HW, num_pred)):
-        if ids.numel() and (int(ids.min()) < -1 or int(ids.max()) >= num):
-            raise ValueError(f"{name} map: expected ids in -1 .. {num - 1}, got {int(ids.min())} .. {int(ids.max())}")
-    pairs = (gt_ids_HW.long() + 1) * (num_pred + 1) + (pred_ids_HW.long() + 1)
-    counts = torch.bincount(pairs.flatten(), minlength=(num_gt + 1) * (num_pred + 1))
-    return counts.view(num_gt + 1, num_pred + 1)
+    gt_ids, pred_ids = gt_ids_HW.numpy(force=True), pred_ids_HW.numpy(force=True)
+    return torch.from_numpy(count_pairs(gt_ids, pred_ids, num_first=num_gt, num_second=num_pred))
 
 
 def segment_ious(intersections_N1M1: Tensor) -> Tensor:

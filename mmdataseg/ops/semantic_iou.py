@@ -6,6 +6,8 @@ Letters: (H, W) the size of a map, K classes.
 import torch
 from torch import Tensor
 
+from mmdataseg.ops.runs import count_pairs
+
 INTERSECTION, PREDICTED, TRUE = range(3)
 """Columns of a table of areas, in pixels."""
 
@@ -15,32 +17,19 @@ def confusion_matrix(gt_labels_HW: Tensor, pred_labels_HW: Tensor, *, num_classe
 
     Args:
         gt_labels_HW: (H, W) integers, true classes 0 .. K - 1; -1 is void and left out.
-        pred_labels_HW: (H, W) integers on the same device, predicted classes 0 .. K - 1. A predicted void (-1) is a
-            wrong answer: the pixel counts for its true class and for no predicted one.
+        pred_labels_HW: (H, W) integers, predicted classes 0 .. K - 1. A predicted void (-1) is a wrong answer: the
+            pixel counts for its true class and for no predicted one.
         num_classes: K.
 
     Returns:
-        (K, K + 1) int64: row = true class, column = predicted class, the last column predicted void.
+        (K, K + 1) int64 on the CPU: row = true class, column = predicted class, the last column predicted void.
 
     Raises:
         ValueError: The maps differ in size, or a class is outside its range.
     """
-    if gt_labels_HW.shape != pred_labels_HW.shape:
-        raise ValueError(
-            f"true and predicted map must have the same size, got {tuple(gt_labels_HW.shape)} "
-            f"and {tuple(pred_labels_HW.shape)}"
-        )
-    for name, labels in (("true", gt_labels_HW), ("predicted", pred_labels_HW)):
-        if labels.numel() and (int(labels.min()) < -1 or int(labels.max()) >= num_classes):
-            raise ValueError(
-                f"{name} map: expected classes in -1 .. {num_classes - 1}, "
-                f"got {int(labels.min())} .. {int(labels.max())}"
-            )
-    known = gt_labels_HW >= 0
-    gt, pred = gt_labels_HW[known].long(), pred_labels_HW[known].long()
-    pred = torch.where(pred < 0, num_classes, pred)
-    counts = torch.bincount(gt * (num_classes + 1) + pred, minlength=num_classes * (num_classes + 1))
-    return counts.view(num_classes, num_classes + 1)
+    gt_labels, pred_labels = gt_labels_HW.numpy(force=True), pred_labels_HW.numpy(force=True)
+    counts = count_pairs(gt_labels, pred_labels, num_first=num_classes, num_second=num_classes)
+    return torch.from_numpy(counts[1:]).roll(-1, dims=1)
 
 
 def class_areas(confusion: Tensor, permutation_K: Tensor | None = None) -> Tensor:

@@ -78,7 +78,7 @@ def test_classwise_names_each_class():
         ),
         (
             semantic([[0]], [0], [[4]], source="pets", img_path="a.png"),
-            r"a.png: predicted map: expected classes in -1 \.\. 3",
+            r"a.png: predicted map: expected values in -1 \.\. 3",
         ),
         (semantic([[0, 0]], [0], [[0]]), r"ground truth is \(1, 2\), but the prediction is \(1, 1\)"),
     ],

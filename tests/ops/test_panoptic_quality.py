@@ -129,7 +129,7 @@ def test_quality_of_a_hand_worked_table():
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"the same size, got \(1, 2\) and \(2, 1\)"):
         segment_intersections(torch.zeros(1, 2).int(), torch.zeros(2, 1).int(), num_gt=1, num_pred=1)
-    with pytest.raises(ValueError, match=r"true map: expected ids in -1 \.\. 0, got 1 \.\. 1"):
+    with pytest.raises(ValueError, match=r"true map: expected values in -1 \.\. 0, got 1 \.\. 1"):
         segment_intersections(torch.ones(1, 2).int(), torch.zeros(1, 2).int(), num_gt=1, num_pred=1)
     with pytest.raises(ValueError, match=r"predicted labels: expected 0 \.\. 2, got 3 \.\. 3"):
         count([[0]], [[0]], [0], [3])

@@ -44,7 +44,7 @@ def test_all_void_counts_nothing():
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"the same size, got \(1, 4\) and \(4, 1\)"):
         confusion_matrix(GT, PRED.T, num_classes=3)
-    with pytest.raises(ValueError, match=r"predicted map: expected classes in -1 \.\. 0, got 0 \.\. 1"):
+    with pytest.raises(ValueError, match=r"predicted map: expected values in -1 \.\. 0, got 0 \.\. 1"):
         confusion_matrix(GT.clamp(max=0), PRED, num_classes=1)
     with pytest.raises(ValueError, match=r"got shape \(2, 2\)"):
         class_areas(torch.zeros(2, 2))
