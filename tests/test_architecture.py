@@ -29,7 +29,7 @@ EDGES = {
     "dependencies": set(),
     "engine": {"errors", "registry", "visualization"},
     "errors": set(),
-    "evaluation": {"errors", "formats", "ops", "registry", "sources"},
+    "evaluation": {"errors", "formats", "ops", "progress", "registry", "sources"},
     "formats": {"errors", "ops", "progress", "structures"},
     "models": {"checkpoints", "errors", "ops", "registry", "sources", "structures", "text"},
     "ops": set(),

@@ -86,9 +86,8 @@ class PanopticQualityMetric(CountMetric):
             UserError: A sample has no ground truth or no prediction; the ground truth was not loaded for scoring; the
                 sizes differ; or a class is not in the label space.
         """
-        classes, is_thing = classes_of(self.dataset_meta), thing_flags_of(self.dataset_meta)
         for sample in data_samples:
-            pred_ids, pred_labels = self._prediction(sample, len(classes))
+            pred_ids, pred_labels = self._prediction(sample, len(classes_of(self.dataset_meta)))
             gt_ids, gt_labels, is_crowd = id_map_of(sample, size=pred_ids.shape)
             if is_crowd is None:
                 raise UserError(
@@ -97,14 +96,48 @@ class PanopticQualityMetric(CountMetric):
                     "pack gt_instances.is_crowd"
                 )
             pairs = segment_intersections(gt_ids, pred_ids, num_gt=len(gt_labels), num_pred=len(pred_labels))
-            truth = dict(gt_labels_N=gt_labels.cpu(), gt_is_crowd_N=is_crowd.cpu(), num_classes=len(classes))
             generator = chance_generator(sample, len(self.results))
-            drawn = [draw_labels(pred_labels, is_thing, generator=generator) for _ in range(self.chance)]
-            counts = [panoptic_counts(pairs, pred_labels_M=labels, **truth) for labels in [pred_labels, *drawn]]
-            if self.errors:
-                errors = _count_errors(pairs, pred_labels_M=pred_labels, **truth)
-                counts = [torch.cat([table, errors], dim=1) for table in counts]
-            self.results.append(pack_counts(torch.stack(counts)))
+            self.results.append(
+                self.count_segments(
+                    pairs,
+                    gt_labels_N=gt_labels.cpu(),
+                    gt_is_crowd_N=is_crowd.cpu(),
+                    pred_labels_M=pred_labels,
+                    generator=generator,
+                )
+            )
+
+    def count_segments(
+        self,
+        intersections_N1M1: Tensor,
+        *,
+        gt_labels_N: Tensor,
+        gt_is_crowd_N: Tensor,
+        pred_labels_M: Tensor,
+        generator: torch.Generator,
+    ) -> PackedCounts:
+        """Count the segments of one image, by class.
+
+        Args:
+            intersections_N1M1: (N + 1, M + 1) pixel counts of `segment_intersections`.
+            gt_labels_N: (N,) int64, class of each true segment.
+            gt_is_crowd_N: (N,) bool, whether each true segment is a crowd region.
+            pred_labels_M: (M,) int64, class of each predicted segment.
+            generator: Generator of the chance draws.
+
+        Returns:
+            One of the ``results`` of `compute_metrics`.
+        """
+        classes, is_thing = classes_of(self.dataset_meta), thing_flags_of(self.dataset_meta)
+        truth: dict[str, Any] = dict(gt_labels_N=gt_labels_N, gt_is_crowd_N=gt_is_crowd_N, num_classes=len(classes))
+        drawn = [draw_labels(pred_labels_M, is_thing, generator=generator) for _ in range(self.chance)]
+        counts = [
+            panoptic_counts(intersections_N1M1, pred_labels_M=labels, **truth) for labels in [pred_labels_M, *drawn]
+        ]
+        if self.errors:
+            errors = _count_errors(intersections_N1M1, pred_labels_M=pred_labels_M, **truth)
+            counts = [torch.cat([table, errors], dim=1) for table in counts]
+        return pack_counts(torch.stack(counts))
 
     def compute_metrics(self, results: Sequence[PackedCounts]) -> dict[str, float]:
         """Return the qualities from the counts of all images.

@@ -47,6 +47,19 @@ class PanopticJson:
     categories: Sequence[_JSON]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PanopticPredictions:
+    """The content of a panoptic JSON of predictions.
+
+    Args:
+        annotations: As in `PanopticJson`.
+        categories: The ``categories`` as in the file; None: the file has none.
+    """
+
+    annotations: Mapping[Any, _JSON]
+    categories: Sequence[_JSON] | None
+
+
 def id_to_rgb(ids: np.ndarray) -> np.ndarray:
     """Convert segment ids to COCO's colours: id = R + 256 G + 256^2 B.
 
@@ -157,6 +170,21 @@ def load_panoptic_json(path: Path) -> PanopticJson:
         )
     _refuse_shared_files(images, path)
     return PanopticJson(images=images, annotations=annotations, categories=content["categories"])
+
+
+def load_panoptic_predictions(path: Path) -> PanopticPredictions:
+    """Read the annotations of a panoptic JSON of predictions, which may lack ``images`` and ``categories``.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UserError: The file is not valid JSON; an entry cannot be read; or an image appears twice.
+    """
+    content = load_json(path, ("annotations",))
+    annotations = _by_id(content["annotations"], "image_id", "annotations", path)
+    return PanopticPredictions(annotations=annotations, categories=content.get("categories"))
 
 
 def _by_id(entries: Sequence[_JSON], key: str, what: str, path: Path) -> dict[Any, _JSON]:

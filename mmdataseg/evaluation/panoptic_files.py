@@ -1,0 +1,169 @@
+"""Panoptic quality of files: a panoptic JSON with its id PNGs against another one, without a model."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmdataseg.errors import UserError
+from mmdataseg.evaluation.class_counts import PackedCounts
+from mmdataseg.evaluation.panoptic_quality import PanopticQualityMetric
+from mmdataseg.formats.categories import UNKNOWN, category_labels, check_categories
+from mmdataseg.formats.coco_panoptic import load_panoptic_json, load_panoptic_predictions, rgb_to_id
+from mmdataseg.formats.coco_values import as_flag, as_id, id_key
+from mmdataseg.formats.id_maps import Segments, segments_of_panoptic_png
+from mmdataseg.formats.paths import require_dir
+from mmdataseg.formats.png import read_png
+from mmdataseg.ops.panoptic_quality import segment_intersections
+from mmdataseg.progress import progress_bar
+
+_REPAIR = "repair the file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanopticFiles:
+    """A panoptic JSON, and the folder of its id PNGs.
+
+    Args:
+        file: The JSON.
+        folder: The folder; None: the path of the JSON without ``.json``, as in COCO's own files.
+    """
+
+    file: Path
+    folder: Path | None = None
+
+    @property
+    def png_folder(self) -> Path:
+        """The folder of the id PNGs."""
+        return self.folder or self.file.with_suffix("")
+
+    def segments(self, annotation: Mapping[str, Any], labels: Mapping[Any, int]) -> Segments:
+        """Read the segments of an image.
+
+        Args:
+            annotation: Its entry in the JSON.
+            labels: Category id -> label, of `category_labels`.
+
+        Raises:
+            FileNotFoundError: There is no PNG.
+            UserError: A key is missing or a value cannot be read; a category has no label; the PNG cannot be decoded;
+                or PNG and JSON disagree on the ids.
+        """
+        try:
+            infos = annotation["segments_info"]
+            path = self.png_folder / annotation["file_name"]
+            ids = [as_id(info["id"], "id") for info in infos]
+            is_crowd = [as_flag(info.get("iscrowd"), "iscrowd") for info in infos]
+            categories = [id_key(info["category_id"]) for info in infos]
+        except (KeyError, ValueError) as error:
+            what = f"no key {error}" if isinstance(error, KeyError) else error
+            raise UserError(f"{_image(annotation)}: {what}", file=self.file, remedy=_REPAIR) from None
+        unknown = [category for category in categories if labels.get(category, UNKNOWN) == UNKNOWN]
+        if unknown:
+            raise UserError(
+                f"{_image(annotation)}: category {unknown[0]!r} is not among the categories of the truth",
+                file=self.file,
+                remedy="use the categories of the truth",
+            )
+        png = read_png(path, "panoptic PNG")
+        if png.ndim != 3 or png.shape[2] < 3:
+            raise UserError(f"expected an RGB PNG of segment ids, got shape {png.shape}", file=path, remedy=_REPAIR)
+        try:
+            return segments_of_panoptic_png(
+                rgb_to_id(png[..., :3]),
+                ids=ids,
+                labels=[labels[category] for category in categories],
+                is_thing=is_crowd,  # not used with merge="none"
+                is_crowd=is_crowd,
+                merge="none",
+            )
+        except UserError as error:
+            raise UserError(str(error), file=path, remedy="use a JSON and PNGs that were written together") from None
+
+
+def panoptic_quality_of_files(
+    truth: PanopticFiles, predictions: PanopticFiles, *, threads: int = 1, **options: Any
+) -> dict[str, float]:
+    """Compute the panoptic quality of predictions in COCO's format, with the counts of the COCO panoptic task.
+
+    Categories are matched by name, or by id where the predictions have no ``categories``. Predictions for images that
+    are not in the truth are ignored.
+
+    Args:
+        truth: The truth.
+        predictions: The predictions. The JSON needs only ``annotations``, with one for each image of the truth.
+        threads: Number of threads, which read and count images.
+        options: Options of `PanopticQualityMetric`, such as ``classwise`` and ``errors``.
+
+    Returns:
+        Name -> percent, as `PanopticQualityMetric` reports them.
+
+    Raises:
+        FileNotFoundError: A file or folder is missing.
+        UserError: A file cannot be read; an image has no prediction; two PNGs differ in size; or a predicted category
+            is not in the truth.
+    """
+    for files in (truth, predictions):
+        require_dir(files.png_folder, "folder of panoptic PNGs")
+    known, found = load_panoptic_json(truth.file), load_panoptic_predictions(predictions.file)
+    missing = [image for image in known.annotations if image not in found.annotations]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(known.annotations)} images have no prediction, e.g. image {missing[0]!r}",
+            file=predictions.file,
+            remedy="predict them; an image without segments has an empty 'segments_info'",
+        )
+    is_thing = _thing_flags(known.categories, truth.file)
+    metric = PanopticQualityMetric(**options)
+    metric.dataset_meta = {"classes": tuple(is_thing), "is_thing": list(is_thing.values())}
+    true_labels = category_labels(known.categories, classes=tuple(is_thing), label_map=None, path=truth.file)
+    predicted_labels = true_labels
+    if found.categories is not None:
+        predicted_labels = category_labels(
+            found.categories, classes=tuple(is_thing), label_map=None, path=predictions.file
+        )
+
+    def count(image: Any) -> PackedCounts:
+        true = truth.segments(known.annotations[image], true_labels)
+        predicted = predictions.segments(found.annotations[image], predicted_labels)
+        try:
+            return _count(metric, true, predicted)
+        except ValueError as error:
+            raise UserError(f"image {image!r}: {error}", file=predictions.file, remedy="predict at full size") from None
+
+    with ThreadPoolExecutor(threads) as pool:
+        counted = pool.map(count, known.annotations)
+        return metric.compute_metrics(list(progress_bar(counted, total=len(known.annotations), unit="images")))
+
+
+def _count(metric: PanopticQualityMetric, true: Segments, predicted: Segments) -> PackedCounts:
+    pairs = segment_intersections(
+        torch.from_numpy(true.id_map),
+        torch.from_numpy(predicted.id_map),
+        num_gt=len(true.labels),
+        num_pred=len(predicted.labels),
+    )
+    return metric.count_segments(
+        pairs,
+        gt_labels_N=torch.from_numpy(true.labels),
+        gt_is_crowd_N=torch.from_numpy(true.is_crowd),
+        pred_labels_M=torch.from_numpy(predicted.labels),
+        generator=torch.Generator(),
+    )
+
+
+def _thing_flags(categories: Sequence[Mapping[str, Any]], file: Path) -> dict[str, bool]:
+    """Return name -> whether it is a thing. Categories of one name are one class, as in training."""
+    names = check_categories(categories, file)
+    try:
+        flags = {names[id_key(c["id"])]: as_flag(c.get("isthing"), "isthing") for c in categories}
+    except ValueError as error:
+        raise UserError(f"a category cannot be read ({error})", file=file, remedy=_REPAIR) from None
+    return flags
+
+
+def _image(annotation: Mapping[str, Any]) -> str:
+    return f"the annotation of image {annotation['image_id']!r}"

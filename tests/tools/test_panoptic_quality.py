@@ -1,0 +1,164 @@
+"""Panoptic quality of files."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmdataseg.errors import UserError
+from mmdataseg.evaluation.panoptic_files import PanopticFiles, panoptic_quality_of_files
+from tests.datasets.writing import id_to_rgb, write_json, write_png
+from tests.layouts import load_tool
+
+tool = load_tool("panoptic_quality.py")
+
+CATEGORIES = [
+    {"id": 3, "name": "dog", "isthing": 1},
+    {"id": 1, "name": "cat", "isthing": 1},
+    {"id": 7, "name": "sky", "isthing": 0},
+]
+TRUE = np.array([[70000, 70000, 5, 5], [9, 9, 5, 5]])
+FOUND = np.array([[70000, 70000, 5, 5], [9, 5, 5, 5]])
+
+
+def segment(number: int, category: int, *, crowd: int = 0) -> dict:
+    return {"id": number, "category_id": category, "iscrowd": crowd}
+
+
+def write(root: Path, name: str, ids: np.ndarray, segments: list[dict], **changes: object) -> PanopticFiles:
+    write_png(root / name / "a.png", id_to_rgb(ids))
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "height": 2, "width": 4}],
+        "annotations": [{"image_id": 1, "file_name": "a.png", "segments_info": segments}],
+        "categories": CATEGORIES,
+    } | changes
+    return PanopticFiles(file=write_json(root / f"{name}.json", {k: v for k, v in content.items() if v is not None}))
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> PanopticFiles:
+    return write(tmp_path, "truth", TRUE, [segment(70000, 7), segment(5, 3), segment(9, 1)])
+
+
+def predict(root: Path, **changes: object) -> PanopticFiles:
+    return write(root, "found", FOUND, [segment(70000, 7), segment(5, 3), segment(9, 1)], **changes)
+
+
+def test_a_hand_worked_image(truth, tmp_path):
+    found = panoptic_quality_of_files(truth, predict(tmp_path))
+    # sky: IoU 1. dog: 4 of 5 pixels. cat: 1 of 2 pixels, IoU not over 0.5: one missed, one wrong
+    assert found["PQ"] == pytest.approx(100 * (1 + 4 / 5 + 0) / 3)
+    assert found["PQ_th"] == pytest.approx(100 * 0.8 / 2)
+    assert found["PQ_st"] == 100
+    assert found["RQ"] == pytest.approx(100 * 2 / 3)
+
+
+def test_the_truth_against_itself_is_perfect(truth):
+    assert panoptic_quality_of_files(truth, truth)["PQ"] == 100
+
+
+def test_every_count_of_the_coco_evaluator(panoptic_reference, tmp_path):
+    data, maps = panoptic_reference
+    categories = [{**c, "name": f"class {c['id']}"} for c in data["categories"]]
+    sides = {}
+    for side in ("gt", "pred"):
+        annotations = []
+        for number, case in enumerate(data["cases"]):
+            write_png(tmp_path / side / f"{number}.png", id_to_rgb(maps[f"{side}_{number}"]))
+            annotations.append(
+                {"image_id": number, "file_name": f"{number}.png", "segments_info": case[f"{side}_segments"]}
+            )
+        images = [{"id": number, "file_name": f"{number}.jpg"} for number in range(len(annotations))]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        sides[side] = PanopticFiles(file=write_json(tmp_path / f"{side}.json", content))
+    found = panoptic_quality_of_files(sides["gt"], sides["pred"], threads=3)
+    for suffix, kind in (("", "All"), ("_th", "Things"), ("_st", "Stuff")):
+        for key in ("pq", "sq", "rq"):
+            expected = 100 * data["expected_total"][kind][key]
+            assert found[key.upper() + suffix] == pytest.approx(expected, abs=1e-10)
+
+
+def test_categories_are_matched_by_name(truth, tmp_path):
+    renumbered = [{"id": 10, "name": "sky"}, {"id": 11, "name": "dog "}, {"id": 12, "name": "cat"}]
+    found = write(tmp_path, "found", FOUND, [segment(70000, 10), segment(5, 11), segment(9, 12)], categories=renumbered)
+    assert panoptic_quality_of_files(truth, found) == panoptic_quality_of_files(truth, predict(tmp_path))
+
+
+def test_only_the_annotations_are_needed(truth, tmp_path):
+    expected = panoptic_quality_of_files(truth, predict(tmp_path))
+    assert panoptic_quality_of_files(truth, predict(tmp_path, images=None, categories=None)) == expected
+
+
+def test_crowd_pixels_count_for_nobody(tmp_path):
+    truth = write(tmp_path, "truth", TRUE, [segment(70000, 7), segment(5, 3), segment(9, 1, crowd=1)])
+    found = panoptic_quality_of_files(truth, predict(tmp_path))
+    # the cat lies on a crowd of cats: no class "cat" is left
+    assert found["PQ"] == pytest.approx(100 * (1 + 4 / 5) / 2)
+
+
+def test_more_predictions_than_images_are_ignored(truth, tmp_path):
+    expected = panoptic_quality_of_files(truth, predict(tmp_path))
+    found = predict(tmp_path)
+    content = json.loads(found.file.read_text())
+    content["annotations"].append({"image_id": 2, "file_name": "b.png", "segments_info": []})
+    write_json(found.file, content)
+    assert panoptic_quality_of_files(truth, found) == expected
+
+
+def test_folders_beside_other_names(truth, tmp_path):
+    found = predict(tmp_path)
+    (tmp_path / "found").rename(tmp_path / "pngs")
+    moved = PanopticFiles(file=found.file, folder=tmp_path / "pngs")
+    assert panoptic_quality_of_files(truth, moved)["PQ_st"] == 100
+    with pytest.raises(FileNotFoundError, match="folder of panoptic PNGs"):
+        panoptic_quality_of_files(truth, found)
+
+
+def _edited(files: PanopticFiles, edit) -> PanopticFiles:
+    content = json.loads(files.file.read_text())
+    edit(content)
+    write_json(files.file, content)
+    return files
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c.update(annotations=[]), "1 of 1 images have no prediction, e.g. image 1"),
+        (lambda c: c["annotations"][0].pop("file_name"), "image 1: no key 'file_name'"),
+        (lambda c: c["annotations"][0]["segments_info"][0].pop("id"), "image 1: no key 'id'"),
+        (lambda c: c["annotations"][0]["segments_info"][0].update(id="x"), "'id': expected an integer"),
+        (lambda c: c["annotations"][0]["segments_info"][0].update(category_id=99), "category 99 is not among"),
+        (lambda c: c["annotations"][0]["segments_info"].pop(), r"segment ids \[9\] that are not in the JSON"),
+        (lambda c: c["categories"][0].update(name="cow"), "category 3 is not among the categories of the truth"),
+        (lambda c: c["annotations"].append(deepcopy(c["annotations"][0])), "image 1 appears twice"),
+    ],
+)
+def test_a_wrong_file_is_refused(truth, tmp_path, edit, message):
+    with pytest.raises(UserError, match=message):
+        panoptic_quality_of_files(truth, _edited(predict(tmp_path), edit))
+
+
+def test_another_size_is_refused(truth, tmp_path):
+    found = write(tmp_path, "found", FOUND[:, :3], [segment(70000, 7), segment(5, 3), segment(9, 1)])
+    with pytest.raises(UserError, match=r"image 1: .*the same size, got \(2, 4\) and \(2, 3\)"):
+        panoptic_quality_of_files(truth, found)
+
+
+def test_the_command(truth, tmp_path, capsys):
+    found, out = predict(tmp_path), tmp_path / "scores.json"
+    assert tool.main([str(truth.file), str(found.file), "--classwise", "--errors", "--json", str(out)]) == 0
+    printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert (printed["PQ"], printed["PQ/dog"], printed["found_st"]) == ("60.00", "80.00", "100.00")
+    assert json.loads(out.read_text())["PQ/cat"] == 0
+
+
+def test_a_mistake_is_one_line(truth, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        tool.main([str(truth.file), str(tmp_path / "nothing.json")])
+    assert stopped.value.code == 1
+    assert "nothing" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        tool.main([str(truth.file), str(truth.file), "--threads", "0"])
