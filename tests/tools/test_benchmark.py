@@ -35,6 +35,11 @@ def test_ratio_is_that_of_the_medians_and_the_spread_that_of_the_rounds():
     assert report.line(row) == "| row | size | them | 0.50 | 0.25 to 3.00 | 0.50 |"
 
 
+def test_a_small_ratio_keeps_a_digit():
+    row = Result("row", "them", "size", {"ours": [0.004, 0.02], "theirs": [4.0, 4.0]})
+    assert report.line(row) == "| row | size | them | 0.003 | 0.001 to 0.005 | - |"
+
+
 def test_a_missing_yardstick_is_skipped_with_its_reason():
     def prepare():
         raise Missing("not installed")

@@ -1,20 +1,30 @@
-"""`metric`: panoptic quality from arrays in memory, one thread; mask AP from encoded masks."""
+"""`metric`: panoptic quality from arrays in memory, one thread, and from files; mask AP from encoded masks."""
 
+import atexit
 import importlib
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from io import StringIO
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 from torch import Tensor
 
 from mmdataseg.evaluation.mask_ap import fast_evaluator, mask_average_precision
+from mmdataseg.evaluation.panoptic_files import PanopticFiles, panoptic_quality_of_files
+from mmdataseg.formats.categories import make_categories
+from mmdataseg.formats.coco_panoptic import PanopticSegments, rgb_to_id, write_panoptic_png
+from mmdataseg.formats.json_files import write_coco_json
 from mmdataseg.ops.panoptic_quality import FN, FP, TP, panoptic_counts, panoptic_quality, segment_intersections
 from mmdataseg.text.vocabularies import get_label_space
 from tools.benchmarks.comparing import Comparison, Missing, Setting
@@ -50,6 +60,11 @@ def metrics(setting: Setting) -> list[Comparison]:
     sizes = f"{setting.images} images, {setting.answer[0]} x {setting.answer[1]}, {setting.targets} segments each"
     yardsticks = {"torchmetrics": _torchmetrics, "vernier": _vernier}
     found = [Comparison("panoptic quality", name, _prepare(setting, make), sizes) for name, make in yardsticks.items()]
+    readers = {"hotcoco": _hotcoco_files, "vernier, PNGs by Pillow": _vernier_files}
+    found += [
+        Comparison("panoptic quality of files", name, partial(_panoptic_files, setting, make), sizes)
+        for name, make in readers.items()
+    ]
     sizes = f"{sizes}, {setting.queries} detections each"
     return [*found, Comparison("mask AP by hotcoco", "pycocotools", lambda: _mask_ap(setting), sizes)]
 
@@ -69,6 +84,77 @@ def our_counts(images: Sequence[Pair]) -> Tensor:
             num_classes=len(SPACE),
         )
     return total
+
+
+def write_panoptic(folder: Path, setting: Setting) -> tuple[Path, Path]:
+    """Write the segments of `pairs` as COCO panoptic files; returns the JSON of the truth and that of the answers."""
+    categories = make_categories(SPACE, range(1, len(SPACE) + 1))
+    images = [{"id": n, "file_name": f"{n}.jpg", "height": setting.answer[0], "width": setting.answer[1]}
+              for n in range(setting.images)]  # fmt: skip
+    written = {"truth": [], "answer": []}
+    for number, pair in enumerate(pairs(setting)):
+        for side, ids, labels in (("truth", *pair[:2]), ("answer", *pair[2:])):
+            (folder / side).mkdir(exist_ok=True)
+            of_ids = {row + 1: int(label) + 1 for row, label in enumerate(labels)}
+            segments = PanopticSegments(ids=(ids + 1).numpy(), categories=of_ids)
+            info = write_panoptic_png(folder / side / f"{number}.png", segments)
+            written[side].append({"image_id": number, "file_name": f"{number}.png", "segments_info": info})
+    for side, annotations in written.items():
+        write_coco_json(folder / f"{side}.json", images=images, annotations=annotations, categories=categories)
+    return folder / "truth.json", folder / "answer.json"
+
+
+def _panoptic_files(
+    setting: Setting, make: Callable[[Path, Path], Callable[[], float]]
+) -> dict[str, Callable[[], Any]]:
+    folder = Path(tempfile.mkdtemp(prefix="mmdataseg-benchmark-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    truth, answer = write_panoptic(folder, setting)
+    theirs = make(truth, answer)
+
+    def ours() -> float:
+        return panoptic_quality_of_files(PanopticFiles(file=truth), PanopticFiles(file=answer))["PQ"] / 100
+
+    if abs(ours() - theirs()) > 1e-9:
+        raise Missing(f"its panoptic quality is {theirs()}, ours is {ours()}")
+    return {"ours": ours, "theirs": theirs}
+
+
+def _hotcoco_files(truth: Path, answer: Path) -> Callable[[], float]:
+    panoptic = _module("hotcoco.panoptic")
+
+    def run() -> float:
+        evaluation = panoptic.PanopticEval(str(truth), str(answer))
+        with redirect_stdout(StringIO()):  # hotcoco prints
+            evaluation.run()
+        return evaluation.results()["All"]["pq"]
+
+    return run
+
+
+def _vernier_files(truth: Path, answer: Path) -> Callable[[], float]:
+    """vernier takes arrays, so Pillow reads the PNGs."""
+    core = _module("vernier._core")
+
+    def read(path: Path) -> tuple[dict[int, np.ndarray], bytes, bytes]:
+        content = json.loads(path.read_text())
+        maps = {
+            entry["image_id"]: rgb_to_id(np.asarray(Image.open(path.with_suffix("") / entry["file_name"])))
+            for entry in content["annotations"]
+        }
+        segments = {entry["image_id"]: entry["segments_info"] for entry in content["annotations"]}
+        maps = {number: ids.astype(np.uint32) for number, ids in maps.items()}
+        return maps, json.dumps(segments).encode(), json.dumps(content["categories"]).encode()
+
+    def run() -> float:
+        *sides, _ = read(answer)
+        dataset, predictions = (
+            core.PanopticDataset.from_arrays(*read(truth)),
+            core.PanopticPredictions.from_arrays(*sides),
+        )
+        return core.evaluate_panoptic(dataset, predictions, "strict", num_threads=1).pq
+
+    return run
 
 
 def _prepare(

@@ -44,8 +44,13 @@ def line(row: Result) -> str:
         return f"skipped: {row.name}, against {row.yardstick}: {row.skipped}"
     low, high = row.spread
     memory = "-" if row.memory_ratio is None else f"{row.memory_ratio:.2f}"
-    cells = (row.name, row.sizes, row.yardstick, f"{row.ratio:.2f}", f"{low:.2f} to {high:.2f}", memory)
+    cells = (row.name, row.sizes, row.yardstick, _number(row.ratio), f"{_number(low)} to {_number(high)}", memory)
     return f"| {' | '.join(cells)} |"
+
+
+def _number(ratio: float) -> str:
+    """A ratio with two decimals, or with one digit if it is below 0.01."""
+    return f"{ratio:.2f}" if ratio >= 0.01 else f"{ratio:.1g}"
 
 
 def write_json(results: Sequence[Result], settings: Mapping[str, Any], path: Path) -> None:
