@@ -1,5 +1,6 @@
 """Our network and mmdet's Mask2Former of the same sizes, and batches for both."""
 
+import importlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from mmdataseg.registry import MODELS
 from mmdataseg.text.embeddings import TextEmbeddings, save_embeddings
 from mmdataseg.text.hashing import HashingEncoder
 from mmdataseg.text.vocabularies import get_label_space
-from tools.benchmarks.comparing import Setting
+from tools.benchmarks.comparing import Missing, Setting
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs/_base_/models/dataseg_r50.py"
 SPACE = get_label_space("coco133")
@@ -34,27 +35,38 @@ def _config() -> ConfigDict:
     return model
 
 
-def our_model(setting: Setting) -> torch.nn.Module:
-    """DaTaSeg of the base config, over COCO's classes; embeddings by hashing, which take the same time."""
+def our_config(setting: Setting, folder: Path) -> ConfigDict:
+    """DaTaSeg of the base config, over COCO's classes; embeddings by hashing, which take the same time.
+
+    Args:
+        setting: Sizes of the benchmark.
+        folder: Where the embeddings are written.
+    """
     model = _config()
     matrix = HashingEncoder(dim=model.classifier.embed_dim)(SPACE.classes)
     embeddings = TextEmbeddings(
         matrix=matrix, classes=SPACE.classes, encoder=HashingEncoder.info, vocabulary=SPACE.name
     )
+    path = folder / "coco133.safetensors"
+    save_embeddings(path, embeddings)
+    common = {"label_space": SPACE.name, "embeddings": str(path)}
+    model.sources = [
+        {"name": name, "task": task, "supervision": supervision, **common}
+        for name, (task, supervision) in SOURCES.items()
+    ]
+    model.panoptic_head.num_queries = setting.queries
+    return model
+
+
+def our_model(setting: Setting) -> torch.nn.Module:
+    """The model of `our_config`, with random weights."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "coco133.safetensors"
-        save_embeddings(path, embeddings)
-        common = {"label_space": SPACE.name, "embeddings": str(path)}
-        model.sources = [
-            {"name": name, "task": task, "supervision": supervision, **common}
-            for name, (task, supervision) in SOURCES.items()
-        ]
-        model.panoptic_head.num_queries = setting.queries
+        model = our_config(setting, Path(folder))
         torch.manual_seed(_SEED)
         return MODELS.build(model).train().to(setting.device)
 
 
-def mmdets_model(setting: Setting, *, our_attention: bool = False) -> torch.nn.Module:
+def mmdets_config(setting: Setting, *, our_attention: bool = False) -> ConfigDict:
     """mmdet's Mask2Former with the same backbone and decoders, its own classifier, losses and fusion head.
 
     Args:
@@ -87,17 +99,46 @@ def mmdets_model(setting: Setting, *, our_attention: bool = False) -> torch.nn.M
         "sampler": {"type": "MaskPseudoSampler"},
     }
     fusion = {"num_things_classes": NUM_THINGS, "num_stuff_classes": len(SPACE) - NUM_THINGS}
-    torch.manual_seed(_SEED)
-    model = MODELS.build(
-        ConfigDict(
-            type="mmdet.Mask2Former",
-            backbone=config.backbone,
-            panoptic_head=head,
-            panoptic_fusion_head={"type": "MaskFormerFusionHead", **fusion},
-            train_cfg=train_cfg,
-            test_cfg={"object_mask_thr": 0.8, "iou_thr": 0.8, "filter_low_score": True, "panoptic_on": True},
-        )
+    return ConfigDict(
+        type="mmdet.Mask2Former",
+        data_preprocessor=config.data_preprocessor,
+        backbone=config.backbone,
+        panoptic_head=head,
+        panoptic_fusion_head={"type": "MaskFormerFusionHead", **fusion},
+        train_cfg=train_cfg,
+        test_cfg={"object_mask_thr": 0.8, "iou_thr": 0.8, "filter_low_score": True, "panoptic_on": True},
     )
+
+
+def mmdets_model(setting: Setting, *, our_attention: bool = False) -> torch.nn.Module:
+    """The model of `mmdets_config`, with random weights."""
+    model = mmdets_config(setting, our_attention=our_attention)
+    torch.manual_seed(_SEED)
+    return MODELS.build(model).train().to(setting.device)
+
+
+def transformers_model(setting: Setting) -> torch.nn.Module:
+    """transformers' Mask2Former with its own ResNet-50, decoders and losses, from a config: nothing is downloaded.
+
+    Raises:
+        Missing: It is not installed, or cannot be built.
+    """
+    try:
+        transformers = importlib.import_module("transformers")
+    except ImportError as error:
+        raise Missing(f"not installed ({error})") from error
+    config = transformers.Mask2FormerConfig(
+        backbone_config=transformers.ResNetConfig(out_features=["stage1", "stage2", "stage3", "stage4"]),
+        num_queries=setting.queries,
+        decoder_layers=10,  # counts the output before the first layer too: nine layers
+        train_num_points=_config().criterion.targets.masks.num_points,
+        id2label=dict(enumerate(SPACE.classes)),
+    )
+    torch.manual_seed(_SEED)
+    try:
+        model = transformers.Mask2FormerForUniversalSegmentation(config)
+    except (ImportError, OSError, ValueError) as error:
+        raise Missing(f"cannot be built here ({error})") from error
     return model.train().to(setting.device)
 
 

@@ -1,7 +1,6 @@
 """`train-step` and `inference`: whole networks, and the parts that are ours."""
 
 import copy
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from mmdataseg.models import DeformableAttention
 from tools.benchmarks import networks
 from tools.benchmarks.comparing import Comparison, Missing, Setting
+from tools.benchmarks.whole_path import whole_paths
 
 LEVELS = (32, 16, 8)  # strides of the pixel decoder's encoder
 HEADS, CHANNELS, POINTS = 8, 32, 4
@@ -64,6 +64,7 @@ def inferences(setting: Setting) -> list[Comparison]:
     return [
         Comparison("image to panoptic answer", "mmdet Mask2Former", lambda: _predictions(setting), sizes),
         Comparison("deformable attention, forward", "mmcv", lambda: _attention(setting, backward=False), sizes),
+        *whole_paths(setting),
     ]
 
 
@@ -103,25 +104,7 @@ def _prediction(model: nn.Module, images: Tensor, samples: list[Any]) -> Callabl
 
 
 def _against_transformers(setting: Setting) -> dict[str, Callable[[], Any]]:
-    """transformers' own ResNet-50, decoders and losses, from a config: nothing is downloaded."""
-    try:
-        transformers = importlib.import_module("transformers")
-    except ImportError as error:
-        raise Missing(f"not installed ({error})") from error
-    backbone = transformers.ResNetConfig(out_features=["stage1", "stage2", "stage3", "stage4"])
-    masks = networks.our_model(setting).criterion.targets["masks"]
-    config = transformers.Mask2FormerConfig(
-        backbone_config=backbone,
-        num_labels=len(networks.SPACE),
-        num_queries=setting.queries,
-        decoder_layers=10,  # counts the output before the first layer too: nine layers
-        train_num_points=masks.num_points,
-    )
-    torch.manual_seed(0)
-    try:
-        theirs = transformers.Mask2FormerForUniversalSegmentation(config).train().to(setting.device)
-    except (ImportError, OSError, ValueError) as error:
-        raise Missing(f"cannot be built here ({error})") from error
+    theirs = networks.transformers_model(setting)
     images, samples, _ = networks.batch(setting, "panoptic")
     masks = [networks.masks_from_id_map(s.gt_id_map.data[0], len(s.gt_instances.labels)).float() for s in samples]
     labels = [sample.gt_instances.labels for sample in samples]
