@@ -1,6 +1,6 @@
 """Panoptic quality of files: a panoptic JSON with its id PNGs against another one, without a model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,26 +109,18 @@ def panoptic_quality_of_files(
     for files in (truth, predictions):
         require_dir(files.png_folder, "folder of panoptic PNGs")
     known, found = load_panoptic_json(truth.file), load_panoptic_predictions(predictions.file)
-    missing = [image for image in known.annotations if image not in found.annotations]
-    if missing:
-        raise UserError(
-            f"{len(missing)} of {len(known.annotations)} images have no prediction, e.g. image {missing[0]!r}",
-            file=predictions.file,
-            remedy="predict them; an image without segments has an empty 'segments_info'",
-        )
+    _require_predictions(known.annotations, found.annotations, predictions.file)
     is_thing = _thing_flags(known.categories, truth.file)
     metric = PanopticQualityMetric(**options)
     metric.dataset_meta = {"classes": tuple(is_thing), "is_thing": list(is_thing.values())}
     true_labels = category_labels(known.categories, classes=tuple(is_thing), label_map=None, path=truth.file)
-    predicted_labels = true_labels
+    labels = true_labels
     if found.categories is not None:
-        predicted_labels = category_labels(
-            found.categories, classes=tuple(is_thing), label_map=None, path=predictions.file
-        )
+        labels = category_labels(found.categories, classes=tuple(is_thing), label_map=None, path=predictions.file)
 
     def count(image: Any) -> PackedCounts:
         true = truth.segments(known.annotations[image], true_labels)
-        predicted = predictions.segments(found.annotations[image], predicted_labels)
+        predicted = predictions.segments(found.annotations[image], labels)
         try:
             return _count(metric, true, predicted)
         except ValueError as error:
@@ -137,6 +129,16 @@ def panoptic_quality_of_files(
     with ThreadPoolExecutor(threads) as pool:
         counted = pool.map(count, known.annotations)
         return metric.compute_metrics(list(progress_bar(counted, total=len(known.annotations), unit="images")))
+
+
+def _require_predictions(images: Collection[Any], predicted: Collection[Any], file: Path) -> None:
+    missing = [image for image in images if image not in predicted]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(images)} images have no prediction, e.g. image {missing[0]!r}",
+            file=file,
+            remedy="predict them; an image without segments has an empty 'segments_info'",
+        )
 
 
 def _count(metric: PanopticQualityMetric, true: Segments, predicted: Segments) -> PackedCounts:
