@@ -92,6 +92,13 @@ def test_table_json_and_plot(command, subcommand, tmp_path, capsys):
     assert files[1].stat().st_size > 0
 
 
+def test_names_of_rows_are_unique(command):
+    """`--memory` finds a row by its name and yardstick."""
+    for subcommand, comparisons in command.SUBCOMMANDS.items():
+        names = [(row.name, row.yardstick) for row in comparisons(PRESETS["tiny"])]
+        assert len(set(names)) == len(names), subcommand
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("subcommand", ["train-step", "inference"])
 def test_networks_run(command, subcommand, capsys):

@@ -35,8 +35,8 @@ def pipelines(setting: Setting) -> list[Comparison]:
     height, width = image_size(setting)
     sizes = f"{setting.images} images, {height} x {width}, {setting.targets} segments each, crops of {setting.size}"
     decoding = [
-        Comparison("JPEG decoding at half size", "full size", partial(_decodings, size), f"{size[0]} x {size[1]}")
-        for size in (image_size(setting), PHOTOGRAPH)
+        Comparison(f"JPEG of {height} x {width} at half size", "full size", partial(_decodings, (height, width)), "-")
+        for height, width in (image_size(setting), PHOTOGRAPH)
     ]
     return [Comparison("panoptic training pipeline", "mmdet", lambda: _sides(setting), sizes), *decoding]
 

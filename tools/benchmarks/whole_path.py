@@ -25,10 +25,10 @@ def whole_paths(setting: Setting) -> list[Comparison]:
     callers = {"mmdet DetInferencer": mmdets_inferencer, "transformers pipeline": transformers_pipeline}
     return [
         Comparison(
-            "image file to panoptic answer",
+            f"image file to panoptic answer, batch {batch_size}",
             name,
             partial(_sides, setting, make, batch_size),
-            f"{setting.images} images, {height} x {width}, resized to {setting.size}, batch {batch_size}",
+            f"{setting.images} images, {height} x {width}, resized to {setting.size}",
         )
         for batch_size in BATCHES
         for name, make in callers.items()
