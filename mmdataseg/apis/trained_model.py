@@ -12,8 +12,8 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
 from mmdataseg.apis.config_check import check_components
+from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.registration import register_all_modules
-from mmdataseg.apis.runs import read_config
 from mmdataseg.apis.stored_config import check_stored, stored_config, without_data
 from mmdataseg.checkpoints.reading import Checkpoint, read_checkpoint
 from mmdataseg.engine.check_weights import account_of_weights
@@ -71,9 +71,9 @@ def load_trained_model(
 
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.
-        UserError: As `read_checkpoint`, `stored_config`, `check_stored` and `read_config`; the model is not a
-            `DaTaSeg`; the device or source does not exist; no source has a test pipeline; or the weights belong to
-            another model.
+        UserError: As `read_checkpoint`, `stored_config`, `check_stored` and `read_config`; the model
+            is not a `DaTaSeg`; the device or source does not exist; no source has a test pipeline; or the weights
+            belong to another model.
     """
     register_all_modules()
     found = read_checkpoint(checkpoint, trust=trust)
