@@ -19,7 +19,7 @@ from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
 from mmdataseg.apis.stored_config import completed_for_test
 from mmdataseg.checkpoints.mmengine_loading import use_safe_reader
 from mmdataseg.checkpoints.reading import read_checkpoint
-from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume
+from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, require_whole
 from mmdataseg.errors import UserError
 
 Launcher = Literal["none", "pytorch", "slurm", "mpi"]
@@ -54,7 +54,7 @@ def run_training(
 
     Raises:
         FileNotFoundError: The config or the data do not exist (`check_data_roots`).
-        UserError: As `read_config`, `check_leaf`, `check_components`, `check_strategy`,
+        UserError: As `read_config`, `check_leaf`, `require_whole`, `check_components`, `check_strategy`,
             `fetch_initial_weights` and the components; the config is only for testing; mixed precision has no GPU or
             cannot replace the config's optimizer wrapper; or the config has no base batch size to scale the learning
             rate from.
@@ -62,6 +62,7 @@ def run_training(
     cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
     check_leaf(cfg)
     set_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
+    require_whole(cfg.get("load_from") or "")
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
@@ -119,9 +120,10 @@ def run_testing(
 
     Raises:
         FileNotFoundError: The config or the data do not exist (`check_data_roots`).
-        UserError: As `read_config`, `check_components`, `completed_for_test` and the components; the
+        UserError: As `require_whole`, `read_config`, `check_components`, `completed_for_test` and the components; the
             config has neither a model nor test data; or ``show_dir`` is given but the config has no visualization hook.
     """
+    require_whole(checkpoint)
     read = None if config is None else read_config(config)
     if read is not None and read.get("test_dataloader") is None:
         check_leaf(read)

@@ -207,7 +207,10 @@ class Program:
 
 
 CHECKPOINTS = {
-    "empty": (lambda path: path.write_bytes(b""), "is not a checkpoint, or was cut short"),
+    "empty": (
+        lambda path: path.write_bytes(b""),
+        "is empty or was cut short; copy or download it",
+    ),
     "page": (lambda path: path.write_text("<html>sign in</html>"), "is not a checkpoint, or was cut short"),
     "photo": (lambda path: save(path, photo(), format="PNG"), "is not a checkpoint, or was cut short"),
     "tensor": (lambda path: torch.save(torch.ones(3), path), "expected a checkpoint with tensors"),
