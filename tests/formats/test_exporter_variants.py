@@ -8,7 +8,9 @@ import pytest
 
 from mmdataseg.datasets import InstanceSegDataset, MultiSourceDataset, PanopticSegDataset, SemanticSegDataset
 from mmdataseg.errors import UserError
+from mmdataseg.formats.coco_instances import read_instance_table
 from mmdataseg.formats.coco_panoptic import load_panoptic_json
+from mmdataseg.formats.mask_annotations import read_mask_annotations
 from tests.datasets.writing import CLASSES, METAINFO, InstanceFiles, PanopticFiles, write_image, write_png
 
 
@@ -44,7 +46,35 @@ def test_text_null_and_floats_are_the_same_table(boxes):
     boxes.content["images"][0]["id"] = "9"
     boxes.content["images"][1]["file_name"] = "part1\\ü.jpg"
     boxes.content["categories"] = [dict(c, id=str(c["id"])) for c in boxes.content["categories"]]
+    boxes.annotations[0].update(bbox=[str(x) for x in boxes.annotations[0]["bbox"]], area=None)
+    boxes.content["images"][0].update(height="10", width=20.0)
     assert same(table(boxes, with_masks=True), expected)
+
+
+@pytest.mark.parametrize("side", ["image_id", "category_id", "images", "categories"])
+def test_ids_as_text_on_one_side_are_the_same_table(boxes, side):
+    expected = table(boxes)
+    for entry in boxes.content.get(side, boxes.annotations):
+        key = "id" if side in boxes.content else side
+        entry[key] = str(entry[key])
+    assert same(table(boxes), expected)
+
+
+def test_two_categories_of_one_name_are_one_class(boxes):
+    expected = table(boxes)
+    boxes.content["categories"] = [*boxes.content["categories"], {"id": 50, "name": " dog"}]
+    boxes.annotations[0]["category_id"] = 50
+    assert same(table(boxes), expected)
+
+
+def test_category_names_that_are_integers_are_read_as_text(boxes, panoptic):
+    numbers = {name: number for number, name in enumerate(CLASSES)}
+    meta = dict(METAINFO, classes=tuple(map(str, numbers.values())))
+    for files, kind in ((boxes, InstanceSegDataset), (panoptic, PanopticSegDataset)):
+        known = [c for c in files.content["categories"] if c["name"].strip() in numbers]
+        expected = kind(**files.write()).get_data_info(0)
+        files.content["categories"] = [dict(c, name=numbers[c["name"].strip()]) for c in known]
+        assert kind(**{**files.write(), "metainfo": meta}).get_data_info(0) == expected
 
 
 def test_a_byte_order_mark_is_ignored(boxes, panoptic):
@@ -187,10 +217,27 @@ def test_panoptic_files_that_cannot_be_read_are_refused(panoptic, change, match)
     assert caught.value.file.endswith("panoptic.json")
 
 
-def test_a_list_at_top_level_is_refused(tmp_path):
+READERS = {
+    "training": lambda path: read_instance_table(path, classes=CLASSES),
+    "scoring": read_mask_annotations,
+    "panoptic": load_panoptic_json,
+}
+
+
+@pytest.mark.parametrize("kind", ["training", "scoring"])
+def test_a_panoptic_file_given_as_an_instance_file_is_refused(panoptic, kind):
+    path = panoptic.root / panoptic.write()["ann_file"]
+    with pytest.raises(
+        UserError, match=r"panoptic\.json': expected an instance file, got a panoptic file: .*; use the in"
+    ):
+        READERS[kind](path)
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS.keys())
+def test_a_list_at_top_level_is_refused(tmp_path, read):
     (tmp_path / "list.json").write_text(json.dumps([{"id": 1}]))
     with pytest.raises(UserError, match=r"expected a JSON object with the keys .*, got a list or a single value"):
-        load_panoptic_json(tmp_path / "list.json")
+        read(tmp_path / "list.json")
 
 
 def test_swapped_things_and_stuff_are_refused_and_one_different_flag_is_reported(panoptic):
