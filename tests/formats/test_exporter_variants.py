@@ -1,6 +1,9 @@
 """Variants that exporters write are read if their meaning is certain; other values are refused in one sentence."""
 
 import json
+import os
+import subprocess
+import sys
 import unicodedata
 
 import numpy as np
@@ -85,6 +88,39 @@ def test_a_byte_order_mark_is_ignored(boxes, panoptic):
         assert len(kind(**arguments)) > 0
 
 
+def test_files_are_utf8_whatever_the_locale(boxes, panoptic, tmp_path, repo_root):
+    files = [f.root / f.write()["ann_file"] for f in (boxes, panoptic)]
+    for file in files:
+        file.write_text(json.dumps(json.loads(file.read_text()), ensure_ascii=False), encoding="utf-8")
+    (tmp_path / "names.txt").write_text("größe\n", encoding="utf-8")
+    (tmp_path / "own.py").write_text("model = dict(name='größe')  # ü\n", encoding="utf-8")
+    program = """
+import locale, sys
+from pathlib import Path
+from mmdataseg.apis.config_reading import read_config
+from mmdataseg.formats.coco_instances import read_instance_table
+from mmdataseg.formats.coco_panoptic import load_panoptic_json
+from mmdataseg.formats.mask_annotations import read_mask_annotations
+from mmdataseg.formats.text_files import read_lines
+
+boxes, panoptic, names, config = map(Path, sys.argv[1:])
+assert locale.getpreferredencoding() != "UTF-8"
+print(ascii(read_instance_table(boxes, classes=("cat", "dog", "sky", "grass")).name(1)))
+print(ascii(read_mask_annotations(boxes)["images"][1]["file_name"]))
+print(len(load_panoptic_json(panoptic).images), ascii(read_lines(names)), ascii(read_config(config).model.name))
+"""
+    arguments = [*map(str, files), str(tmp_path / "names.txt"), str(tmp_path / "own.py")]
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8=0", "-c", program, *arguments],
+        env={**os.environ, "LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(repo_root)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    name, size = ascii("part1/ü.jpg"), ascii("größe")
+    assert done.stdout.split("\n")[:3] == [name, name, f"1 [{size}] {size}"]
+
+
 @pytest.mark.parametrize(
     ("entry", "match"),
     [
@@ -143,6 +179,22 @@ def test_a_name_in_another_unicode_form_is_reported(boxes):
 def test_annotation_ids_that_repeat_are_counted(boxes):
     boxes.annotations[1]["id"] = boxes.annotations[2]["id"] = 1
     assert table(boxes).repeated_ids == 2
+
+
+def test_boxes_within_one_are_no_targets_unless_there_are_masks(boxes):
+    for annotation in boxes.annotations:
+        annotation.update(bbox=[0.25, 0.25, 0.5, 0.5])
+    assert table(boxes).num_targets == 0
+    assert table(boxes, with_masks=True).num_targets == 2
+    boxes.annotations[0].update(bbox=[1, 1, 5, 5])
+    assert table(boxes).num_targets == 2
+
+
+def test_boxes_of_void_within_one_do_not_make_the_others_fractions(boxes):
+    for annotation in boxes.annotations[:2]:
+        annotation.update(bbox=[0.25, 0.25, 0.5, 0.5], category_id=7)
+    found = table(boxes, label_map={"sky": None})
+    assert (found.num_targets, found.suspicions) == (1, [])
 
 
 def test_all_crowd_and_fractions_are_suspicious(boxes):
