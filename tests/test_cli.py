@@ -129,6 +129,23 @@ def test_a_training_is_run_resumed_and_tested(tmp_path):
     assert samples[0]["pred_instances"]["masks"][0]["size"] == [4, 4]
 
 
+def test_a_loss_that_is_not_finite_ends_the_command_and_keeps_the_checkpoint(tmp_path, repo_root):
+    (tmp_path / "tiny_parts.py").write_text(TINY_PARTS)
+    (tmp_path / "tiny.py").write_text(TINY_CONFIG)
+    words = ["train", "tiny.py", "--work-dir", "run", "--cfg-options", "train_cfg.max_iters=9"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mmdataseg", *words, "optim_wrapper.optimizer.lr=1e30"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(repo_root), str(tmp_path)])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "error: iteration 2: not finite: loss; nothing was saved since; --resume continues from " in done.stderr
+    assert "iter_1.pth; check these images, lower the learning rate, or clip gradients" in done.stderr
+    assert [path.name for path in (tmp_path / "run").glob("*.pth")] == ["iter_1.pth"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("start", [["-m", "mim"], ["-m", "mmdataseg"]], ids=["mim", "python -m"])
 def test_each_front_end_trains_and_tests(start, tmp_path):

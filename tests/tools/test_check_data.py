@@ -12,7 +12,16 @@ from mmdataseg.errors import UserError
 from mmdataseg.registry import TRANSFORMS
 from mmdataseg.text.embeddings import TextEmbeddings, save_embeddings
 from mmdataseg.text.hashing import HashingEncoder
-from tests.datasets.writing import CLASSES, IS_THING, InstanceFiles, PanopticFiles, id_to_rgb, write_image, write_png
+from tests.datasets.writing import (
+    CLASSES,
+    IS_THING,
+    InstanceFiles,
+    PanopticFiles,
+    id_to_rgb,
+    write_image,
+    write_json,
+    write_png,
+)
 
 SPACE = {"name": "four", "classes": CLASSES, "is_thing": IS_THING}
 
@@ -237,6 +246,24 @@ def test_metrics_of_both_evaluators_and_of_others(check_data):
     (typo,) = check_data.metric_problems(Config(dict(test_evaluator=evaluator(metrcs=[masks]))))
     assert "metrcs" in typo
     assert check_data.metric_problems(Config(dict(val_evaluator=[dict(type="CocoMetric")], test_evaluator=None))) == []
+
+
+def test_a_metric_file_of_another_split_is_a_problem(check_data, tmp_path):
+    files = InstanceFiles(tmp_path)
+    files.add_masks()
+    arguments = files.write() | {"type": "mmdataseg.InstanceSegDataset"}
+    arguments.pop("metainfo")
+    for image in files.content["images"]:
+        image["id"] += 100
+    other = write_json(
+        tmp_path / "other.json",
+        files.content | {"annotations": [dict(a, image_id=a["image_id"] + 100) for a in files.annotations]},
+    )
+    metric = dict(type="mmdataseg.InstanceMetric", ann_file=str(other))
+    source = {"name": "a", "task": "instance", "label_space": SPACE, "test": arguments, "metrics": [metric]}
+    evaluator = dict(type="mmdataseg.MultiSourceEvaluator", metrics=[source])
+    (problem,) = check_data.metric_problems(Config(dict(test_evaluator=evaluator)))
+    assert "other.json': does not list 2 of the 2 tested images, e.g. image id 9; set ann_file of the metric" in problem
 
 
 @pytest.mark.parametrize(("size", "problems"), [(128, 1), ((192, 96), 1), (100, 0), ((64, 120), 0)])
