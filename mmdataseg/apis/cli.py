@@ -27,6 +27,7 @@ from mmdataseg.apis.predict_parser import (
 from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.apis.web.parser import build_web_parser
 from mmdataseg.errors import UserError
+from mmdataseg.progress import counted
 
 USAGE = """usage: {prog} train CONFIG [options]
        {prog} test [CONFIG] CHECKPOINT [options]
@@ -147,7 +148,8 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
 
         left_out = predict(checkpoint, images, config=config, options=options, **args)
     if left_out:
-        print("\n".join([f"error: {len(left_out)} images were left out:", *left_out]), file=sys.stderr)
+        number = counted(len(left_out), "image was", "images were")
+        print("\n".join([f"error: {number} left out:", *left_out]), file=sys.stderr)
         sys.exit(1)
 
 

@@ -91,7 +91,7 @@ def test_an_image_that_cannot_be_used_is_left_out_with_the_reason(here, capsys, 
     save(here / "in/good.png", photo())
     assert predict(here / "out", here / "in") == 1
     said = capsys.readouterr().err
-    assert "error: 1 images were left out:" in said
+    assert "error: 1 image was left out:" in said
     assert re.search(f"{name}': .*{reason}", said)
     images = json.loads((here / "out/semantic.json").read_text())["images"]
     assert [image["file_name"] for image in images] == ["good.png"]

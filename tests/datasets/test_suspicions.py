@@ -174,7 +174,7 @@ def test_repeated_annotation_ids_and_two_names_of_one_image_are_reported(tmp_pat
     (tmp_path / "img/2.png").write_bytes((tmp_path / "img/1.png").read_bytes())
     repeated, twice = findings(built).notes
     assert "3 annotations have an id that an earlier one has" in repeated
-    assert "1 images appear under several names, e.g. '" in twice
+    assert "1 image appears under several names, e.g. '" in twice
     assert twice.endswith("img/2.png'")
 
 

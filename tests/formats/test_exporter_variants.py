@@ -228,7 +228,8 @@ def test_panoptic_values_as_text_and_null_are_read(panoptic):
     for segment in panoptic.segments:
         segment.update(id=str(segment["id"]), category_id=str(segment["category_id"]), iscrowd=str(segment["iscrowd"]))
     panoptic.content["annotations"][0]["image_id"] = "42"
-    panoptic.content["images"][0]["file_name"] = ".\\a.jpg"
+    panoptic.content["images"][0].update(file_name=".\\a.jpg", height="4", width=6.0)
+    panoptic.content["categories"] = [dict(c, id=str(c["id"]), isthing=None) for c in panoptic.content["categories"]]
     assert PanopticSegDataset(**panoptic.write()).get_data_info(0)["segments_info"] == expected
     panoptic.content["annotations"][0]["segments_info"] = None
     assert PanopticSegDataset(**panoptic.write()).get_data_info(0)["segments_info"] == []

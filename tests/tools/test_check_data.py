@@ -163,13 +163,30 @@ def test_a_line_to_look_at_does_not_fail_the_check(check_data, world, capsys):
     (root / "boxes/images/part2/empty.jpg").write_bytes((root / "boxes/images/part1/ü.jpg").read_bytes())
     assert check_data.main([str(config), "--workers", "0"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "? source 'box': 1 images appear under several names, e.g. " in out
+    assert "? source 'box': 1 image appears under several names, e.g. " in out
     assert out.endswith("to look at nothing wrong")
 
 
 def test_limit(check_data, world, capsys):
     assert check_data.main([str(world[1]), "--workers", "0", "--limit", "1"]) == 0
     assert "sem (train): 1 image, 2 targets," in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [("\ufeffa = 1", r"config\.py': begins with a byte order mark; save it as"), ("a = (", "cannot read this config")],
+)
+def test_a_config_that_cannot_be_read(check_data, tmp_path, text, match):
+    (tmp_path / "config.py").write_text(text, encoding="utf-8")
+    with pytest.raises(SystemExit, match=match):
+        check_data.main([str(tmp_path / "config.py")])
+
+
+def test_things_that_are_all_flagged_as_stuff(check_data, world):
+    _, config = world
+    config.write_text(config.read_text().replace("(True, True, False, False)", "(False, False, False, False)"))
+    with pytest.raises(SystemExit, match=r"source 'box': the instance task needs things.*; set is_thing to True for"):
+        check_data.main([str(config), "--workers", "0"])
 
 
 def test_config_without_sources(check_data, tmp_path):
