@@ -11,7 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mmdataseg.errors import UserError
+from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.registry import HOOKS
 
 _SAVED = "saved_checkpoints"
@@ -41,19 +41,22 @@ def newest_whole(work_dir: Path) -> Path | None:
 
 
 def require_whole(file: str | PathLike[str]) -> None:
-    """Refuse a checkpoint that is empty or was cut short, and name a complete one beside it.
+    """Refuse a checkpoint that does not exist, is empty or was cut short, and name a complete one beside it.
 
     Other faults are left to `read_checkpoint`, and so are addresses.
 
     Args:
-        file: Path or address of the checkpoint.
+        file: Path or address of the checkpoint; '' is no checkpoint.
 
     Raises:
+        MissingFileError: There is no such file.
         UserError: The file is empty, or is the beginning of a file that torch wrote.
     """
-    path = Path(file)
-    if not path.is_file():
+    path = Path(file).expanduser()
+    if "://" in str(file) or path.is_dir():
         return
+    if not path.exists():
+        raise MissingFileError("no such file; expected a checkpoint", file=path, remedy="check the path")
     with path.open("rb") as content:
         start = content.read(2)
     if start not in (b"", b"PK") or is_whole(path):

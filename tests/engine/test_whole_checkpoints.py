@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmdataseg.apis.runner import NamedConfigRunner
 from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, is_whole, newest_whole, require_whole
-from mmdataseg.errors import UserError
+from mmdataseg.errors import MissingFileError, UserError
 
 from .test_finite_loss import BreaksAtFive, DefaultSampler, Numbers
 
@@ -100,8 +100,10 @@ def test_a_checkpoint_that_was_cut_short_is_refused_and_a_complete_one_is_named(
 def test_other_files_and_addresses_are_left_to_the_reader(tmp_path):
     torch.save({}, tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
     (tmp_path / "page.pth").write_text("<html>")
-    for file in (tmp_path / "legacy.pth", tmp_path / "page.pth", tmp_path / "absent.pth", "https://host/a.pth", ""):
+    for file in (tmp_path / "legacy.pth", tmp_path / "page.pth", tmp_path, "https://host/a.pth", ""):
         require_whole(file)
+    with pytest.raises(MissingFileError, match=r"absent\.pth': no such file; expected a checkpoint; check the path"):
+        require_whole(tmp_path / "absent.pth")
 
 
 def test_a_moved_work_dir_and_an_empty_last_checkpoint_resume(saved, tmp_path):

@@ -70,6 +70,13 @@ def test_two_categories_of_one_name_are_one_class(boxes):
     assert same(table(boxes), expected)
 
 
+def test_two_panoptic_categories_of_one_name_are_one_class(panoptic):
+    expected = PanopticSegDataset(**panoptic.write()).get_data_info(0)["segments_info"]
+    panoptic.content["categories"] = [*panoptic.content["categories"], {"id": 50, "name": " dog", "isthing": 1}]
+    panoptic.segments[0]["category_id"] = 50
+    assert PanopticSegDataset(**panoptic.write()).get_data_info(0)["segments_info"] == expected
+
+
 def test_category_names_that_are_integers_are_read_as_text(boxes, panoptic):
     numbers = {name: number for number, name in enumerate(CLASSES)}
     meta = dict(METAINFO, classes=tuple(map(str, numbers.values())))
