@@ -57,9 +57,8 @@ def test_text_null_and_floats_are_the_same_table(boxes):
 @pytest.mark.parametrize("side", ["image_id", "category_id", "images", "categories"])
 def test_ids_as_text_on_one_side_are_the_same_table(boxes, side):
     expected = table(boxes)
-    for entry in boxes.content.get(side, boxes.annotations):
-        key = "id" if side in boxes.content else side
-        entry[key] = str(entry[key])
+    part, key = (side, "id") if side in boxes.content else ("annotations", side)
+    boxes.content[part] = [dict(entry, **{key: str(entry[key])}) for entry in boxes.content[part]]
     assert same(table(boxes), expected)
 
 
