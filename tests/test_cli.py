@@ -13,7 +13,7 @@ import mmengine
 import pytest
 from mmengine.config import Config
 
-from mmdataseg.apis import cli, ranks, runner, runs
+from mmdataseg.apis import cli, config_reading, ranks, runner, runs
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.errors import UserError
 
@@ -127,6 +127,23 @@ def test_a_training_is_run_resumed_and_tested(tmp_path):
     assert [s["img_id"] for s in samples] == [0, 1, 2]
     assert set(samples[0]) == {"img_id", "pred_instances"}, "ground truth is left out"
     assert samples[0]["pred_instances"]["masks"][0]["size"] == [4, 4]
+
+
+def test_a_loss_that_is_not_finite_ends_the_command_and_keeps_the_checkpoint(tmp_path, repo_root):
+    (tmp_path / "tiny_parts.py").write_text(TINY_PARTS)
+    (tmp_path / "tiny.py").write_text(TINY_CONFIG)
+    words = ["train", "tiny.py", "--work-dir", "run", "--cfg-options", "train_cfg.max_iters=9"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mmdataseg", *words, "optim_wrapper.optimizer.lr=1e30"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(repo_root), str(tmp_path)])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "error: iteration 2: not finite: loss; nothing was saved since; --resume continues from " in done.stderr
+    assert "iter_1.pth; check these images, lower the learning rate, or clip gradients" in done.stderr
+    assert [path.name for path in (tmp_path / "run").glob("*.pth")] == ["iter_1.pth"]
 
 
 @pytest.mark.slow
@@ -271,10 +288,43 @@ def test_mistakes_end_with_a_message_and_no_traceback(argv, message, capsys):
     assert message in captured.out + captured.err
 
 
+@pytest.mark.parametrize(
+    ("argv", "code", "message"),
+    [
+        (["train", "no_such_config"], 2, "config 'no_such_config' is neither a file nor"),
+        (["train", "dataseg_mini_3ds", "--workdir", "x"], 2, "unknown option '--workdir'"),
+        (["train", "dataseg_mini_3ds", "--resume", "no.pth"], 2, "checkpoint 'no.pth' is not a file"),
+        (["train", "dataseg_mini_3ds", "--cfg-options", "modelx.x=1"], 1, "has no 'modelx'; did you mean 'model'?"),
+        (["train", "dataseg_mini_3ds"], 1, "source 'mini_semantic': folder 'data/mini_world/ade' does not exist"),
+        (["train", "_base_/sources/ade_semantic.py"], 1, "this file defines the source ade_semantic, not a model"),
+        (["train", "marked.py"], 1, "'marked.py': begins with a byte order mark; save it as UTF-8 without this mark"),
+        (["test", "dataseg_mini_3ds", "no.pth"], 2, "checkpoint 'no.pth' is not a file"),
+        (["test", "dataseg_mini_3ds", "a.pth"], 1, "source 'mini_semantic': folder 'data/mini_world/ade' does not"),
+        (["test", "dataseg_mini_3ds", "a.pth", "--cfg-options", "modelx.x=1"], 1, "has no 'modelx'; did you mean"),
+    ],
+)
+def test_mistakes_are_found_before_torch_is_imported(argv, code, message, tmp_path, repo_root):
+    """The import of torch and the mm* packages takes 10 seconds and more."""
+    (tmp_path / "a.pth").touch()
+    (tmp_path / "marked.py").write_bytes(b"\xef\xbb\xbfmodel = dict()\n")
+    program = (
+        "import sys; from mmdataseg.apis.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print('torch imported' if 'torch' in sys.modules else 'no torch')"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "MMDATASEG_MINI_WORLD"} | {"PYTHONPATH": str(repo_root)}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *argv], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "no torch" in done.stdout
+
+
 def test_arguments_that_do_not_fit_the_config_end_with_a_message_too(tmp_path, capsys):
     config, checkpoint = tmp_path / "some.py", tmp_path / "some.pth"
     config.write_text("model = dict()\noptim_wrapper = dict()\ntrain_cfg = dict(max_iters=1)\n")
-    checkpoint.touch()
+    checkpoint.write_bytes(b"not read")
     for argv, message in (
         (["train", str(config), "--auto-scale-lr"], "--auto-scale-lr needs auto_scale_lr"),
         (["test", str(config), str(checkpoint), "--show-dir", "seen"], "--show-dir needs default_hooks.visualization"),
@@ -332,20 +382,24 @@ def test_an_option_without_effect_is_refused(tmp_path, capsys):
     assert (
         "--cfg-options train_confg.max_iters: the config has no 'train_confg'; did you mean" in capsys.readouterr().err
     )
-    cfg = runs.read_config(tmp_path / "c.py", {"randomness.seed": 3})
+    cfg = config_reading.read_config(tmp_path / "c.py", {"randomness.seed": 3})
     assert cfg.randomness.seed == 3
 
 
 def test_private_names_of_base_configs_are_not_suggested(tmp_path):
     (tmp_path / "c.py").write_text("_secret = 1\nmodel = dict()\n")
     with pytest.raises(ValueError, match=r"has no 'zzz'; it has \['model'\]"):
-        runs.read_config(tmp_path / "c.py", {"zzz": 3})
+        config_reading.read_config(tmp_path / "c.py", {"zzz": 3})
 
 
-@pytest.mark.parametrize("name", runs._MORE_SETTINGS)
+def test_the_settings_of_mmengines_runner_are_known():
+    assert set(config_reading.RUNNER_SETTINGS) == set(inspect.signature(mmengine.runner.Runner).parameters)
+
+
+@pytest.mark.parametrize("name", config_reading.MORE_SETTINGS)
 def test_keys_that_mmengine_reads_outside_its_parameters_may_be_set(tmp_path, name):
     (tmp_path / "c.py").write_text("model = dict()\n")
-    assert runs.read_config(tmp_path / "c.py", {name: "x"}).get(name) == "x"
+    assert config_reading.read_config(tmp_path / "c.py", {name: "x"}).get(name) == "x"
     read = inspect.getsource(mmengine.runner.runner) + inspect.getsource(runner)
     assert re.search(rf"cfg\.get\(\s*[\"']{name}[\"']|[\"']{name}[\"'] (not )?in (self\.)?cfg", read), name
 

@@ -24,7 +24,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.data_roots import check_data_root
 from mmdataseg.datasets.findings import Findings
 from mmdataseg.datasets.inspection import check_source, counted, loading_transforms, report
@@ -200,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parse_args(arguments)
     try:
-        config = Config.fromfile(find_config(options.config))
+        config = read_config(options.config)
         sources = list(sources_of(config))
     except (OSError, ValueError, TypeError) as error:
         sys.exit(f"error: {error}")

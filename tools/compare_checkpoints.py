@@ -23,7 +23,7 @@ from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.segmenter import Segmenter
 from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.errors import UserError
-from mmdataseg.progress import progress_bar
+from mmdataseg.progress import counted, progress_bar
 from mmdataseg.results import pictures
 from mmdataseg.results.file_names import FileNames
 from mmdataseg.results.segments import Answer
@@ -186,7 +186,8 @@ def report(shares: Sequence[float], left_out: Sequence[str], out: Path) -> int:
         print(f"{len(shares)} pictures in {out}")
         print(f"classes differ on {100 * float(np.mean(shares)):.1f} % of the pixels; on the worst image {worst:.1f} %")
     if left_out:
-        print("\n".join([f"error: {len(left_out)} images were left out:", *left_out]), file=sys.stderr)
+        number = counted(len(left_out), "image was", "images were")
+        print("\n".join([f"error: {number} left out:", *left_out]), file=sys.stderr)
     return int(bool(left_out))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from mmengine.config import DictAction
 
 from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config_reading import check_config
 from mmdataseg.apis.parser import Parser
 from mmdataseg.apis.predict_parser import (
     NEW_WORDS_WEIGHT,
@@ -26,6 +27,7 @@ from mmdataseg.apis.predict_parser import (
 from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.apis.web.parser import build_web_parser
 from mmdataseg.errors import UserError
+from mmdataseg.progress import counted
 
 USAGE = """usage: {prog} train CONFIG [options]
        {prog} test [CONFIG] CHECKPOINT [options]
@@ -71,9 +73,12 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
     parser = build_train_parser(prog)
     args = parser.parse_args(argv)
     path = _find(parser, args)
+    if args.resume not in (None, "auto"):
+        _require_checkpoint(parser, args.resume)
     _set_local_rank(args)
     with user_errors(debug=_debug(args)):
-        # imported only after parsing: torch and the mm* packages take seconds, and mim asks for -h first
+        check_config(path, args.cfg_options, "train_dataloader", "val_dataloader")
+        # imported only now: torch and the mm* packages take seconds, and mim asks for -h first
         _import_components()
         from mmdataseg.apis.runs import run_training
 
@@ -101,6 +106,8 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     path = None if args.config is None else _find(parser, args)
     _set_local_rank(args)
     with user_errors(debug=_debug(args)):
+        if path is not None:
+            check_config(path, args.cfg_options, "test_dataloader")
         _import_components()
         from mmdataseg.apis.runs import run_testing
 
@@ -141,7 +148,8 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
 
         left_out = predict(checkpoint, images, config=config, options=options, **args)
     if left_out:
-        print("\n".join([f"error: {len(left_out)} images were left out:", *left_out]), file=sys.stderr)
+        number = counted(len(left_out), "image was", "images were")
+        print("\n".join([f"error: {number} left out:", *left_out]), file=sys.stderr)
         sys.exit(1)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import mmdataseg
 from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.plain_config import PlainConfig
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.checkpoints.architecture import architecture_of
@@ -130,7 +131,7 @@ def _config_of(config: str | PathLike[str] | Config | None, foreign: Foreign) ->
         path = find_config(str(config))
     except (FileNotFoundError, ValueError) as error:
         raise UserError(str(error)) from error
-    return PlainConfig.of(Config.fromfile(path)), str(config)
+    return PlainConfig.of(read_config(path)), str(config)
 
 
 def _leaf_for(foreign: Foreign) -> str:

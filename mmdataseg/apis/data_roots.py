@@ -2,13 +2,15 @@
 
 import ast
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from mmdataseg.apis.config_files import config_roots
 from mmdataseg.errors import MissingFileError
-from mmdataseg.sources import Source, build_sources
+from mmdataseg.sources import Source
 
 _DATA = re.compile(r"^Data\b[^:\n]*: (.+?)(?=\nText embeddings:|\n\n|\Z)", flags=re.MULTILINE | re.DOTALL)
 _ENVIRONMENT = re.compile(r"\{\{\$\w+:([^}]*)\}\}")  # mmengine's way to read a variable, with its default
@@ -24,32 +26,31 @@ def check_data_roots(cfg: Config, *loaders: str) -> None:
 
     Raises:
         MissingFileError: The ``data_root`` of a source does not exist; the message says how to get the data.
-        UserError: As `build_sources`.
     """
     for key in loaders:
-        sources = ((cfg.get(key) or {}).get("dataset") or {}).get("sources")
-        for source in build_sources(sources) if sources else ():
+        for source in ((cfg.get(key) or {}).get("dataset") or {}).get("sources") or ():
             check_data_root(source, _SPLITS[key], filename=cfg.filename)
 
 
-def check_data_root(source: Source, split: str, *, filename: str | None = None) -> None:
+def check_data_root(source: Source | Mapping[str, Any], split: str, *, filename: str | None = None) -> None:
     """Check that the folder of one source's data exists.
 
     Args:
-        source: The source.
+        source: The source, or its config: to build it may import torch and mmdet, for the names of its classes.
         split: ``train`` or ``test``.
         filename: Path of the config that names the source, if there is one.
 
     Raises:
         MissingFileError: It does not; the message says how to get the data.
     """
-    root = ((source.train if split == "train" else source.test) or {}).get("data_root")
+    values = source if isinstance(source, Mapping) else vars(source)
+    root, name = (values.get(split) or {}).get("data_root"), str(values.get("name"))
     if not isinstance(root, str) or Path(root or ".").exists():
         return
-    told = how_to_get(source.name, root, filename=filename)
+    told = how_to_get(name, root, filename=filename)
     raise MissingFileError(
         f"folder '{root}' does not exist{'' if Path(root).is_absolute() else f' in {Path.cwd()}'}",
-        source=source.name,
+        source=name,
         remedy=f"get the data: {told}" if told else "put the data there, or set data_root in the source's config",
     )
 

@@ -1,8 +1,6 @@
 """Run a training or a test: read the config, apply the user's options, and start mmengine's Runner."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
-from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +10,7 @@ from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from mmdataseg.apis.config_check import check_components, check_leaf
-from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.data_roots import check_data_roots
 from mmdataseg.apis.initial_weights import fetch_initial_weights
 from mmdataseg.apis.ranks import check_launcher, check_strategy, lost_ranks_named, start_without_gpus
@@ -21,15 +19,10 @@ from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
 from mmdataseg.apis.stored_config import completed_for_test
 from mmdataseg.checkpoints.mmengine_loading import use_safe_reader
 from mmdataseg.checkpoints.reading import read_checkpoint
-from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume
+from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, require_whole
 from mmdataseg.errors import UserError
 
 Launcher = Literal["none", "pytorch", "slurm", "mpi"]
-# settings that mmengine's Runner and `build_runner` read from a config, although the Runner has no such parameter
-_MORE_SETTINGS = (
-    *("activation_checkpointing", "compile", "efficient_conv_bn_eval", "find_unused_parameters", "model_wrapper_cfg"),
-    *("runner_type", "sync_bn"),
-)
 _UNITS = {"max_iters": "iterations", "max_epochs": "epochs"}
 
 
@@ -61,13 +54,15 @@ def run_training(
 
     Raises:
         FileNotFoundError: The config or the data do not exist (`check_data_roots`).
-        UserError: As `read_config`, `check_leaf`, `check_components`, `check_strategy`, `fetch_initial_weights` and the
-            components; the config is only for testing; mixed precision has no GPU or cannot replace the config's
-            optimizer wrapper; or the config has no base batch size to scale the learning rate from.
+        UserError: As `read_config`, `check_leaf`, `require_whole`, `check_components`, `check_strategy`,
+            `fetch_initial_weights` and the components; the config is only for testing; mixed precision has no GPU or
+            cannot replace the config's optimizer wrapper; or the config has no base batch size to scale the learning
+            rate from.
     """
     cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
     check_leaf(cfg)
     set_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
+    require_whole(cfg.get("load_from") or "")
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
@@ -86,9 +81,10 @@ def run_training(
     runner.logger.info(f"training: {', '.join(amounts)} on {get_device()}, into {runner.work_dir}")
     earlier = Path(runner.work_dir, "last_checkpoint")
     if earlier.is_file() and not cfg.get("resume"):
+        ended = earlier.read_text(encoding="utf-8")
         runner.logger.warning(
-            f"{runner.work_dir} holds an earlier run, which ended at {earlier.read_text()}; --resume goes on with it, "
-            "--work-dir takes another folder"
+            f"{runner.work_dir} holds an earlier run, which ended at {ended}; --resume goes on with it, --work-dir "
+            "takes another folder"
         )
     with lost_ranks_named(then="run the same command with --resume"):
         runner.train()
@@ -124,9 +120,10 @@ def run_testing(
 
     Raises:
         FileNotFoundError: The config or the data do not exist (`check_data_roots`).
-        UserError: As `read_config`, `check_components`, `completed_for_test` and the components; the config has neither
-            a model nor test data; or ``show_dir`` is given but the config has no visualization hook.
+        UserError: As `require_whole`, `read_config`, `check_components`, `completed_for_test` and the components; the
+            config has neither a model nor test data; or ``show_dir`` is given but the config has no visualization hook.
     """
+    require_whole(checkpoint)
     read = None if config is None else read_config(config)
     if read is not None and read.get("test_dataloader") is None:
         check_leaf(read)
@@ -171,31 +168,6 @@ def load_config(
         cfg.work_dir = work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs", config_name(cfg.filename)))
-    return cfg
-
-
-def read_config(config: str | PathLike[str] | Config, options: Mapping[str, Any] | None = None) -> Config:
-    """Read a config and change some of its settings.
-
-    Args:
-        config: Path of a config, the file name of one of this package's configs, or a config object, which is
-            modified.
-        options: Dotted name of a setting -> value.
-
-    Raises:
-        FileNotFoundError: The config does not exist.
-        UserError: The file is not a config; or neither the config nor mmengine's Runner has an option, which mmengine
-            would ignore.
-    """
-    cfg = config if isinstance(config, Config) else _parse(find_config(str(config)))
-    known = {*cfg, *signature(Runner).parameters, *_MORE_SETTINGS}
-    for option in options or ():
-        name = option.partition(".")[0]
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {sorted(key for key in cfg if key[0] != '_')}"
-            raise UserError(f"--cfg-options {option}: the config has no {name!r}; {hint}")
-    cfg.merge_from_dict(dict(options or {}))
     return cfg
 
 
@@ -247,12 +219,3 @@ def set_test(cfg: Config, *, checkpoint: str, show_dir: str | None = None) -> No
     else:  # mmdet's and mmseg's hooks
         hook.draw = True
         hook.test_out_dir = folder
-
-
-def _parse(path: Path) -> Config:
-    try:
-        return Config.fromfile(path)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # a config is the user's code and may raise anything
-        raise UserError(f"cannot read this config: {type(error).__name__}: {error}", file=path) from error

@@ -12,11 +12,12 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
 from mmdataseg.apis.config_check import check_components
+from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.registration import register_all_modules
-from mmdataseg.apis.runs import read_config
 from mmdataseg.apis.stored_config import check_stored, stored_config, without_data
 from mmdataseg.checkpoints.reading import Checkpoint, read_checkpoint
 from mmdataseg.engine.check_weights import account_of_weights
+from mmdataseg.engine.whole_checkpoints import require_whole
 from mmdataseg.errors import UserError
 from mmdataseg.models.dataseg import DaTaSeg
 from mmdataseg.registry import MODELS
@@ -71,11 +72,12 @@ def load_trained_model(
 
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.
-        UserError: As `read_checkpoint`, `stored_config`, `check_stored` and `read_config`; the model is not a
-            `DaTaSeg`; the device or source does not exist; no source has a test pipeline; or the weights belong to
-            another model.
+        UserError: As `require_whole`, `read_checkpoint`, `stored_config`, `check_stored` and `read_config`; the model
+            is not a `DaTaSeg`; the device or source does not exist; no source has a test pipeline; or the weights
+            belong to another model.
     """
     register_all_modules()
+    require_whole(checkpoint)
     found = read_checkpoint(checkpoint, trust=trust)
     place = _usable(device)
     cfg = read_config(config if config is not None else stored_config(found), options)

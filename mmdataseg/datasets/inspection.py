@@ -141,9 +141,10 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
     for suspicion in getattr(dataset, "suspicions", ()) if table is None else table.suspicions:
         total.problems.append(f"source {source.name!r}: '{dataset.json_file}': {suspicion}")
     if table is not None and table.repeated_ids:
+        number = counted(table.repeated_ids, "annotation has", "annotations have")
         total.notes.append(
-            f"source {source.name!r}: '{dataset.json_file}': {table.repeated_ids} annotations have an id that an "
-            "earlier one has; they are read as separate objects here, while other tools may keep one per id"
+            f"source {source.name!r}: '{dataset.json_file}': {number} an id that an earlier one has; they are read as "
+            "separate objects here, while other tools may keep one per id"
         )
     count = len(inspection) if limit is None else min(limit, len(inspection))
     loader = DataLoader(

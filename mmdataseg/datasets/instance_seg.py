@@ -116,7 +116,7 @@ class InstanceSegDataset(BaseDataset):
         """Check that there is something to train on.
 
         Raises:
-            UserError: The file has no object, or only crowd regions.
+            UserError: The file has no object, only crowd regions, or only boxes that are smaller than a pixel.
         """
         if not self.table.num_targets:
             raise UserError(

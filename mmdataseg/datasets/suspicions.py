@@ -9,6 +9,7 @@ import numpy as np
 from mmdataseg.datasets.findings import Findings
 from mmdataseg.errors import UserError
 from mmdataseg.formats.png import read_png
+from mmdataseg.progress import counted
 from mmdataseg.sources import Source
 from mmdataseg.structures import Task
 
@@ -44,7 +45,8 @@ def training_problems(source: Source, found: Findings, dataset: Any) -> Iterator
             )
     if found.vanished and 2 * found.vanished >= found.vanished + found.classes.total():
         polygons = f"{found.fractions} are polygons within 0 .. 1: multiply fractions by the size of the image"
-        yield f"{found.vanished} masks have no pixel" + (f", and {polygons}" if found.fractions else "")
+        number = counted(found.vanished, "mask has", "masks have")
+        yield f"{number} no pixel" + (f", and {polygons}" if found.fractions else "")
 
 
 def _hints(found: Findings, dataset: Any) -> str:
@@ -127,7 +129,8 @@ def notes(source: Source, found: Findings) -> Iterator[str]:
         )
     twice = [paths for paths in found.paths.values() if len(paths) > 1]
     if twice:
-        yield f"{len(twice)} images appear under several names, e.g. '{twice[0][0]}' and '{twice[0][1]}'"
+        number = counted(len(twice), "image appears", "images appear")
+        yield f"{number} under several names, e.g. '{twice[0][0]}' and '{twice[0][1]}'"
 
 
 def _flag_notes(classes: Sequence[str], is_thing: Sequence[bool], found: Findings) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Iterable
 from inspect import signature
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mmdataseg.errors import UserError
+from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.registry import HOOKS
 
 _SAVED = "saved_checkpoints"
@@ -37,6 +38,37 @@ def newest_whole(work_dir: Path) -> Path | None:
     """
     found = [path for pattern in _PATTERNS for path in work_dir.glob(pattern) if is_whole(path)]
     return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def require_whole(file: str | PathLike[str]) -> None:
+    """Refuse a checkpoint that does not exist, is empty or was cut short, and name a complete one beside it.
+
+    Other faults are left to `read_checkpoint`, and so are addresses.
+
+    Args:
+        file: Path or address of the checkpoint; '' is no checkpoint.
+
+    Raises:
+        MissingFileError: There is no such file.
+        UserError: The file is empty, or is the beginning of a file that torch wrote.
+    """
+    path = Path(file).expanduser()
+    if "://" in str(file) or path.is_dir():
+        return
+    if not path.exists():
+        raise MissingFileError("no such file; expected a checkpoint", file=path, remedy="check the path")
+    with path.open("rb") as content:
+        start = content.read(2)
+    if start not in (b"", b"PK") or is_whole(path):
+        return
+    newest = newest_whole(path.parent)
+    raise UserError(
+        "this checkpoint is empty or was cut short",
+        file=path,
+        remedy="copy or download it again"
+        if newest is None
+        else f"use the newest complete checkpoint in its folder, '{newest}'",
+    )
 
 
 def checkpoint_to_resume(work_dir: Path) -> tuple[Path | None, str]:

@@ -126,6 +126,7 @@ class _Reader:
         """Return an error that names the first element of the block that cannot be read."""
         read = self.image_columns if key == "images" else self.annotation_columns
         for element in block:
+            refuse_panoptic(element, self.path)
             try:
                 read([element])
             except KeyError as missing:
@@ -258,6 +259,24 @@ class _Reader:
             "x width); expected finite numbers, positive width and height, and a part inside the image",
             file=self.path,
             remedy="repair the boxes, or leave them out with drop_bad_boxes=True",
+        )
+
+
+def refuse_panoptic(annotation: Any, path: Path) -> None:
+    """Refuse an annotation of a panoptic file, which stands for all segments of an image.
+
+    Args:
+        annotation: An entry of ``annotations``.
+        path: The file.
+
+    Raises:
+        UserError: It has ``segments_info``.
+    """
+    if isinstance(annotation, Mapping) and "segments_info" in annotation:
+        raise UserError(
+            "expected an instance file, got a panoptic file: its annotations have 'segments_info'",
+            file=path,
+            remedy="use the instance JSON, or read this file with PanopticSegDataset",
         )
 
 

@@ -88,13 +88,21 @@ class InstanceTable:
 
     @property
     def num_targets(self) -> int:
-        """Number of boxes that training uses, which excludes crowd regions."""
-        return len(self.boxes) - int(self.counts[3])
+        """Number of objects that training uses. Crowd regions do not count; nor, without masks, do boxes of which each
+        is within 0 .. 1."""
+        no_box_has_a_pixel = self._only_fractions and not len(self.mask_offsets)
+        return 0 if no_box_has_a_pixel else len(self.boxes) - int(self.counts[3])
+
+    @property
+    def _only_fractions(self) -> bool:
+        """Whether each box in the file is within 0 .. 1."""
+        void, _, dropped, *_, fractions, _ = self.counts.tolist()
+        return 0 < fractions == len(self.boxes) + void + dropped
 
     @property
     def suspicions(self) -> list[str]:
         """Probable mistakes in the boxes as a whole, although each box can be read."""
-        void, _, dropped, crowd, _, outside, corners, fractions, _ = self.counts.tolist()
+        void, _, dropped, crowd, _, outside, corners, *_ = self.counts.tolist()
         total = len(self.boxes) + void + dropped
         found = []
         if total >= _MANY and outside >= _OUTSIDE * total and corners >= _CORNERS * total:
@@ -102,7 +110,7 @@ class InstanceTable:
                 f"{outside} of {total} boxes extend beyond their image as x, y, width, height (COCO's order), and "
                 f"{corners} are inside it as x1, y1, x2, y2; if they are corners, write x2 - x1 and y2 - y1 instead"
             )
-        if total and fractions == total:
+        if self._only_fractions:
             found.append(
                 f"all {total} boxes are within 0 .. 1, so each is smaller than a pixel; if they are fractions of the "
                 "image, multiply them by its width and height"

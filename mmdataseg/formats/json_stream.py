@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from mmdataseg.formats.json_files import invalid_json
+from mmdataseg.formats.json_files import COCO_KEYS, check_keys, invalid_json
 
 CHUNK = 1 << 22
 LARGEST_VALUE = 1 << 26
@@ -38,7 +38,10 @@ def stream_json(path: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, Any]]:
     """
     try:
         with path.open(encoding="utf-8-sig") as file:
-            yield from _Window(file, chunk).top_level()
+            window = _Window(file, chunk)
+            if window.peek() == "[":
+                check_keys(None, COCO_KEYS, path)
+            yield from window.top_level()
     except (UnicodeDecodeError, RecursionError) as error:
         raise invalid_json(path, str(error)) from None
     except _SyntaxFault as fault:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import check_categories
-from mmdataseg.formats.coco_instances import unlisted_image
+from mmdataseg.formats.coco_instances import refuse_panoptic, unlisted_image
 from mmdataseg.formats.coco_values import as_flag, as_id, as_number
 from mmdataseg.formats.json_files import COCO_KEYS, load_json
 from mmdataseg.formats.masks import check_segmentation, decode_mask
@@ -38,14 +38,9 @@ def read_mask_annotations(path: Path) -> _JSON:
         dict(category, id=number, name=name)
         for category, (number, name) in zip(content["categories"], names.items(), strict=True)
     ]
-    images: dict[int, _JSON] = {}
-    for image in content["images"]:
-        _require(image, ("id",), "images", path)
-        _read_values(image, ("id", "height", "width"), "images", path)
-        if image["id"] in images:
-            raise UserError(f"image id {image['id']} appears twice in 'images'", file=path, remedy=_REPAIR)
-        images[image["id"]] = image
+    images = _images_by_id(content["images"], path)
     for annotation in content["annotations"]:
+        refuse_panoptic(annotation, path)
         _require(annotation, ("id", "image_id", "category_id"), "annotations", path)
         _read_values(annotation, ("id", "image_id", "category_id"), "annotations", path)
         if annotation["image_id"] not in images:
@@ -67,6 +62,17 @@ def read_mask_annotations(path: Path) -> _JSON:
                 remedy=_REPAIR,
             )
     return content
+
+
+def _images_by_id(entries: list[Any], path: Path) -> dict[int, _JSON]:
+    images: dict[int, _JSON] = {}
+    for image in entries:
+        _require(image, ("id",), "images", path)
+        _read_values(image, ("id", "height", "width"), "images", path)
+        if image["id"] in images:
+            raise UserError(f"image id {image['id']} appears twice in 'images'", file=path, remedy=_REPAIR)
+        images[image["id"]] = image
+    return images
 
 
 def _require(entry: Any, keys: tuple[str, ...], what: str, path: Path) -> None:

@@ -77,11 +77,22 @@ def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> n
             values = np.asarray(ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image)
     except UserError:
         raise
+    except Image.DecompressionBombError:
+        raise _too_large(what, path) from None
     except Exception as error:  # a damaged file can raise any error in PIL
         # the message of an UnidentifiedImageError has a memory address
         why = "not an image" if isinstance(error, UnidentifiedImageError) else error
         raise UserError(f"cannot decode this {what} ({why})", file=path, remedy=remedy) from None
     return _stored_values(content, values, path, what)
+
+
+def _too_large(what: str, path: str | Path) -> UserError:
+    limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # PIL warns at this constant, and refuses twice as many
+    return UserError(
+        f"this {what} has more than the {limit} pixels that PIL opens",
+        file=path,
+        remedy="cut the image and its annotations into smaller parts",
+    )
 
 
 def _stored_values(content: bytes, values: np.ndarray, path: str | Path, what: str) -> np.ndarray:
@@ -131,6 +142,8 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.height, image.width
+    except Image.DecompressionBombError:
+        raise _too_large("image", path) from None
     except Exception as error:  # a damaged file can raise any error in PIL
         raise UserError(f"not an image ({error})", file=path, remedy="download or unpack it again") from None
 

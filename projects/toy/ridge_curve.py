@@ -14,8 +14,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.convert import convert
-from mmdataseg.apis.runs import read_config, run_testing
+from mmdataseg.apis.runs import run_testing
 
 RIDGES = (0.0, 0.003, 0.03, 0.1, 0.3, 1.0)
 SHOWN = (

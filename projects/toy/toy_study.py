@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdataseg.apis.config_files import leaf_configs
-from mmdataseg.apis.runs import read_config
+from mmdataseg.apis.config_reading import read_config
 from mmdataseg.errors import UserError
 from projects.study import archive
 from projects.study.command import (

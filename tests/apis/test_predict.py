@@ -109,7 +109,7 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world, capsys):
     good = next((world / "data/toy/toy_open/val").iterdir())
     with pytest.raises(SystemExit):
         cli.main(["predict", "dataseg_toy_3ds.py", "weights.pth", str(broken), str(good), "--out", str(here / "out")])
-    assert re.search(r"(?s)1 images were left out:.*broken\.jpg': cannot be read as an image", capsys.readouterr().err)
+    assert re.search(r"(?s)1 image was left out:.*broken\.jpg': cannot be read as an image", capsys.readouterr().err)
     assert len(json.loads((here / "out/semantic.json").read_text())["images"]) == 1
 
 
@@ -414,6 +414,6 @@ def test_a_broken_video_does_not_end_the_run(here, world, capsys):
     with pytest.raises(SystemExit) as exit_info:
         cli.main(["predict", "trained.pth", *given, "--device", "cpu", "--out", str(here / "out"), "--save", "csv"])
     assert exit_info.value.code == 1
-    assert re.search(r"(?s)1 images were left out:.*broken\.mp4': cannot be opened as a video", capsys.readouterr().err)
+    assert re.search(r"(?s)1 image was left out:.*broken\.mp4': cannot be opened as a video", capsys.readouterr().err)
     rows = list(csv.DictReader((here / "out/segments.csv").open()))
     assert len({row["image"] for row in rows}) == 3

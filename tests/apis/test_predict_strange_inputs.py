@@ -91,10 +91,25 @@ def test_an_image_that_cannot_be_used_is_left_out_with_the_reason(here, capsys, 
     save(here / "in/good.png", photo())
     assert predict(here / "out", here / "in") == 1
     said = capsys.readouterr().err
-    assert "error: 1 images were left out:" in said
+    assert "error: 1 image was left out:" in said
     assert re.search(f"{name}': .*{reason}", said)
     images = json.loads((here / "out/semantic.json").read_text())["images"]
     assert [image["file_name"] for image in images] == ["good.png"]
+
+
+def test_if_no_image_can_be_used_nothing_is_said_about_the_model(here, capsys) -> None:
+    """Formerly: "found: nothing; train for longer"."""
+    (here / "in").mkdir()
+    for name in ("empty.jpg", "text.png"):
+        UNREADABLE[name][0](here / "in" / name)
+    save(here / "in/line.png", photo(3000, 2))
+    assert predict(here / "out", here / "in") == 1
+    said = capsys.readouterr()
+    assert "0 images in " in said.out
+    assert "found" not in said.out
+    assert "error: 3 images were left out:" in said.err
+    assert "line.png': 3000 x 2 pixels (height x width) is too thin to be resized for this model; crop it" in said.err
+    assert not list((here / "out").glob("*.json*")) or "written" not in said.out
 
 
 # ---- images that are read
@@ -207,7 +222,10 @@ class Program:
 
 
 CHECKPOINTS = {
-    "empty": (lambda path: path.write_bytes(b""), "is not a checkpoint, or was cut short"),
+    "empty": (
+        lambda path: path.write_bytes(b""),
+        "is empty or was cut short; copy or download it",
+    ),
     "page": (lambda path: path.write_text("<html>sign in</html>"), "is not a checkpoint, or was cut short"),
     "photo": (lambda path: save(path, photo(), format="PNG"), "is not a checkpoint, or was cut short"),
     "tensor": (lambda path: torch.save(torch.ones(3), path), "expected a checkpoint with tensors"),

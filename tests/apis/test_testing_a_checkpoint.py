@@ -1,5 +1,8 @@
 """``test`` with what is in the checkpoint: all of it, or the model beside other data."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -7,9 +10,14 @@ from mmengine.config import Config
 from mmdataseg.apis import cli, runs
 from mmdataseg.apis.plain_config import PlainConfig
 from mmdataseg.apis.stored_config import completed_for_test
+from mmdataseg.apis.trained_model import load_trained_model
 from mmdataseg.checkpoints.reading import read_checkpoint
 from mmdataseg.errors import UserError
 from mmdataseg.sources import build_sources
+from mmdataseg.text.embeddings import load_embeddings, save_embeddings
+from mmdataseg.text.recipe import EncoderInfo
+
+IN_THIS_PROCESS = {"test_dataloader.num_workers": 0, "test_dataloader.persistent_workers": False}
 
 
 @pytest.fixture
@@ -32,9 +40,8 @@ def data(toy):
 
 def test_the_scores_are_those_of_the_config(toy, tmp_path):
     """From the checkpoint alone and from config and weights."""
-    options = {"test_dataloader.num_workers": 0, "test_dataloader.persistent_workers": False}
-    alone = runs.run_testing(None, "trained.pth", work_dir=str(tmp_path / "a"), options=options)
-    expected = runs.run_testing(toy, "weights.pth", work_dir=str(tmp_path / "b"), options=options)
+    alone = runs.run_testing(None, "trained.pth", work_dir=str(tmp_path / "a"), options=IN_THIS_PROCESS)
+    expected = runs.run_testing(toy, "weights.pth", work_dir=str(tmp_path / "b"), options=IN_THIS_PROCESS)
     assert alone == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
     assert len(alone) > 10
 
@@ -102,3 +109,71 @@ def test_config_and_checkpoint_are_told_apart(tmp_path, monkeypatch, words, conf
     args = parser.parse_args(words)
     cli._check_test_args(parser, args)
     assert (args.config, args.checkpoint) == (config, checkpoint)
+
+
+CUT = r"iter_9\.pth': this checkpoint is empty or was cut short; use the newest complete .* '.*iter_8\.pth'"
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda path: runs.run_testing(None, path),
+        lambda path: runs.run_testing("dataseg_toy_3ds.py", path),
+        lambda path: runs.run_training("dataseg_toy_3ds.py", resume=path),
+        lambda path: runs.run_training("dataseg_toy_3ds.py", options={"load_from": path}),
+        lambda path: load_trained_model(path),
+    ],
+    ids=["test alone", "test", "--resume PATH", "load_from", "predict"],
+)
+def test_a_checkpoint_that_was_cut_short_is_refused_at_the_start(tmp_path, run):
+    whole = Path("trained.pth").read_bytes()
+    (tmp_path / "iter_8.pth").write_bytes(whole)
+    (tmp_path / "iter_9.pth").write_bytes(whole[:3000])
+    with pytest.raises(UserError, match=CUT):
+        run(str(tmp_path / "iter_9.pth"))
+
+
+def model_prefix(state):
+    return {f"model.{name}": value for name, value in state.items()}
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda _: {"foo.weight": torch.zeros(1)}, "no weight of this checkpoint fits the model: it has foo.weight"),
+        (model_prefix, "its keys begin with 'model.' and would fit without it; use a checkpoint of this model"),
+    ],
+    ids=["foreign", "behind model."],
+)
+def test_weights_of_another_model_give_no_table(tmp_path, capsys, change, message):
+    state = torch.load("weights.pth", weights_only=True)["state_dict"]
+    torch.save({"state_dict": change(state)}, tmp_path / "other.pth")
+    options = [*(f"{key}={value}" for key, value in IN_THIS_PROCESS.items()), f"experiment_name={tmp_path.name}"]
+    words = [str(tmp_path / "other.pth"), "--work-dir", str(tmp_path / "work"), "--cfg-options", *options]
+    with pytest.raises(SystemExit) as end:
+        cli.main(["test", "dataseg_toy_3ds.py", *words])
+    assert end.value.code == 1
+    said = capsys.readouterr()
+    assert f"error: '{tmp_path / 'other.pth'}': " in said.err
+    assert message in said.err
+    assert "scores by source" not in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda cfg, folder: runs.run_testing(cfg, "weights.pth", work_dir=folder, options=IN_THIS_PROCESS),
+        lambda cfg, _: load_trained_model("weights.pth", config=cfg),
+    ],
+    ids=["test", "predict"],
+)
+def test_text_rows_of_another_encoder_than_the_files_are_refused(tmp_path, toy, run):
+    """The checkpoint was trained with one encoder, and the config names files of another one."""
+    for source in toy.model.sources:
+        text = load_embeddings(Path(source.embeddings))
+        other = replace(text, encoder=EncoderInfo(library="open_clip", model="ViT-B-32"))
+        source.embeddings = str(save_embeddings(tmp_path / f"{source.name}.safetensors", other))
+    with pytest.raises(UserError, match=r"different encoder: the config's file has 'open_clip .*, the checkpoint"):
+        run(toy, str(tmp_path / "work"))

@@ -36,6 +36,11 @@ def test_errors_of_other_types_keep_their_traceback(error):
         raise error
 
 
+def make_folders(root):
+    for name in ("ade", "coco", "objects365"):
+        (root / "data/mini_world" / name).mkdir(parents=True)
+
+
 def run(command, folder, *options):
     """A command line in an empty folder; mmengine keeps loggers and visualizers of a process by their names."""
     checkpoint = ["weights.pth"] if command == "test" else []
@@ -47,14 +52,17 @@ def run(command, folder, *options):
     ("words", "message"),
     [
         (("train",), "error: source 'mini_semantic': "),
+        (("test",), "error: source 'mini_semantic': "),
         (("train", "train_cfg.max_iter=3"), "has no setting 'max_iter'; did you mean 'max_iters'?"),
         (("train", "model.type=Foo"), "error: config: model.type: no model is registered as 'Foo'"),
-        (("test",), "error: source 'mini_semantic': "),
     ],
 )
-def test_a_command_line_without_data(tmp_path, monkeypatch, capsys, words, message):
+def test_a_mistake_is_one_line(tmp_path, monkeypatch, capsys, words, message):
+    """Missing data is the first thing that a command looks for; the other mistakes are made with the folders there."""
     monkeypatch.chdir(tmp_path)
     command, *options = words
+    if options:
+        make_folders(tmp_path)
     (tmp_path / "weights.pth").touch()
     with pytest.raises(SystemExit) as exit_info:
         run(command, tmp_path, *options)
@@ -66,8 +74,7 @@ def test_a_command_line_without_data(tmp_path, monkeypatch, capsys, words, messa
 
 def test_a_wrong_value_in_the_model_is_found_before_the_files_are_read(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for name in ("ade", "coco", "objects365"):
-        (tmp_path / "data/mini_world" / name).mkdir(parents=True)
+    make_folders(tmp_path)
     with pytest.raises(SystemExit) as exit_info:
         run("train", tmp_path, "model.criterion.merge=before")
     assert exit_info.value.code == 1

@@ -6,9 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader
 
 from mmdataseg.datasets import MultiSourceDataset
 from mmdataseg.datasets.inspection import check_source
+from mmdataseg.errors import UserError
 from mmdataseg.sources import Source
 from tests.datasets.writing import CLASSES, IS_THING, InstanceFiles, PanopticFiles, id_to_rgb, write_image, write_png
 
@@ -203,6 +205,19 @@ def test_found_where_the_file_is_read_and_before_by_the_check(datasets, tmp_path
         check_message(str(raised.value), name, *expected)
     (problem,) = check_source(Source.from_config(build(datasets, name)), "train", 0, None).problems
     check_message(problem, name, *expected)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_coloured_picture_of_labels_is_one_line_from_a_worker_too(datasets, tmp_path, workers):
+    """A worker's error reaches the main process as the text of its traceback."""
+    write_png(tmp_path / "scenes/labels/a.png", np.zeros((2, 3, 3), np.uint8))
+    loader = DataLoader(MultiSourceDataset(sources=[build(datasets, "scenes")], split="train"), num_workers=workers)
+    with pytest.raises(UserError) as raised:
+        list(loader)
+    message = str(raised.value)
+    check_message(message, "scenes", "labels/a.png': expected one channel of labels, got 3; is this a coloured picture")
+    assert message.endswith("; give PNGs with one channel, where each value is the number of a class")
+    assert "\n" not in message
 
 
 @by_name(UNDECODABLE)

@@ -1,5 +1,6 @@
 """What `check_data` reports for data that can be read but is wrong: two images of 48 x 64 with a car and a bike."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -40,7 +41,7 @@ def semantic(root, first=0, second=1, **options):
     return source("semantic", "SemanticSegDataset", root, loader, ann_dir="ann", suffixes=(".png", ".png"), **options)
 
 
-def instance(root, change=dict, split="train", **options):
+def instance(root, change=dict, split="train", with_masks=True, **options):
     write_images(root)
     annotations = []
     for image in (1, 2):
@@ -51,10 +52,9 @@ def instance(root, change=dict, split="train", **options):
             change(annotations[-1])
     images = [{"id": i, "file_name": f"{i}.png", "height": HEIGHT, "width": WIDTH} for i in (1, 2)]
     write_json(root / "ann.json", {"images": images, "annotations": annotations, "categories": CATEGORIES})
-    loader = dict(type="mmdataseg.LoadInstances", with_masks=True)
-    return source(
-        "instance", "InstanceSegDataset", root, loader, split=split, ann_file="ann.json", with_masks=True, **options
-    )
+    loader = dict(type="mmdataseg.LoadInstances", with_masks=with_masks)
+    options |= dict(split=split, ann_file="ann.json", with_masks=with_masks)
+    return source("instance", "InstanceSegDataset", root, loader, **options)
 
 
 def panoptic(root, is_thing, pieces=2):
@@ -142,6 +142,9 @@ def test_boxes_within_one(tmp_path):
 
     (problem,) = findings(instance(tmp_path, shrink)).problems
     assert "all 4 boxes are within 0 .. 1" in problem
+    (problem,) = findings(instance(tmp_path / "alone", shrink, with_masks=False)).problems
+    assert "has no object to train on: 2 images" in problem
+    assert "all 4 boxes are within 0 .. 1, so each is smaller than a pixel; if they are fractions" in problem
 
 
 def test_a_damaged_rle_is_a_problem(tmp_path):
@@ -171,8 +174,18 @@ def test_repeated_annotation_ids_and_two_names_of_one_image_are_reported(tmp_pat
     (tmp_path / "img/2.png").write_bytes((tmp_path / "img/1.png").read_bytes())
     repeated, twice = findings(built).notes
     assert "3 annotations have an id that an earlier one has" in repeated
-    assert "1 images appear under several names, e.g. '" in twice
+    assert "1 image appears under several names, e.g. '" in twice
     assert twice.endswith("img/2.png'")
+
+
+def test_images_of_12_bits_in_16_are_reported_as_black(tmp_path):
+    built = semantic(tmp_path)
+    for name in (1, 2):
+        noise = np.random.default_rng(name).integers(0, 1 << 12, (HEIGHT, WIDTH, 3)).astype(np.uint16)
+        assert cv2.imwrite(str(tmp_path / f"img/{name}.png"), noise)
+    (dark,) = findings(built).notes
+    assert "2 of 2 images are nearly black: no value is above 31 of 255; if they hold 10 or 12 bits" in dark
+    assert dark.endswith("scale them to 8 bits")
 
 
 def test_an_orientation_and_black_images_are_reported(tmp_path):

@@ -7,8 +7,8 @@ import torch
 from mmengine.config import Config
 
 from mmdataseg.apis.runner import NamedConfigRunner
-from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, is_whole, newest_whole
-from mmdataseg.errors import UserError
+from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, is_whole, newest_whole, require_whole
+from mmdataseg.errors import MissingFileError, UserError
 
 from .test_finite_loss import BreaksAtFive, DefaultSampler, Numbers
 
@@ -81,6 +81,29 @@ def test_an_incomplete_checkpoint_is_replaced_by_the_newest_complete_one(saved, 
     assert found == newest_whole(saved) == saved / "iter_3.pth"
     assert "iter_4.pth', which is missing or incomplete; resuming from the newest complete checkpoint" in said
     assert torch.load(found, weights_only=False)["meta"]["iter"] == 3
+
+
+@pytest.mark.parametrize("size", [0, 2, 500])
+def test_a_checkpoint_that_was_cut_short_is_refused_and_a_complete_one_is_named(saved, size):
+    path = saved / "iter_4.pth"
+    require_whole(path)
+    path.write_bytes(path.read_bytes()[:size])
+    message = r"iter_4\.pth': this checkpoint is empty or was cut short; use the newest complete .*iter_3\.pth'$"
+    with pytest.raises(UserError, match=message):
+        require_whole(path)
+    for other in saved.glob("iter_[123].pth"):
+        other.unlink()
+    with pytest.raises(UserError, match=r"was cut short; copy or download it again$"):
+        require_whole(str(path))
+
+
+def test_other_files_and_addresses_are_left_to_the_reader(tmp_path):
+    torch.save({}, tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
+    (tmp_path / "page.pth").write_text("<html>")
+    for file in (tmp_path / "legacy.pth", tmp_path / "page.pth", tmp_path, "https://host/a.pth", ""):
+        require_whole(file)
+    with pytest.raises(MissingFileError, match=r"absent\.pth': no such file; expected a checkpoint; check the path"):
+        require_whole(tmp_path / "absent.pth")
 
 
 def test_a_moved_work_dir_and_an_empty_last_checkpoint_resume(saved, tmp_path):

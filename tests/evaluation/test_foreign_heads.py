@@ -8,8 +8,11 @@ from mmengine.structures import InstanceData, PixelData
 
 from mmdataseg.evaluation.panoptic_quality import PanopticQualityMetric
 from mmdataseg.evaluation.semantic import SemanticMetric
+from mmdataseg.models.postprocessors import PanopticPostProcessor
+from mmdataseg.ops.enlarging import ImageSizes
+from mmdataseg.structures import LabelSpace
 
-from .samples import CLASSES, META, id_map, score
+from .samples import CLASSES, IS_THING, META, id_map, score
 
 IDS = [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
 LABELS = [0, 1, 2, 3]
@@ -49,15 +52,25 @@ def heuristic():
     return prediction.sem_seg[0]
 
 
-@pytest.mark.parametrize("head", [maskformer, heuristic])
+def ours():
+    classes = torch.full((4, 5), -10.0)
+    classes[range(4), LABELS] = 10
+    masks = torch.stack([torch.where(torch.tensor(IDS) == row, 10.0, -10.0) for row in range(4)])
+    space = LabelSpace(name="pets", classes=CLASSES, is_thing=IS_THING)
+    sizes = ImageSizes(padded=(4, 4), image=(4, 4), original=(4, 4))
+    return PanopticPostProcessor()(classes, masks, space, sizes)["pred_panoptic_seg"].sem_seg[0]
+
+
+@pytest.mark.parametrize("head", [maskformer, heuristic, ours])
 @pytest.mark.parametrize("dtype", [None, torch.int32, torch.int64])
-def test_panoptic_quality_of_mmdets_heads(head, dtype):
-    """Whatever integers they come in: MaskFormer's are int32, the heuristic head's int64."""
+def test_panoptic_quality_of_mmdets_and_our_heads(head, dtype):
+    """Whatever integers they come in: MaskFormer's are int32, those of the heuristic head and ours int64."""
     prediction = head()
     sample = truth()
     sample.pred_panoptic_seg = PixelData(sem_seg=(prediction if dtype is None else prediction.to(dtype))[None])
-    got = score(PanopticQualityMetric(chance=20, classwise=True), [sample])
-    assert got["PQ"] == 100
+    subsets = {"pets": CLASSES[:2]}
+    got = score(PanopticQualityMetric(chance=20, classwise=True, errors=True, subsets=subsets), [sample])
+    assert got["PQ"] == got["PQ_pets"] == got["found"] == 100
     assert 0 < got["PQ_chance"] < 100
     assert [got[f"PQ/{name}"] for name in CLASSES] == [100] * 4
 
@@ -68,6 +81,6 @@ def test_mean_iou_of_mmsegs_and_our_heads(key, dtype):
     """mmseg's heads write ``data``, mmdet's and ours ``sem_seg``."""
     sample = truth()
     sample.pred_sem_seg = PixelData(**{key: torch.tensor(IDS, dtype=dtype)[None]})
-    got = score(SemanticMetric(chance=20, classwise=True), [sample], META)
-    assert got["mIoU"] == got["aAcc"] == 100
+    got = score(SemanticMetric(chance=20, classwise=True, subsets={"pets": CLASSES[:2]}), [sample], META)
+    assert got["mIoU"] == got["mIoU_pets"] == got["aAcc"] == 100
     assert got["mIoU_chance"] < 100

@@ -60,15 +60,29 @@ def two_categories_of_one_name(file):
     file["annotations"][3]["category_id"] = 3
 
 
-def text_on_one_side(file):
+def text_on_the_other_side(file):
+    for entry in (*file["images"], *file["categories"]):
+        entry["id"] = str(entry["id"])
+
+
+def categories_as_text(file):
     for annotation in file["annotations"]:
-        annotation.update(category_id=str(annotation["category_id"]), image_id=str(annotation["image_id"]))
+        annotation["category_id"] = str(annotation["category_id"])
+
+
+def images_as_text(file):
+    for annotation in file["annotations"]:
+        annotation["image_id"] = str(annotation["image_id"])
+
+
+def text_on_one_side(file):
+    categories_as_text(file)
+    images_as_text(file)
 
 
 def text_on_both_sides(file):
     text_on_one_side(file)
-    for entry in (*file["images"], *file["categories"]):
-        entry["id"] = str(entry["id"])
+    text_on_the_other_side(file)
 
 
 def nulls_and_text(file):
@@ -89,7 +103,10 @@ def flat_polygons(file):
         ids_from_zero,
         ids_that_restart,
         two_categories_of_one_name,
+        categories_as_text,
+        images_as_text,
         text_on_one_side,
+        text_on_the_other_side,
         text_on_both_sides,
         nulls_and_text,
         flat_polygons,

@@ -1,6 +1,9 @@
 """Variants that exporters write are read if their meaning is certain; other values are refused in one sentence."""
 
 import json
+import os
+import subprocess
+import sys
 import unicodedata
 
 import numpy as np
@@ -8,7 +11,9 @@ import pytest
 
 from mmdataseg.datasets import InstanceSegDataset, MultiSourceDataset, PanopticSegDataset, SemanticSegDataset
 from mmdataseg.errors import UserError
+from mmdataseg.formats.coco_instances import read_instance_table
 from mmdataseg.formats.coco_panoptic import load_panoptic_json
+from mmdataseg.formats.mask_annotations import read_mask_annotations
 from tests.datasets.writing import CLASSES, METAINFO, InstanceFiles, PanopticFiles, write_image, write_png
 
 
@@ -44,7 +49,41 @@ def test_text_null_and_floats_are_the_same_table(boxes):
     boxes.content["images"][0]["id"] = "9"
     boxes.content["images"][1]["file_name"] = "part1\\ü.jpg"
     boxes.content["categories"] = [dict(c, id=str(c["id"])) for c in boxes.content["categories"]]
+    boxes.annotations[0].update(bbox=[str(x) for x in boxes.annotations[0]["bbox"]], area=None)
+    boxes.content["images"][0].update(height="10", width=20.0)
     assert same(table(boxes, with_masks=True), expected)
+
+
+@pytest.mark.parametrize("side", ["image_id", "category_id", "images", "categories"])
+def test_ids_as_text_on_one_side_are_the_same_table(boxes, side):
+    expected = table(boxes)
+    part, key = (side, "id") if side in boxes.content else ("annotations", side)
+    boxes.content[part] = [dict(entry, **{key: str(entry[key])}) for entry in boxes.content[part]]
+    assert same(table(boxes), expected)
+
+
+def test_two_categories_of_one_name_are_one_class(boxes):
+    expected = table(boxes)
+    boxes.content["categories"] = [*boxes.content["categories"], {"id": 50, "name": " dog"}]
+    boxes.annotations[0]["category_id"] = 50
+    assert same(table(boxes), expected)
+
+
+def test_two_panoptic_categories_of_one_name_are_one_class(panoptic):
+    expected = PanopticSegDataset(**panoptic.write()).get_data_info(0)["segments_info"]
+    panoptic.content["categories"] = [*panoptic.content["categories"], {"id": 50, "name": " dog", "isthing": 1}]
+    panoptic.segments[0]["category_id"] = 50
+    assert PanopticSegDataset(**panoptic.write()).get_data_info(0)["segments_info"] == expected
+
+
+def test_category_names_that_are_integers_are_read_as_text(boxes, panoptic):
+    numbers = {name: number for number, name in enumerate(CLASSES)}
+    meta = dict(METAINFO, classes=tuple(map(str, numbers.values())))
+    for files, kind in ((boxes, InstanceSegDataset), (panoptic, PanopticSegDataset)):
+        known = [c for c in files.content["categories"] if c["name"].strip() in numbers]
+        expected = kind(**files.write()).get_data_info(0)
+        files.content["categories"] = [dict(c, name=numbers[c["name"].strip()]) for c in known]
+        assert kind(**{**files.write(), "metainfo": meta}).get_data_info(0) == expected
 
 
 def test_a_byte_order_mark_is_ignored(boxes, panoptic):
@@ -53,6 +92,39 @@ def test_a_byte_order_mark_is_ignored(boxes, panoptic):
         path = files.root / arguments["ann_file"]
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
         assert len(kind(**arguments)) > 0
+
+
+def test_files_are_utf8_whatever_the_locale(boxes, panoptic, tmp_path, repo_root):
+    files = [f.root / f.write()["ann_file"] for f in (boxes, panoptic)]
+    for file in files:
+        file.write_text(json.dumps(json.loads(file.read_text()), ensure_ascii=False), encoding="utf-8")
+    (tmp_path / "names.txt").write_text("größe\n", encoding="utf-8")
+    (tmp_path / "own.py").write_text("model = dict(name='größe')  # ü\n", encoding="utf-8")
+    program = """
+import locale, sys
+from pathlib import Path
+from mmdataseg.apis.config_reading import read_config
+from mmdataseg.formats.coco_instances import read_instance_table
+from mmdataseg.formats.coco_panoptic import load_panoptic_json
+from mmdataseg.formats.mask_annotations import read_mask_annotations
+from mmdataseg.formats.text_files import read_lines
+
+boxes, panoptic, names, config = map(Path, sys.argv[1:])
+assert locale.getpreferredencoding() != "UTF-8"
+print(ascii(read_instance_table(boxes, classes=("cat", "dog", "sky", "grass")).name(1)))
+print(ascii(read_mask_annotations(boxes)["images"][1]["file_name"]))
+print(len(load_panoptic_json(panoptic).images), ascii(read_lines(names)), ascii(read_config(config).model.name))
+"""
+    arguments = [*map(str, files), str(tmp_path / "names.txt"), str(tmp_path / "own.py")]
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8=0", "-c", program, *arguments],
+        env={**os.environ, "LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(repo_root)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    name, size = ascii("part1/ü.jpg"), ascii("größe")
+    assert done.stdout.split("\n")[:3] == [name, name, f"1 [{size}] {size}"]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +187,22 @@ def test_annotation_ids_that_repeat_are_counted(boxes):
     assert table(boxes).repeated_ids == 2
 
 
+def test_boxes_within_one_are_no_targets_unless_there_are_masks(boxes):
+    for annotation in boxes.annotations:
+        annotation.update(bbox=[0.25, 0.25, 0.5, 0.5])
+    assert table(boxes).num_targets == 0
+    assert table(boxes, with_masks=True).num_targets == 2
+    boxes.annotations[0].update(bbox=[1, 1, 5, 5])
+    assert table(boxes).num_targets == 2
+
+
+def test_boxes_of_void_within_one_do_not_make_the_others_fractions(boxes):
+    for annotation in boxes.annotations[:2]:
+        annotation.update(bbox=[0.25, 0.25, 0.5, 0.5], category_id=7)
+    found = table(boxes, label_map={"sky": None})
+    assert (found.num_targets, found.suspicions) == (1, [])
+
+
 def test_all_crowd_and_fractions_are_suspicious(boxes):
     for annotation in boxes.annotations:
         annotation["iscrowd"] = 1
@@ -146,7 +234,8 @@ def test_panoptic_values_as_text_and_null_are_read(panoptic):
     for segment in panoptic.segments:
         segment.update(id=str(segment["id"]), category_id=str(segment["category_id"]), iscrowd=str(segment["iscrowd"]))
     panoptic.content["annotations"][0]["image_id"] = "42"
-    panoptic.content["images"][0]["file_name"] = ".\\a.jpg"
+    panoptic.content["images"][0].update(file_name=".\\a.jpg", height="4", width=6.0)
+    panoptic.content["categories"] = [dict(c, id=str(c["id"]), isthing=None) for c in panoptic.content["categories"]]
     assert PanopticSegDataset(**panoptic.write()).get_data_info(0)["segments_info"] == expected
     panoptic.content["annotations"][0]["segments_info"] = None
     assert PanopticSegDataset(**panoptic.write()).get_data_info(0)["segments_info"] == []
@@ -187,10 +276,27 @@ def test_panoptic_files_that_cannot_be_read_are_refused(panoptic, change, match)
     assert caught.value.file.endswith("panoptic.json")
 
 
-def test_a_list_at_top_level_is_refused(tmp_path):
+READERS = {
+    "training": lambda path: read_instance_table(path, classes=CLASSES),
+    "scoring": read_mask_annotations,
+    "panoptic": load_panoptic_json,
+}
+
+
+@pytest.mark.parametrize("kind", ["training", "scoring"])
+def test_a_panoptic_file_given_as_an_instance_file_is_refused(panoptic, kind):
+    path = panoptic.root / panoptic.write()["ann_file"]
+    with pytest.raises(
+        UserError, match=r"panoptic\.json': expected an instance file, got a panoptic file: .*; use the in"
+    ):
+        READERS[kind](path)
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS.keys())
+def test_a_list_at_top_level_is_refused(tmp_path, read):
     (tmp_path / "list.json").write_text(json.dumps([{"id": 1}]))
     with pytest.raises(UserError, match=r"expected a JSON object with the keys .*, got a list or a single value"):
-        load_panoptic_json(tmp_path / "list.json")
+        read(tmp_path / "list.json")
 
 
 def test_swapped_things_and_stuff_are_refused_and_one_different_flag_is_reported(panoptic):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from mmdataseg.errors import UserError
 from mmdataseg.formats import json_stream
 from mmdataseg.formats.json_stream import stream_json
 from tests.datasets.writing import write_json
@@ -44,7 +45,7 @@ def test_empty_object(tmp_path):
     ("text", "why"),
     [
         ("", "expected '{', found the end"),
-        ("[1]", "expected '{', found '\\['"),
+        ("5", "expected '{', found '5'"),
         ('{"a": [1, 2', "expected ',' or ']', found the end at character 11"),
         ('{"a": [{"b": 1}, {"b"', "Expecting ':' delimiter at character 21"),
         ('{"a": [1 2]}', "expected ',' or ']', found '2' at character 9"),
@@ -58,6 +59,11 @@ def test_broken_text_names_file_and_place(tmp_path, text, why, chunk):
     path = write_json(tmp_path / "broken.json", text)
     with pytest.raises(ValueError, match=rf"broken\.json': not valid JSON \({why}.*copied or downloaded completely"):
         list(stream_json(path, chunk=chunk))
+
+
+def test_a_list_is_not_called_broken(tmp_path):
+    with pytest.raises(UserError, match=r"expected a JSON object with the keys .*, got a list"):
+        list(stream_json(write_json(tmp_path / "a.json", " [1]")))
 
 
 def test_other_encoding_is_named(tmp_path):

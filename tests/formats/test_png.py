@@ -75,10 +75,12 @@ def test_more_pixels_than_pil_opens_are_refused(tmp_path):
     parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(bytes(9))), chunk(b"IEND", b"")
     path = tmp_path / "a.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
-    with pytest.raises(UserError, match=r"cannot decode this annotation .*3600000000 pixels"):
-        decode(path.read_bytes())
-    with pytest.raises(UserError, match=r"a\.png': not an image .*3600000000 pixels"):
-        image_size(path)
+    for what, read in (("annotation", lambda: decode(path.read_bytes())), ("image", lambda: image_size(path))):
+        with pytest.raises(
+            UserError,
+            match=rf"a\.png': this {what} has more than the 178956970 pixels that PIL opens; cut the image and",
+        ):
+            read()
     assert orientation(path) == 1
 
 

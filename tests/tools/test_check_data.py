@@ -12,7 +12,16 @@ from mmdataseg.errors import UserError
 from mmdataseg.registry import TRANSFORMS
 from mmdataseg.text.embeddings import TextEmbeddings, save_embeddings
 from mmdataseg.text.hashing import HashingEncoder
-from tests.datasets.writing import CLASSES, IS_THING, InstanceFiles, PanopticFiles, id_to_rgb, write_image, write_png
+from tests.datasets.writing import (
+    CLASSES,
+    IS_THING,
+    InstanceFiles,
+    PanopticFiles,
+    id_to_rgb,
+    write_image,
+    write_json,
+    write_png,
+)
 
 SPACE = {"name": "four", "classes": CLASSES, "is_thing": IS_THING}
 
@@ -154,13 +163,30 @@ def test_a_line_to_look_at_does_not_fail_the_check(check_data, world, capsys):
     (root / "boxes/images/part2/empty.jpg").write_bytes((root / "boxes/images/part1/ü.jpg").read_bytes())
     assert check_data.main([str(config), "--workers", "0"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "? source 'box': 1 images appear under several names, e.g. " in out
+    assert "? source 'box': 1 image appears under several names, e.g. " in out
     assert out.endswith("to look at nothing wrong")
 
 
 def test_limit(check_data, world, capsys):
     assert check_data.main([str(world[1]), "--workers", "0", "--limit", "1"]) == 0
     assert "sem (train): 1 image, 2 targets," in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [("\ufeffa = 1", r"config\.py': begins with a byte order mark; save it as"), ("a = (", "cannot read this config")],
+)
+def test_a_config_that_cannot_be_read(check_data, tmp_path, text, match):
+    (tmp_path / "config.py").write_text(text, encoding="utf-8")
+    with pytest.raises(SystemExit, match=match):
+        check_data.main([str(tmp_path / "config.py")])
+
+
+def test_things_that_are_all_flagged_as_stuff(check_data, world):
+    _, config = world
+    config.write_text(config.read_text().replace("(True, True, False, False)", "(False, False, False, False)"))
+    with pytest.raises(SystemExit, match=r"source 'box': the instance task needs things.*; set is_thing to True for"):
+        check_data.main([str(config), "--workers", "0"])
 
 
 def test_config_without_sources(check_data, tmp_path):
@@ -237,6 +263,24 @@ def test_metrics_of_both_evaluators_and_of_others(check_data):
     (typo,) = check_data.metric_problems(Config(dict(test_evaluator=evaluator(metrcs=[masks]))))
     assert "metrcs" in typo
     assert check_data.metric_problems(Config(dict(val_evaluator=[dict(type="CocoMetric")], test_evaluator=None))) == []
+
+
+def test_a_metric_file_of_another_split_is_a_problem(check_data, tmp_path):
+    files = InstanceFiles(tmp_path)
+    files.add_masks()
+    arguments = files.write() | {"type": "mmdataseg.InstanceSegDataset"}
+    arguments.pop("metainfo")
+    for image in files.content["images"]:
+        image["id"] += 100
+    other = write_json(
+        tmp_path / "other.json",
+        files.content | {"annotations": [dict(a, image_id=a["image_id"] + 100) for a in files.annotations]},
+    )
+    metric = dict(type="mmdataseg.InstanceMetric", ann_file=str(other))
+    source = {"name": "a", "task": "instance", "label_space": SPACE, "test": arguments, "metrics": [metric]}
+    evaluator = dict(type="mmdataseg.MultiSourceEvaluator", metrics=[source])
+    (problem,) = check_data.metric_problems(Config(dict(test_evaluator=evaluator)))
+    assert "other.json': does not list 2 of the 2 tested images, e.g. image id 9; set ann_file of the metric" in problem
 
 
 @pytest.mark.parametrize(("size", "problems"), [(128, 1), ((192, 96), 1), (100, 0), ((64, 120), 0)])

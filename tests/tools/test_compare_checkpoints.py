@@ -75,7 +75,7 @@ def test_a_picture_for_each_image_and_images_that_cannot_be_read_are_told(
     assert Image.open(out / "0.png").size == (4 * 384 + 5 * 8, 26 + 384 + 8)
     printed = capsys.readouterr()
     assert f"2 pictures in {out}" in printed.out
-    assert "1 images were left out" in printed.err
+    assert "1 image was left out" in printed.err
     (images / "broken.jpg").unlink()
     assert tool.main(["trained.pth", "trained.pth", *common, "--things", "red ring", "--stuff", "water"]) == 0
     assert "classes differ on 0.0 % of the pixels; on the worst image 0.0 %" in capsys.readouterr().out

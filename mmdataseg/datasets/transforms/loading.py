@@ -109,6 +109,7 @@ class LoadSemanticMap(BaseTransform):
             raise UserError(
                 f"expected one channel of labels, got {image.shape[2]}; is this a coloured picture of the labels?",
                 **place(results, path),
+                remedy="give PNGs with one channel, where each value is the number of a class",
             )
         _check_size(results, path, image.shape[:2])
         table = results.get("label_table")

@@ -1,5 +1,7 @@
 """Loading transforms, on files in the real formats."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -280,6 +282,47 @@ class TestInstances:
             ValueError, match="LoadInstances makes targets for the task 'instance', but the source's task is"
         ):
             LoadInstances()(results | {"task": Task.PANOPTIC})
+
+
+@pytest.mark.parametrize("turn", [3, 6])
+def test_an_exif_orientation_turns_image_and_label_map_by_one_rule(semantic, turn):
+    """Each is turned by the tag in its own file: 3 keeps the size, 6 swaps height and width."""
+    root = semantic[0]
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    labels = np.repeat(np.repeat(np.array([[1, 2, 3], [4, 3, 2]], np.uint8), 8, 0), 8, 1)
+    Image.fromarray(np.stack([60 * labels] * 3, -1)).save(root / "img/a.jpg", quality=100, exif=exif)
+    Image.fromarray(labels).save(root / "ann/a.png", exif=exif)
+    dataset = SemanticSegDataset(
+        data_root=str(root), img_dir="img", ann_dir="ann", metainfo=METAINFO, zero_is_void=True
+    )
+    results = LoadSemanticMap()(LoadImage()(dataset.get_data_info(0)))
+    assert results["img"].shape[:2] == results["gt_seg_map"].shape == ((16, 24) if turn == 3 else (24, 16))
+    shown = np.rint(results["img"][4::8, 4::8, 0] / 60).astype(int) - 1
+    assert np.array_equal(results["gt_segment_labels"][results["gt_seg_map"][4::8, 4::8]], shown)
+    as_stored = LoadImage(color_type="color_ignore_orientation")(dataset.get_data_info(0))
+    assert np.array_equal(np.rint(as_stored["img"][4::8, 4::8, 0] / 60).astype(int), labels[4::8, 4::8])
+
+
+def test_bitmaps_take_one_byte_per_instance_and_pixel(tmp_path):
+    """Not two: masks are decoded one by one into the array that is kept."""
+    height, width, number = 300, 400, 40
+    files = InstanceFiles(tmp_path)
+    polygon = [[5, 5, 390, 5, 390, 290]]
+    annotation = {"image_id": 8, "category_id": 1, "bbox": [5, 5, 385, 285], "segmentation": polygon}
+    files.annotations[:] = [dict(annotation, id=i + 1) for i in range(number)]
+    for image in files.content["images"]:
+        image.update(height=height, width=width)
+    arguments = files.write()
+    write_image(tmp_path / "images/part1/ü.jpg", height, width)
+    results = LoadImage()(InstanceSegDataset(**arguments, with_masks=True).get_data_info(1))
+    tracemalloc.start()
+    found = LoadInstances(with_masks=True)(results)["gt_masks"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    size = number * height * width
+    assert found.masks.nbytes == size
+    assert size <= peak < 1.4 * size, "the bitmaps, a few maps of the image, and the polygons"
 
 
 def test_a_data_info_kept_in_memory_is_not_changed(semantic):

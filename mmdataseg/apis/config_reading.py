@@ -1,0 +1,88 @@
+"""Read a config and change its settings. Imports nothing heavy, so that mistakes are reported at once."""
+
+import codecs
+from collections.abc import Mapping
+from difflib import get_close_matches
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmdataseg.apis.config_check import check_leaf
+from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.data_roots import check_data_roots
+from mmdataseg.errors import UserError
+
+# parameters of mmengine's Runner, which takes seconds to import
+RUNNER_SETTINGS = (
+    *("model", "work_dir", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg"),
+    *("auto_scale_lr", "optim_wrapper", "param_scheduler", "val_evaluator", "test_evaluator", "default_hooks"),
+    *("custom_hooks", "data_preprocessor", "load_from", "resume", "launcher", "env_cfg", "log_processor", "log_level"),
+    *("visualizer", "default_scope", "randomness", "experiment_name", "cfg"),
+)
+# settings that the Runner and `build_runner` read from a config, although the Runner has no such parameter
+MORE_SETTINGS = (
+    *("activation_checkpointing", "compile", "efficient_conv_bn_eval", "find_unused_parameters", "model_wrapper_cfg"),
+    *("runner_type", "sync_bn"),
+)
+
+
+def read_config(
+    config: str | PathLike[str] | Config, options: Mapping[str, Any] | None = None, *, custom_imports: bool = True
+) -> Config:
+    """Read a config and change some of its settings.
+
+    Args:
+        config: Path of a config, the file name of one of this package's configs, or a config object, which is
+            modified.
+        options: Dotted name of a setting -> value.
+        custom_imports: Import the modules that the config names in ``custom_imports``.
+
+    Raises:
+        FileNotFoundError: The config does not exist.
+        UserError: The file is not a config; or neither the config nor mmengine's Runner has an option, which mmengine
+            would ignore.
+    """
+    cfg = config if isinstance(config, Config) else _parse(find_config(str(config)), custom_imports)
+    known = {*cfg, *RUNNER_SETTINGS, *MORE_SETTINGS}
+    for option in options or ():
+        name = option.partition(".")[0]
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {sorted(key for key in cfg if key[0] != '_')}"
+            raise UserError(f"--cfg-options {option}: the config has no {name!r}; {hint}")
+    cfg.merge_from_dict(dict(options or {}))
+    return cfg
+
+
+def check_config(config: str | PathLike[str], options: Mapping[str, Any] | None, *loaders: str) -> None:
+    """Check a config, the user's options and the folders of its data before torch is imported, which takes seconds.
+
+    A config without a model is left to `run_testing`, which takes the model from the checkpoint.
+
+    Args:
+        config: As for `read_config`.
+        options: As for `read_config`.
+        loaders: Its data loaders to check, such as ``train_dataloader``.
+
+    Raises:
+        FileNotFoundError: The config, or the data of a source, do not exist.
+        UserError: As `read_config`, `check_leaf` and `check_data_roots`.
+    """
+    cfg = read_config(config, custom_imports=False)
+    if cfg.get("model") is None and cfg.get("test_dataloader") is not None and "train_dataloader" not in loaders:
+        return
+    check_leaf(cfg)
+    check_data_roots(read_config(cfg, options), *loaders)
+
+
+def _parse(path: Path, custom_imports: bool) -> Config:
+    if path.read_bytes().startswith(codecs.BOM_UTF8):
+        raise UserError("begins with a byte order mark", file=path, remedy="save it as UTF-8 without this mark")
+    try:
+        return Config.fromfile(path, import_custom_modules=custom_imports)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a config is the user's code and may raise anything
+        raise UserError(f"cannot read this config: {type(error).__name__}: {error}", file=path) from error
