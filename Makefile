@@ -7,7 +7,8 @@ PYTHON = $(shell $(SETUP) --which)
 DEMO := dataseg_toy_3ds
 DEMO_DIR := work_dirs/$(DEMO)
 # no validation in the training: the test afterwards is the same, and draws pictures
-DEMO_VALIDATION := train_cfg.val_interval=4000
+DEMO_VALIDATION := train_cfg.val_begin=1000000
+DEMO_ITERATIONS ?= 2000
 # one thread: with one per core, threads wait for each other on a machine that other work shares
 DEMO_THREADS ?= 1
 
@@ -33,7 +34,7 @@ setup:  ## make .venv with the pinned versions, or complete the active environme
 demo: setup  ## draw the toy world, train on its three sources, test on its tasks, draw predictions
 	$(PYTHON) -m projects.toy.make_toy data/toy
 	OMP_NUM_THREADS=$(DEMO_THREADS) $(PYTHON) -m mmdataseg train $(DEMO).py --work-dir $(DEMO_DIR) \
-		--cfg-options $(DEMO_VALIDATION)
+		--iterations $(DEMO_ITERATIONS) --cfg-options $(DEMO_VALIDATION)
 	$(PYTHON) -m mmdataseg test $(DEMO).py --checkpoint "$$(cat $(DEMO_DIR)/last_checkpoint)" \
 		--work-dir $(DEMO_DIR) --show-dir $(DEMO_DIR)/pictures
 	@echo "pictures of the predictions: $(DEMO_DIR)/pictures"

@@ -73,6 +73,8 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
     parser = build_train_parser(prog)
     args = parser.parse_args(argv)
     path = _find(parser, args)
+    if args.iterations is not None and args.iterations < 1:
+        parser.error("--iterations must be at least 1")
     if args.resume not in (None, "auto"):
         _require_checkpoint(parser, args.resume)
     _set_local_rank(args)
@@ -86,6 +88,7 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
             path,
             work_dir=args.work_dir,
             options=args.cfg_options,
+            iterations=args.iterations,
             resume=True if args.resume == "auto" else args.resume or False,
             amp=args.amp,
             auto_scale_lr=args.auto_scale_lr,
@@ -235,6 +238,9 @@ def build_train_parser(prog: str | None = None) -> ArgumentParser:
         const="auto",
         metavar="CHECKPOINT",
         help="continue from this checkpoint, or from the latest one in the work_dir (if any) if no path is given",
+    )
+    parser.add_argument(
+        "--iterations", type=int, metavar="N", help="train N iterations, with the config's schedule scaled to them"
     )
     parser.add_argument("--amp", action="store_true", help="train with automatic mixed precision")
     parser.add_argument(

@@ -16,6 +16,7 @@ from mmdataseg.apis.initial_weights import fetch_initial_weights
 from mmdataseg.apis.ranks import check_launcher, check_strategy, lost_ranks_named, start_without_gpus
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
+from mmdataseg.apis.schedule import scale_schedule
 from mmdataseg.apis.stored_config import completed_for_test
 from mmdataseg.checkpoints.mmengine_loading import use_safe_reader
 from mmdataseg.checkpoints.reading import read_checkpoint
@@ -31,6 +32,7 @@ def run_training(
     *,
     work_dir: str | None = None,
     options: Mapping[str, Any] | None = None,
+    iterations: int | None = None,
     resume: bool | str = False,
     amp: bool = False,
     auto_scale_lr: bool = False,
@@ -43,6 +45,7 @@ def run_training(
         config: Path of a config, the file name of one of this package's configs, or a config object.
         work_dir: Folder for logs and checkpoints; None: the config's, or ``work_dirs/<name of the config>``.
         options: Dotted name of a setting -> value, as in ``--cfg-options``.
+        iterations: Number of iterations, to which the learning-rate schedule is scaled; None: the config's.
         resume: Path of a checkpoint to continue from; True: the latest checkpoint in the work_dir, if there is one.
         amp: Train in mixed precision.
         auto_scale_lr: Scale the learning rate by the batch size over the config's ``auto_scale_lr.base_batch_size``.
@@ -54,13 +57,15 @@ def run_training(
 
     Raises:
         FileNotFoundError: The config or the data do not exist (`check_data_roots`).
-        UserError: As `read_config`, `check_leaf`, `require_whole`, `check_components`, `check_strategy`,
-            `fetch_initial_weights` and the components; the config is only for testing; mixed precision has no GPU or
-            cannot replace the config's optimizer wrapper; or the config has no base batch size to scale the learning
-            rate from.
+        UserError: As `read_config`, `check_leaf`, `scale_schedule`, `require_whole`, `check_components`,
+            `check_strategy`, `fetch_initial_weights` and the components; the config is only for testing; mixed
+            precision has no GPU or cannot replace the config's optimizer wrapper; or the config has no base batch size
+            to scale the learning rate from.
     """
     cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
     check_leaf(cfg)
+    if iterations is not None:
+        scale_schedule(cfg, iterations)
     set_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
     require_whole(cfg.get("load_from") or "")
     register_all_modules()

@@ -94,6 +94,7 @@ def prepare(run: Run) -> Any:
     """Return the config of a run: resumable, with its iterations, schedule and seed, without validation before the
     test."""
     from mmdataseg.apis.runs import load_config
+    from mmdataseg.apis.schedule import scale_schedule
 
     cfg = load_config(run.config, work_dir=run.folder)
     cfg.randomness = dict(cfg.get("randomness") or {}, seed=run.seed)
@@ -120,32 +121,6 @@ def last_checkpoint(folder: str) -> str:
     if not file.is_file() or not Path(folder, RESULT).is_file():
         raise MissingFileError(f"'{folder}' has no trained model, which a test needs", remedy="run this training first")
     return file.read_text().strip()
-
-
-def scale_schedule(cfg: Any, iterations: int) -> None:
-    """Scale a training, with its learning-rate schedule, to a number of iterations.
-
-    Args:
-        cfg: A config with ``train_cfg.max_iters`` and schedulers that count iterations. Changed in place.
-        iterations: The number of iterations, at least 1.
-
-    Raises:
-        ValueError: ``iterations`` is below 1.
-    """
-    if iterations < 1:
-        raise ValueError(f"expected at least 1 iteration, got {iterations}")
-    factor = iterations / cfg.train_cfg.max_iters
-    cfg.train_cfg.max_iters = iterations
-    schedulers = cfg.param_scheduler
-    for scheduler in schedulers if isinstance(schedulers, list | tuple) else [schedulers]:
-        for key in {"begin", "end", "T_max"} & set(scheduler):
-            scheduler[key] = round(scheduler[key] * factor)
-        if "end" in scheduler:  # with very few iterations a warm-up would be empty, which mmengine refuses
-            scheduler["end"] = max(scheduler["end"], scheduler.get("begin", 0) + 1)
-        if "T_max" in scheduler:
-            scheduler["T_max"] = max(scheduler["T_max"], 1)
-        if "milestones" in scheduler:
-            scheduler["milestones"] = [round(milestone * factor) for milestone in scheduler["milestones"]]
 
 
 def execute(run: Run) -> dict[str, Any]:

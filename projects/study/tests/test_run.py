@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from mmengine.config import Config
 
 from mmdataseg.errors import UserError
 from projects.study import running
-from projects.study.run import Run, execute, prepare, scale_schedule
+from projects.study.run import Run, execute, prepare
 
 CONFIG = "projects/toy/configs/dataseg_toy_3ds.py"
 
@@ -16,33 +15,6 @@ CONFIG = "projects/toy/configs/dataseg_toy_3ds.py"
 @pytest.fixture
 def toy(repo_root):
     return str(repo_root / CONFIG)
-
-
-def test_schedule_is_scaled(toy):
-    cfg = Config.fromfile(toy)
-    whole = cfg.train_cfg.max_iters
-    scale_schedule(cfg, whole // 4)
-    assert cfg.train_cfg.max_iters == whole // 4
-    warm_up, cosine = cfg.param_scheduler
-    assert (warm_up.begin, warm_up.end) == (0, 25)
-    assert (cosine.begin, cosine.end, cosine.T_max) == (25, whole // 4, whole // 4 - 25)
-
-
-def test_schedule_of_one_iteration_can_be_built(toy):
-    cfg = Config.fromfile(toy)
-    scale_schedule(cfg, 1)
-    assert all(s.end > s.begin and s.get("T_max", 1) > 0 for s in cfg.param_scheduler)
-
-
-def test_steps_of_a_schedule_are_scaled(repo_root):
-    cfg = Config.fromfile(repo_root / "configs/dataseg_r50_3ds.py")
-    scale_schedule(cfg, 36875)
-    assert cfg.param_scheduler.milestones == [32778, 35509]
-
-
-def test_zero_iterations_are_refused(toy):
-    with pytest.raises(ValueError, match="expected at least 1 iteration, got 0"):
-        scale_schedule(Config.fromfile(toy), 0)
 
 
 def test_a_run_is_seeded_resumable_and_tested_once(toy, tmp_path):
