@@ -6,11 +6,13 @@
 
 The counts are those of panopticapi, the evaluator of the COCO panoptic task. Id PNGs are expected in a folder beside
 the JSON that has its name without .json. Categories are matched by name, or by id if the predictions have none.
-`python -m mmdataseg predict --save coco` writes predictions in this form.
+`python -m mmdataseg predict --tasks panoptic --save coco` writes predictions in this form. A class that is neither in
+the truth nor in the predictions has no number: "-", in the file of --json null.
 """
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,11 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             classwise=args.classwise,
             errors=args.errors,
         )
+        values = {name: None if math.isnan(value) else value for name, value in scores.items()}
         if args.json:
-            write_whole(args.json, (json.dumps(scores, indent=1) + "\n").encode())
-    width = max(map(len, scores))
-    for name, value in scores.items():
-        print(f"{name:{width}}  {value:6.2f}")
+            write_whole(args.json, (json.dumps(values, indent=1) + "\n").encode())
+    width = max(map(len, values))
+    for name, value in values.items():
+        print(f"{name:{width}}  {'-' if value is None else f'{value:.2f}':>6}")
     return 0
 
 

@@ -15,12 +15,13 @@ from mmdataseg.formats.categories import UNKNOWN, category_labels, check_categor
 from mmdataseg.formats.coco_panoptic import load_panoptic_json, load_panoptic_predictions, rgb_to_id
 from mmdataseg.formats.coco_values import as_flag, as_id, id_key
 from mmdataseg.formats.id_maps import Segments, segments_of_panoptic_png
-from mmdataseg.formats.paths import require_dir
+from mmdataseg.formats.paths import require_dir, require_file
 from mmdataseg.formats.png import read_png
 from mmdataseg.ops.panoptic_quality import segment_intersections
 from mmdataseg.progress import progress_bar
 
 _REPAIR = "repair the file"
+_GIVE_FOLDER = "give the folder (--truth-folder, --predictions-folder)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,8 @@ def panoptic_quality_of_files(
             is not in the truth.
     """
     for files in (truth, predictions):
-        require_dir(files.png_folder, "folder of panoptic PNGs")
+        require_file(files.file, "panoptic JSON", remedy="give the path of another one")
+        require_dir(files.png_folder, "folder of panoptic PNGs", remedy=_GIVE_FOLDER)
     known, found = load_panoptic_json(truth.file), load_panoptic_predictions(predictions.file)
     _require_predictions(known.annotations, found.annotations, predictions.file)
     is_thing = _thing_flags(known.categories, truth.file)

@@ -17,18 +17,19 @@ def resolve(data_root: str, path: str) -> Path:
     return Path(data_root) / path
 
 
-def require_dir(path: Path, what: str) -> Path:
+def require_dir(path: Path, what: str, *, remedy: str = _SET_ROOT) -> Path:
     """Return ``path`` if it is a folder.
 
     Args:
         path: Path of the folder.
         what: Description of the folder, for the message, e.g. ``image folder``.
+        remedy: What to do other than putting the folder there, for the message.
 
     Raises:
         MissingFileError: The path does not exist, or is not a folder.
     """
     if not path.is_dir():
-        raise _missing(path, what, "is not a folder", _SET_ROOT)
+        raise _missing(path, what, "is not a folder", remedy)
     return path
 
 

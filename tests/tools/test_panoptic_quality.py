@@ -155,6 +155,25 @@ def test_the_command(truth, tmp_path, capsys):
     assert json.loads(out.read_text())["PQ/cat"] == 0
 
 
+def test_a_class_of_neither_file_has_no_number(tmp_path, capsys):
+    truth = write(tmp_path, "truth", TRUE, [segment(70000, 7), segment(5, 3), segment(9, 3)])
+    out = tmp_path / "scores.json"
+    tool.main([str(truth.file), str(truth.file), "--classwise", "--json", str(out)])
+    printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert (printed["PQ/cat"], printed["PQ/dog"]) == ("-", "100.00")
+    assert json.loads(out.read_text(), parse_constant=pytest.fail)["PQ/cat"] is None
+
+
+def test_a_missing_json_is_named_before_its_folder(truth, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"panoptic JSON '.*nothing\.json' does not exist"):
+        panoptic_quality_of_files(truth, PanopticFiles(file=tmp_path / "nothing.json"))
+
+
+def test_a_missing_folder_names_the_options(truth, tmp_path):
+    with pytest.raises(FileNotFoundError, match="--predictions-folder"):
+        panoptic_quality_of_files(truth, PanopticFiles(file=truth.file, folder=tmp_path / "nothing"))
+
+
 def test_a_mistake_is_one_line(truth, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         tool.main([str(truth.file), str(tmp_path / "nothing.json")])
