@@ -66,15 +66,18 @@ def write_json(results: Sequence[Result], settings: Mapping[str, Any], path: Pat
 
 
 def plot(results: Sequence[Result], path: Path) -> None:
-    """A bar for each ratio, with a line at 1."""
+    """A point for each ratio, with its spread and a line at 1, on a logarithmic axis."""
     from matplotlib.figure import Figure
 
     rows = [row for row in results if not row.skipped][::-1]
-    figure = Figure(figsize=(8, 0.4 * len(rows) + 1), layout="constrained")
+    figure = Figure(figsize=(9, 0.28 * len(rows) + 1), layout="constrained")
     axes = figure.add_subplot()
     errors = [[max(0, row.ratio - row.spread[0]) for row in rows], [max(0, row.spread[1] - row.ratio) for row in rows]]
-    axes.barh([f"{row.name} / {row.yardstick}" for row in rows], [row.ratio for row in rows], xerr=errors)
+    names = [f"{row.name} / {row.yardstick}" for row in rows]
+    axes.errorbar([row.ratio for row in rows], names, xerr=errors, fmt="o", markersize=4)
     axes.axvline(1, color="black", linewidth=1)
-    axes.set_xlabel("time, ours / theirs")
+    axes.set_xscale("log")
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_xlabel("time, ours / theirs: left of the line, ours is faster")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
