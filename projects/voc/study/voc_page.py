@@ -87,9 +87,9 @@ def write_page(
         "## What goes wrong",
         "What happens to the true things in the panoptic answer, in percent. The kinds are explained in "
         "[troubleshooting.md](troubleshooting.md#why-is-pq-low). Invented things are in percent of the true ones. "
-        "Most of these counts were made before the rule of `split` changed: all predicted segments of the class counted "
-        "as parts, so a thing beside another one of its class was seldom called split. Seed 0 of S, P and B, counted "
-        "again, has the same numbers.",
+        "Most of these counts were made before the rule of `split` changed: all predicted segments of the class "
+        "counted as parts, so a thing beside another one of its class was seldom called split. Seed 0 of S, P and B, "
+        "counted again, has the same numbers.",
         row_table(results, {**COMBINATIONS, "upper bound": UPPER_BOUND}, ERRORS),
         "## Transfer",
         "S+P+B, tested on the street scenes of CamVid, a vocabulary that it was not trained on.",
