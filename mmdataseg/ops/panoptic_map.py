@@ -31,7 +31,7 @@ def read_panoptic_map(
     Raises:
         ValueError: The class of an id is not among the K classes.
     """
-    ids, index_HW = (torch.from_numpy(found) for found in unique_values(ids_HW.numpy(force=True)))
+    ids, index_HW = (torch.from_numpy(found) for found in unique_values(ids_HW.cpu().numpy()))
     is_segment = ids != (num_classes if ignore_index is None else ignore_index)
     labels_M = ids[is_segment].long() % offset  # mmdet's heads write int32
     _check(labels_M.tolist(), num_classes)

@@ -32,7 +32,7 @@ def segment_intersections(gt_ids_HW: Tensor, pred_ids_HW: Tensor, *, num_gt: int
     Raises:
         ValueError: The maps differ in size, or an index is outside its range.
     """
-    gt_ids, pred_ids = gt_ids_HW.numpy(force=True), pred_ids_HW.numpy(force=True)
+    gt_ids, pred_ids = gt_ids_HW.cpu().numpy(), pred_ids_HW.cpu().numpy()
     return torch.from_numpy(count_pairs(gt_ids, pred_ids, num_first=num_gt, num_second=num_pred))
 
 
