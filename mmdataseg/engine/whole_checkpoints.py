@@ -46,7 +46,7 @@ def require_whole(file: str | PathLike[str]) -> None:
     Other faults are left to `read_checkpoint`, and so are addresses.
 
     Args:
-        file: Path or address of the checkpoint; '' is no checkpoint.
+        file: Path or address of the checkpoint; '' means none.
 
     Raises:
         MissingFileError: There is no such file.
