@@ -420,6 +420,16 @@ def test_a_config_that_only_tests_is_not_trained(capsys):
     assert "dataseg_toy_3ds_probability-merge.py only tests, it has no train_cfg; use test" in capsys.readouterr().err
 
 
+def test_suggested_configs_of_projects_are_where_the_message_says(tmp_path, monkeypatch, repo_root):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as error_info:
+        find_config("dataseg_toy_3dss")
+    suggested, folder = re.search(r"did you mean: ([^,]*).* \(in (.*)\)$", str(error_info.value)).groups()
+    assert Path(folder) == repo_root
+    assert Path(folder, suggested) == repo_root / "projects/toy/configs/dataseg_toy_3ds.py"
+    assert Path(folder, suggested).is_file()
+
+
 def test_a_wrong_path_is_not_treated_as_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"did you mean: .*mini/dataseg_mini_3ds\.py"):
