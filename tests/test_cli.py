@@ -267,6 +267,11 @@ def test_both_spellings_of_the_launchers_rank_are_accepted(spelling):
     [
         (["train", "no_such_config"], "config 'no_such_config' is neither a file nor one of mmdataseg's configs"),
         (["train", "some.py", "--workdir", "x"], "unknown option '--workdir'; did you mean '--work-dir'?"),
+        (
+            ["train", "dataseg_mini_3ds", "--iterations", "9", "--cfg-options", "train_cfg.max_iters=5"],
+            "--iterations and --cfg-options train_cfg.max_iters both set the length of the training",
+        ),
+        (["train", "dataseg_mini_3ds", "--iterations", "0"], "--iterations must be at least 1"),
         (["train", "some.py", "other.py"], "argument 'other.py' is one too many"),
         (["test", "a.pth", "--showdir", "x"], "unknown option '--showdir'; did you mean '--show-dir'?"),
         (["convert", "a.pth", "--to", "b.pth", "--rigde", "0"], "unknown option '--rigde'; did you mean '--ridge'?"),
