@@ -18,7 +18,7 @@ from mmdataseg.formats.id_maps import Segments, segments_of_panoptic_png
 from mmdataseg.formats.paths import require_dir, require_file
 from mmdataseg.formats.png import read_png
 from mmdataseg.ops.panoptic_quality import segment_intersections
-from mmdataseg.progress import progress_bar
+from mmdataseg.progress import counted, progress_bar
 
 _REPAIR = "repair the file"
 _GIVE_FOLDER = "give the folder (--truth-folder, --predictions-folder)"
@@ -129,15 +129,15 @@ def panoptic_quality_of_files(
             raise UserError(f"image {image!r}: {error}", file=predictions.file, remedy="predict at full size") from None
 
     with ThreadPoolExecutor(threads) as pool:
-        counted = pool.map(count, known.annotations)
-        return metric.compute_metrics(list(progress_bar(counted, total=len(known.annotations), unit="images")))
+        results = progress_bar(pool.map(count, known.annotations), total=len(known.annotations), unit="images")
+        return metric.compute_metrics(list(results))
 
 
 def _require_predictions(images: Collection[Any], predicted: Collection[Any], file: Path) -> None:
     missing = [image for image in images if image not in predicted]
     if missing:
         raise UserError(
-            f"{len(missing)} of {len(images)} images have no prediction, e.g. image {missing[0]!r}",
+            f"no prediction for {len(missing)} of {counted(len(images), 'image')}, e.g. image {missing[0]!r}",
             file=file,
             remedy="predict them; an image without segments has an empty 'segments_info'",
         )

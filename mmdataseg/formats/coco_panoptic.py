@@ -13,6 +13,7 @@ from mmdataseg.formats.coco_values import as_file_name, id_key
 from mmdataseg.formats.json_files import COCO_KEYS, load_json
 from mmdataseg.formats.png import write_png
 from mmdataseg.ops.runs import unique_values
+from mmdataseg.progress import counted
 
 _JSON = dict[str, Any]
 
@@ -157,14 +158,15 @@ def load_panoptic_json(path: Path) -> PanopticJson:
     without = [key for key in images if key not in annotations]
     if without:
         raise UserError(
-            f"{len(without)} images have no annotation, e.g. image {without[0]!r}",
+            f"{counted(len(without), 'image has', 'images have')} no annotation, e.g. image {without[0]!r}",
             file=path,
             remedy="annotate them, or remove them from 'images'",
         )
     unlisted = [key for key in annotations if key not in images]
     if unlisted:
         raise UserError(
-            f"{len(unlisted)} annotations belong to images that are not listed, e.g. image {unlisted[0]!r}",
+            f"{counted(len(unlisted), 'annotation is', 'annotations are')} of images that are not listed, "
+            f"e.g. image {unlisted[0]!r}",
             file=path,
             remedy="add the images to 'images', or remove the annotations",
         )

@@ -367,9 +367,9 @@ def test_the_help_begins_with_three_examples(capsys):
 
 def test_a_word_with_a_comma_is_one_class(here, capsys):
     predict("--things", "red ring, yellow disc", "--out", str(here))
-    assert (
-        "'red ring, yellow disc' is one word with 2 synonyms; for several words, put each in" in capsys.readouterr().err
-    )
+    said = capsys.readouterr()
+    assert "'red ring, yellow disc' is one word with 2 synonyms; for several words, put each in" in said.err
+    assert "1 class of 'own_words'" in said.out
     content = json.loads((here / "panoptic.json").read_text())
     assert [category["name"] for category in content["categories"]] == ["red ring, yellow disc"]
 

@@ -126,7 +126,7 @@ def _edited(files: PanopticFiles, edit) -> PanopticFiles:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c.update(annotations=[]), "1 of 1 images have no prediction, e.g. image 1"),
+        (lambda c: c.update(annotations=[]), "no prediction for 1 of 1 image, e.g. image 1"),
         (lambda c: c["annotations"][0].pop("file_name"), "image 1: no key 'file_name'"),
         (lambda c: c["annotations"][0]["segments_info"][0].pop("id"), "image 1: no key 'id'"),
         (lambda c: c["annotations"][0]["segments_info"][0].update(id="x"), "'id': expected an integer"),
