@@ -419,9 +419,10 @@ def test_a_source_file_is_not_a_config(verb, tmp_path, capsys):
     assert "ade_semantic.py': this file defines the source ade_semantic, not a model" in capsys.readouterr().err
 
 
-def test_a_config_that_only_tests_is_not_trained(capsys):
+@pytest.mark.parametrize("options", [[], ["--iterations", "5"]])
+def test_a_config_that_only_tests_is_not_trained(options, capsys):
     with pytest.raises(SystemExit):
-        cli.main(["train", "dataseg_toy_3ds_probability-merge"])
+        cli.main(["train", "dataseg_toy_3ds_probability-merge", *options])
     assert "dataseg_toy_3ds_probability-merge.py only tests, it has no train_cfg; use test" in capsys.readouterr().err
 
 

@@ -64,9 +64,9 @@ def run_training(
     """
     cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
     check_leaf(cfg)
+    set_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
     if iterations is not None:
         scale_schedule(cfg, iterations)
-    set_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
     require_whole(cfg.get("load_from") or "")
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)
