@@ -81,6 +81,7 @@ def run_training(
     if said:
         runner.logger.warning(said)
     runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=False))
+    runner.register_hook(dict(type="mmdataseg.SameSchedule"))
     runner.register_hook(dict(type="mmdataseg.FiniteLoss"))
     amounts = [f"{cfg.train_cfg[key]} {unit}" for key, unit in _UNITS.items() if key in cfg.train_cfg]
     runner.logger.info(f"training: {', '.join(amounts)} on {get_device()}, into {runner.work_dir}")
