@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from mmdataseg.errors import UserError
-from mmdataseg.evaluation.class_counts import PackedCounts
+from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator
 from mmdataseg.evaluation.panoptic_quality import PanopticQualityMetric
 from mmdataseg.formats.categories import UNKNOWN, category_labels, check_categories
 from mmdataseg.formats.coco_panoptic import load_panoptic_json, load_panoptic_predictions, rgb_to_id
-from mmdataseg.formats.coco_values import as_flag, as_id, id_key
+from mmdataseg.formats.coco_values import as_flag, id_column, id_key
 from mmdataseg.formats.id_maps import Segments, segments_of_panoptic_png
 from mmdataseg.formats.paths import require_dir, require_file
 from mmdataseg.formats.png import read_png
@@ -56,7 +56,7 @@ class PanopticFiles:
         try:
             infos = annotation["segments_info"]
             path = self.png_folder / annotation["file_name"]
-            ids = [as_id(info["id"], "id") for info in infos]
+            ids = id_column([info["id"] for info in infos], "id").tolist()
             is_crowd = [as_flag(info.get("iscrowd"), "iscrowd") for info in infos]
             categories = [id_key(info["category_id"]) for info in infos]
         except (KeyError, ValueError) as error:
@@ -65,9 +65,9 @@ class PanopticFiles:
         unknown = [category for category in categories if labels.get(category, UNKNOWN) == UNKNOWN]
         if unknown:
             raise UserError(
-                f"{_image(annotation)}: category {unknown[0]!r} is not among the categories of the truth",
+                f"{_image(annotation)}: category {unknown[0]!r} is not in the 'categories' of the truth",
                 file=self.file,
-                remedy="use the categories of the truth",
+                remedy="correct one of them",
             )
         png = read_png(path, "panoptic PNG")
         if png.ndim != 3 or png.shape[2] < 3:
@@ -104,8 +104,8 @@ def panoptic_quality_of_files(
 
     Raises:
         FileNotFoundError: A file or folder is missing.
-        UserError: A file cannot be read; an image has no prediction; two PNGs differ in size; or a predicted category
-            is not in the truth.
+        UserError: A file cannot be read; a category of the truth is not told to be a thing or stuff; an image has no
+            prediction; two PNGs differ in size; or a predicted category is not in the truth.
     """
     for files in (truth, predictions):
         require_file(files.file, "panoptic JSON", remedy="give the path of another one")
@@ -120,17 +120,17 @@ def panoptic_quality_of_files(
     if found.categories is not None:
         labels = category_labels(found.categories, classes=tuple(is_thing), label_map=None, path=predictions.file)
 
-    def count(image: Any) -> PackedCounts:
+    def count(number: int, image: Any) -> PackedCounts:
         true = truth.segments(known.annotations[image], true_labels)
         predicted = predictions.segments(found.annotations[image], labels)
         try:
-            return _count(metric, true, predicted)
+            return _count(metric, true, predicted, number)
         except ValueError as error:
             raise UserError(f"image {image!r}: {error}", file=predictions.file, remedy="predict at full size") from None
 
     with ThreadPoolExecutor(threads) as pool:
-        results = progress_bar(pool.map(count, known.annotations), total=len(known.annotations), unit="images")
-        return metric.compute_metrics(list(results))
+        results = pool.map(count, range(len(known.annotations)), known.annotations)
+        return metric.compute_metrics(list(progress_bar(results, total=len(known.annotations), unit="images")))
 
 
 def _require_predictions(images: Collection[Any], predicted: Collection[Any], file: Path) -> None:
@@ -143,7 +143,7 @@ def _require_predictions(images: Collection[Any], predicted: Collection[Any], fi
         )
 
 
-def _count(metric: PanopticQualityMetric, true: Segments, predicted: Segments) -> PackedCounts:
+def _count(metric: PanopticQualityMetric, true: Segments, predicted: Segments, number: int) -> PackedCounts:
     pairs = segment_intersections(
         torch.from_numpy(true.id_map),
         torch.from_numpy(predicted.id_map),
@@ -155,17 +155,21 @@ def _count(metric: PanopticQualityMetric, true: Segments, predicted: Segments) -
         gt_labels_N=torch.from_numpy(true.labels),
         gt_is_crowd_N=torch.from_numpy(true.is_crowd),
         pred_labels_M=torch.from_numpy(predicted.labels),
-        generator=torch.Generator(),
+        generator=chance_generator({}, number),
     )
 
 
 def _thing_flags(categories: Sequence[Mapping[str, Any]], file: Path) -> dict[str, bool]:
     """Return name -> whether it is a thing. Categories of one name are one class, as in training."""
-    names = check_categories(categories, file)
-    try:
-        flags = {names[id_key(c["id"])]: as_flag(c.get("isthing"), "isthing") for c in categories}
-    except ValueError as error:
-        raise UserError(f"a category cannot be read ({error})", file=file, remedy=_REPAIR) from None
+    flags: dict[str, bool] = {}
+    for category, name in zip(categories, check_categories(categories, file).values(), strict=True):
+        try:
+            is_thing = as_flag(category["isthing"], "isthing")
+        except (KeyError, ValueError) as error:
+            what = f"no key {error}" if isinstance(error, KeyError) else error
+            raise UserError(f"category {name!r}: {what}", file=file, remedy=_REPAIR) from None
+        if flags.setdefault(name, is_thing) != is_thing:
+            raise UserError(f"category {name!r} appears twice, as a thing and as stuff", file=file, remedy=_REPAIR)
     return flags
 
 

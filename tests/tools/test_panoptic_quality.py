@@ -130,15 +130,65 @@ def _edited(files: PanopticFiles, edit) -> PanopticFiles:
         (lambda c: c["annotations"][0].pop("file_name"), "image 1: no key 'file_name'"),
         (lambda c: c["annotations"][0]["segments_info"][0].pop("id"), "image 1: no key 'id'"),
         (lambda c: c["annotations"][0]["segments_info"][0].update(id="x"), "'id': expected an integer"),
-        (lambda c: c["annotations"][0]["segments_info"][0].update(category_id=99), "category 99 is not among"),
+        (
+            lambda c: c["annotations"][0]["segments_info"][0].update(category_id=99),
+            "category 99 is not in the 'categories' of the truth",
+        ),
+        (
+            lambda c: c["annotations"][0]["segments_info"][0].update(id=2**70),
+            "'id': expected integers of at most 64 bits",
+        ),
         (lambda c: c["annotations"][0]["segments_info"].pop(), r"segment ids \[9\] that are not in the JSON"),
-        (lambda c: c["categories"][0].update(name="cow"), "category 3 is not among the categories of the truth"),
+        (lambda c: c["categories"][0].update(name="cow"), "category 3 is not in the 'categories' of the truth"),
         (lambda c: c["annotations"].append(deepcopy(c["annotations"][0])), "image 1 appears twice"),
     ],
 )
 def test_a_wrong_file_is_refused(truth, tmp_path, edit, message):
     with pytest.raises(UserError, match=message):
         panoptic_quality_of_files(truth, _edited(predict(tmp_path), edit))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c["categories"][0].pop("isthing"), "category 'dog': no key 'isthing'"),
+        (lambda c: c["categories"][0].update(isthing=2), "category 'dog': 'isthing': expected 0 or 1, got 2"),
+        (
+            lambda c: c["categories"].append({"id": 8, "name": "dog", "isthing": 0}),
+            "category 'dog' appears twice, as a thing and as stuff",
+        ),
+        (lambda c: c["annotations"][0]["segments_info"][0].update(category_id=99), "category 99 is not in"),
+    ],
+)
+def test_a_wrong_truth_is_refused(truth, tmp_path, edit, message):
+    with pytest.raises(UserError, match=rf"truth\.json': .*{message}"):
+        panoptic_quality_of_files(_edited(truth, edit), predict(tmp_path))
+
+
+def test_two_categories_of_one_name_are_one_class(truth, tmp_path):
+    expected = panoptic_quality_of_files(truth, predict(tmp_path))
+    _edited(truth, lambda c: c["categories"].append({"id": 8, "name": "dog", "isthing": 1}))
+    _edited(truth, lambda c: c["annotations"][0]["segments_info"][1].update(category_id=8))
+    assert panoptic_quality_of_files(truth, predict(tmp_path)) == expected
+
+
+def test_chance_draws_differ_from_image_to_image(tmp_path):
+    """40 images of one thing, of the first of two classes. One draw for all would give 0 or 100."""
+    numbers = range(40)
+    annotation = {"file_name": "a.png", "segments_info": [segment(1, 1)]}
+    files = write(
+        tmp_path,
+        "truth",
+        np.ones((2, 2), int),
+        [],
+        images=[{"id": number, "file_name": f"{number}.jpg"} for number in numbers],
+        annotations=[{"image_id": number, **annotation} for number in numbers],
+        categories=[{"id": number, "name": str(number), "isthing": 1} for number in (1, 2)],
+    )
+    found = [panoptic_quality_of_files(files, files, chance=1, threads=threads)["PQ_chance"] for threads in (1, 3)]
+    # about 20 right, 20 missed and 20 wrong: 2/3 for the first class, 0 for the second
+    assert found[0] == pytest.approx(33, abs=10)
+    assert found[0] == found[1]
 
 
 def test_another_size_is_refused(truth, tmp_path):
