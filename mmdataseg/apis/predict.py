@@ -143,8 +143,10 @@ class _Run:
                     continue
                 seen[found.name] = found.path
                 if found.name not in self._done:  # the bar starts with the others, so that its rate is right
+                    left_out = len(self.left_out)
                     yield found
-                    bar.update()
+                    if len(self.left_out) == left_out:
+                        bar.update()
 
     def leave_out(self, error: UserError) -> None:
         """Record an image that cannot be used."""

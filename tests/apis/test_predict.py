@@ -109,7 +109,9 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world, capsys):
     good = next((world / "data/toy/toy_open/val").iterdir())
     with pytest.raises(SystemExit):
         cli.main(["predict", "dataseg_toy_3ds.py", "weights.pth", str(broken), str(good), "--out", str(here / "out")])
-    assert re.search(r"(?s)1 image was left out:.*broken\.jpg': cannot be read as an image", capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert re.search(r"(?s)1 image was left out:.*broken\.jpg': cannot be read as an image", said)
+    assert re.findall(r"\d+/\d+", said)[-1] == "1/2", "the progress bar counts only images that are done"
     assert len(json.loads((here / "out/semantic.json").read_text())["images"]) == 1
 
 
