@@ -31,9 +31,10 @@ def scale_schedule(cfg: Config, iterations: int) -> None:
             "this config does not count its training in iterations", remedy="change train_cfg by --cfg-options"
         )
     factor = iterations / training.max_iters
-    training.max_iters = iterations
     for key in {"val_begin", "val_interval"} & set(training):
-        training[key] = min(training[key], iterations)
+        if training[key] <= training.max_iters:  # a larger val_begin turns validations off
+            training[key] = min(training[key], iterations)
+    training.max_iters = iterations
     schedulers = cfg.get("param_scheduler") or []
     for scheduler in schedulers if isinstance(schedulers, list | tuple) else [schedulers]:
         if scheduler.get("by_epoch", True):

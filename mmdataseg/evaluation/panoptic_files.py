@@ -77,7 +77,7 @@ class PanopticFiles:
                 rgb_to_id(png[..., :3]),
                 ids=ids,
                 labels=[labels[category] for category in categories],
-                is_thing=is_crowd,  # not used with merge="none"
+                is_thing=[False] * len(ids),  # not used with merge="none"
                 is_crowd=is_crowd,
                 merge="none",
             )

@@ -110,6 +110,12 @@ def test_a_training_that_is_shorter_than_the_wait_for_validations_is_validated_a
     assert cfg.train_cfg == {"max_iters": 200, "val_begin": 200, "val_interval": 100}
 
 
+def test_validations_that_are_turned_off_stay_off():
+    cfg = Config({"train_cfg": {"max_iters": 1000, "val_begin": 1_000_000}})
+    scale_schedule(cfg, 200)
+    assert cfg.train_cfg == {"max_iters": 200, "val_begin": 1_000_000}
+
+
 def test_a_config_that_counts_epochs_is_refused():
     with pytest.raises(UserError, match="does not count its training in iterations"):
         scale_schedule(Config({"train_cfg": {"max_epochs": 12}}), 100)
