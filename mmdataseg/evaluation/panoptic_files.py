@@ -1,9 +1,9 @@
 """Panoptic quality of files: a panoptic JSON with its id PNGs against another one, without a model."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -12,7 +12,13 @@ from mmdataseg.errors import UserError
 from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator
 from mmdataseg.evaluation.panoptic_quality import PanopticQualityMetric
 from mmdataseg.formats.categories import UNKNOWN, category_labels, check_categories
-from mmdataseg.formats.coco_panoptic import load_panoptic_json, load_panoptic_predictions, rgb_to_id
+from mmdataseg.formats.coco_panoptic import (
+    PanopticJson,
+    PanopticPredictions,
+    load_panoptic_json,
+    load_panoptic_predictions,
+    rgb_to_id,
+)
 from mmdataseg.formats.coco_values import as_flag, id_column, id_key
 from mmdataseg.formats.id_maps import Segments, segments_of_panoptic_png
 from mmdataseg.formats.paths import require_dir, require_file
@@ -90,6 +96,7 @@ def panoptic_quality_of_files(
 ) -> dict[str, float]:
     """Compute the panoptic quality of predictions in COCO's format, with the counts of the COCO panoptic task.
 
+    Images are matched by file name, without folders if that is enough, or by id where a side has no file names.
     Categories are matched by name, or by id where the predictions have no ``categories``. Predictions for images that
     are not in the truth are ignored.
 
@@ -111,7 +118,7 @@ def panoptic_quality_of_files(
         require_file(files.file, "panoptic JSON", remedy="give the path of another one")
         require_dir(files.png_folder, "folder of panoptic PNGs", remedy=_GIVE_FOLDER)
     known, found = load_panoptic_json(truth.file), load_panoptic_predictions(predictions.file)
-    _require_predictions(known.annotations, found.annotations, predictions.file)
+    annotations = _predictions_by_image(known, found, predictions.file)
     is_thing = _thing_flags(known.categories, truth.file)
     metric = PanopticQualityMetric(**options)
     metric.dataset_meta = {"classes": tuple(is_thing), "is_thing": list(is_thing.values())}
@@ -122,7 +129,7 @@ def panoptic_quality_of_files(
 
     def count(number: int, image: Any) -> PackedCounts:
         true = truth.segments(known.annotations[image], true_labels)
-        predicted = predictions.segments(found.annotations[image], labels)
+        predicted = predictions.segments(annotations[image], labels)
         try:
             return _count(metric, true, predicted, number)
         except ValueError as error:
@@ -133,14 +140,34 @@ def panoptic_quality_of_files(
         return metric.compute_metrics(list(progress_bar(results, total=len(known.annotations), unit="images")))
 
 
-def _require_predictions(images: Collection[Any], predicted: Collection[Any], file: Path) -> None:
-    missing = [image for image in images if image not in predicted]
+def _predictions_by_image(known: PanopticJson, found: PanopticPredictions, file: Path) -> dict[Any, Mapping[str, Any]]:
+    """Return image id in the truth -> annotation in the predictions."""
+    true_names, names = _names(known.images), _names(found.images)
+    if true_names and names:
+        image_of_name = {name: image for image, name in names.items()}
+        other_ids = {image: image_of_name.get(name) for image, name in true_names.items()}
+    else:
+        other_ids = {image: image for image in known.images}
+    matched = {image: found.annotations[other] for image, other in other_ids.items() if other in found.annotations}
+    missing = [image for image in known.images if image not in matched]
     if missing:
+        example = f"image {missing[0]!r}" + (f" ('{true_names[missing[0]]}')" if true_names and names else "")
         raise UserError(
-            f"no prediction for {len(missing)} of {counted(len(images), 'image')}, e.g. image {missing[0]!r}",
+            f"no prediction for {len(missing)} of {counted(len(known.images), 'image')}, e.g. {example}",
             file=file,
-            remedy="predict them; an image without segments has an empty 'segments_info'",
+            remedy="predict them; an image without segments has an empty 'segments_info'. Images are matched by file "
+            "name if both files list 'images', otherwise by id",
         )
+    return matched
+
+
+def _names(images: Mapping[Any, Mapping[str, Any]]) -> dict[Any, str]:
+    """Return image id -> file name, without folders if the names are distinct then; empty if an image has no name."""
+    names = {image: entry["file_name"] for image, entry in images.items() if "file_name" in entry}
+    if len(names) < len(images):
+        return {}
+    short = {image: PurePosixPath(name).name for image, name in names.items()}
+    return short if len(set(short.values())) == len(short) else names
 
 
 def _count(metric: PanopticQualityMetric, true: Segments, predicted: Segments, number: int) -> PackedCounts:

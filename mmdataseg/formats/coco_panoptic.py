@@ -53,10 +53,12 @@ class PanopticPredictions:
     """The content of a panoptic JSON of predictions.
 
     Args:
+        images: As in `PanopticJson`; empty: the file has none.
         annotations: As in `PanopticJson`.
         categories: The ``categories`` as in the file; None: the file has none.
     """
 
+    images: Mapping[Any, _JSON]
     annotations: Mapping[Any, _JSON]
     categories: Sequence[_JSON] | None
 
@@ -182,11 +184,13 @@ def load_panoptic_predictions(path: Path) -> PanopticPredictions:
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: The file is not valid JSON; an entry cannot be read; or an image appears twice.
+        UserError: The file is not valid JSON; an entry cannot be read; or an image or a file appears twice.
     """
     content = load_json(path, ("annotations",))
+    images = _by_id(content.get("images") or (), "id", "images", path)
     annotations = _by_id(content["annotations"], "image_id", "annotations", path)
-    return PanopticPredictions(annotations=annotations, categories=content.get("categories"))
+    _refuse_shared_files(images, path)
+    return PanopticPredictions(images=images, annotations=annotations, categories=content.get("categories"))
 
 
 def _by_id(entries: Sequence[_JSON], key: str, what: str, path: Path) -> dict[Any, _JSON]:

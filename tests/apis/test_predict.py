@@ -20,6 +20,7 @@ from PIL import Image
 from mmdataseg.apis import cli
 from mmdataseg.apis.prediction_files import PredictionFiles
 from mmdataseg.apis.segmenter import Segmenter
+from mmdataseg.evaluation.panoptic_files import PanopticFiles, panoptic_quality_of_files
 
 
 def predict(*words):
@@ -101,6 +102,17 @@ def test_new_words_can_be_given_more_weight(here):
         found[name] = [(s["category_id"], s["area"]) for a in annotations for s in a["segments_info"]]
     assert found["1"] == found["none"]
     assert {category for category, _ in found["1e80"]} == {2} != {category for category, _ in found["none"]}
+
+
+def test_predictions_are_scored_whatever_the_numbers_of_the_true_images(here):
+    """The truth is what was predicted, with other numbers for the images."""
+    predict("--things", "red disc", "--stuff", "sand", "--save", "coco", "--out", str(here))
+    content = json.loads((here / "panoptic.json").read_text())
+    for image, annotation in zip(content["images"], content["annotations"], strict=True):
+        image["id"] = annotation["image_id"] = image["id"] + 100
+    (here / "truth.json").write_text(json.dumps(content))
+    truth = PanopticFiles(file=here / "truth.json", folder=here / "panoptic")
+    assert panoptic_quality_of_files(truth, PanopticFiles(file=here / "panoptic.json"))["PQ"] == 100
 
 
 def test_an_image_that_cannot_be_read_costs_no_other(here, world, capsys):

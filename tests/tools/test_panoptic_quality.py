@@ -86,6 +86,44 @@ def test_categories_are_matched_by_name(truth, tmp_path):
     assert panoptic_quality_of_files(truth, found) == panoptic_quality_of_files(truth, predict(tmp_path))
 
 
+@pytest.mark.parametrize("folder", ["", "val/"])
+def test_images_are_matched_by_file_name(truth, tmp_path, folder):
+    """Both numbered their images on their own, as `predict` does."""
+    write_png(tmp_path / "truth/b.png", id_to_rgb(np.ones((2, 4), int)))
+    write_png(tmp_path / "found/b.png", id_to_rgb(np.ones((2, 4), int)))
+
+    def numbered(files, a, b, folder=""):
+        sky = [segment(1, 7)]
+        images = [{"id": b, "file_name": f"{folder}b.jpg"}, {"id": a, "file_name": f"{folder}a.jpg"}]
+        return _edited(
+            files,
+            lambda c: [
+                c.update(images=images, annotations=c["annotations"][:1]),
+                c["annotations"][0].update(image_id=a),
+                c["annotations"].append({"image_id": b, "file_name": "b.png", "segments_info": sky}),
+            ],
+        )
+
+    expected = panoptic_quality_of_files(numbered(truth, 1, 2), numbered(predict(tmp_path), 1, 2))
+    assert expected["PQ"] == pytest.approx(60)
+    for ids in ((2, 1), (139, 285)):
+        assert panoptic_quality_of_files(truth, numbered(predict(tmp_path), *ids, folder)) == expected
+    with pytest.raises(UserError, match=r"no prediction for 1 of 2 images, e\.g\. image 2 \('b\.jpg'\)"):
+        panoptic_quality_of_files(truth, predict(tmp_path))
+
+
+def test_images_of_one_name_in_several_folders_are_told_apart(truth, tmp_path):
+    images = [{"id": 1, "file_name": "x/a.jpg"}, {"id": 2, "file_name": "y/a.jpg"}]
+    _edited(
+        truth, lambda c: c.update(images=images, annotations=[{**c["annotations"][0], "image_id": n} for n in (1, 2)])
+    )
+    swapped = [{"id": 2, "file_name": "x/a.jpg"}, {"id": 1, "file_name": "y/a.jpg"}]
+    found = predict(tmp_path)
+    _edited(found, lambda c: c.update(images=swapped, annotations=[{**c["annotations"][0], "image_id": 2}]))
+    with pytest.raises(UserError, match=r"no prediction for 1 of 2 images, e\.g\. image 2 \('y/a\.jpg'\)"):
+        panoptic_quality_of_files(truth, found)
+
+
 def test_only_the_annotations_are_needed(truth, tmp_path):
     expected = panoptic_quality_of_files(truth, predict(tmp_path))
     assert panoptic_quality_of_files(truth, predict(tmp_path, images=None, categories=None)) == expected
