@@ -1,6 +1,5 @@
 """Refuses to resume with another learning-rate schedule, which mmengine would ignore."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -55,4 +54,4 @@ def _differences(saved: Sequence[Mapping[str, Any]], built: Sequence[Mapping[str
 
 
 def _shown(value: Any) -> Any:
-    return sorted(value.elements()) if isinstance(value, Counter) else value  # milestones
+    return sorted(value) if isinstance(value, Mapping) else value  # mmengine counts how often a milestone is given
