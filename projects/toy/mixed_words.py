@@ -86,7 +86,7 @@ def _answers(models: Mapping[float, DaTaSeg], dataset: MultiSourceDataset) -> It
 
 def table(found: Mapping[str, Scores]) -> str:
     """Markdown: a row for each checkpoint and weight, in percent."""
-    lines = ["| checkpoint | weight | own words, PQ | new words, PQ | harmonic mean |", "|---|---:|---:|---:|---:|"]
+    lines = ["| checkpoint | weight | old words, PQ | new words, PQ | harmonic mean |", "|---|---:|---:|---:|---:|"]
     for name, by_weight in found.items():
         for weight, pair in by_weight.items():
             cells = [f"{value:.1f}" for value in (*pair, harmonic_mean(pair))]
