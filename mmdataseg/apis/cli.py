@@ -265,7 +265,7 @@ def build_test_parser(prog: str | None = None) -> ArgumentParser:
         help="checkpoint to test; if no config is given, or it has no model, the config in the checkpoint is used",
     )
     parser.add_argument(
-        "-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="the same, as an option"
+        "-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="checkpoint to test, as an option"
     )
     parser.add_argument("--out", metavar="FILE", help="also write the predictions to this .pkl file")
     parser.add_argument("--show-dir", metavar="FOLDER", help="also draw the predictions into this folder")
@@ -283,7 +283,9 @@ def _predict_parser(prog: str | None = None) -> ArgumentParser:
 def build_convert_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``convert``."""
     parser = Parser(
-        prog=prog, description="Turn a public Mask2Former into a checkpoint that answers to words", allow_abbrev=False
+        prog=prog,
+        description="Convert a public Mask2Former into a checkpoint that segments classes by name",
+        allow_abbrev=False,
     )
     parser.add_argument("checkpoint", help="path or address of a Mask2Former of mmdet, mmseg or Hugging Face")
     parser.add_argument("--to", required=True, metavar="OUT", help="checkpoint to write")
@@ -297,7 +299,7 @@ def build_convert_parser(prog: str | None = None) -> ArgumentParser:
         "--ridge",
         type=float,
         metavar="X",
-        help="a larger ridge answers words that it was not trained on more cautiously (default: 0.003)",
+        help="damping for class names that it was not trained on; trained classes are not affected (default: 0.003)",
     )
     return parser
 
