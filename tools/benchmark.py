@@ -1,4 +1,4 @@
-"""Measure our code against the best alternatives: ratios of time and peak memory, on the same inputs, in one process.
+"""Compare our code with the best alternatives: ratios of time and peak memory on the same inputs, in one process.
 
     python tools/benchmark.py all                             # sizes for two cores
     python tools/benchmark.py train-step --preset paper --device cuda --memory
@@ -68,8 +68,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, help="images of a training batch, instead of the preset's")
     parser.add_argument("--rounds", type=int, help="runs of each side, instead of the preset's")
     parser.add_argument("--threads", type=int, help="torch's number of threads (default: its own choice)")
-    parser.add_argument("--only", default="", help="rows whose name contains this")
-    parser.add_argument("--memory", action="store_true", help="peak memory too, each side in a fresh process")
+    parser.add_argument("--only", default="", help="measure only rows whose name contains this")
+    parser.add_argument("--memory", action="store_true", help="also measure peak memory, each side in a fresh process")
     parser.add_argument("--json", type=Path, help="file for all measurements")
     parser.add_argument("--plot", type=Path, help="file for a plot of the ratios")
     parser.add_argument("--operations", action="store_true", help="count torch operations; no times are measured")

@@ -1,4 +1,4 @@
-"""Read every annotated image of a config's sources, and list all that is wrong with them, before a training does.
+"""Read every annotated image of a config's sources before a training, and list all errors.
 
     python tools/check_data.py configs/dataseg_r50_3ds.py
     python tools/check_data.py configs/dataseg_r50_3ds.py --workers 16 --limit 10000
@@ -9,9 +9,9 @@ A source's files and its annotation file are checked as a training checks them w
 annotation is loaded by the loading transforms of the source's pipeline. Transforms that follow PackInputs, such as
 those of a kind of supervision of your own, run, too. Those between, which scale, crop and flip, do not.
 
-Exit code 1 if anything is wrong: lines with '!'.
-Lines with '?' are to be looked at: images that are trained and tested on or have several names (by content), images
-with an EXIF orientation, annotation ids that repeat, flags of things and stuff that look swapped.
+Lines with '!' are errors; the exit code is then 1. Lines with '?' need a look: images that are in training and test,
+or have several names (by content), images with an EXIF orientation, repeated annotation ids, and flags of things and
+stuff that look swapped.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("config", help="a config that mmdataseg trains or tests")
     parser.add_argument("--workers", type=int, default=2, help="processes that read (default: %(default)s)")
-    parser.add_argument("--limit", type=int, help="read only the first so many images of each source")
+    parser.add_argument("--limit", type=int, help="read only the first LIMIT images of each source")
     parser.add_argument("--pictures", type=Path, help="draw annotations with their class names into this folder")
     options = parser.parse_args(arguments)
     for name in ("workers", "limit"):

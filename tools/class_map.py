@@ -1,4 +1,4 @@
-"""Show which classes of different sources are close in text space: synonyms and false friends.
+"""Show which classes of different sources have similar text embeddings: synonyms and false friends.
 
     python tools/class_map.py data/embeddings/ade150_vit-l-14_openai.safetensors \
         data/embeddings/coco133_vit-l-14_openai.safetensors --out class_map.png
@@ -12,7 +12,7 @@ joins these pairs by lines.
 that is nearer. Such a pair is often a false friend (motorcycle and bicycle, if one vocabulary has no motorcycle), or
 one of the two is broader. A model that was trained on both vocabularies treats the two as nearly the same class.
 
-Pairs with the same name are listed separately. Text embeddings cannot tell their meanings apart, so check them
+Pairs with the same name are listed separately. Text embeddings cannot distinguish their meanings, so check them
 yourself. Those that are a thing in one vocabulary and stuff in the other come first.
 """
 

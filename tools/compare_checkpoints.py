@@ -3,9 +3,9 @@
     python tools/compare_checkpoints.py before.pth after.pth photos --out compared
     python tools/compare_checkpoints.py before.pth after.pth photos/*.jpg --things dog cat --stuff road --task instance
 
-Each picture shows the image, both answers, and where they differ. The same object (same class, overlapping masks) has
-the same color in both answers. Pixels where the classes differ are hatched, and their share is written in the picture.
-Without words, each model uses the classes of its own source, and classes are compared by name.
+Each picture shows the image, both predictions, and where they differ. The same object (same class, overlapping masks)
+has the same colour in both. Pixels where the classes differ are hatched, and their share is written in the picture.
+Without names, each model uses the classes of its own source, and classes are compared by name.
 """
 
 import argparse
@@ -41,8 +41,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("second", help="the checkpoint to compare it with")
     parser.add_argument("images", nargs="+", help="files, folders or patterns")
     parser.add_argument("--out", type=Path, default=Path("compared"), help="output folder (default: %(default)s)")
-    parser.add_argument("--things", nargs="+", default=[], metavar="WORD", help="own words for countable objects")
-    parser.add_argument("--stuff", nargs="+", default=[], metavar="WORD", help="own words for everything else")
+    parser.add_argument("--things", nargs="+", default=[], metavar="WORD", help="class names of countable objects")
+    parser.add_argument("--stuff", nargs="+", default=[], metavar="WORD", help="class names of everything else")
     parser.add_argument("--task", choices=[t.value for t in Task], default="panoptic", help="default: %(default)s")
     parser.add_argument("--source", help="source of both models whose test pipeline to use (default: the first)")
     parser.add_argument("--pretrained", metavar="PATH", help="weights of the text encoder, if not in open_clip's cache")

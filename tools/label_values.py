@@ -1,9 +1,9 @@
-"""List the values in a folder of label maps, and write the part of a source that gives them names.
+"""List the values in a folder of label maps, and write the part of a source that names them.
 
     python tools/label_values.py data/garden/labels/train
     python tools/label_values.py data/garden/labels/train --names lawn tree "gravel path" shed --things tree shed
 
-The table on stderr has, for each value, the maps that have it and its share of all pixels. The lines on stdout go into
+The table on stderr has the number of maps with each value, and its share of all pixels. The lines on stdout go into
 the source: `label_space`, and, if the values are not 0, 1, 2 ... in this order, `label_map` for its datasets. Without
 --names, the classes are called "class 0" and so on, by value. docs/own_data.md: is 0 a class, or unlabelled?
 """

@@ -1,14 +1,14 @@
-"""Panoptic quality of predictions in COCO's format, without a model and without panopticapi.
+"""Compute the panoptic quality of predictions in COCO's format, without a model and without panopticapi.
 
     python tools/panoptic_quality.py panoptic_val2017.json found/panoptic.json
     python tools/panoptic_quality.py panoptic_val2017.json found/panoptic.json --classwise --errors --threads 4
     python tools/panoptic_quality.py truth.json answers.json --truth-folder truth_pngs --predictions-folder answer_pngs
 
 The counts are those of panopticapi, the evaluator of the COCO panoptic task. Id PNGs are expected in a folder beside
-the JSON that has its name without .json. Images are matched by file name, or by id if the predictions have no 'images';
+the JSON, with its name without .json. Images are matched by file name, or by id if the predictions have no 'images';
 categories by name, or by id if the predictions have none.
 `python -m mmdataseg predict --tasks panoptic --save coco` writes predictions in this form. A class that is neither in
-the truth nor in the predictions has no number: "-", in the file of --json null.
+the truth nor in the predictions has no score: "-", or null in the file of --json.
 """
 
 import argparse
@@ -32,9 +32,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("predictions", type=Path, help="panoptic JSON of the predictions")
     parser.add_argument("--truth-folder", type=Path, help="folder of the PNGs of the truth")
     parser.add_argument("--predictions-folder", type=Path, help="folder of the PNGs of the predictions")
-    parser.add_argument("--classwise", action="store_true", help="also the quality of each class")
-    parser.add_argument("--errors", action="store_true", help="also what happened to the true segments")
-    parser.add_argument("--threads", type=int, default=1, help="images at a time (default: %(default)s)")
+    parser.add_argument("--classwise", action="store_true", help="also print the quality of each class")
+    parser.add_argument("--errors", action="store_true", help="also print what happened to the true segments")
+    parser.add_argument("--threads", type=int, default=1, help="images read at a time (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     args = parser.parse_args(arguments)
     if args.threads < 1:

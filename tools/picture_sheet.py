@@ -1,4 +1,4 @@
-"""Put pictures that a test or a prediction left onto one sheet.
+"""Put pictures of a test or a prediction onto one sheet.
 
 python tools/picture_sheet.py sheet.webp work_dirs/pictures/*.png --columns 2
 """
@@ -32,7 +32,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("out", type=Path, help="image to write, .webp or .png")
     parser.add_argument("pictures", type=Path, nargs="+", help="pictures, row by row")
     parser.add_argument("--columns", type=int, default=1, help="pictures per row (default: 1)")
-    parser.add_argument("--width", type=int, default=1600, help="of the sheet, in pixels (default: 1600)")
+    parser.add_argument("--width", type=int, default=1600, help="width of the sheet in pixels (default: 1600)")
     args = parser.parse_args(argv)
     for name in ("columns", "width"):
         if getattr(args, name) < 1:

@@ -221,7 +221,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     what = parser.add_argument_group("what to embed")
     what.add_argument(
-        "vocabularies", nargs="*", metavar="VOCABULARY", help=f".txt or .json, or of {', '.join(known_label_spaces())}"
+        "vocabularies",
+        nargs="*",
+        metavar="VOCABULARY",
+        help=f"a .txt or .json file, or one of {', '.join(known_label_spaces())}",
     )
     what.add_argument("--names", nargs="+", metavar="NAME", help="class names")
     what.add_argument("--vocabulary", help="name of the label space of --names or of a file (default: its name)")
@@ -230,7 +233,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--templates",
         nargs="+",
         metavar="SET",
-        help=f"of {', '.join(known_template_sets())}, or templates that contain {{}} (default: {DEFAULT_TEMPLATES}; "
+        help=f"{', '.join(known_template_sets())}, or templates that contain {{}} (default: {DEFAULT_TEMPLATES}; "
         "hashing: name)",
     )
     how = parser.add_argument_group("how")
@@ -240,18 +243,20 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     how.add_argument(
         "--quick-gelu",
         action=argparse.BooleanOptionalAction,
-        help="whether the weights of a PATH were trained with QuickGELU, as OpenAI's; must be given for a PATH",
+        help="whether weights given as a PATH were trained with QuickGELU, like OpenAI's; required for a PATH",
     )
     how.add_argument("--device", help="default: a GPU if there is one")
     how.add_argument("--batch-size", type=int, default=256, help="texts per batch (default: %(default)s)")
     how.add_argument("--dim", type=int, default=512, help="dimension of --encoder hashing (default: %(default)s)")
-    how.add_argument("--import-npy", type=Path, metavar="NPY", help="import these rows, encode nothing")
+    how.add_argument(
+        "--import-npy", type=Path, metavar="NPY", help="import this matrix, one row per class, instead of encoding"
+    )
     how.add_argument("--encoder-name", help="the encoder of --import-npy, e.g. 'CLIP ViT-B/16'")
     where = parser.add_argument_group("where to write")
     where.add_argument(
         "--out", type=Path, default=Path("data/embeddings"), help=".safetensors file, or folder (default: %(default)s)"
     )
-    where.add_argument("--force", action="store_true", help="replace a file that was made from something else")
+    where.add_argument("--force", action="store_true", help="replace a file that was built in another way")
     return parser.parse_args(argv)
 
 

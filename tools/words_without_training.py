@@ -1,4 +1,4 @@
-r"""Measure how a converted class layer handles words it was not trained on: real CLIP rows, random class layers.
+r"""Measure how a converted class layer handles new class names, with CLIP's embeddings and random class layers.
 
     python tools/words_without_training.py $MMDATASEG_MINI_WORLD/text
 

@@ -1,4 +1,4 @@
-"""In the manner of Mask2Former (Cheng et al., CVPR 2022): one panoptic source, a learned classifier.
+"""In the style of Mask2Former (Cheng et al., CVPR 2022): one panoptic source, a learned classifier.
 
 No text, no MERGE in training; binary cross-entropy and dice.
 PQ of mmdet's training of it (its metafile: ResNet-50, 50 epochs): 52.0. Ours: not run.

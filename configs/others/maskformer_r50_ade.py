@@ -1,4 +1,4 @@
-"""In the manner of MaskFormer (Cheng et al., NeurIPS 2021): one semantic source, a learned classifier.
+"""In the style of MaskFormer (Cheng et al., NeurIPS 2021): one semantic source, a learned classifier.
 
 Semantic segmentation as mask classification; no text, no MERGE in training; focal and dice on all cells.
 Ours: not run. The network is Mask2Former's. Like mask2former_r50_coco, except for the source and the losses.

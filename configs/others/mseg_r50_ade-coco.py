@@ -1,6 +1,6 @@
-"""In the manner of MSeg (Lambert et al., CVPR 2020): semantic sources under one taxonomy made by hand.
+"""In the style of MSeg (Lambert et al., CVPR 2020): semantic sources under one manual taxonomy.
 
-Ours: not run. One learned classifier. The taxonomy is our own, a label map in the source files; MSeg also relabelled
+Ours: not run. One learned classifier. The taxonomy is ours, a label map in the source files; MSeg also relabelled
 images.
 Command: mim train mmdataseg configs/others/mseg_r50_ade-coco.py --launcher pytorch --gpus 8
 """

@@ -1,4 +1,4 @@
-r"""Open-vocabulary evaluation in the manner of OpenSeg and ODISE: COCO panoptic alone, tested with other vocabularies.
+r"""Open-vocabulary evaluation in the style of OpenSeg and ODISE: COCO panoptic alone, tested with other vocabularies.
 
 Test only. Of the sets in their tables, this has ADE20K 150 (mIoU, PQ), Pascal Context 59 and 459 (mIoU) and COCO (PQ),
 but not ADE20K 847 and Pascal VOC. Ours: not run.

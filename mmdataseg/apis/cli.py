@@ -16,6 +16,7 @@ from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.config_reading import check_config
 from mmdataseg.apis.parser import Parser
 from mmdataseg.apis.predict_parser import (
+    BFLOAT16,
     NEW_WORDS_WEIGHT,
     build_predict_parser,
     check_files,
@@ -120,7 +121,7 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
             path,
             args.checkpoint,
             work_dir=args.work_dir,
-            options=_with_weight(args.cfg_options, args.new_words_weight),
+            options=_with_inference(args.cfg_options, weight=args.new_words_weight, bfloat16=args.bfloat16),
             out=args.out,
             show_dir=args.show_dir,
             launcher=args.launcher,
@@ -140,7 +141,9 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
         parser.error(f"--min-score: expected 0 .. 1, got {args['min_score']}")
     if args["batch_size"] < 1 or args["max_pixels"] < 1:
         parser.error("--batch-size and --max-pixels: expected 1 or more")
-    options = _with_weight(args.pop("cfg_options"), args.pop("new_words_weight"))
+    options = _with_inference(
+        args.pop("cfg_options"), weight=args.pop("new_words_weight"), bfloat16=args.pop("bfloat16")
+    )
     with user_errors(debug=(options or {}).get("log_level") == "DEBUG"):
         config, checkpoint, images = split_inputs(args.pop("inputs"))
         check_files(images=images, embeddings=args["embeddings"], pretrained=args["pretrained"])
@@ -264,11 +267,12 @@ def build_test_parser(prog: str | None = None) -> ArgumentParser:
         help="checkpoint to test; if no config is given, or it has no model, the config in the checkpoint is used",
     )
     parser.add_argument(
-        "-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="the same, as an option"
+        "-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="checkpoint to test, as an option"
     )
     parser.add_argument("--out", metavar="FILE", help="also write the predictions to this .pkl file")
     parser.add_argument("--show-dir", metavar="FOLDER", help="also draw the predictions into this folder")
     parser.add_argument("--new-words-weight", **NEW_WORDS_WEIGHT)
+    parser.add_argument("--bfloat16", **BFLOAT16)
     return parser
 
 
@@ -281,7 +285,9 @@ def _predict_parser(prog: str | None = None) -> ArgumentParser:
 def build_convert_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``convert``."""
     parser = Parser(
-        prog=prog, description="Turn a public Mask2Former into a checkpoint that answers to words", allow_abbrev=False
+        prog=prog,
+        description="Convert a public Mask2Former into a checkpoint that segments classes by name",
+        allow_abbrev=False,
     )
     parser.add_argument("checkpoint", help="path or address of a Mask2Former of mmdet, mmseg or Hugging Face")
     parser.add_argument("--to", required=True, metavar="OUT", help="checkpoint to write")
@@ -295,7 +301,7 @@ def build_convert_parser(prog: str | None = None) -> ArgumentParser:
         "--ridge",
         type=float,
         metavar="X",
-        help="a larger ridge answers words that it was not trained on more cautiously (default: 0.003)",
+        help="damping for class names that it was not trained on; trained classes are not affected (default: 0.003)",
     )
     return parser
 
@@ -346,9 +352,10 @@ def _import_components() -> None:
     register_all_modules()
 
 
-def _with_weight(options: dict[str, Any] | None, weight: float | None) -> dict[str, Any] | None:
-    """Add the weight of new words to the settings of a config that the user changes."""
-    return options if weight is None else {**(options or {}), "model.classifier.new_words_weight": weight}
+def _with_inference(options: dict[str, Any] | None, *, weight: float | None, bfloat16: bool) -> dict[str, Any] | None:
+    """Add the weight of new words and bfloat16 to the settings of a config that the user changes."""
+    added = {} if weight is None else {"model.classifier.new_words_weight": weight}
+    return {**(options or {}), **added, **({"model.inference_dtype": "bfloat16"} if bfloat16 else {})} or None
 
 
 def _require_checkpoint(parser: ArgumentParser, checkpoint: str) -> None:

@@ -27,7 +27,7 @@ from mmdataseg.sources import Source, build_sources
 from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, load_embeddings, matrix_sha256
 from mmdataseg.text.vocabularies import get_label_space
 
-DEFAULT_RIDGE = 0.003  # the smallest value that was tried, see docs/start_from_mask2former.md
+DEFAULT_RIDGE = 0.003  # compared with others in docs/start_from_mask2former.md
 FORMAT = "1"
 # Label space -> its part of the file names in configs/from_mask2former.
 LEAVES = {"coco133": "coco-panoptic", "coco80": "coco-instance", "ade150": "ade", "cityscapes19": "cityscapes"}

@@ -21,6 +21,7 @@ from mmdataseg.sources import Source, build_sources, parameter_owners
 from mmdataseg.structures import LabelSpace, Task
 
 QUERIES = ("shared", "per_source")
+INFERENCE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @MODELS.register_module()
@@ -39,17 +40,19 @@ class DaTaSeg(BaseDetector):
         postprocessors: Config of a post-processor for each `Task`.
         queries: ``shared``, as in the paper, or ``per_source``, the design it argues against: a set of queries for each
             source that is trained on. Then train in parallel with ``find_unused_parameters = True``.
+        inference_dtype: ``float32``, or ``bfloat16``: in evaluation mode, backbone, neck and head run under autocast.
+            Weights, answers and scores stay float32. Training is not affected; see `Bfloat16OptimWrapper`.
         neck: Config of a neck, or None.
         data_preprocessor: Config of mmdet's ``DetDataPreprocessor``.
         init_cfg: mmengine's.
 
     Raises:
         UserError: Two sources have the same name; a task is unknown or has no post-processor; a supervision has no
-            targets or cannot train the task; or ``queries`` is unknown. Also what `mmdataseg.sources.parameter_owners`
-            raises.
+            targets or cannot train the task; or ``queries`` or ``inference_dtype`` is unknown. Also what
+            `mmdataseg.sources.parameter_owners` raises.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the parts of the network
         self,
         *,
         sources: Sequence[Mapping[str, Any] | Source],
@@ -59,6 +62,7 @@ class DaTaSeg(BaseDetector):
         criterion: Mapping[str, Any],
         postprocessors: Mapping[str, Mapping[str, Any]],
         queries: str = "shared",
+        inference_dtype: str = "float32",
         neck: Mapping[str, Any] | None = None,
         data_preprocessor: Mapping[str, Any] | None = None,
         init_cfg: Mapping[str, Any] | None = None,
@@ -71,6 +75,10 @@ class DaTaSeg(BaseDetector):
         self.classifier = MODELS.build({**classifier, "sources": list(self.sources.values())})
         if queries not in QUERIES:
             raise UserError(f"queries: expected one of {QUERIES}, got {queries!r}; correct it")
+        if inference_dtype not in INFERENCE_DTYPES:
+            known = tuple(INFERENCE_DTYPES)
+            raise UserError(f"inference_dtype: expected one of {known}, got {inference_dtype!r}; correct it")
+        self.inference_dtype = INFERENCE_DTYPES[inference_dtype]
         head = {**panoptic_head, "class_embed_dim": self.classifier.embed_dim}
         self._query_set_of = None
         if queries == "per_source":
@@ -132,7 +140,11 @@ class DaTaSeg(BaseDetector):
         query_set_per_image = None
         if self._query_set_of is not None:
             query_set_per_image = [self._query_set_of[self.source_of(sample).name] for sample in batch_data_samples]
-        return self.panoptic_head(self.extract_feat(batch_inputs), query_set_per_image)
+        if self.training or self.inference_dtype == torch.float32:
+            return self.panoptic_head(self.extract_feat(batch_inputs), query_set_per_image)
+        with torch.autocast(batch_inputs.device.type, dtype=self.inference_dtype):
+            proposals = self.panoptic_head(self.extract_feat(batch_inputs), query_set_per_image)
+        return Proposals(*(part.float() for part in proposals))  # answers and their ties in full precision
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict[str, Tensor]:
         """Losses of a batch, which must be of one source.

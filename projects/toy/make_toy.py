@@ -1,4 +1,4 @@
-"""Draw the toy world: three training sources, their validation sets and a hold-out, in real data sets' formats.
+"""Draw the toy world: three training sources, their validation sets and a hold-out, in the formats of real datasets.
 
     python -m projects.toy.make_toy                       # data/toy, what projects/toy/configs expects
     python -m projects.toy.make_toy data/toy --preview    # and a contact sheet, preview.png

@@ -1,4 +1,4 @@
-"""Ask models of the toy world for classes that they were trained on and for new ones at once, with several weights.
+"""Test models of the toy world on trained classes and new ones together, with several weights.
 
     python -m projects.toy.mixed_words work_dirs/dataseg_toy_3ds/iter_2000.pth
     python -m projects.toy.mixed_words --config mask2former_toy_mixed-words.py work_dirs/mask2former_toy/ridge_*/*.pth
@@ -86,7 +86,7 @@ def _answers(models: Mapping[float, DaTaSeg], dataset: MultiSourceDataset) -> It
 
 def table(found: Mapping[str, Scores]) -> str:
     """Markdown: a row for each checkpoint and weight, in percent."""
-    lines = ["| checkpoint | weight | own words, PQ | new words, PQ | harmonic mean |", "|---|---:|---:|---:|---:|"]
+    lines = ["| checkpoint | weight | old words, PQ | new words, PQ | harmonic mean |", "|---|---:|---:|---:|---:|"]
     for name, by_weight in found.items():
         for weight, pair in by_weight.items():
             cells = [f"{value:.1f}" for value in (*pair, harmonic_mean(pair))]

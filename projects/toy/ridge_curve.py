@@ -20,7 +20,7 @@ from mmdataseg.apis.runs import run_testing
 
 RIDGES = (0.0, 0.003, 0.03, 0.1, 0.3, 1.0)
 SHOWN = (
-    ("toy_panoptic/PQ", "own words, PQ"),
+    ("toy_panoptic/PQ", "trained classes, PQ"),
     ("toy_semantic/mIoU", "toy_semantic, mIoU"),
     ("toy_boxes/mask_AP", "toy_boxes, mask AP"),
     ("toy_semantic_as_panoptic/PQ", "semantic as panoptic, PQ"),

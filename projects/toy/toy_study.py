@@ -2,13 +2,13 @@
 
     python -m projects.toy.toy_study --seeds 4 --jobs 2       # continues docs/toy_study.md
     python -m projects.toy.toy_study --page-only               # no training: writes the page from finished runs
-    python -m projects.toy.toy_study --page work_dirs/mine.md  # from nothing
+    python -m projects.toy.toy_study --page work_dirs/mine.md  # a new study
     python -m projects.toy.toy_study --page work_dirs/short.md --iterations-per-source 50 --seeds 1 --only S S+P+B
 
 A model of several sources trains as long as separate models of these sources together: with N iterations per source, S
 alone has N, S+P 2N and S+P+B 3N. The config's ratios divide them among the sources. The full-size configs give all
 models the same number instead. With a few hundred iterations from scratch, as here, that would show how far a training
-came and not what a source adds (docs/method.md).
+came, not what a source adds (docs/method.md).
 
 Each run has a folder with its log, checkpoint and result. The same command continues a stopped study where it was. On
 another machine it continues after the last run in the .json file beside the page; both are written whenever a run is

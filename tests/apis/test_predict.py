@@ -15,12 +15,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mmdataseg.apis import cli
 from mmdataseg.apis.prediction_files import PredictionFiles
 from mmdataseg.apis.segmenter import Segmenter
 from mmdataseg.evaluation.panoptic_files import PanopticFiles, panoptic_quality_of_files
+from mmdataseg.models import DaTaSeg
 
 
 def predict(*words):
@@ -113,6 +115,24 @@ def test_predictions_are_scored_whatever_the_numbers_of_the_true_images(here):
     (here / "truth.json").write_text(json.dumps(content))
     truth = PanopticFiles(file=here / "truth.json", folder=here / "panoptic")
     assert panoptic_quality_of_files(truth, PanopticFiles(file=here / "panoptic.json"))["PQ"] == 100
+
+
+def test_the_network_can_run_in_bfloat16(here, monkeypatch, capsys):
+    """The masks are nearly those of float32; a run in float32 is not continued in bfloat16."""
+    dtypes, propose = [], DaTaSeg.propose
+    monkeypatch.setattr(
+        DaTaSeg, "propose", lambda self, *a: (dtypes.append(self.inference_dtype), propose(self, *a))[1]
+    )
+    semantic = ["--tasks", "semantic", "--things", "red disc", "--stuff", "sand", "--save", "coco"]
+    predict(*semantic, "--out", str(here / "full"))
+    predict(*semantic, "--out", str(here / "half"), "--bfloat16")
+    assert set(dtypes) == {torch.float32, torch.bfloat16}
+    maps = [
+        [np.asarray(Image.open(p)) for p in sorted((here / name / "semantic").iterdir())] for name in ("full", "half")
+    ]
+    assert np.mean([np.mean(full == half) for full, half in zip(*maps, strict=True)]) > 0.95
+    message = refused(capsys, *semantic, "--out", str(here / "full"), "--bfloat16")
+    assert "holds predictions with other settings" in message
 
 
 def test_an_image_that_cannot_be_read_costs_no_other(here, world, capsys):

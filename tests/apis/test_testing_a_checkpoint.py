@@ -59,6 +59,14 @@ def test_the_command_takes_a_weight_of_new_words(monkeypatch):
     assert asked["options"] == {"log_level": "INFO", "model.classifier.new_words_weight": 9.0}
 
 
+@pytest.mark.usefixtures("toy")
+def test_the_command_takes_bfloat16(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(runs, "run_testing", lambda *_, **options: asked.update(options))
+    cli.main(["test", "trained.pth", "--bfloat16", "--new-words-weight", "9"])
+    assert asked["options"] == {"model.classifier.new_words_weight": 9.0, "model.inference_dtype": "bfloat16"}
+
+
 def test_a_weight_of_new_words_changes_no_score_of_words_trained_on(data, tmp_path):
     weighted, plain = (
         runs.run_testing(data, "trained.pth", work_dir=str(tmp_path / name), options=options)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mmdataseg.errors import UserError
 from mmdataseg.models import criterion
 from mmdataseg.ops import merge
 from mmdataseg.registry import MODELS
@@ -123,6 +124,33 @@ def test_training_in_bfloat16_is_close_to_float32(model, monkeypatch, source):
     assert all(value.dtype == torch.float32 for value in losses.values())
     assert {name: value.item() for name, value in losses.items()} == pytest.approx(expected, rel=0.05, abs=0.02)
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.requires_grad)
+
+
+def test_proposals_in_bfloat16_are_close_to_float32(model):
+    data = model.data_preprocessor(make_batch(make_sample("panoptic"), make_sample("boxes", seed=1)))
+    model.eval()
+    with torch.no_grad():
+        full = model.propose(data["inputs"], data["data_samples"])
+        model.inference_dtype = torch.bfloat16
+        half = model.propose(data["inputs"], data["data_samples"])
+    for found, expected in zip(half, full, strict=True):
+        assert found.dtype == expected.dtype == torch.float32
+        assert 0 < (found - expected).norm() < 0.03 * expected.norm()
+
+
+def test_bfloat16_of_inference_does_not_change_a_training(embeddings_file, monkeypatch):
+    monkeypatch.setattr(torch, "rand", same_points)
+    losses = []
+    for dtype in ("float32", "bfloat16"):
+        torch.manual_seed(0)
+        model = MODELS.build(model_config(embeddings_file, inference_dtype=dtype)).train()
+        losses.append(total_loss(model, make_sample("panoptic"))[0].item())
+    assert losses[0] == losses[1]
+
+
+def test_an_unknown_dtype_of_inference_is_refused(embeddings_file):
+    with pytest.raises(UserError, match=r"inference_dtype: expected one of \('float32', 'bfloat16'\), got 'half'"):
+        MODELS.build(model_config(embeddings_file, inference_dtype="half"))
 
 
 def test_a_missing_embedding_file_is_found_at_the_first_step_of_any_source(model):

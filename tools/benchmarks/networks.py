@@ -58,10 +58,15 @@ def our_config(setting: Setting, folder: Path) -> ConfigDict:
     return model
 
 
-def our_model(setting: Setting) -> torch.nn.Module:
-    """The model of `our_config`, with random weights."""
+def our_model(setting: Setting, **options: Any) -> torch.nn.Module:
+    """The model of `our_config`, with random weights.
+
+    Args:
+        setting: Sizes of the benchmark.
+        options: Further options of `DaTaSeg`.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        model = our_config(setting, Path(folder))
+        model = ConfigDict(our_config(setting, Path(folder)), **options)
         torch.manual_seed(_SEED)
         return MODELS.build(model).train().to(setting.device)
 

@@ -63,6 +63,7 @@ def inferences(setting: Setting) -> list[Comparison]:
     sizes = f"{setting.size} x {setting.size}, batch {setting.batch}"
     return [
         Comparison("image to panoptic answer", "mmdet Mask2Former", lambda: _predictions(setting), sizes),
+        Comparison("image to panoptic answer, bfloat16", "ours, float32", lambda: _in_bfloat16(setting), sizes),
         Comparison("deformable attention, forward", "mmcv", lambda: _attention(setting, backward=False), sizes),
         *whole_paths(setting),
     ]
@@ -93,6 +94,12 @@ def _predictions(setting: Setting) -> dict[str, Callable[[], Any]]:
     for side, build in (("ours", networks.our_model), ("theirs", networks.mmdets_model)):
         calls[side] = _prediction(build(setting).eval(), images, copy.deepcopy(samples))
     return calls
+
+
+def _in_bfloat16(setting: Setting) -> dict[str, Callable[[], Any]]:
+    images, samples, _ = networks.batch(setting, "panoptic")
+    models = {"ours": networks.our_model(setting, inference_dtype="bfloat16"), "theirs": networks.our_model(setting)}
+    return {side: _prediction(model.eval(), images, copy.deepcopy(samples)) for side, model in models.items()}
 
 
 def _prediction(model: nn.Module, images: Tensor, samples: list[Any]) -> Callable[[], Any]:

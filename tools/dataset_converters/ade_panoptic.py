@@ -1,4 +1,4 @@
-"""Make ADE20K's panoptic segments, COCO panoptic format, from its label maps and its instance annotations.
+"""Make ADE20K's panoptic segments in COCO's format from its label maps and instance annotations.
 
     python tools/dataset_converters/ade_panoptic.py                     # validation, what the source ade_panoptic reads
     python tools/dataset_converters/ade_panoptic.py --split training
@@ -9,7 +9,7 @@ writes ``panoptic/<split>.json`` and ``panoptic/<split>/*.png`` there. Stuff com
 instances, which are drawn over the stuff (as in Mask2Former's preparation). A pixel that is a thing only in the label
 map stays unlabelled. A region of stuff that is entirely hidden by things is left out.
 
-With --from-mask2former it reads the JSON of Mask2Former's own preparation and the folder of PNGs beside it instead: the
+With --from-mask2former, it reads the JSON of Mask2Former's preparation and the folder of PNGs beside it instead: the
 segments are kept, the categories get the names of the label space, and segments without a pixel are left out.
 
 An interrupted run continues where it stopped; a second run does nothing.

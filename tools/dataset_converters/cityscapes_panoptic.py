@@ -1,4 +1,4 @@
-"""Make Cityscapes' panoptic segments, COCO panoptic format, from the ``*_gtFine_instanceIds.png`` of gtFine.
+"""Make Cityscapes' panoptic segments in COCO's format from the ``*_gtFine_instanceIds.png`` of gtFine.
 
     python tools/dataset_converters/cityscapes_panoptic.py                      # val, for cityscapes_panoptic
     python tools/dataset_converters/cityscapes_panoptic.py --split train

@@ -3,16 +3,15 @@
     python tools/dataset_converters/objects365_instances.py data/objects365/annotations/o365_instance_seg_val.json
 
 The file is Objects365's detection format with a ``segmentation`` for the annotated boxes. This program leaves out
-crowds, which its authors neither annotated nor scored, and boxes without a mask, which the raters skipped. It adds what
-scoring needs and the file may not have (``iscrowd``, ``info``, ``licenses``, ``url``). It sets ``area`` to that of the
-mask, where Objects365 has that of the box. It shortens file names to ``patch4/a.jpg``, where the images are. It writes
+crowds, which its authors neither annotated nor scored, and boxes without a mask, which the annotators skipped. It adds
+missing fields that scoring needs (``iscrowd``, ``info``, ``licenses``, ``url``). It sets ``area`` to that of the mask,
+where Objects365 has that of the box. It shortens file names to ``patch4/a.jpg``, where the images are. It writes
 ``instances_val_1000.json`` beside the input, and counts what it left out. A second run does nothing.
 
 With ``--ignore-unmasked`` a box without a mask becomes a region to ignore (``iscrowd`` 1, the box its region), so that
-a detection there is not a false positive. Without it, the default, such a detection is one. The paper does not say
-which of the two it used.
+a detection there is not a false positive. By default, it is one. The paper does not say which of the two it used.
 
-The published counts are 1,000 images, 13,372 boxes that the raters got and 12,836 masks that they drew. A file with
+The published counts are 1,000 images, 13,372 boxes given to the annotators and 12,836 masks drawn by them. A file with
 other counts is also converted, with a warning for each count that differs.
 """
 

@@ -1,4 +1,4 @@
-"""Make Pascal Context's label PNGs, 459 and 59 classes, from its ``.mat`` files.
+"""Make Pascal Context's label PNGs with 459 and 59 classes from its ``.mat`` files.
 
     python tools/dataset_converters/pascal_context.py                           # validation images, both vocabularies
     python tools/dataset_converters/pascal_context.py --split train --classes 59
@@ -9,8 +9,7 @@ Reads ``<name>.mat`` (LabelMap, values 1 to 459) under --mats, and the names of 
 others unlabelled) under --root, 0 = unlabelled and class k as k + 1 in both, and
 ``ImageSets/SegmentationContext/<split>.txt``, which the source configs read.
 
-mmsegmentation's own converter makes the same 59-class PNGs in the same place: if you have them, nothing needs to be
-converted.
+mmsegmentation's converter writes the same 59-class PNGs to the same folder; they need no conversion.
 
 An interrupted run continues where it stopped; a second run does nothing.
 """

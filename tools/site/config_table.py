@@ -12,32 +12,33 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/configs.md"
 # Folder -> what its configs have in common, in the order of the page.
 FOLDERS = {
-    "configs": "The whole method on three sources.",
-    "configs/separate": "Each source alone, to compare with.",
+    "configs": "The full method on three sources.",
+    "configs/separate": "Each source alone, for comparison.",
     "configs/two_sources": "Pairs of sources.",
-    "configs/transfer": "Tests on other datasets, without training on them. COCO mIoU is the exception: that dataset was "
-    "trained on, as panoptic.",
-    "configs/ablations": "One change each, and what it shows.",
-    "configs/others": "In the manner of other systems, as far as sources, classifier and MERGE can express them.",
-    "configs/hardware": "For other hardware: bfloat16; one GPU with accumulation and gradient checkpointing.",
+    "configs/transfer": "Tests on other datasets, without training on them, except COCO semantic: the model is trained on COCO "
+    "panoptic.",
+    "configs/ablations": "One change each to `dataseg_r50_3ds`.",
+    "configs/others": "In the style of other systems, as far as sources, classifier and MERGE can express them.",
+    "configs/hardware": "For other hardware: bfloat16; one GPU with gradient accumulation and checkpointing.",
     "configs/from_mask2former": "Public checkpoints of Mask2Former, converted: "
     "[start_from_mask2former.md](start_from_mask2former.md).",
-    "configs/finetune": "Trainings that start from such a checkpoint.",
-    "configs/own_data": "A small dataset of your own, to copy: [own_data.md](own_data.md).",
-    "configs/mini": "Eight real images of each kind, on a CPU.",
-    "projects/toy/configs": "The toy world, which a CPU can train on.",
+    "configs/finetune": "Training from a converted Mask2Former: "
+    "[start_from_mask2former.md](start_from_mask2former.md#co-training-from-a-converted-model).",
+    "configs/own_data": "Templates for your own data: [own_data.md](own_data.md).",
+    "configs/mini": "Eight real images of each of three datasets, on a CPU.",
+    "projects/toy/configs": "The toy world, on a CPU.",
     "projects/toy/configs/separate": "The toy world, each source alone.",
     "projects/toy/configs/two_sources": "The toy world, pairs of sources.",
     "projects/toy/configs/ablations": "The toy world, one change each.",
-    "projects/toy/configs/transfer": "The toy world: tests in words that were not trained on.",
-    "projects/toy/configs/others": "The toy world, in the manner of other systems.",
+    "projects/toy/configs/transfer": "The toy world: tests with class names that are not trained on.",
+    "projects/toy/configs/others": "The toy world, in the style of other systems.",
     "projects/toy/configs/hardware": "The toy world, for other hardware.",
     "projects/toy/configs/from_mask2former": "The toy world, from a converted Mask2Former.",
-    "projects/voc/configs": "Photographs, which two cores can train on.",
+    "projects/voc/configs": "Photographs, on two CPU cores.",
     "projects/voc/configs/separate": "Photographs, each source alone.",
     "projects/voc/configs/two_sources": "Photographs, pairs of sources.",
-    "projects/voc/configs/box_shares": "Photographs: few masks, and more and more boxes.",
-    "projects/voc/configs/transfer": "Photographs: tests in the words of another dataset, and with it as a source.",
+    "projects/voc/configs/box_shares": "Photographs: few masks with more and more boxes.",
+    "projects/voc/configs/transfer": "Photographs: tests with the classes of another dataset.",
     "projects/voc/configs/ablations": "Photographs, one change each.",
     "projects/voc/configs/hardware": "Photographs, on one GPU.",
     "projects/voc/configs/backbones": "Photographs, with other backbones of timm.",
@@ -46,11 +47,12 @@ HEAD = """# Configs
 
 <!-- Made by: python -m tools.site.config_table. The texts are the docstrings of the configs. -->
 
-A **leaf config** can be run, such as `configs/dataseg_r50_3ds.py`; this page lists all of them. What they are made of
-(sources, models, schedules) is in `configs/_base_`. The docstring of a config says more: which row of which table it is,
-the number that is expected, what was run, and the command.
+This page lists all **leaf configs**: those that can be run, such as `configs/dataseg_r50_3ds.py`. The sources, models
+and schedules that they inherit from are in `configs/_base_`. The docstring of a config has more: its row and table in
+the paper, the expected number, what was run, and the command.
 
-A config is found by its path, or by its file name from any folder. `test` in the second column: it has no training.
+A config is given by its path, or by its file name from any folder. Configs with `test` in the second column are only for
+testing.
 """
 
 

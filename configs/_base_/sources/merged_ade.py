@@ -1,4 +1,4 @@
-"""ADE20K under a taxonomy made by hand, in the manner of MSeg (Lambert et al., CVPR 2020): classes that both ADE20K and
+"""ADE20K under a manual taxonomy, in the style of MSeg (Lambert et al., CVPR 2020): classes that both ADE20K and
 COCO have are joined, and all others are void. The taxonomy is ours and has 61 classes.
 
 Data: as ade_semantic. No text embeddings: tested with learned classifiers.

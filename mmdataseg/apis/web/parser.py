@@ -34,8 +34,10 @@ def build_web_parser(prog: str | None = None) -> ArgumentParser:
     limits.add_argument(
         "--max-pixels", type=int, default=50_000_000, help="refuse larger images (default: %(default)s)"
     )
-    limits.add_argument("--max-words", type=int, default=100, help="most words per request (default: %(default)s)")
     limits.add_argument(
-        "--max-seconds", type=int, default=120, help="longest time for an answer, in seconds (default: %(default)s)"
+        "--max-words", type=int, default=100, help="most class names per request (default: %(default)s)"
+    )
+    limits.add_argument(
+        "--max-seconds", type=int, default=120, help="longest time for a request, in seconds (default: %(default)s)"
     )
     return parser

@@ -9,7 +9,7 @@ from projects.toy import ridge_curve
 def test_the_table_has_a_row_for_each_model_and_empty_cells_for_missing_scores() -> None:
     found = {"mmdet's own": {"toy_panoptic/PQ": 12.34567}, "ridge 0": {"toy_panoptic/PQ": 12.34567, "toy_open/PQ": 3.0}}
     first, _, theirs, ours = ridge_curve.table(found).splitlines()
-    assert first.startswith("| model | own words, PQ |")
+    assert first.startswith("| model | trained classes, PQ |")
     assert theirs == "| mmdet's own | 12.3457 |  |  |  |  |  |"
     assert ours == "| ridge 0 | 12.3457 |  |  |  | 3.0000 |  |"
 

@@ -25,6 +25,7 @@ SHARES = {f"P 110 + B {count}": f"dataseg_voc_110-masks_{count}-boxes" for count
 SHARE_PARTS = 2
 """All shares of boxes train equally long, to show the effect of the boxes and not of a longer training."""
 TRANSFER = "dataseg_voc_3ds_transfer"
+WITH_CAMVID = "dataseg_voc_4ds"
 
 SEMANTIC, PANOPTIC, BOXES = "voc_semantic/mIoU", "voc_panoptic/PQ", "voc_boxes/mask_AP"
 STEADY_SEMANTIC, STEADY_PANOPTIC = "voc_semantic/mIoU_steady", "voc_panoptic/PQ_steady"
@@ -52,7 +53,7 @@ def all_rows() -> tuple[dict[str, Row], list[Path]]:
     """
     leaves = {leaf.stem: leaf for leaf in leaf_configs(CONFIGS)}
     ablations = [leaf for leaf in leaves.values() if leaf.parent.name == "ablations"]
-    by_sources = [*COMBINATIONS.values(), UPPER_BOUND, *(leaf.stem for leaf in ablations)]
+    by_sources = [*COMBINATIONS.values(), UPPER_BOUND, WITH_CAMVID, *(leaf.stem for leaf in ablations)]
     rows = {name: Row(config=leaves[name], parts=sources_of(leaves[name])) for name in by_sources}
     rows |= {name: Row(config=leaves[name], parts=SHARE_PARTS) for name in SHARES.values()}
     rows[TRANSFER] = Row(config=leaves[TRANSFER], parts=0)

@@ -1,4 +1,4 @@
-r"""mmdet's own Mask2Former of the toy world, converted: other tasks and vocabularies without training. Test only.
+r"""mmdet's Mask2Former of the toy world, converted: other tasks and vocabularies without training. Test only.
 
 Command: mim test mmdataseg projects/toy/configs/from_mask2former/mask2former_toy.py --checkpoint \
     work_dirs/mask2former_toy/converted.pth

@@ -1,4 +1,4 @@
-r"""mmdet's own Mask2Former of the toy world, converted, asked for its own classes and new ones at once. Test only.
+r"""mmdet's Mask2Former of the toy world, converted, with its trained classes and new ones together. Test only.
 
 Command: mim test mmdataseg projects/toy/configs/from_mask2former/mask2former_toy_mixed-words.py --checkpoint \
     work_dirs/mask2former_toy/converted.pth

@@ -1,4 +1,4 @@
-"""In the manner of LMSeg (Zhou et al., ICLR 2023): several semantic sources, text as the classifier.
+"""In the style of LMSeg (Zhou et al., ICLR 2023): several semantic sources, text as the classifier.
 
 At toy scale. Data: python -m projects.toy.make_toy data/toy This has its co-training and its text classifier, but not
 its prompts for each category and its augmentation for each dataset.

@@ -1,4 +1,4 @@
-"""In the manner of Mask2Former (Cheng et al., CVPR 2022): one panoptic source, a learned classifier.
+"""In the style of Mask2Former (Cheng et al., CVPR 2022): one panoptic source, a learned classifier.
 
 No text, no MERGE in training; binary cross-entropy and dice. At toy scale. Mask2Former's class logits are linear, ours
 are cosines; see docs/method.md for void, padding and the division of losses.

@@ -1,4 +1,4 @@
-"""A yardstick: mmdet's own Mask2Former on one panoptic source, with its own classifier, losses and fusion.
+"""For comparison: mmdet's Mask2Former on one panoptic source, with mmdet's classifier, losses and fusion.
 
 All but model and criterion is as in mask2former_toy_panoptic; docs/method.md lists the differences. At toy scale.
 Data: python -m projects.toy.make_toy data/toy

@@ -1,4 +1,4 @@
-"""In the manner of MSeg (Lambert et al., CVPR 2020): semantic sources under one taxonomy made by hand.
+"""In the style of MSeg (Lambert et al., CVPR 2020): semantic sources under one manual taxonomy.
 
 At toy scale. Data: python -m projects.toy.make_toy data/toy One learned classifier. The taxonomy is our own, a label
 map in the source files; MSeg also relabelled images.

@@ -1,4 +1,4 @@
-r"""Open-vocabulary evaluation in the manner of OpenSeg and ODISE: one panoptic source, tested with all vocabularies.
+r"""Open-vocabulary evaluation in the style of OpenSeg and ODISE: one panoptic source, tested with all vocabularies.
 
 Test only. At toy scale. Data: python -m projects.toy.make_toy data/toy
 Command: mim test mmdataseg projects/toy/configs/others/openvocabulary_toy_panoptic.py --checkpoint \

@@ -1,4 +1,4 @@
-r"""dataseg_toy_3ds, asked for the classes of toy_panoptic and toy_open at once, in the images of both. Test only.
+r"""dataseg_toy_3ds with the classes of toy_panoptic and toy_open together, on the images of both. Test only.
 
 Data: python -m projects.toy.make_toy data/toy
 Command: mim test mmdataseg projects/toy/configs/transfer/dataseg_toy_3ds_mixed-words.py --checkpoint \

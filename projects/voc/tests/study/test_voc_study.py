@@ -25,6 +25,7 @@ from projects.voc.study.voc_rows import (
     STEADY_BOXES,
     TRANSFER,
     UPPER_BOUND,
+    WITH_CAMVID,
     all_rows,
     findings,
 )
@@ -54,13 +55,13 @@ def run(seed, value, iterations=900, **metrics):
 
 def test_all_rows_are_planned_three_times():
     rows, ablations = all_rows()
-    others = {"dataseg_voc_4ds", "dataseg_voc_3ds_timm", "dataseg_voc_3ds_1gpu", "dataseg_voc_3ds_dinov3"}
+    others = {"dataseg_voc_3ds_timm", "dataseg_voc_3ds_1gpu", "dataseg_voc_3ds_dinov3"}
     assert set(rows) == {leaf.stem for leaf in leaf_configs(CONFIGS)} - others
     assert [leaf.parent.name for leaf in ablations] == ["ablations"] * 7
     runs = voc_study.plan(args(), rows, {})
-    assert len(runs) == 3 * len(rows) == 63
-    assert [run.seed for run in runs] == [0] * 21 + [1] * 21 + [2] * 21
-    assert sum(run.iterations for run in runs) == 41_400
+    assert len(runs) == 3 * len(rows) == 66
+    assert [run.seed for run in runs] == [0] * 22 + [1] * 22 + [2] * 22
+    assert sum(run.iterations for run in runs) == 45_000
 
 
 def test_a_training_is_as_long_as_separate_ones_of_its_sources():
@@ -69,6 +70,7 @@ def test_a_training_is_as_long_as_separate_ones_of_its_sources():
     assert parts == {"S": 1, "P": 1, "B": 1, "S+P": 2, "S+B": 2, "P+B": 2, "S+P+B": 3}
     assert {rows[name].parts for name in SHARES.values()} == {2}
     assert rows[UPPER_BOUND].parts == rows[f"{ALL}_no-text"].parts == 3
+    assert rows[WITH_CAMVID].parts == 4
     (tested,) = [run for run in voc_study.plan(args("--seeds", "1"), rows, {}) if run.weights_of]
     assert (tested.name, tested.weights_of) == (TRANSFER, f"work_dirs/real_study/{ALL}/seed0")
 
@@ -98,6 +100,7 @@ def test_the_page_shows_scores_and_what_was_not_run(tmp_path):
         COMBINATIONS["S"]: [run(0, 20.0, 300)],
         SHARES["P 110 + B 55"]: [run(seed, 15.0, 600) for seed in range(2)],
         TRANSFER: [run(0, 0.0, 0, **{"camvid_semantic/mIoU": 12.5})],
+        WITH_CAMVID: [run(0, 40.0, 1200, **{"camvid_semantic/mIoU": 50.0})],
     }
     _, ablations = all_rows()
     page = tmp_path / "page.md"
@@ -105,7 +108,8 @@ def test_the_page_shows_scores_and_what_was_not_run(tmp_path):
     text = page.read_text()
     own, transfer = ["S+P+B", "900", "3", *["31.0 ± 1.0"] * 6, "11.0 ± 1.0"], ["S+P+B", "-", "1", "12.5"]
     errors = ["S+P+B", "900", "3", "-", "-", "7.0 ± 0.0", *["-"] * 5]
-    assert lines_of(text, r"S+P+B") == [own, own, errors, transfer]
+    assert lines_of(text, r"S+P+B") == [own, own, errors, transfer, own]
+    assert [line[1:4] for line in lines_of(text, "S+P+B+CamVid")] == [["1,200", "1", "50.0"], ["1,200", "1", "40.0"]]
     assert lines_of(text, "S")[0] == ["S", "300", "1", *["20.0"] * 7]
     assert lines_of(text, "upper bound")[0][1:3] == ["not run", "0"]
     assert lines_of(text, "P 110 + B 55")[0][:4] == ["P 110 + B 55", "600", "2", "15.5 ± 0.7"]

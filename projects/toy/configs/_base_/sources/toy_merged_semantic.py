@@ -1,4 +1,4 @@
-"""toy_semantic under a taxonomy made by hand, shared with toy_merged_panoptic: colours and patterns fall away.
+"""toy_semantic under a manual taxonomy, shared with toy_merged_panoptic: without colours and patterns.
 
 Data: as toy_semantic. No text embeddings: tested with learned classifiers.
 """
