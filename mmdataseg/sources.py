@@ -49,11 +49,14 @@ class Source:
                 (`mmdataseg.text.vocabularies`) or as a dict with ``name``, ``classes`` and ``is_thing``.
 
         Raises:
-            UserError: A key is unknown or missing; the name has other characters; the task or the label space is
-                unknown; the supervision is not a word; the metrics are not a list; or an instance task has no thing.
+            UserError: The entry is not a dict; a key is unknown or missing; the name has other characters; the task or
+                the label space is unknown; the supervision is not a word; the metrics are not a list; or an instance
+                task has no thing.
         """
         if isinstance(config, Source):
             return config
+        if not isinstance(config, Mapping):
+            raise UserError(f"expected a dict for each source, got {config!r}")
         values = dict(config)
         name = values.get("name", "?")
         known = [f.name for f in fields(cls)]

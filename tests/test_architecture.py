@@ -27,7 +27,7 @@ EDGES = {
     "checkpoints": {"errors", "ops", "text"},
     "datasets": {"errors", "formats", "ops", "progress", "registry", "sources", "structures"},
     "dependencies": set(),
-    "engine": {"errors", "registry", "visualization"},
+    "engine": {"errors", "progress", "registry", "visualization"},
     "errors": set(),
     "evaluation": {"errors", "formats", "ops", "progress", "registry", "sources"},
     "formats": {"errors", "ops", "progress", "structures"},

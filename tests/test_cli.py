@@ -267,6 +267,11 @@ def test_both_spellings_of_the_launchers_rank_are_accepted(spelling):
     [
         (["train", "no_such_config"], "config 'no_such_config' is neither a file nor one of mmdataseg's configs"),
         (["train", "some.py", "--workdir", "x"], "unknown option '--workdir'; did you mean '--work-dir'?"),
+        (
+            ["train", "dataseg_mini_3ds", "--iterations", "9", "--cfg-options", "train_cfg.max_iters=5"],
+            "--iterations and --cfg-options train_cfg.max_iters both set the length of the training",
+        ),
+        (["train", "dataseg_mini_3ds", "--iterations", "0"], "--iterations must be at least 1"),
         (["train", "some.py", "other.py"], "argument 'other.py' is one too many"),
         (["test", "a.pth", "--showdir", "x"], "unknown option '--showdir'; did you mean '--show-dir'?"),
         (["convert", "a.pth", "--to", "b.pth", "--rigde", "0"], "unknown option '--rigde'; did you mean '--ridge'?"),
@@ -414,10 +419,21 @@ def test_a_source_file_is_not_a_config(verb, tmp_path, capsys):
     assert "ade_semantic.py': this file defines the source ade_semantic, not a model" in capsys.readouterr().err
 
 
-def test_a_config_that_only_tests_is_not_trained(capsys):
+@pytest.mark.parametrize("options", [[], ["--iterations", "5"]])
+def test_a_config_that_only_tests_is_not_trained(options, capsys):
     with pytest.raises(SystemExit):
-        cli.main(["train", "dataseg_toy_3ds_probability-merge"])
+        cli.main(["train", "dataseg_toy_3ds_probability-merge", *options])
     assert "dataseg_toy_3ds_probability-merge.py only tests, it has no train_cfg; use test" in capsys.readouterr().err
+
+
+def test_suggested_configs_of_projects_are_where_the_message_says(tmp_path, monkeypatch, repo_root):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as error_info:
+        find_config("dataseg_toy_3dss")
+    suggested, folder = re.search(r"did you mean: ([^,]*).* \(in (.*)\)$", str(error_info.value)).groups()
+    assert Path(folder) == repo_root
+    assert Path(folder, suggested) == repo_root / "projects/toy/configs/dataseg_toy_3ds.py"
+    assert Path(folder, suggested).is_file()
 
 
 def test_a_wrong_path_is_not_treated_as_a_name(tmp_path, monkeypatch):

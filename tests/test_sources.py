@@ -120,3 +120,9 @@ def test_a_source_without_an_owner_of_parameters_is_refused():
             UserError, match=f"source '{name}': parameters_of='{value}' is only for a source that is not"
         ):
             owners(**{name: {"parameters_of": value}})
+
+
+@pytest.mark.parametrize("sources", [["ade"], {"name": "ade", "task": "semantic"}])
+def test_a_name_in_place_of_a_source_is_refused(sources):
+    with pytest.raises(UserError, match=r"expected a dict for each source, got '(ade|name)'"):
+        build_sources(sources)

@@ -27,12 +27,13 @@ from mmengine.registry import init_default_scope
 from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.data_roots import check_data_root
 from mmdataseg.datasets.findings import Findings
-from mmdataseg.datasets.inspection import check_source, counted, loading_transforms, report
+from mmdataseg.datasets.inspection import check_source, loading_transforms, report
 from mmdataseg.datasets.multi_source import MultiSourceDataset
 from mmdataseg.datasets.suspicions import shared_images
 from mmdataseg.datasets.transforms.packing import PackInputs
 from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.evaluation import MultiSourceEvaluator
+from mmdataseg.progress import counted
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.text.embeddings import encoder_mismatch, load_embeddings
 from mmdataseg.visualization.drawing import panel_size, resize, side_by_side

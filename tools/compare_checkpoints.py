@@ -183,7 +183,7 @@ def report(shares: Sequence[float], left_out: Sequence[str], out: Path) -> int:
     """
     if shares:
         worst = 100 * max(shares)
-        print(f"{len(shares)} pictures in {out}")
+        print(f"{counted(len(shares), 'picture')} in {out}")
         print(f"classes differ on {100 * float(np.mean(shares)):.1f} % of the pixels; on the worst image {worst:.1f} %")
     if left_out:
         number = counted(len(left_out), "image was", "images were")

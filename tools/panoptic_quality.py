@@ -5,7 +5,8 @@
     python tools/panoptic_quality.py truth.json answers.json --truth-folder truth_pngs --predictions-folder answer_pngs
 
 The counts are those of panopticapi, the evaluator of the COCO panoptic task. Id PNGs are expected in a folder beside
-the JSON, with its name without .json. Categories are matched by name, or by id if the predictions have none.
+the JSON, with its name without .json. Images are matched by file name, or by id if the predictions have no 'images';
+categories by name, or by id if the predictions have none.
 `python -m mmdataseg predict --tasks panoptic --save coco` writes predictions in this form. A class that is neither in
 the truth nor in the predictions has no score: "-", or null in the file of --json.
 """

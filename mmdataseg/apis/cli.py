@@ -76,6 +76,8 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
     path = _find(parser, args)
     if args.iterations is not None and args.iterations < 1:
         parser.error("--iterations must be at least 1")
+    if args.iterations is not None and "train_cfg.max_iters" in (args.cfg_options or {}):
+        parser.error("--iterations and --cfg-options train_cfg.max_iters both set the length of the training; give one")
     if args.resume not in (None, "auto"):
         _require_checkpoint(parser, args.resume)
     _set_local_rank(args)

@@ -103,7 +103,7 @@ def find_config(name: str) -> Path:
         raise UserError(f"config {name!r}: the file name fits {len(found)} configs ({listed})", remedy="add the folder")
     if not found:
         known = [path.relative_to(home).as_posix() for path in leaves]
-        raise FileNotFoundError(_not_found(name, wanted, known, roots[0]))
+        raise FileNotFoundError(_not_found(name, wanted, known, home))
     return found[0]
 
 
@@ -115,9 +115,9 @@ def short_path(path: Path) -> str:
     return str(path)
 
 
-def _not_found(name: str, wanted: str, leaves: list[str], root: Path) -> str:
+def _not_found(name: str, wanted: str, leaves: list[str], home: Path) -> str:
     stems = {Path(leaf).stem: leaf for leaf in leaves}
     near = [stems[stem] for stem in get_close_matches(wanted, stems, n=5, cutoff=0.5)]
     few = [leaf for leaf in leaves if leaf.count("/") == 1][:5]  # the whole method, not its ablations
     hint = f"did you mean: {', '.join(near)}" if near else f"there are {len(leaves)}, such as {', '.join(few)}"
-    return f"config {name!r} is neither a file nor one of mmdataseg's configs in {root}; {hint}"
+    return f"config {name!r} is neither a file nor one of mmdataseg's configs; {hint} (in {home})"

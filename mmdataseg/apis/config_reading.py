@@ -1,5 +1,6 @@
 """Read a config and change its settings. Imports nothing heavy, so that mistakes are reported at once."""
 
+import ast
 import codecs
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -78,11 +79,27 @@ def check_config(config: str | PathLike[str], options: Mapping[str, Any] | None,
 
 
 def _parse(path: Path, custom_imports: bool) -> Config:
-    if path.read_bytes().startswith(codecs.BOM_UTF8):
-        raise UserError("begins with a byte order mark", file=path, remedy="save it as UTF-8 without this mark")
     try:
         return Config.fromfile(path, import_custom_modules=custom_imports)
     except FileNotFoundError:
         raise
     except Exception as error:  # a config is the user's code and may raise anything
-        raise UserError(f"cannot read this config: {type(error).__name__}: {error}", file=path) from error
+        found = _not_python(path) if isinstance(error, SyntaxError) else None
+        raise found or UserError(f"cannot read this config: {type(error).__name__}: {error}", file=path) from error
+
+
+def _not_python(path: Path) -> UserError | None:
+    """Return the error of the file with a syntax error: the config, or one that it is based on."""
+    content = path.read_bytes()
+    if content.startswith(codecs.BOM_UTF8):
+        return UserError("begins with a byte order mark", file=path, remedy="save it as UTF-8 without this mark")
+    try:
+        tree = ast.parse(content)
+    except SyntaxError as error:
+        return UserError(f"cannot read this config: line {error.lineno}: {error.msg}", file=path)
+    bases = (
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_base_"
+    )
+    names = (part.value for base in bases for part in ast.walk(base) if isinstance(part, ast.Constant))
+    files = (path.parent / str(name) for name in names)
+    return next(filter(None, (_not_python(file) for file in files if file.is_file())), None)

@@ -29,7 +29,8 @@ def check_data_roots(cfg: Config, *loaders: str) -> None:
     """
     for key in loaders:
         for source in ((cfg.get(key) or {}).get("dataset") or {}).get("sources") or ():
-            check_data_root(source, _SPLITS[key], filename=cfg.filename)
+            if isinstance(source, Source | Mapping):  # otherwise the dataset refuses it
+                check_data_root(source, _SPLITS[key], filename=cfg.filename)
 
 
 def check_data_root(source: Source | Mapping[str, Any], split: str, *, filename: str | None = None) -> None:
@@ -44,7 +45,7 @@ def check_data_root(source: Source | Mapping[str, Any], split: str, *, filename:
         MissingFileError: It does not; the message says how to get the data.
     """
     values = source if isinstance(source, Mapping) else vars(source)
-    root, name = (values.get(split) or {}).get("data_root"), str(values.get("name"))
+    root, name = (values.get(split) or {}).get("data_root"), str(values.get("name", "?"))
     if not isinstance(root, str) or Path(root or ".").exists():
         return
     told = how_to_get(name, root, filename=filename)

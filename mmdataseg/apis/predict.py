@@ -143,8 +143,10 @@ class _Run:
                     continue
                 seen[found.name] = found.path
                 if found.name not in self._done:  # the bar starts with the others, so that its rate is right
+                    left_out = len(self.left_out)
                     yield found
-                    bar.update()
+                    if len(self.left_out) == left_out:
+                        bar.update()
 
     def leave_out(self, error: UserError) -> None:
         """Record an image that cannot be used."""
@@ -204,8 +206,9 @@ def _announce(total: int | None, segmenter: Segmenter, vocabulary: Vocabulary, t
     space = vocabulary.label_space
     number = "" if total is None else f" of {counted(total, 'image')}"
     print(
-        f"{', '.join(task.value for task in tasks)} segmentation{number} on {segmenter.device}, {len(space)} classes "
-        f"of '{space.name}'; images prepared like those of source '{segmenter.source.name}'"
+        f"{', '.join(task.value for task in tasks)} segmentation{number} on {segmenter.device}, "
+        f"{counted(len(space), 'class', 'classes')} of '{space.name}'; "
+        f"images prepared like those of source '{segmenter.source.name}'"
     )
     if Task.INSTANCE in tasks and space.stuff_classes and space != segmenter.source.label_space:
         print(f"the instance task finds things only; it leaves out: {', '.join(space.stuff_classes)}")

@@ -20,6 +20,7 @@ from mmdataseg.formats.journal import Journal
 from mmdataseg.formats.json_files import write_coco_json, write_list
 from mmdataseg.formats.png import write_png
 from mmdataseg.formats.whole_files import whole_file, write_whole
+from mmdataseg.progress import counted
 from mmdataseg.results import exchange
 from mmdataseg.results.file_names import FileNames
 from mmdataseg.results.result import Result
@@ -196,10 +197,10 @@ class PredictionFiles:
             lines.append(f"found ({task}): {listed or f'nothing; if that is wrong, {lower}, or train for longer'}")
         if self._file_names.lengthened:
             longer = [f"{name}.png" for name in self._file_names.lengthened.values()]
-            which = "1 image has" if len(longer) == 1 else f"{len(longer)} images have"
+            whose = "its" if len(longer) == 1 else "their"
             lines.append(
-                f"{which} the name of another one, with another suffix; {'its' if len(longer) == 1 else 'their'} files "
-                f"keep it: {', '.join(longer[:3])}{' ...' * (len(longer) > 3)}"
+                f"{counted(len(longer), 'image has', 'images have')} the name of another one, with another suffix; "
+                f"{whose} files keep it: {', '.join(longer[:3])}{' ...' * (len(longer) > 3)}"
             )
         return "\n".join(lines)
 

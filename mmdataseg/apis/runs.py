@@ -64,9 +64,9 @@ def run_training(
     """
     cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
     check_leaf(cfg)
+    set_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
     if iterations is not None:
         scale_schedule(cfg, iterations)
-    set_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
     require_whole(cfg.get("load_from") or "")
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)
@@ -81,6 +81,7 @@ def run_training(
     if said:
         runner.logger.warning(said)
     runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=False))
+    runner.register_hook(dict(type="mmdataseg.SameSchedule"))
     runner.register_hook(dict(type="mmdataseg.FiniteLoss"))
     amounts = [f"{cfg.train_cfg[key]} {unit}" for key, unit in _UNITS.items() if key in cfg.train_cfg]
     runner.logger.info(f"training: {', '.join(amounts)} on {get_device()}, into {runner.work_dir}")

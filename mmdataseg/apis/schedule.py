@@ -1,10 +1,14 @@
 """Make a training shorter or longer, together with its learning-rate schedule."""
 
+from collections.abc import MutableMapping
+from itertools import accumulate, pairwise
+from typing import Any
+
 from mmengine.config import Config
 
 from mmdataseg.errors import UserError
 
-_ENDS = ("begin", "end", "T_max")
+_LENGTHS = ("T_max", "total_steps", "step_size")
 
 
 def scale_schedule(cfg: Config, iterations: int) -> None:
@@ -13,11 +17,11 @@ def scale_schedule(cfg: Config, iterations: int) -> None:
     Validations keep their interval, or take place at the end if the training is shorter than that.
 
     Args:
-        cfg: A config with ``train_cfg.max_iters`` and schedulers that count iterations. Changed in place.
+        cfg: A config with ``train_cfg.max_iters`` and mmengine's schedulers with ``by_epoch=False``. Changed in place.
         iterations: The number of iterations, at least 1.
 
     Raises:
-        UserError: ``iterations`` is below 1, or the config trains by epochs.
+        UserError: ``iterations`` is below 1, or the training or a scheduler counts epochs.
     """
     if iterations < 1:
         raise UserError(f"expected at least 1 iteration, got {iterations}")
@@ -27,16 +31,40 @@ def scale_schedule(cfg: Config, iterations: int) -> None:
             "this config does not count its training in iterations", remedy="change train_cfg by --cfg-options"
         )
     factor = iterations / training.max_iters
+    for key in {"val_begin", "val_interval"} & set(training):
+        if training[key] <= training.max_iters:  # a larger val_begin turns validations off
+            training[key] = min(training[key], iterations)
     training.max_iters = iterations
-    if training.get("val_interval", 0) > iterations:
-        training.val_interval = iterations
     schedulers = cfg.get("param_scheduler") or []
     for scheduler in schedulers if isinstance(schedulers, list | tuple) else [schedulers]:
-        for key in set(_ENDS) & set(scheduler):
-            scheduler[key] = round(scheduler[key] * factor)
-        if "end" in scheduler:  # with very few iterations a warm-up would be empty, which mmengine refuses
-            scheduler["end"] = max(scheduler["end"], scheduler.get("begin", 0) + 1)
-        if "T_max" in scheduler:
-            scheduler["T_max"] = max(scheduler["T_max"], 1)
-        if "milestones" in scheduler:
-            scheduler["milestones"] = [round(milestone * factor) for milestone in scheduler["milestones"]]
+        if scheduler.get("by_epoch", True):
+            raise UserError(
+                f"scheduler {scheduler.get('type')!r} does not have by_epoch=False, so it counts epochs",
+                remedy="let it count iterations, or leave --iterations out",
+            )
+        _scale(scheduler, factor)
+
+
+def _scale(scheduler: MutableMapping[str, Any], factor: float) -> None:
+    """Scale what a scheduler counts. All but ``begin`` and ``end`` is counted from its ``begin``."""
+    begin = scheduler.get("begin", 0)
+    new_begin = round(begin * factor)
+
+    def scaled(length: int) -> int:
+        # the end is rounded, not the length, so that schedulers which followed each other still do; mmengine refuses 0
+        return max(round((begin + length) * factor) - new_begin, 1)
+
+    if "begin" in scheduler:
+        scheduler["begin"] = new_begin
+    if "end" in scheduler:
+        scheduler["end"] = new_begin + scaled(scheduler["end"] - begin)
+    for key in _LENGTHS:
+        if scheduler.get(key) is not None:
+            scheduler[key] = scaled(scheduler[key])
+    if "milestones" in scheduler:
+        scheduler["milestones"] = [scaled(milestone) for milestone in scheduler["milestones"]]
+    elif "gamma" in scheduler and "step_size" not in scheduler:  # ExponentialLR decays in each iteration
+        scheduler["gamma"] **= 1 / factor
+    if "periods" in scheduler:
+        ends = [scaled(end) for end in accumulate(scheduler["periods"])]
+        scheduler["periods"] = [end - previous for previous, end in pairwise([0, *ends])]

@@ -7,6 +7,7 @@ from mmdataseg.engine.finite_loss import FiniteLoss
 from mmdataseg.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from mmdataseg.engine.loops import ResumableTrainLoop
 from mmdataseg.engine.plot_curves import PlotCurves
+from mmdataseg.engine.same_schedule import SameSchedule
 from mmdataseg.engine.whole_checkpoints import WholeCheckpoints
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "LayerDecayOptimWrapperConstructor",
     "PlotCurves",
     "ResumableTrainLoop",
+    "SameSchedule",
     "WholeCheckpoints",
 ]

@@ -1,24 +1,30 @@
 """Panoptic quality of files: a panoptic JSON with its id PNGs against another one, without a model."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
 
 from mmdataseg.errors import UserError
-from mmdataseg.evaluation.class_counts import PackedCounts
+from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator
 from mmdataseg.evaluation.panoptic_quality import PanopticQualityMetric
 from mmdataseg.formats.categories import UNKNOWN, category_labels, check_categories
-from mmdataseg.formats.coco_panoptic import load_panoptic_json, load_panoptic_predictions, rgb_to_id
-from mmdataseg.formats.coco_values import as_flag, as_id, id_key
+from mmdataseg.formats.coco_panoptic import (
+    PanopticJson,
+    PanopticPredictions,
+    load_panoptic_json,
+    load_panoptic_predictions,
+    rgb_to_id,
+)
+from mmdataseg.formats.coco_values import as_flag, id_column, id_key
 from mmdataseg.formats.id_maps import Segments, segments_of_panoptic_png
 from mmdataseg.formats.paths import require_dir, require_file
 from mmdataseg.formats.png import read_png
 from mmdataseg.ops.panoptic_quality import segment_intersections
-from mmdataseg.progress import progress_bar
+from mmdataseg.progress import counted, progress_bar
 
 _REPAIR = "repair the file"
 _GIVE_FOLDER = "give the folder (--truth-folder, --predictions-folder)"
@@ -56,7 +62,7 @@ class PanopticFiles:
         try:
             infos = annotation["segments_info"]
             path = self.png_folder / annotation["file_name"]
-            ids = [as_id(info["id"], "id") for info in infos]
+            ids = id_column([info["id"] for info in infos], "id").tolist()
             is_crowd = [as_flag(info.get("iscrowd"), "iscrowd") for info in infos]
             categories = [id_key(info["category_id"]) for info in infos]
         except (KeyError, ValueError) as error:
@@ -65,9 +71,9 @@ class PanopticFiles:
         unknown = [category for category in categories if labels.get(category, UNKNOWN) == UNKNOWN]
         if unknown:
             raise UserError(
-                f"{_image(annotation)}: category {unknown[0]!r} is not among the categories of the truth",
+                f"{_image(annotation)}: category {unknown[0]!r} is not in the 'categories' of the truth",
                 file=self.file,
-                remedy="use the categories of the truth",
+                remedy="correct one of them",
             )
         png = read_png(path, "panoptic PNG")
         if png.ndim != 3 or png.shape[2] < 3:
@@ -77,7 +83,7 @@ class PanopticFiles:
                 rgb_to_id(png[..., :3]),
                 ids=ids,
                 labels=[labels[category] for category in categories],
-                is_thing=is_crowd,  # not used with merge="none"
+                is_thing=[False] * len(ids),  # not used with merge="none"
                 is_crowd=is_crowd,
                 merge="none",
             )
@@ -90,6 +96,7 @@ def panoptic_quality_of_files(
 ) -> dict[str, float]:
     """Compute the panoptic quality of predictions in COCO's format, with the counts of the COCO panoptic task.
 
+    Images are matched by file name, without folders if that is enough, or by id where a side has no file names.
     Categories are matched by name, or by id where the predictions have no ``categories``. Predictions for images that
     are not in the truth are ignored.
 
@@ -104,14 +111,14 @@ def panoptic_quality_of_files(
 
     Raises:
         FileNotFoundError: A file or folder is missing.
-        UserError: A file cannot be read; an image has no prediction; two PNGs differ in size; or a predicted category
-            is not in the truth.
+        UserError: A file cannot be read; a category of the truth is not told to be a thing or stuff; an image has no
+            prediction; two PNGs differ in size; or a predicted category is not in the truth.
     """
     for files in (truth, predictions):
         require_file(files.file, "panoptic JSON", remedy="give the path of another one")
         require_dir(files.png_folder, "folder of panoptic PNGs", remedy=_GIVE_FOLDER)
     known, found = load_panoptic_json(truth.file), load_panoptic_predictions(predictions.file)
-    _require_predictions(known.annotations, found.annotations, predictions.file)
+    annotations = _predictions_by_image(known, found, predictions.file)
     is_thing = _thing_flags(known.categories, truth.file)
     metric = PanopticQualityMetric(**options)
     metric.dataset_meta = {"classes": tuple(is_thing), "is_thing": list(is_thing.values())}
@@ -120,30 +127,50 @@ def panoptic_quality_of_files(
     if found.categories is not None:
         labels = category_labels(found.categories, classes=tuple(is_thing), label_map=None, path=predictions.file)
 
-    def count(image: Any) -> PackedCounts:
+    def count(number: int, image: Any) -> PackedCounts:
         true = truth.segments(known.annotations[image], true_labels)
-        predicted = predictions.segments(found.annotations[image], labels)
+        predicted = predictions.segments(annotations[image], labels)
         try:
-            return _count(metric, true, predicted)
+            return _count(metric, true, predicted, number)
         except ValueError as error:
             raise UserError(f"image {image!r}: {error}", file=predictions.file, remedy="predict at full size") from None
 
     with ThreadPoolExecutor(threads) as pool:
-        counted = pool.map(count, known.annotations)
-        return metric.compute_metrics(list(progress_bar(counted, total=len(known.annotations), unit="images")))
+        results = pool.map(count, range(len(known.annotations)), known.annotations)
+        return metric.compute_metrics(list(progress_bar(results, total=len(known.annotations), unit="images")))
 
 
-def _require_predictions(images: Collection[Any], predicted: Collection[Any], file: Path) -> None:
-    missing = [image for image in images if image not in predicted]
+def _predictions_by_image(known: PanopticJson, found: PanopticPredictions, file: Path) -> dict[Any, Mapping[str, Any]]:
+    """Return image id in the truth -> annotation in the predictions."""
+    true_names, names = _names(known.images), _names(found.images)
+    if true_names and names:
+        image_of_name = {name: image for image, name in names.items()}
+        other_ids = {image: image_of_name.get(name) for image, name in true_names.items()}
+    else:
+        other_ids = {image: image for image in known.images}
+    matched = {image: found.annotations[other] for image, other in other_ids.items() if other in found.annotations}
+    missing = [image for image in known.images if image not in matched]
     if missing:
+        example = f"image {missing[0]!r}" + (f" ('{true_names[missing[0]]}')" if true_names and names else "")
         raise UserError(
-            f"{len(missing)} of {len(images)} images have no prediction, e.g. image {missing[0]!r}",
+            f"no prediction for {len(missing)} of {counted(len(known.images), 'image')}, e.g. {example}",
             file=file,
-            remedy="predict them; an image without segments has an empty 'segments_info'",
+            remedy="predict them; an image without segments has an empty 'segments_info'. Images are matched by file "
+            "name if both files list 'images', otherwise by id",
         )
+    return matched
 
 
-def _count(metric: PanopticQualityMetric, true: Segments, predicted: Segments) -> PackedCounts:
+def _names(images: Mapping[Any, Mapping[str, Any]]) -> dict[Any, str]:
+    """Return image id -> file name, without folders if the names are distinct then; empty if an image has no name."""
+    names = {image: entry["file_name"] for image, entry in images.items() if "file_name" in entry}
+    if len(names) < len(images):
+        return {}
+    short = {image: PurePosixPath(name).name for image, name in names.items()}
+    return short if len(set(short.values())) == len(short) else names
+
+
+def _count(metric: PanopticQualityMetric, true: Segments, predicted: Segments, number: int) -> PackedCounts:
     pairs = segment_intersections(
         torch.from_numpy(true.id_map),
         torch.from_numpy(predicted.id_map),
@@ -155,17 +182,21 @@ def _count(metric: PanopticQualityMetric, true: Segments, predicted: Segments) -
         gt_labels_N=torch.from_numpy(true.labels),
         gt_is_crowd_N=torch.from_numpy(true.is_crowd),
         pred_labels_M=torch.from_numpy(predicted.labels),
-        generator=torch.Generator(),
+        generator=chance_generator({}, number),
     )
 
 
 def _thing_flags(categories: Sequence[Mapping[str, Any]], file: Path) -> dict[str, bool]:
     """Return name -> whether it is a thing. Categories of one name are one class, as in training."""
-    names = check_categories(categories, file)
-    try:
-        flags = {names[id_key(c["id"])]: as_flag(c.get("isthing"), "isthing") for c in categories}
-    except ValueError as error:
-        raise UserError(f"a category cannot be read ({error})", file=file, remedy=_REPAIR) from None
+    flags: dict[str, bool] = {}
+    for category, name in zip(categories, check_categories(categories, file).values(), strict=True):
+        try:
+            is_thing = as_flag(category["isthing"], "isthing")
+        except (KeyError, ValueError) as error:
+            what = f"no key {error}" if isinstance(error, KeyError) else error
+            raise UserError(f"category {name!r}: {what}", file=file, remedy=_REPAIR) from None
+        if flags.setdefault(name, is_thing) != is_thing:
+            raise UserError(f"category {name!r} appears twice, as a thing and as stuff", file=file, remedy=_REPAIR)
     return flags
 
 

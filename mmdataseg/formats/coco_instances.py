@@ -16,6 +16,7 @@ from mmdataseg.formats.json_stream import stream_json
 from mmdataseg.formats.masks import check_segmentation
 from mmdataseg.formats.paths import require_file
 from mmdataseg.ops.id_map import VOID
+from mmdataseg.progress import counted
 
 _BLOCK = 1 << 16
 _Block = dict[str, np.ndarray]
@@ -253,8 +254,9 @@ class _Reader:
         block = next(block for block in self.blocks["annotations"] if block["bad"].any())
         row = int(np.flatnonzero(block["bad"])[0])
         height, width = sizes[block["images"][row]]
+        what = counted(num_bad, "box is not a valid box in its image", "boxes are not valid boxes in their image")
         return UserError(
-            f"{num_bad} boxes are not valid boxes in their image, e.g. annotation "
+            f"{what}, e.g. annotation "
             f"{block['annotation_ids'][row]}: xyxy {block['boxes'][row].tolist()} in {height} x {width} pixels (height "
             "x width); expected finite numbers, positive width and height, and a part inside the image",
             file=self.path,

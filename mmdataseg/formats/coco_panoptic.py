@@ -13,6 +13,7 @@ from mmdataseg.formats.coco_values import as_file_name, id_key
 from mmdataseg.formats.json_files import COCO_KEYS, load_json
 from mmdataseg.formats.png import write_png
 from mmdataseg.ops.runs import unique_values
+from mmdataseg.progress import counted
 
 _JSON = dict[str, Any]
 
@@ -52,10 +53,12 @@ class PanopticPredictions:
     """The content of a panoptic JSON of predictions.
 
     Args:
+        images: As in `PanopticJson`; empty: the file has none.
         annotations: As in `PanopticJson`.
         categories: The ``categories`` as in the file; None: the file has none.
     """
 
+    images: Mapping[Any, _JSON]
     annotations: Mapping[Any, _JSON]
     categories: Sequence[_JSON] | None
 
@@ -157,14 +160,15 @@ def load_panoptic_json(path: Path) -> PanopticJson:
     without = [key for key in images if key not in annotations]
     if without:
         raise UserError(
-            f"{len(without)} images have no annotation, e.g. image {without[0]!r}",
+            f"{counted(len(without), 'image has', 'images have')} no annotation, e.g. image {without[0]!r}",
             file=path,
             remedy="annotate them, or remove them from 'images'",
         )
     unlisted = [key for key in annotations if key not in images]
     if unlisted:
         raise UserError(
-            f"{len(unlisted)} annotations belong to images that are not listed, e.g. image {unlisted[0]!r}",
+            f"{counted(len(unlisted), 'annotation is', 'annotations are')} of images that are not listed, "
+            f"e.g. image {unlisted[0]!r}",
             file=path,
             remedy="add the images to 'images', or remove the annotations",
         )
@@ -180,11 +184,13 @@ def load_panoptic_predictions(path: Path) -> PanopticPredictions:
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: The file is not valid JSON; an entry cannot be read; or an image appears twice.
+        UserError: The file is not valid JSON; an entry cannot be read; or an image or a file appears twice.
     """
     content = load_json(path, ("annotations",))
+    images = _by_id(content.get("images") or (), "id", "images", path)
     annotations = _by_id(content["annotations"], "image_id", "annotations", path)
-    return PanopticPredictions(annotations=annotations, categories=content.get("categories"))
+    _refuse_shared_files(images, path)
+    return PanopticPredictions(images=images, annotations=annotations, categories=content.get("categories"))
 
 
 def _by_id(entries: Sequence[_JSON], key: str, what: str, path: Path) -> dict[Any, _JSON]:

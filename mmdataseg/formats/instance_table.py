@@ -88,8 +88,8 @@ class InstanceTable:
 
     @property
     def num_targets(self) -> int:
-        """Number of objects that training uses. Crowd regions do not count; nor, without masks, do boxes of which each
-        is within 0 .. 1."""
+        """Number of objects that training uses: all but crowd regions. It is 0 without masks if every box is within
+        0 .. 1."""
         no_box_has_a_pixel = self._only_fractions and not len(self.mask_offsets)
         return 0 if no_box_has_a_pixel else len(self.boxes) - int(self.counts[3])
 

@@ -10,6 +10,7 @@ from mmdataseg.formats.coco_instances import refuse_panoptic, unlisted_image
 from mmdataseg.formats.coco_values import as_flag, as_id, as_number
 from mmdataseg.formats.json_files import COCO_KEYS, load_json
 from mmdataseg.formats.masks import check_segmentation, decode_mask
+from mmdataseg.progress import counted
 
 _JSON = dict[str, Any]
 _REPAIR = "repair the file"
@@ -48,7 +49,7 @@ def read_mask_annotations(path: Path) -> _JSON:
     bare = [annotation for annotation in content["annotations"] if not annotation.get("segmentation")]
     if bare:
         raise UserError(
-            f"{len(bare)} annotations have no mask, e.g. annotation {bare[0]['id']}",
+            f"{counted(len(bare), 'annotation has', 'annotations have')} no mask, e.g. annotation {bare[0]['id']}",
             file=path,
             remedy="use annotations with 'segmentation': mask AP needs masks, not boxes",
         )

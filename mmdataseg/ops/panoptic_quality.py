@@ -33,7 +33,7 @@ def segment_intersections(gt_ids_HW: Tensor, pred_ids_HW: Tensor, *, num_gt: int
         ValueError: The maps differ in size, or an index is outside its range.
     """
     gt_ids, pred_ids = gt_ids_HW.cpu().numpy(), pred_ids_HW.cpu().numpy()
-    return torch.from_numpy(count_pairs(gt_ids, pred_ids, num_first=num_gt, num_second=num_pred))
+    return torch.from_numpy(count_pairs(gt_ids, pred_ids, num_true=num_gt, num_predicted=num_pred))
 
 
 def segment_ious(intersections_N1M1: Tensor) -> Tensor:

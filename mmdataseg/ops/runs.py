@@ -1,7 +1,7 @@
 """Maps read as runs: pixels that follow each other in reading order and have the same value.
 
 A map of regions has some thousand runs where it has a million pixels. So values are looked up, sorted and counted once
-per run. A map of noise has nearly as many runs as pixels, and then takes at most a few tenths longer.
+per run. This is slower only for maps of noise, which have nearly as many runs as pixels.
 
 Letters: (H, W) the size of a map, R runs, V different values.
 """
@@ -66,33 +66,35 @@ def unique_values(map_HW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values_V, map_of_runs(index_R.astype(np.int64, copy=False), starts_R, map_HW.shape)
 
 
-def count_pairs(first_HW: np.ndarray, second_HW: np.ndarray, *, num_first: int, num_second: int) -> np.ndarray:
-    """Count the pixels of each pair of values, of which -1 is void.
+def count_pairs(true_HW: np.ndarray, predicted_HW: np.ndarray, *, num_true: int, num_predicted: int) -> np.ndarray:
+    """Count the pixels of each pair of a true and a predicted value, of which -1 is void.
 
     Args:
-        first_HW: (H, W) integers, -1 .. num_first - 1.
-        second_HW: (H, W) integers, -1 .. num_second - 1.
-        num_first: Number of values of the first map, may be 0.
-        num_second: Number of values of the second map, may be 0.
+        true_HW: (H, W) integers, -1 .. num_true - 1.
+        predicted_HW: (H, W) integers, -1 .. num_predicted - 1.
+        num_true: Number of values of the true map, may be 0.
+        num_predicted: Number of values of the predicted map, may be 0.
 
     Returns:
-        (num_first + 1, num_second + 1) int64. Row 0 and column 0 are void; value i of the first map is row i + 1, value
-        j of the second one is column j + 1.
+        (num_true + 1, num_predicted + 1) int64. Row 0 and column 0 are void; true value i is row i + 1, predicted value
+        j column j + 1.
 
     Raises:
         ValueError: The maps differ in size, or a value is outside its range.
     """
-    if first_HW.shape != second_HW.shape:
-        raise ValueError(f"true and predicted map must have the same size, got {first_HW.shape} and {second_HW.shape}")
-    starts_R = run_starts(first_HW, second_HW)
-    first_R, second_R = (map_HW.ravel()[starts_R].astype(np.int64) for map_HW in (first_HW, second_HW))
-    for name, values_R, count in (("true", first_R, num_first), ("predicted", second_R, num_second)):
+    if true_HW.shape != predicted_HW.shape:
+        raise ValueError(
+            f"true and predicted map must have the same size, got {true_HW.shape} and {predicted_HW.shape}"
+        )
+    starts_R = run_starts(true_HW, predicted_HW)
+    true_R, predicted_R = (map_HW.ravel()[starts_R].astype(np.int64) for map_HW in (true_HW, predicted_HW))
+    for name, values_R, count in (("true", true_R, num_true), ("predicted", predicted_R, num_predicted)):
         if values_R.size and (values_R.min() < -1 or values_R.max() >= count):
             raise ValueError(
                 f"{name} map: expected values in -1 .. {count - 1}, got {values_R.min()} .. {values_R.max()}"
             )
-    pairs_R = (first_R + 1) * (num_second + 1) + second_R + 1
-    bins = (num_first + 1) * (num_second + 1)
+    pairs_R = (true_R + 1) * (num_predicted + 1) + predicted_R + 1
+    bins = (num_true + 1) * (num_predicted + 1)
     # sums of integers are exact in float64
-    counts = np.bincount(pairs_R, weights=run_lengths(starts_R, first_HW.size), minlength=bins)
-    return counts.astype(np.int64).reshape(num_first + 1, num_second + 1)
+    counts = np.bincount(pairs_R, weights=run_lengths(starts_R, true_HW.size), minlength=bins)
+    return counts.astype(np.int64).reshape(num_true + 1, num_predicted + 1)

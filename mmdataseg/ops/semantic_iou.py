@@ -28,7 +28,7 @@ def confusion_matrix(gt_labels_HW: Tensor, pred_labels_HW: Tensor, *, num_classe
         ValueError: The maps differ in size, or a class is outside its range.
     """
     gt_labels, pred_labels = gt_labels_HW.cpu().numpy(), pred_labels_HW.cpu().numpy()
-    counts = count_pairs(gt_labels, pred_labels, num_first=num_classes, num_second=num_classes)
+    counts = count_pairs(gt_labels, pred_labels, num_true=num_classes, num_predicted=num_classes)
     return torch.from_numpy(counts[1:]).roll(-1, dims=1)
 
 

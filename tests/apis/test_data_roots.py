@@ -81,3 +81,9 @@ def test_the_toy_config_without_the_toy_data_names_the_command_that_draws_them(
         cli.main([verb, config, *(["some.pth"] if verb == "test" else [])])
     assert "does not exist in " in (told := capsys.readouterr().err)
     assert "; get the data: python -m projects.toy.make_toy data/toy\n" in told
+
+
+def test_what_is_not_a_source_is_left_to_the_dataset() -> None:
+    """A name in place of a source, and a single source in place of a list."""
+    for sources in (["ade"], {"name": "ade", "task": "semantic"}):
+        check_data_roots(Config({"train_dataloader": {"dataset": {"sources": sources}}}), "train_dataloader")

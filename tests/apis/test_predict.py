@@ -21,6 +21,7 @@ from PIL import Image
 from mmdataseg.apis import cli
 from mmdataseg.apis.prediction_files import PredictionFiles
 from mmdataseg.apis.segmenter import Segmenter
+from mmdataseg.evaluation.panoptic_files import PanopticFiles, panoptic_quality_of_files
 from mmdataseg.models import DaTaSeg
 
 
@@ -105,6 +106,17 @@ def test_new_words_can_be_given_more_weight(here):
     assert {category for category, _ in found["1e80"]} == {2} != {category for category, _ in found["none"]}
 
 
+def test_predictions_are_scored_whatever_the_numbers_of_the_true_images(here):
+    """The truth is what was predicted, with other numbers for the images."""
+    predict("--things", "red disc", "--stuff", "sand", "--save", "coco", "--out", str(here))
+    content = json.loads((here / "panoptic.json").read_text())
+    for image, annotation in zip(content["images"], content["annotations"], strict=True):
+        image["id"] = annotation["image_id"] = image["id"] + 100
+    (here / "truth.json").write_text(json.dumps(content))
+    truth = PanopticFiles(file=here / "truth.json", folder=here / "panoptic")
+    assert panoptic_quality_of_files(truth, PanopticFiles(file=here / "panoptic.json"))["PQ"] == 100
+
+
 def test_the_network_can_run_in_bfloat16(here, monkeypatch, capsys):
     """The masks are nearly those of float32; a run in float32 is not continued in bfloat16."""
     dtypes, propose = [], DaTaSeg.propose
@@ -129,7 +141,9 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world, capsys):
     good = next((world / "data/toy/toy_open/val").iterdir())
     with pytest.raises(SystemExit):
         cli.main(["predict", "dataseg_toy_3ds.py", "weights.pth", str(broken), str(good), "--out", str(here / "out")])
-    assert re.search(r"(?s)1 image was left out:.*broken\.jpg': cannot be read as an image", capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert re.search(r"(?s)1 image was left out:.*broken\.jpg': cannot be read as an image", said)
+    assert re.findall(r"\d+/\d+", said)[-1] == "1/2", "the progress bar counts only images that are done"
     assert len(json.loads((here / "out/semantic.json").read_text())["images"]) == 1
 
 
@@ -387,9 +401,9 @@ def test_the_help_begins_with_three_examples(capsys):
 
 def test_a_word_with_a_comma_is_one_class(here, capsys):
     predict("--things", "red ring, yellow disc", "--out", str(here))
-    assert (
-        "'red ring, yellow disc' is one word with 2 synonyms; for several words, put each in" in capsys.readouterr().err
-    )
+    said = capsys.readouterr()
+    assert "'red ring, yellow disc' is one word with 2 synonyms; for several words, put each in" in said.err
+    assert "1 class of 'own_words'" in said.out
     content = json.loads((here / "panoptic.json").read_text())
     assert [category["name"] for category in content["categories"]] == ["red ring, yellow disc"]
 

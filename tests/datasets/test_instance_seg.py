@@ -82,9 +82,7 @@ BAD_BOXES = [
 @pytest.mark.parametrize("box", BAD_BOXES)
 def test_a_bad_box_is_refused(files, box):
     files.annotations[2]["bbox"] = box
-    match = (
-        r"instances\.json': 1 boxes are not valid boxes in their image, e\.g\. annotation 3: xyxy .*drop_bad_boxes=True"
-    )
+    match = r"instances\.json': 1 box is not a valid box in its image, e\.g\. annotation 3: xyxy .*drop_bad_boxes=True"
     with pytest.raises(ValueError, match=match):
         InstanceSegDataset(**files.write())
 
@@ -232,7 +230,7 @@ def test_cache_is_not_used_for_other_data_or_options(files, monkeypatch):
 def test_a_file_that_is_refused_leaves_no_cache(files):
     files.annotations[0]["bbox"] = [0, 0, 0, 0]
     for _ in range(2):
-        with pytest.raises(ValueError, match="not valid boxes in their image"):
+        with pytest.raises(ValueError, match="not a valid box in its image"):
             InstanceSegDataset(**files.write(), cache_dir="cache")
     assert list((files.root / "cache").iterdir()) == []
 

@@ -65,13 +65,13 @@ def test_wrong_label_map(files, label_map, match):
 
 def test_image_without_annotation(files):
     files.content["images"].append({"id": 43, "file_name": "b.jpg", "height": 4, "width": 6})
-    with pytest.raises(ValueError, match=r"panoptic\.json': 1 images have no annotation, e\.g\. image 43; annotate"):
+    with pytest.raises(ValueError, match=r"panoptic\.json': 1 image has no annotation, e\.g\. image 43; annotate"):
         PanopticSegDataset(**files.write())
 
 
 def test_annotation_without_image(files):
     files.content["annotations"].append({"image_id": 44, "file_name": "b.png", "segments_info": []})
-    with pytest.raises(ValueError, match=r"1 annotations belong to images that are not listed, e\.g\. image 44; add"):
+    with pytest.raises(ValueError, match=r"1 annotation is of images that are not listed, e\.g\. image 44; add"):
         PanopticSegDataset(**files.write())
 
 

@@ -248,12 +248,12 @@ EMPTY = {"images": [{"id": 1, "height": 9, "width": 9}], "annotations": [], "cat
         (
             {**EMPTY, "annotations": [{"id": 7, "category_id": 1, "image_id": 1}]},
             ValueError,
-            "truth.json': 1 annotations have no mask, e.g. annotation 7; use",
+            "truth.json': 1 annotation has no mask, e.g. annotation 7; use",
         ),
         (
             {**EMPTY, "annotations": [{"id": 7, "category_id": 1, "image_id": 1, "segmentation": []}]},
             ValueError,
-            "truth.json': 1 annotations have no mask, e.g. annotation 7; use",
+            "truth.json': 1 annotation has no mask, e.g. annotation 7; use",
         ),
         (
             {**EMPTY, "annotations": [{"id": 7, "category_id": 1}]},

@@ -68,8 +68,8 @@ def test_images_and_annotations_by_image_id(tmp_path):
 @pytest.mark.parametrize(
     ("images", "annotations", "match"),
     [
-        ([1], [], "1 images have no annotation, e.g. image 1; annotate"),
-        ([], [1], "1 annotations belong to images that are not listed, e.g. image 1; add"),
+        ([1], [], "1 image has no annotation, e.g. image 1; annotate"),
+        ([], [1], "1 annotation is of images that are not listed, e.g. image 1; add"),
         ([1, 1], [1], "image 1 appears twice in 'images'; repair"),
         ([1], [1, 1], "image 1 appears twice in 'annotations'; repair"),
     ],

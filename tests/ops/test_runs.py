@@ -35,7 +35,7 @@ def test_pairs_by_hand():
     first = np.array([[0, 0, -1], [1, 1, 1]])
     second = np.array([[0, -1, -1], [-1, 0, 0]])
     # rows: void, 0, 1; columns: void, 0
-    assert count_pairs(first, second, num_first=2, num_second=1).tolist() == [[1, 0], [1, 1], [1, 2]]
+    assert count_pairs(first, second, num_true=2, num_predicted=1).tolist() == [[1, 0], [1, 1], [1, 2]]
 
 
 @st.composite
@@ -59,7 +59,7 @@ def test_values_are_those_of_numpy(two):
 def test_pairs_are_those_counted_pixel_by_pixel(two):
     expected = np.zeros((6, 6), np.int64)
     np.add.at(expected, (two[0].ravel() + 1, two[1].ravel() + 1), 1)
-    np.testing.assert_array_equal(count_pairs(*two, num_first=5, num_second=5), expected)
+    np.testing.assert_array_equal(count_pairs(*two, num_true=5, num_predicted=5), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64])
@@ -77,13 +77,13 @@ def test_maps_that_are_not_contiguous_are_read():
 
 def test_a_million_pixels_of_one_value_are_counted_exactly():
     one = np.zeros((1000, 1000), np.int64)
-    assert count_pairs(one, one, num_first=1, num_second=1).tolist() == [[0, 0], [0, 1_000_000]]
+    assert count_pairs(one, one, num_true=1, num_predicted=1).tolist() == [[0, 0], [0, 1_000_000]]
 
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"the same size, got \(2, 3\) and \(3, 2\)"):
-        count_pairs(MAP, MAP.T, num_first=6, num_second=6)
+        count_pairs(MAP, MAP.T, num_true=6, num_predicted=6)
     with pytest.raises(ValueError, match=r"predicted map: expected values in -1 \.\. 4, got 2 \.\. 5"):
-        count_pairs(MAP, MAP, num_first=6, num_second=5)
+        count_pairs(MAP, MAP, num_true=6, num_predicted=5)
     with pytest.raises(ValueError, match=r"true map: expected values in -1 \.\. 5, got -2 \.\. 2"):
-        count_pairs(np.array([[-2, 2]]), np.array([[0, 0]]), num_first=6, num_second=5)
+        count_pairs(np.array([[-2, 2]]), np.array([[0, 0]]), num_true=6, num_predicted=5)

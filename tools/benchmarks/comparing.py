@@ -1,11 +1,14 @@
 """Compare our code with an alternative on the same inputs: alternating runs in one process, peak memory in fresh
 ones."""
 
+import atexit
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -128,6 +131,13 @@ class Result:
         """For JSON."""
         measured = {} if self.skipped else {"ratio": self.ratio, "spread": self.spread, "peak": self.memory_ratio}
         return {**asdict(self), **measured}
+
+
+def temporary_folder() -> Path:
+    """Return a new folder, which is removed when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="mmdataseg-benchmark-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def compare(comparison: Comparison, setting: Setting) -> Result:

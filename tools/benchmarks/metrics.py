@@ -1,10 +1,7 @@
 """`metric`: panoptic quality from arrays in memory, one thread, and from files; mask AP from encoded masks."""
 
-import atexit
 import importlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from functools import partial
@@ -27,7 +24,7 @@ from mmdataseg.formats.coco_panoptic import PanopticSegments, rgb_to_id, write_p
 from mmdataseg.formats.json_files import write_coco_json
 from mmdataseg.ops.panoptic_quality import FN, FP, TP, panoptic_counts, panoptic_quality, segment_intersections
 from mmdataseg.text.vocabularies import get_label_space
-from tools.benchmarks.comparing import Comparison, Missing, Setting
+from tools.benchmarks.comparing import Comparison, Missing, Setting, temporary_folder
 from tools.benchmarks.networks import id_map
 
 SPACE = get_label_space("coco133")
@@ -87,10 +84,13 @@ def our_counts(images: Sequence[Pair]) -> Tensor:
 
 
 def write_panoptic(folder: Path, setting: Setting) -> tuple[Path, Path]:
-    """Write the segments of `pairs` as COCO panoptic files; returns the JSON of the truth and that of the answers."""
+    """Write the segments of `pairs` as COCO panoptic files. Return the JSON of the truth and that of the answers."""
     categories = make_categories(SPACE, range(1, len(SPACE) + 1))
-    images = [{"id": n, "file_name": f"{n}.jpg", "height": setting.answer[0], "width": setting.answer[1]}
-              for n in range(setting.images)]  # fmt: skip
+    height, width = setting.answer
+    images = [
+        {"id": number, "file_name": f"{number}.jpg", "height": height, "width": width}
+        for number in range(setting.images)
+    ]
     written = {"truth": [], "answer": []}
     for number, pair in enumerate(pairs(setting)):
         for side, ids, labels in (("truth", *pair[:2]), ("answer", *pair[2:])):
@@ -107,8 +107,7 @@ def write_panoptic(folder: Path, setting: Setting) -> tuple[Path, Path]:
 def _panoptic_files(
     setting: Setting, make: Callable[[Path, Path], Callable[[], float]]
 ) -> dict[str, Callable[[], Any]]:
-    folder = Path(tempfile.mkdtemp(prefix="mmdataseg-benchmark-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = temporary_folder()
     truth, answer = write_panoptic(folder, setting)
     theirs = make(truth, answer)
 
@@ -138,20 +137,17 @@ def _vernier_files(truth: Path, answer: Path) -> Callable[[], float]:
 
     def read(path: Path) -> tuple[dict[int, np.ndarray], bytes, bytes]:
         content = json.loads(path.read_text())
-        maps = {
-            entry["image_id"]: rgb_to_id(np.asarray(Image.open(path.with_suffix("") / entry["file_name"])))
-            for entry in content["annotations"]
-        }
-        segments = {entry["image_id"]: entry["segments_info"] for entry in content["annotations"]}
-        maps = {number: ids.astype(np.uint32) for number, ids in maps.items()}
+        maps, segments = {}, {}
+        for entry in content["annotations"]:
+            with Image.open(path.with_suffix("") / entry["file_name"]) as image:
+                maps[entry["image_id"]] = rgb_to_id(np.asarray(image)).astype(np.uint32)
+            segments[entry["image_id"]] = entry["segments_info"]
         return maps, json.dumps(segments).encode(), json.dumps(content["categories"]).encode()
 
     def run() -> float:
-        *sides, _ = read(answer)
-        dataset, predictions = (
-            core.PanopticDataset.from_arrays(*read(truth)),
-            core.PanopticPredictions.from_arrays(*sides),
-        )
+        maps, segments, _ = read(answer)
+        dataset = core.PanopticDataset.from_arrays(*read(truth))
+        predictions = core.PanopticPredictions.from_arrays(maps, segments)
         return core.evaluate_panoptic(dataset, predictions, "strict", num_threads=1).pq
 
     return run

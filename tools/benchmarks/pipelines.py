@@ -1,10 +1,7 @@
 """`data`: training pipelines from files to packed samples, ours against mmdet's, in one process."""
 
-import atexit
 import contextlib
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,7 +19,7 @@ from mmdataseg.formats.categories import make_categories
 from mmdataseg.formats.coco_panoptic import PanopticSegments, rgb_to_id, write_panoptic_png
 from mmdataseg.formats.json_files import write_coco_json
 from mmdataseg.text.vocabularies import get_label_space
-from tools.benchmarks.comparing import Comparison, Setting
+from tools.benchmarks.comparing import Comparison, Setting, temporary_folder
 from tools.benchmarks.networks import id_map
 
 SPACE = get_label_space("coco133")
@@ -89,8 +86,7 @@ def _decodings(size: tuple[int, int]) -> dict[str, Callable[[], Any]]:
 
 
 def _sides(setting: Setting) -> dict[str, Callable[[], Any]]:
-    folder = Path(tempfile.mkdtemp(prefix="mmdataseg-benchmark-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = temporary_folder()
     write_images(folder, setting)
     metainfo = {"classes": SPACE.classes, "is_thing": SPACE.is_thing}
     ours = PanopticSegDataset(

@@ -1,7 +1,5 @@
 """A part of `inference`: the whole path from an image file to segments, by what users call."""
 
-import atexit
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,7 +12,7 @@ from mmengine.config import Config
 
 from mmdataseg.apis.segmenter import Segmenter
 from tools.benchmarks import networks, pipelines
-from tools.benchmarks.comparing import Comparison, Setting
+from tools.benchmarks.comparing import Comparison, Setting, temporary_folder
 
 BATCHES = (1, 8)
 
@@ -39,8 +37,7 @@ Caller = Callable[[list[str], int], Any]
 
 
 def _sides(setting: Setting, make: Callable[[Setting], Caller], batch_size: int) -> Mapping[str, Callable[[], Any]]:
-    folder = Path(tempfile.mkdtemp(prefix="mmdataseg-benchmark-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = temporary_folder()
     pipelines.write_images(folder, setting)
     files = [str(path) for path in sorted(folder.glob("*.jpg"))]
     callers = {"theirs": make(setting), "ours": our_segmenter(setting)}
