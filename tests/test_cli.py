@@ -172,6 +172,17 @@ def test_work_dir_is_the_arguments_then_the_configs_then_the_name(tmp_path):
     assert runs.load_config(path).work_dir == "there"
 
 
+def test_a_dataloader_without_workers_needs_no_other_option():
+    """torch refuses persistent workers and prefetching without workers."""
+    changed = {"train_dataloader.num_workers": 0, "train_dataloader.prefetch_factor": 4}
+    cfg = runs.load_config("dataseg_toy_3ds_1gpu.py", options=changed)
+    assert cfg.train_dataloader.persistent_workers is False
+    assert "prefetch_factor" not in cfg.train_dataloader
+    kept = runs.load_config("dataseg_r50_3ds.py", options={"val_dataloader.num_workers": 0})
+    assert kept.train_dataloader.persistent_workers is True
+    assert kept.val_dataloader.persistent_workers is False
+
+
 def test_a_launcher_that_needs_gpus_is_refused_without_one(tmp_path, monkeypatch):
     monkeypatch.setattr(ranks, "get_device", lambda: "cpu")
     (tmp_path / "some.py").write_text("a = 1\n")

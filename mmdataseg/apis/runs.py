@@ -174,7 +174,17 @@ def load_config(
         cfg.work_dir = work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs", config_name(cfg.filename)))
+    _without_workers(cfg)
     return cfg
+
+
+def _without_workers(cfg: Config) -> None:
+    """Drop what torch refuses in a dataloader without workers, so that ``num_workers=0`` is enough."""
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        loader = cfg.get(name)
+        if loader is not None and not loader.get("num_workers", 0):
+            loader.persistent_workers = False
+            loader.pop("prefetch_factor", None)
 
 
 def set_training(cfg: Config, *, resume: bool | str = False, amp: bool = False, auto_scale_lr: bool = False) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN
+from mmdataseg.formats.coco_values import id_column
 from mmdataseg.ops.id_map import VOID
 from mmdataseg.ops.runs import map_of_runs, run_starts
 
@@ -115,10 +116,14 @@ def segments_of_panoptic_png(
             class. ``all``: one row per class. With the last two, crowd regions are void.
 
     Raises:
-        UserError: An id appears twice, or is in only one of PNG and JSON.
+        UserError: An id appears twice, is in only one of PNG and JSON, or has more than 64 bits.
     """
-    order = np.argsort(np.asarray(ids, np.int64), kind="stable")
-    known = np.concatenate([[0], np.asarray(ids, np.int64)[order]])
+    try:
+        listed = id_column(ids, "id")
+    except ValueError as error:
+        raise UserError(f"the JSON has a segment id that cannot be used ({error})") from None
+    order = np.argsort(listed, kind="stable")
+    known = np.concatenate([[0], listed[order]])
     if len(np.unique(known)) != len(known):
         twice = known[1:][known[1:] == known[:-1]]
         raise UserError(

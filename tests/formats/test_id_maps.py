@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mmdataseg.errors import UserError
 from mmdataseg.formats.id_maps import label_table, segments_of_label_png, segments_of_panoptic_png
 
 
@@ -114,6 +115,11 @@ def test_png_and_json_disagree(change, match):
         ids[ids == old] = new
     with pytest.raises(ValueError, match=match):
         segments_of_panoptic_png(ids, **SEGMENTS, merge="stuff")
+
+
+def test_a_segment_id_of_more_than_64_bits():
+    with pytest.raises(UserError, match=r"segment id that cannot be used \('id': .*at most 64 bits, got 1000000000"):
+        segments_of_panoptic_png(IDS, **{**SEGMENTS, "ids": [10**30, *SEGMENTS["ids"][1:]]}, merge="stuff")
 
 
 def test_segment_ids_that_appear_twice():
