@@ -24,8 +24,8 @@ NEW_WORDS_WEIGHT: Mapping[str, Any] = {
 }
 BFLOAT16: Mapping[str, Any] = {
     "action": "store_true",
-    "help": "run the network in bfloat16: faster on CPUs with AVX512-BF16 or AMX and on recent GPUs, with slightly "
-    "different results",
+    "help": "run the network in bfloat16: faster on CPUs with AVX512-BF16 or AMX if the network is large, with "
+    "slightly different results",
 }
 
 EXAMPLES = """Segment images, with the classes of the training or with class names of your own.
