@@ -4,6 +4,7 @@ ones."""
 import atexit
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -98,7 +99,8 @@ class Result:
         name: As in `Comparison`.
         yardstick: As in `Comparison`.
         sizes: As in `Comparison`.
-        seconds: For each side the seconds of each round: processor time on a CPU, otherwise wall-clock time.
+        seconds: For each side the seconds of each round: on a CPU, processor time with that of workers; otherwise
+            wall-clock time.
         memory: For each side MiB; empty if not measured.
         skipped: Why nothing was measured; otherwise empty.
     """
@@ -163,8 +165,14 @@ def compare(comparison: Comparison, setting: Setting) -> Result:
     return Result(comparison.name, comparison.yardstick, comparison.sizes, seconds)
 
 
+def _processor_time() -> float:
+    """Seconds of this process and of the processes that it has waited for, such as workers of a loader."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
 def _seconds(call: Callable[[], Any], device: str) -> float:
-    clock = time.process_time if device == "cpu" else time.perf_counter
+    clock = _processor_time if device == "cpu" else time.perf_counter
     if device != "cpu":
         torch.cuda.synchronize()
     start = clock()

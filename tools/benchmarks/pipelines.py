@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,15 @@ from typing import Any
 import cv2
 import numpy as np
 from mmdet.datasets import CocoPanopticDataset
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
+from torch.utils.data import DataLoader, Dataset
 
 from mmdataseg.datasets import PanopticSegDataset
 from mmdataseg.formats.categories import make_categories
 from mmdataseg.formats.coco_panoptic import PanopticSegments, rgb_to_id, write_panoptic_png
 from mmdataseg.formats.json_files import write_coco_json
+from mmdataseg.progress import counted
 from mmdataseg.text.vocabularies import get_label_space
 from tools.benchmarks.comparing import Comparison, Setting, temporary_folder
 from tools.benchmarks.networks import id_map
@@ -25,6 +28,7 @@ from tools.benchmarks.networks import id_map
 SPACE = get_label_space("coco133")
 COCO_SIZE = (480, 640)
 PHOTOGRAPH = (3000, 4000)
+PASSES = 4  # of a loader over the images
 
 
 def pipelines(setting: Setting) -> list[Comparison]:
@@ -35,7 +39,16 @@ def pipelines(setting: Setting) -> list[Comparison]:
         Comparison(f"JPEG of {height} x {width} at half size", "full size", partial(_decodings, (height, width)), "-")
         for height, width in (image_size(setting), PHOTOGRAPH)
     ]
-    return [Comparison("panoptic training pipeline", "mmdet", lambda: _sides(setting), sizes), *decoding]
+    loaders = [
+        Comparison(
+            f"panoptic training loader, {counted(workers, 'worker')}",
+            "mmdet",
+            partial(_loaders, setting, workers),
+            sizes,
+        )
+        for workers in (1, 2)
+    ]
+    return [Comparison("panoptic training pipeline", "mmdet", lambda: _sides(setting), sizes), *loaders, *decoding]
 
 
 def image_size(setting: Setting) -> tuple[int, int]:
@@ -86,6 +99,43 @@ def _decodings(size: tuple[int, int]) -> dict[str, Callable[[], Any]]:
 
 
 def _sides(setting: Setting) -> dict[str, Callable[[], Any]]:
+    return {side: partial(_load, samples) for side, samples in _samples(setting).items()}
+
+
+def _load(samples: "_Samples") -> list[Any]:
+    return [samples[index] for index in range(samples.images)]
+
+
+def _loaders(setting: Setting, workers: int) -> dict[str, Callable[[], Any]]:
+    """Whole passes, with the start of the workers and the way of the samples to the main process."""
+    calls = {}
+    for side, samples in _samples(setting).items():
+        loader = DataLoader(samples, batch_size=2, num_workers=workers, collate_fn=pseudo_collate)
+        calls[side] = partial(deque, loader, maxlen=0)
+    return calls
+
+
+class _Samples(Dataset):
+    """Packed samples, each image several times, with random numbers that depend on the index alone.
+
+    Args:
+        dataset: Of mmdet's kind.
+        steps: The pipeline.
+    """
+
+    def __init__(self, dataset: Any, steps: list[dict[str, Any]]) -> None:
+        self.images = len(dataset)
+        self._dataset, self._pipeline = dataset, Compose(steps)
+
+    def __len__(self) -> int:
+        return PASSES * self.images
+
+    def __getitem__(self, index: int) -> Any:
+        np.random.seed(index)
+        return self._pipeline(self._dataset.get_data_info(index % self.images))
+
+
+def _samples(setting: Setting) -> dict[str, _Samples]:
     folder = temporary_folder()
     write_images(folder, setting)
     metainfo = {"classes": SPACE.classes, "is_thing": SPACE.is_thing}
@@ -96,10 +146,7 @@ def _sides(setting: Setting) -> dict[str, Callable[[], Any]]:
         theirs = CocoPanopticDataset(
             ann_file="panoptic.json", data_prefix={"img": "", "seg": ""}, data_root=str(folder), pipeline=[]
         )
-        return {
-            "ours": _loads(ours, our_steps(setting.size)),
-            "theirs": _loads(theirs, mmdet_steps(setting.size)),
-        }
+        return {"ours": _Samples(ours, our_steps(setting.size)), "theirs": _Samples(theirs, mmdet_steps(setting.size))}
 
 
 def our_steps(size: int) -> list[dict[str, Any]]:
@@ -125,17 +172,6 @@ def mmdet_steps(size: int) -> list[dict[str, Any]]:
          "allow_negative_crop": True},
         {"type": "PackDetInputs"},
     ]  # fmt: skip
-
-
-def _loads(dataset: Any, steps: list[dict[str, Any]]) -> Callable[[], list[Any]]:
-    """A function that loads each image once, with the same random numbers at each call."""
-    pipeline = Compose(steps)
-
-    def load() -> list[Any]:
-        np.random.seed(0)
-        return [pipeline(dataset.get_data_info(index)) for index in range(len(dataset))]
-
-    return load
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData, PixelData
 
 from mmdataseg.datasets.transforms.boxes import large_enough
 from mmdataseg.ops.id_map import VOID
+from mmdataseg.ops.runs import map_of_runs, run_starts
 from mmdataseg.registry import TRANSFORMS
 
 META_KEYS = (
@@ -63,13 +64,15 @@ class PackInputs(BaseTransform):
 
     @staticmethod
     def _pack_id_map(sample: DetDataSample, results: dict[str, Any]) -> None:
-        id_map, labels = results["gt_seg_map"], results["gt_segment_labels"]
-        keep = np.bincount(id_map.ravel() + 1, minlength=len(labels) + 1)[1:] > 0
+        id_map, labels = np.ascontiguousarray(results["gt_seg_map"], np.int32), results["gt_segment_labels"]
+        starts = run_starts(id_map)
+        rows = id_map.ravel()[starts]
+        keep = np.bincount(rows + 1, minlength=len(labels) + 1)[1:] > 0
         if not keep.all():
             new_row = np.full(len(labels) + 1, VOID, np.int32)  # index -1 reads the last entry, so void stays void
             new_row[:-1][keep] = np.arange(keep.sum(), dtype=np.int32)
-            id_map = new_row[id_map]
-        sample.gt_id_map = PixelData(data=torch.from_numpy(np.ascontiguousarray(id_map, np.int32))[None])
+            id_map = map_of_runs(new_row[rows], starts, id_map.shape)
+        sample.gt_id_map = PixelData(data=torch.from_numpy(id_map)[None])
         sample.gt_instances = InstanceData(labels=torch.from_numpy(labels[keep]))
         if "gt_segment_is_crowd" in results:
             sample.gt_instances.is_crowd = torch.from_numpy(results["gt_segment_is_crowd"][keep])
