@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -34,6 +35,20 @@ def test_everything_runs_here_and_the_json_has_it(tmp_path, monkeypatch, capsys)
     assert named["torch"] or torch.__version__
     assert "128 x 128 pixels" in named["panoptic segmentation on cpu"]
     assert named["mmcv's nms on cpu"] == "runs"
+
+
+@pytest.mark.parametrize(
+    ("processor", "preloaded", "state"),
+    [("AuthenticAMD avx2 avx512f", False, "missing"), ("AuthenticAMD avx2 avx512f", True, "ok"),
+     ("AuthenticAMD avx2", False, "ok"), ("GenuineIntel avx512f", False, "ok")],
+)  # fmt: skip
+def test_a_matrix_product_without_avx512_is_found(monkeypatch, tmp_path, processor, preloaded, state):
+    (tmp_path / "cpuinfo").write_text(processor)
+    library = SimpleNamespace(mkl_serv_intel_cpu_true=None) if preloaded else SimpleNamespace()
+    monkeypatch.setattr(environment, "_CPU", tmp_path / "cpuinfo")
+    monkeypatch.setattr(environment.ctypes, "CDLL", lambda _: library)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    assert states(environment.check_operators())["matrix products on cpu"] == state
 
 
 def test_the_text_has_a_line_per_finding_and_the_sums(capsys):

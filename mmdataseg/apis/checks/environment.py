@@ -1,5 +1,6 @@
 """Check versions, GPUs and compiled operators."""
 
+import ctypes
 import platform
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from mmdataseg.apis.checks.finding import Finding, State
 from mmdataseg.dependencies import FAMILIES, OPTIONAL
 
 _NEEDED = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pycocotools", "safetensors", "scipy")
+_CPU = Path("/proc/cpuinfo")
 _DOCS = "docs/getting_started.md has the install commands"
 
 
@@ -65,7 +67,8 @@ def check_gpu() -> Iterator[Finding]:
 
 
 def check_operators() -> Iterator[Finding]:
-    """Run mmcv's compiled operators on the CPU and the GPU, and report which deformable attention is used."""
+    """Run mmcv's compiled operators on the CPU and the GPU, and report which deformable attention and which kernels of
+    matrix products are used."""
     import torch
 
     from mmdataseg.apis.registration import register_all_modules
@@ -73,6 +76,7 @@ def check_operators() -> Iterator[Finding]:
     register_all_modules()
     yield _boxes_kept("cpu")
     yield _operator("deformable attention on cpu", "ok", "this package's sparse product")
+    yield _matrix_products()
     if torch.cuda.is_available():
         yield _boxes_kept("cuda")
         yield _attention_on_gpu()
@@ -89,6 +93,20 @@ def _boxes_kept(device: str) -> Finding:
         return _operator(f"mmcv's nms on {device}", "ok", "runs")
     remedy = "compile mmcv again, for the torch that is installed"
     return _operator(f"mmcv's nms on {device}", "broken", f"kept boxes {kept.tolist()}, expected [0, 2]", remedy)
+
+
+def _matrix_products() -> Finding:
+    """Report whether MKL leaves out AVX-512, as it does on an AMD processor unless one function is preloaded."""
+    import torch
+
+    name, cpu = "matrix products on cpu", _CPU.read_text(encoding="utf-8") if _CPU.is_file() else ""
+    if not torch.backends.mkl.is_available():
+        return _operator(name, "ok", "another library than MKL")
+    slow = "AuthenticAMD" in cpu and "avx512f" in cpu.split()
+    if slow and not hasattr(ctypes.CDLL(None), "mkl_serv_intel_cpu_true"):
+        remedy = "preload the function that docs/benchmarks.md names, if you train on the CPU"
+        return _operator(name, "missing", "MKL does not use AVX-512 on this AMD processor", remedy)
+    return _operator(name, "ok", "MKL")
 
 
 def _attention_on_gpu() -> Finding:
