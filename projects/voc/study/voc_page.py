@@ -88,9 +88,9 @@ def write_page(
         "## What goes wrong",
         "What happens to the true things in the panoptic answer, in percent. The kinds are explained in "
         "[troubleshooting.md](troubleshooting.md#why-is-pq-low). Invented things are in percent of the true ones. "
-        "Most of these counts were made before the rule of `split` changed: all predicted segments of the class "
-        "counted as parts, so a thing beside another one of its class was seldom called split. Seed 0 of S, P and B, "
-        "counted again, has the same numbers.",
+        "Some of these counts, mostly of seed 0, were made before the rule of `split` changed: all predicted segments "
+        "of the class counted as parts, so a thing beside another one of its class was seldom called split. Seed 0 of "
+        "S, P and B, counted again, has the same numbers.",
         row_table(results, {**COMBINATIONS, "upper bound": UPPER_BOUND}, ERRORS),
         "## A source of another world",
         "CamVid has street scenes and a vocabulary of its own. S+P+B is tested on it without training on it, and a "
