@@ -270,7 +270,11 @@ def build_test_parser(prog: str | None = None) -> ArgumentParser:
         "-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="checkpoint to test, as an option"
     )
     parser.add_argument("--out", metavar="FILE", help="also write the predictions to this .pkl file")
-    parser.add_argument("--show-dir", metavar="FOLDER", help="also draw the predictions into this folder")
+    parser.add_argument(
+        "--show-dir",
+        metavar="FOLDER",
+        help="folder for pictures of predictions (default: the config's, or pictures in the work_dir)",
+    )
     parser.add_argument("--new-words-weight", **NEW_WORDS_WEIGHT)
     parser.add_argument("--bfloat16", **BFLOAT16)
     return parser

@@ -130,9 +130,8 @@ def split_inputs(words: Sequence[str]) -> tuple[Path | None, str, list[str]]:
     config = find_config(words[0]) if is_config(words[0]) else None
     rest = list(words if config is None else words[1:])
     if len(rest) < 2:
-        given = "a config and " if config is not None else ""
         raise UserError(
-            f"expected a checkpoint and at least one image, got {given}{len(rest)} of them",
+            f"expected a checkpoint and at least one image, got only {' '.join(words)!r}",
             remedy="give CHECKPOINT IMAGE ..., such as model.pth photos",
         )
     checkpoint, images = rest[0], rest[1:]
@@ -166,12 +165,14 @@ def check_words(*, things: Sequence[str], stuff: Sequence[str], embeddings: str 
     """
     if things and embeddings is not None:
         raise UserError("--things and --embeddings are both given", remedy="leave one out: the file has its own words")
-    words = [word.strip() for word in (*things, *stuff)]
+    options = {"--things": [word.strip() for word in things], "--stuff": [word.strip() for word in stuff]}
+    words = [word for given in options.values() for word in given]
     if "" in words:
         raise UserError("a word of --things or --stuff is empty", remedy="leave it out")
     twice = sorted({word for word in words if words.count(word) > 1})
     if twice:
-        raise UserError(f"word {twice[0]!r} appears twice in --things and --stuff", remedy="give it once")
+        where = " and ".join(option for option, given in options.items() if twice[0] in given)
+        raise UserError(f"word {twice[0]!r} appears twice in {where}", remedy="give it once")
     return [
         f"{word!r} is one word with {len(re.split('[,/]', word))} synonyms; for several words, put each in its own "
         "quotation marks, without commas"

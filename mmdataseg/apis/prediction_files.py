@@ -27,6 +27,7 @@ from mmdataseg.results.result import Result
 from mmdataseg.results.segments import Answer
 from mmdataseg.structures import LabelSpace, Task
 
+_PANOPTIC_THRESHOLD = "--cfg-options model.postprocessors.panoptic.score_threshold=X"
 COCO_FILES = {Task.PANOPTIC: "panoptic.json", Task.SEMANTIC: "semantic.json", Task.INSTANCE: "instances.json"}
 QUESTION, JOURNAL = "question.json", "journal.jsonl"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -192,7 +193,7 @@ class PredictionFiles:
         """
         lines = []
         for task, found in self._found.items():
-            lower = "lower --min-score" if task == "instance" else "lower the post-processor's score_threshold"
+            lower = "lower --min-score" if task == "instance" else f"lower the threshold ({_PANOPTIC_THRESHOLD})"
             listed = ", ".join(f"{word} {number}" for word, number in found.most_common())
             lines.append(f"found ({task}): {listed or f'nothing; if that is wrong, {lower}, or train for longer'}")
         if self._file_names.lengthened:

@@ -6,8 +6,10 @@ these do not have are here.
 """
 
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import cache
 from importlib import import_module
+from io import StringIO
 
 from mmdataseg.errors import UserError
 from mmdataseg.structures import LabelSpace
@@ -81,7 +83,8 @@ _Classes = tuple[tuple[str, ...], tuple[bool, ...]]
 
 def _names(package: str, dataset: str, key: str = "classes") -> tuple[str, ...]:
     try:
-        datasets = import_module(f"{package}.datasets")
+        with redirect_stdout(StringIO()):  # mmdet and mmseg print that optional datasets are not installed
+            datasets = import_module(f"{package}.datasets")
     except ModuleNotFoundError as error:
         raise ImportError(
             f"the class names of this label space come from {package}'s {dataset}, but importing {package} failed: "

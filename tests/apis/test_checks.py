@@ -27,7 +27,9 @@ def finding(state="ok", **more):
 def test_everything_runs_here_and_the_json_has_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     cli.main(["checks", "--json"])  # exit code 0: nothing is broken where tests run
-    found = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    assert "STAND-IN" not in printed.err, "it is not about the user's embeddings"
+    found = json.loads(printed.out)
     assert set(found[0]) == {"area", "name", "state", "text", "remedy"}
     assert list(dict.fromkeys(one["area"] for one in found)) == list(report.CHECKS)
     assert not [one for one in found if one["state"] != "ok" and not one["remedy"]], "what to do is said"

@@ -89,8 +89,8 @@ def test_settings_of_the_config_can_be_changed(here, capsys):
     annotations = json.loads((here / "panoptic.json").read_text())["annotations"]
     assert [a["segments_info"] for a in annotations] == [[], [], []]
     assert (
-        "found (panoptic): nothing; if that is wrong, lower the post-processor's score_threshold"
-        in capsys.readouterr().out
+        "found (panoptic): nothing; if that is wrong, lower the threshold (--cfg-options model.postprocessors.panoptic."
+        "score_threshold=X), or train for longer" in capsys.readouterr().out
     )
 
 
@@ -162,6 +162,7 @@ def test_an_image_that_cannot_be_read_costs_no_other(here, world, capsys):
         (["--embeddings", "f.safetensors"], r"error: 'f\.safetensors' does not exist; check the path"),
         (["--things", "a", "--embeddings", "trained.pth"], "error: --things and --embeddings are both given; leave"),
         (["--things", "a", " "], "error: a word of --things or --stuff is empty; leave it out"),
+        (["--things", "a", "b", "a"], "error: word 'a' appears twice in --things; give it once"),
         (["--things", "a", "--stuff", "a "], "error: word 'a' appears twice in --things and --stuff; give it once"),
         (["--new-words-weight", "0"], r"error: .*new_words_weight: expected a number above 0, got 0\.0; give 1 for no"),
         (["--save", "video"], "error: --save video needs a video or a camera among the images"),
@@ -367,7 +368,7 @@ def test_images_of_one_name_in_two_places_are_told_apart(here, world):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["model.pth"], 1, "expected a checkpoint and at least one image, got 1 of them; give CHECKPOINT IMAGE"),
+        (["model.pth"], 1, "expected a checkpoint and at least one image, got only 'model.pth'; give CHECKPOINT IMAGE"),
         (["absent.pth", "photos"], 1, "checkpoint 'absent.pth' does not exist; check the path"),
         (["trained.pth", "absent"], 1, "image or folder 'absent' does not exist; check the path"),
         (["data", "trained.pth"], 1, "'data' is a folder; expected a checkpoint; the checkpoint comes first"),

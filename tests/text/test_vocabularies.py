@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -121,3 +123,10 @@ def test_objects365_boxes_of_the_mini_world_have_our_names(mini_world):
     assert {c["name"] for c in categories} == set(get_label_space("objects365_coco80").classes)
     everything = get_label_space("objects365").classes
     assert all(everything[c["id"] - 1] == c["name"] for c in categories)
+
+
+@pytest.mark.parametrize("vocabulary", ["coco80", "ade150"])
+def test_what_mmdet_and_mmseg_print_at_import_is_hidden(vocabulary):
+    command = f"from mmdataseg.text.vocabularies import get_label_space; get_label_space('{vocabulary}')"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == ""

@@ -4,7 +4,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from mmdataseg.apis.checks.finding import Finding
@@ -30,16 +29,15 @@ def _run(device: str) -> Finding:
     from mmengine.registry import DefaultScope
 
     from mmdataseg.registry import MODELS
-    from mmdataseg.text.embeddings import save_embeddings
-    from mmdataseg.text.encoding import embed_classes
-    from mmdataseg.text.hashing import HashingEncoder
+    from mmdataseg.text.embeddings import TextEmbeddings, save_embeddings
     from mmdataseg.text.recipe import EncoderInfo
 
     config = Config.fromfile(config_root() / "_base_/models/dataseg_small.py")
     with tempfile.TemporaryDirectory(prefix="mmdataseg_checks_") as folder:
         file = Path(folder, "check.safetensors")
-        text = embed_classes(HashingEncoder(dim=config.model.classifier.embed_dim), _CLASSES)
-        save_embeddings(file, replace(text, encoder=EncoderInfo(library="", model="checks", imported=True)))
+        matrix = torch.eye(len(_CLASSES), config.model.classifier.embed_dim)
+        encoder = EncoderInfo(library="", model="checks", imported=True)
+        save_embeddings(file, TextEmbeddings(matrix=matrix, classes=_CLASSES, encoder=encoder))
         space = dict(name="check", classes=_CLASSES, is_thing=(True, True, False))
         source = dict(name="check", task="panoptic", label_space=space, embeddings=str(file))
         with DefaultScope.overwrite_default_scope("mmdet"):
