@@ -37,6 +37,13 @@ USAGE = """usage: {prog} train CONFIG [options]
        {prog} convert CHECKPOINT --to OUT [options]
        {prog} checks [--json]
 
+train    train a model with a config
+test     compute the scores of a checkpoint
+predict  segment images and videos, with the classes of the training or with class names of your own
+web      segment single images in the browser
+convert  turn a public Mask2Former checkpoint into one that segments classes by name
+checks   show what is installed, found and working on this machine
+
 CONFIG is a path, or the file name of one of mmdataseg's own configs. Options: {prog} train -h and so on."""
 
 
