@@ -112,7 +112,7 @@ def prepare(run: Run) -> Any:
 
 
 def last_checkpoint(folder: str) -> str:
-    """Return the last checkpoint of a finished run.
+    """Return the last checkpoint of a finished run, also if its folder was moved since.
 
     Raises:
         MissingFileError: There is no checkpoint, or the run is not finished.
@@ -120,7 +120,7 @@ def last_checkpoint(folder: str) -> str:
     file = Path(folder, "last_checkpoint")
     if not file.is_file() or not Path(folder, RESULT).is_file():
         raise MissingFileError(f"'{folder}' has no trained model, which a test needs", remedy="run this training first")
-    return file.read_text().strip()
+    return str(Path(folder, Path(file.read_text().strip()).name))
 
 
 def execute(run: Run) -> dict[str, Any]:
