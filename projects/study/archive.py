@@ -10,7 +10,7 @@ from mmdataseg.formats.whole_files import write_whole
 from projects.study.run import SETTINGS, Run
 
 Archive = dict[str, dict[str, dict[str, Any]]]
-"""Name of a config -> seed -> result."""
+"""Name of a row -> seed -> result."""
 
 
 def load(file: Path) -> Archive:

@@ -21,16 +21,17 @@ from projects.study.running import run_all
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row of a study: a config and how long it trains.
+    """A row of a study: a config, and how long it trains or whose weights it tests.
 
     Args:
-        config: Path of a leaf config. Its name is the name of the row.
-        parts: Training length in multiples of ``--iterations-per-source``; 0: it only tests, with the weights of
-            another row.
+        config: Path of a leaf config.
+        parts: Training length in multiples of ``--iterations-per-source``; 0 for a row that only tests.
+        weights_of: Name of the row whose weights a row tests; None for a row that trains its own.
     """
 
     config: Path
     parts: int
+    weights_of: str | None = None
 
 
 @cache
@@ -83,16 +84,13 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
     return args
 
 
-def chosen(
-    only: Sequence[str] | None, rows: Mapping[str, Row], *, labels: Mapping[str, str], whole: str
-) -> dict[str, Row]:
-    """Return the rows that ``--only`` names, or all. If a row only tests, the row with its weights comes first.
+def chosen(only: Sequence[str] | None, rows: Mapping[str, Row], *, labels: Mapping[str, str]) -> dict[str, Row]:
+    """Return the rows that ``--only`` names, or all. If a row only tests, the row with its weights is added.
 
     Args:
         only: Labels or names of rows; None: all.
         rows: All rows by name.
         labels: Label, such as S+P -> name.
-        whole: Name of the row whose weights are used by the rows that only test.
 
     Raises:
         SystemExit: ``only`` has an unknown row.
@@ -101,9 +99,9 @@ def chosen(
     if unknown:
         raise SystemExit(f"--only {unknown[0]}: expected some of {', '.join([*labels, *rows])}")
     names = list(dict.fromkeys(labels.get(row, row) for row in only or rows))
-    if whole not in names and not all(rows[name].parts for name in names):
-        names = [whole, *names]
-    return {name: rows[name] for name in names}
+    needed = [rows[name].weights_of for name in names]
+    trained = [name for name in dict.fromkeys(needed) if name is not None and name not in names]
+    return {name: rows[name] for name in [*trained, *names]}
 
 
 def described(leaves: Sequence[Path]) -> dict[str, str]:
@@ -114,19 +112,19 @@ def described(leaves: Sequence[Path]) -> dict[str, str]:
     }
 
 
-def plan_runs(args: argparse.Namespace, rows: Mapping[str, Row], *, world: Mapping[str, Any], whole: str) -> list[Run]:
+def plan_runs(args: argparse.Namespace, rows: Mapping[str, Row], *, world: Mapping[str, Any]) -> list[Run]:
     """Return all runs: the first seed of every row, then the second, so that an early page has every row.
 
-    A row that only tests uses the weights of ``whole`` with the same seed.
+    A row that only tests uses weights that were trained with the same seed.
 
     Args:
         args: The command line.
         rows: The chosen rows by name.
         world: Description of the data, so that no page mixes data.
-        whole: Name of the row whose weights are used by the rows that only test.
     """
     return [
         Run(
+            name=name,
             config=str(row.config),
             folder=str(args.out / name / f"seed{seed}"),
             seed=seed,
@@ -135,7 +133,7 @@ def plan_runs(args: argparse.Namespace, rows: Mapping[str, Row], *, world: Mappi
             world=world,
             threads=threads_of(args),
             machine=args.machine or f"{os.cpu_count()} CPU cores ({platform.machine()})",
-            weights_of=None if row.parts else str(args.out / whole / f"seed{seed}"),
+            weights_of=None if row.weights_of is None else str(args.out / row.weights_of / f"seed{seed}"),
         )
         for seed in range(args.seeds)
         for name, row in rows.items()

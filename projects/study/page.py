@@ -72,14 +72,14 @@ def row_table(
 
     Args:
         results: Results of the whole study.
-        rows: Label -> name of a config.
+        rows: Label -> name of a row.
         columns: Label -> metric.
         extra: Further lines, each with a cell for every column of the table.
     """
     lines = [
         [
             label,
-            *_iterations_and_seeds(results.get(name, ())),
+            *iterations_and_seeds(results, name),
             *(cell(results, name, metric) for metric in columns.values()),
         ]
         for label, name in rows.items()
@@ -87,8 +87,9 @@ def row_table(
     return markdown_table(["trained on", "iterations", "seeds", *columns], [*lines, *extra])
 
 
-def _iterations_and_seeds(runs: Sequence[Mapping]) -> tuple[str, str]:
+def iterations_and_seeds(results: Results, name: str) -> tuple[str, str]:
     """Return two cells of a row: the iterations of its training, ``-`` if it only tests, and the number of its runs."""
+    runs = results.get(name)
     if not runs:
         return NOT_RUN, "0"
     iterations = runs[0]["asked"]["iterations"]
@@ -137,7 +138,7 @@ def draw_bars(results: Results, rows: Mapping[str, str], metrics: Mapping[str, s
 
     Args:
         results: Results of the whole study.
-        rows: Label -> name of a config; a group of bars each. A config without a score has bars of height 0.
+        rows: Label -> name of a row; a group of bars each. A row without a score has bars of height 0.
         metrics: Label -> metric; a bar of each group.
         file: Path of the SVG file.
         salt: Name of the study, for the ids inside the file.

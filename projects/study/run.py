@@ -25,6 +25,7 @@ class Run:
     """A run, finished or not.
 
     Args:
+        name: Name of its row in the tables.
         config: Path of a leaf config.
         folder: Its work_dir.
         seed: Seed of its training.
@@ -36,6 +37,7 @@ class Run:
         weights_of: For a config that only tests, the folder of the run whose weights it uses; None: it trains its own.
     """
 
+    name: str
     config: str
     folder: str
     seed: int
@@ -45,11 +47,6 @@ class Run:
     threads: int = 0
     machine: str = ""
     weights_of: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the config: the run's row in the table."""
-        return Path(self.config).stem
 
     def result(self) -> dict[str, Any] | None:
         """Return the result; None if the run is not finished.

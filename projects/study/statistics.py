@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Name of a config -> the results of its runs, one per seed, as `projects.study.run.execute` returns them."""
+"""Name of a row -> the results of its runs, one per seed, as `projects.study.run.execute` returns them."""
 
 NOT_RUN = "not run"
 NO_VALUE = "-"

@@ -80,8 +80,11 @@ def plan(args: argparse.Namespace, configs: dict[str, Path], world: Mapping[str,
     Raises:
         SystemExit: ``--only`` names an unknown row.
     """
-    rows = {name: Row(config=config, parts=sources_of(config)) for name, config in configs.items()}
-    return plan_runs(args, chosen(args.only, rows, labels=COMBINATIONS, whole=ALL), world=world, whole=ALL)
+    rows = {}
+    for name, config in configs.items():
+        parts = sources_of(config)
+        rows[name] = Row(config=config, parts=parts, weights_of=None if parts else ALL)
+    return plan_runs(args, chosen(args.only, rows, labels=COMBINATIONS), world=world)
 
 
 def make_data() -> dict:

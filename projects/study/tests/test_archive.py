@@ -11,7 +11,12 @@ from projects.study.run import Run
 
 def run(folder, name="dataseg_toy_3ds", seed=0, **kwargs):
     return Run(
-        config=f"/somewhere/{name}.py", folder=str(folder / name / f"seed{seed}"), seed=seed, iterations=5, **kwargs
+        name=name,
+        config=f"/somewhere/{name}.py",
+        folder=str(folder / name / f"seed{seed}"),
+        seed=seed,
+        iterations=5,
+        **kwargs,
     )
 
 

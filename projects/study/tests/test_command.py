@@ -12,7 +12,9 @@ from projects.study.command import Row, chosen, described, make_parser, parse, p
 ROWS = {
     "both": Row(config=Path("both.py"), parts=2),
     "one": Row(config=Path("one.py"), parts=1),
-    "test": Row(config=Path("test.py"), parts=0),
+    "longer": Row(config=Path("one.py"), parts=3),
+    "test": Row(config=Path("test.py"), parts=0, weights_of="both"),
+    "test-longer": Row(config=Path("test.py"), parts=0, weights_of="longer"),
 }
 LABELS = {"A+B": "both", "A": "one"}
 
@@ -22,29 +24,39 @@ def args(*words):
 
 
 def rows(*only):
-    return chosen(only, ROWS, labels=LABELS, whole="both")
+    return chosen(only, ROWS, labels=LABELS)
 
 
 def test_rows_are_chosen_by_label_or_name_once():
-    assert list(rows()) == ["both", "one", "test"]
+    assert list(rows()) == list(ROWS)
     assert list(rows("A", "one")) == ["one"]
     assert list(rows("one", "A+B")) == ["one", "both"]
-    with pytest.raises(SystemExit, match=r"--only X: expected some of A\+B, A, both, one, test"):
+    with pytest.raises(SystemExit, match=r"--only X: expected some of A\+B, A, both, one, longer, test, test-longer"):
         rows("A", "X")
 
 
 def test_a_row_that_only_tests_brings_the_row_with_its_weights():
     assert list(rows("test")) == ["both", "test"]
     assert list(rows("test", "A+B")) == ["test", "both"]
-    runs = plan_runs(args("--seeds", "1", "--out", "runs"), rows("test"), world={}, whole="both")
+    runs = plan_runs(args("--seeds", "1", "--out", "runs"), rows("test-longer", "test"), world={})
     assert [(run.name, run.iterations, run.weights_of) for run in runs] == [
+        ("longer", 150, None),
         ("both", 100, None),
+        ("test-longer", 0, "runs/longer/seed0"),
         ("test", 0, "runs/both/seed0"),
     ]
 
 
+def test_two_rows_may_share_a_config():
+    runs = plan_runs(args("--seeds", "1", "--out", "runs"), rows("one", "longer"), world={})
+    assert [(run.name, run.config, run.iterations, run.folder) for run in runs] == [
+        ("one", "one.py", 50, "runs/one/seed0"),
+        ("longer", "one.py", 150, "runs/longer/seed0"),
+    ]
+
+
 def test_runs_are_planned_seed_by_seed():
-    runs = plan_runs(args("--seeds", "2", "--threads", "3"), rows("A", "A+B"), world={"a": 1}, whole="both")
+    runs = plan_runs(args("--seeds", "2", "--threads", "3"), rows("A", "A+B"), world={"a": 1})
     assert [(run.seed, run.name, run.iterations) for run in runs] == [
         (0, "one", 50),
         (0, "both", 100),
@@ -83,7 +95,7 @@ def studied(folder, *words, fails=(), monkeypatch):
 
     monkeypatch.setattr(command, "run_all", run_all)
     found = args("--page", str(folder / "page.md"), "--out", str(folder / "runs"), "--seeds", "1", *words)
-    everything = plan_runs(found, {name: ROWS[name] for name in ("both", "one")}, world={}, whole="both")
+    everything = plan_runs(found, {name: ROWS[name] for name in ("both", "one")}, world={})
     status = run_study(
         found,
         requested=[run for run in everything if not found.only or run.name in found.only],

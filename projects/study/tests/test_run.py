@@ -18,7 +18,9 @@ def toy(repo_root):
 
 
 def test_a_run_is_seeded_resumable_and_tested_once(toy, tmp_path):
-    run = Run(config=toy, folder=str(tmp_path), seed=7, iterations=10, options={"train_dataloader.batch_size": 2})
+    run = Run(
+        name="toy", config=toy, folder=str(tmp_path), seed=7, iterations=10, options={"train_dataloader.batch_size": 2}
+    )
     cfg = prepare(run)
     assert (cfg.randomness.seed, cfg.resume, cfg.load_from) == (7, True, None)
     assert cfg.train_cfg.val_begin > cfg.train_cfg.max_iters == 10
@@ -30,6 +32,7 @@ def test_a_config_that_only_tests_uses_the_weights_of_another_run(repo_root, tmp
     leaf = repo_root / "projects/toy/configs/ablations/dataseg_toy_3ds_probability-merge.py"
     options = {"train_dataloader.batch_size": 2, "test_dataloader.batch_size": 3}
     run = Run(
+        name="merge",
         config=str(leaf),
         folder=str(tmp_path / "x"),
         seed=0,
@@ -49,7 +52,7 @@ def test_a_config_that_only_tests_uses_the_weights_of_another_run(repo_root, tmp
 
 
 def test_results_of_other_settings_are_refused(tmp_path):
-    run = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=10)
+    run = Run(name="c", config="c.py", folder=str(tmp_path), seed=0, iterations=10)
     assert run.result() is None
     (tmp_path / "result.json").write_text(
         json.dumps({"asked": {"iterations": 20, "options": {}, "world": {}}, "metrics": {}})
@@ -58,25 +61,25 @@ def test_results_of_other_settings_are_refused(tmp_path):
         UserError, match=r"result\.json': was run with iterations 20, but this study has 10; give another --out"
     ):
         run.result()
-    again = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20)
+    again = Run(name="c", config="c.py", folder=str(tmp_path), seed=0, iterations=20)
     assert again.result()["metrics"] == {}
 
 
 def test_a_run_that_was_started_with_other_settings_is_not_continued(tmp_path):
     asked = {"iterations": 20, "options": {}, "world": {"seed": 0}}
     (tmp_path / "asked.json").write_text(json.dumps({"asked": asked}))
-    same = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20, world={"seed": 0})
+    same = Run(name="c", config="c.py", folder=str(tmp_path), seed=0, iterations=20, world={"seed": 0})
     assert same.result() is None
     with pytest.raises(UserError, match=r"asked\.json': was run with iterations 20, but this study has 30"):
-        Run(config="c.py", folder=str(tmp_path), seed=0, iterations=30, world={"seed": 0}).result()
+        Run(name="c", config="c.py", folder=str(tmp_path), seed=0, iterations=30, world={"seed": 0}).result()
     with pytest.raises(
         UserError, match=r"asked\.json': was run with world \{'seed': 0\}, but this study has \{'seed': 1\}"
     ):
-        execute(Run(config="c.py", folder=str(tmp_path), seed=0, iterations=20, world={"seed": 1}))
+        execute(Run(name="c", config="c.py", folder=str(tmp_path), seed=0, iterations=20, world={"seed": 1}))
 
 
 def test_steps_are_read_from_the_log(tmp_path):
-    run = Run(config="c.py", folder=str(tmp_path), seed=0, iterations=100)
+    run = Run(name="c", config="c.py", folder=str(tmp_path), seed=0, iterations=100)
     assert run.step() == 0
     log = tmp_path / "now/vis_data/scalars.json"
     log.parent.mkdir(parents=True)
@@ -104,7 +107,7 @@ def test_runs_wait_for_the_weights_they_test_and_finished_ones_are_not_repeated(
     monkeypatch.setattr(running.time, "sleep", lambda _: None)
 
     def make(name, **more):
-        return Run(config=f"{name}.py", folder=str(tmp_path / name), seed=0, **more)
+        return Run(name=name, config=f"{name}.py", folder=str(tmp_path / name), seed=0, **more)
 
     tests = make("tests", iterations=0, weights_of=str(tmp_path / "trains"))
     runs = [tests, make("broken", iterations=5), make("trains", iterations=5)]
@@ -144,7 +147,7 @@ def test_an_interruption_stops_the_processes(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(running.time, "sleep", interrupt)
-    runs = [Run(config=f"{i}.py", folder=str(tmp_path / str(i)), seed=0, iterations=1) for i in range(2)]
+    runs = [Run(name=str(i), config=f"{i}.py", folder=str(tmp_path / str(i)), seed=0, iterations=1) for i in range(2)]
     with pytest.raises(KeyboardInterrupt):
         running.run_all(runs, jobs=2)
     assert all(process.stopped and process.awaited for process in started)
@@ -155,7 +158,8 @@ def test_finished_is_called_after_each_finished_run(tmp_path, monkeypatch):
     monkeypatch.setattr(running, "_start", lambda run, env: Process(run, []))  # noqa: ARG005
     monkeypatch.setattr(running.time, "sleep", lambda _: None)
     runs = [
-        Run(config=f"{name}.py", folder=str(tmp_path / name), seed=0, iterations=1) for name in ("a", "broken", "b")
+        Run(name=name, config=f"{name}.py", folder=str(tmp_path / name), seed=0, iterations=1)
+        for name in ("a", "broken", "b")
     ]
     running.run_all(runs, finished=lambda: counts.append(sum(run.result() is not None for run in runs)))
     assert counts == [1, 2]

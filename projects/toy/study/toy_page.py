@@ -42,7 +42,7 @@ def write_page(
 
     Args:
         page: A Markdown file; overwritten.
-        results: Name of a config -> its runs.
+        results: Name of a row -> its runs.
         setting: How the numbers were made.
         ablations: Name of a config -> what it changes, in words.
         failed: Runs that stopped with an error.

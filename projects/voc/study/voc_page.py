@@ -6,8 +6,16 @@ from pathlib import Path
 
 from mmdataseg.formats.whole_files import write_whole
 from projects.study.findings import RULE, verdict_table
-from projects.study.page import StudySetting, draw_bars, kept_notes, picture_links, row_table, scale_table
-from projects.study.statistics import NOT_RUN, Results
+from projects.study.page import (
+    StudySetting,
+    draw_bars,
+    iterations_and_seeds,
+    kept_notes,
+    picture_links,
+    row_table,
+    scale_table,
+)
+from projects.study.statistics import NOT_RUN, Results, cell, markdown_table
 from projects.voc.published.sets import SETS
 from projects.voc.study.voc_rows import (
     ALL,
@@ -17,7 +25,9 @@ from projects.voc.study.voc_rows import (
     COMBINATIONS,
     ERRORS,
     FILLED,
+    LENGTHS,
     SHARES,
+    STEADY,
     STEADY_BOXES,
     STEADY_PANOPTIC,
     STEADY_SEMANTIC,
@@ -25,6 +35,8 @@ from projects.voc.study.voc_rows import (
     UPPER_BOUND,
     WITH_CAMVID,
     findings,
+    longer,
+    on_training_images,
 )
 
 
@@ -50,7 +62,7 @@ def write_page(
 
     Args:
         page: A Markdown file; overwritten.
-        results: Name of a config -> its runs.
+        results: Name of a row -> its runs.
         setting: How the numbers were made.
         ablations: Name of a config -> what it changes, in words.
         failed: Runs that stopped with an error.
@@ -82,6 +94,12 @@ def write_page(
         "segments (P 110) and a number of others with boxes (B), and all of them train equally long.",
         row_table(results, {"S+P+B": ALL, "upper bound": UPPER_BOUND, **SHARES}, COLUMNS),
         *picture_links(pictures, ["Boxes in addition to 110 images with masks"]),
+        "## Equal length",
+        "Trainings of several lengths, to compare those of equal length. All scores are those of the steady classes, "
+        "on held-out images and on 110 training images of P. All these trainings but S include the 110 images. The "
+        "more a model overfits, the larger is the difference between the two.",
+        _lengths(results),
+        *picture_links(pictures, ["PQ on held-out images and on training images"]),
         "## Ablations",
         row_table(results, {"none (S+P+B)": ALL, **{_short(name): name for name in ablations}}, COLUMNS),
         "\n".join(f"- {_short(name)}: {what}" for name, what in ablations.items()),
@@ -115,6 +133,38 @@ def _scale(results: Results, setting: Setting) -> str:
     return scale_table(results, setting, data)
 
 
+def _lengths(results: Results) -> str:
+    scores = {"mIoU": STEADY_SEMANTIC, "PQ": STEADY_PANOPTIC, "mask AP": STEADY_BOXES}
+    head = ["trained on", "iterations", "seeds", *scores, *(f"{score}, training images" for score in scores)]
+    semantic = longer(COMBINATIONS["S"], 3)
+    rows = [["S", *iterations_and_seeds(results, semantic), *(cell(results, semantic, m) for m in STEADY), *["-"] * 3]]
+    rows += [
+        [
+            label,
+            *iterations_and_seeds(results, name),
+            *(cell(results, row, metric) for row in (name, on_training_images(name)) for metric in STEADY),
+        ]
+        for label, name in LENGTHS
+    ]
+    return markdown_table(head, rows)
+
+
+_SEEN = "training images/PQ_steady"
+
+
+def _with_training_images(results: Results) -> Results:
+    """Add the PQ on training images to the metrics of the runs whose weights were tested on them."""
+    seen = {
+        (name, run["seed"]): {_SEEN: run["metrics"][STEADY_PANOPTIC]}
+        for _, name in LENGTHS
+        for run in results.get(on_training_images(name), ())
+    }
+    return {
+        name: [{**run, "metrics": {**run["metrics"], **seen.get((name, run["seed"]), {})}} for run in runs]
+        for name, runs in results.items()
+    }
+
+
 def _short(name: str) -> str:
     return name.removeprefix("dataseg_voc_3ds_")
 
@@ -132,14 +182,17 @@ def draw(results: Results, folder: Path) -> dict[str, Path]:
     sources = {"S: mIoU": STEADY_SEMANTIC, "P: PQ": STEADY_PANOPTIC, "B: mask AP": STEADY_BOXES, "filled boxes": FILLED}
     shares = {"P: PQ": STEADY_PANOPTIC, "B: mask AP": STEADY_BOXES, "B: mask AP, all classes": BOXES}
     boxes = {label.partition(" + ")[2]: name for label, name in SHARES.items()}
+    lengths = {f"{label}\n{iterations_and_seeds(results, name)[0]}": name for label, name in LENGTHS}
+    fit = {"held-out images": STEADY_PANOPTIC, "training images": _SEEN}
     found = {}
     for title, rows, metrics, name in (
         ("Scores of the steady classes by training sources", COMBINATIONS, sources, "real_study_sources.svg"),
         ("Boxes in addition to 110 images with masks", boxes, shares, "real_study_boxes.svg"),
+        ("PQ on held-out images and on training images", lengths, fit, "real_study_lengths.svg"),
     ):
         run = {label: row for label, row in rows.items() if results.get(row)}
         if run:
             folder.mkdir(parents=True, exist_ok=True)
-            draw_bars(results, run, metrics, folder / name, salt="real study")
+            draw_bars(_with_training_images(results), run, metrics, folder / name, salt="real study")
             found[title] = folder / name
     return found

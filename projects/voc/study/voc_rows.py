@@ -26,6 +26,37 @@ SHARE_PARTS = 2
 """All shares of boxes train equally long, to show the effect of the boxes and not of a longer training."""
 TRANSFER = "dataseg_voc_3ds_transfer"
 WITH_CAMVID = "dataseg_voc_4ds"
+TRAINING_IMAGES = "dataseg_voc_3ds_training-images"
+
+
+def longer(name: str, parts: int) -> str:
+    """Return the name of a row that trains a config of another row longer."""
+    return f"{name}_x{parts}"
+
+
+def on_training_images(name: str) -> str:
+    """Return the name of the row that tests the weights of another row on images that they were trained on."""
+    return f"{name}_training-images"
+
+
+NO_BOXES, MOST_BOXES = SHARES["P 110 + B 0"], SHARES["P 110 + B 440"]
+LONGER = [
+    *((COMBINATIONS[label], 3) for label in "SP"),
+    *((name, 6) for name in (COMBINATIONS["P"], ALL, NO_BOXES, MOST_BOXES)),
+]
+"""Config and length of the trainings that are compared at equal length. ALL itself has length 3."""
+LENGTHS = [
+    ("P", COMBINATIONS["P"]),
+    ("P 110 + B 0", NO_BOXES),
+    ("P 110 + B 440", MOST_BOXES),
+    ("P", longer(COMBINATIONS["P"], 3)),
+    ("S+P+B", ALL),
+    ("P", longer(COMBINATIONS["P"], 6)),
+    ("S+P+B", longer(ALL, 6)),
+    ("P 110 + B 0", longer(NO_BOXES, 6)),
+    ("P 110 + B 440", longer(MOST_BOXES, 6)),
+]
+"""Label and name of trainings of several lengths, by length, that are also tested on images of their training."""
 
 SEMANTIC, PANOPTIC, BOXES = "voc_semantic/mIoU", "voc_panoptic/PQ", "voc_boxes/mask_AP"
 STEADY_SEMANTIC, STEADY_PANOPTIC = "voc_semantic/mIoU_steady", "voc_panoptic/PQ_steady"
@@ -56,7 +87,11 @@ def all_rows() -> tuple[dict[str, Row], list[Path]]:
     by_sources = [*COMBINATIONS.values(), UPPER_BOUND, WITH_CAMVID, *(leaf.stem for leaf in ablations)]
     rows = {name: Row(config=leaves[name], parts=sources_of(leaves[name])) for name in by_sources}
     rows |= {name: Row(config=leaves[name], parts=SHARE_PARTS) for name in SHARES.values()}
-    rows[TRANSFER] = Row(config=leaves[TRANSFER], parts=0)
+    rows |= {longer(name, parts): Row(config=leaves[name], parts=parts) for name, parts in LONGER}
+    rows[TRANSFER] = Row(config=leaves[TRANSFER], parts=0, weights_of=ALL)
+    rows |= {
+        on_training_images(name): Row(config=leaves[TRAINING_IMAGES], parts=0, weights_of=name) for _, name in LENGTHS
+    }
     return rows, ablations
 
 
@@ -78,14 +113,14 @@ def findings(results: Results) -> list[Finding]:
         compared = f"S+P+B against {name}: mean of mIoU of S, PQ of P and mask AP of B"
         return Finding(claim, compared, mean_stat(results, [ALL], STEADY), mean_stat(results, [rival], STEADY))
 
-    helps, gain, masks, few, more = (
+    helps, gain, masks, few, more, equal = (
         "co-training helps the label maps",
         "boxes gain masks from the other sources",
         "boxes become masks",
         "boxes help where masks are few",
         "more sources help",
+        "more sources help at equal length",
     )
-    no_boxes, *_, most_boxes = SHARES.values()
     return [
         Finding(helps, "S+P+B against S, mIoU of S", of("S+P+B", STEADY_SEMANTIC), of("S", STEADY_SEMANTIC)),
         Finding(gain, "S+P+B against B, mask AP", of("S+P+B", STEADY_BOXES), of("B", STEADY_BOXES)),
@@ -99,17 +134,41 @@ def findings(results: Results) -> list[Finding]:
         Finding(
             few,
             "110 masks with 440 boxes against none, mask AP",
-            of(most_boxes, STEADY_BOXES),
-            of(no_boxes, STEADY_BOXES),
+            of(MOST_BOXES, STEADY_BOXES),
+            of(NO_BOXES, STEADY_BOXES),
         ),
         Finding(
             few,
             "110 masks with 440 boxes against none, PQ",
-            of(most_boxes, STEADY_PANOPTIC),
-            of(no_boxes, STEADY_PANOPTIC),
+            of(MOST_BOXES, STEADY_PANOPTIC),
+            of(NO_BOXES, STEADY_PANOPTIC),
+        ),
+        Finding(
+            few,
+            "the same with three times the length, mask AP",
+            of(longer(MOST_BOXES, 6), STEADY_BOXES),
+            of(longer(NO_BOXES, 6), STEADY_BOXES),
+        ),
+        Finding(
+            few,
+            "the same with three times the length, PQ",
+            of(longer(MOST_BOXES, 6), STEADY_PANOPTIC),
+            of(longer(NO_BOXES, 6), STEADY_PANOPTIC),
         ),
         Finding(more, "two against one: mean of the three scores and of all rows", of_size(2), of_size(1)),
         Finding(more, "three against two: the same", of_size(3), of_size(2)),
+        Finding(
+            equal,
+            "S+P+B against P, both as long as S+P+B: mean of the three scores",
+            mean_stat(results, [ALL], STEADY),
+            mean_stat(results, [longer(COMBINATIONS["P"], 3)], STEADY),
+        ),
+        Finding(
+            equal,
+            "the same, both twice as long",
+            mean_stat(results, [longer(ALL, 6)], STEADY),
+            mean_stat(results, [longer(COMBINATIONS["P"], 6)], STEADY),
+        ),
         ablation("the projection in the cost of matching helps", "no-projection-cost"),
         ablation("MERGE in training helps", "no-merge"),
         ablation("MERGE belongs before the matching", "merge-after-matching"),

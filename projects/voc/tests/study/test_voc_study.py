@@ -21,6 +21,7 @@ from projects.voc.study.voc_rows import (
     CONFIGS,
     ERRORS,
     FILLED,
+    LENGTHS,
     SHARES,
     STEADY_BOXES,
     TRANSFER,
@@ -28,6 +29,8 @@ from projects.voc.study.voc_rows import (
     WITH_CAMVID,
     all_rows,
     findings,
+    longer,
+    on_training_images,
 )
 from projects.voc.tests.files import write_embeddings, write_real_world
 
@@ -56,12 +59,12 @@ def run(seed, value, iterations=900, **metrics):
 def test_all_rows_are_planned_three_times():
     rows, ablations = all_rows()
     others = {"dataseg_voc_3ds_timm", "dataseg_voc_3ds_1gpu", "dataseg_voc_3ds_dinov3"}
-    assert set(rows) == {leaf.stem for leaf in leaf_configs(CONFIGS)} - others
+    assert {row.config.stem for row in rows.values()} == {leaf.stem for leaf in leaf_configs(CONFIGS)} - others
     assert [leaf.parent.name for leaf in ablations] == ["ablations"] * 7
     runs = voc_study.plan(args(), rows, {})
-    assert len(runs) == 3 * len(rows) == 66
-    assert [run.seed for run in runs] == [0] * 22 + [1] * 22 + [2] * 22
-    assert sum(run.iterations for run in runs) == 45_000
+    assert len(runs) == 3 * len(rows) == 111
+    assert [run.seed for run in runs] == [0] * 37 + [1] * 37 + [2] * 37
+    assert sum(run.iterations for run in runs) == 72_000
 
 
 def test_a_training_is_as_long_as_separate_ones_of_its_sources():
@@ -71,8 +74,18 @@ def test_a_training_is_as_long_as_separate_ones_of_its_sources():
     assert {rows[name].parts for name in SHARES.values()} == {2}
     assert rows[UPPER_BOUND].parts == rows[f"{ALL}_no-text"].parts == 3
     assert rows[WITH_CAMVID].parts == 4
-    (tested,) = [run for run in voc_study.plan(args("--seeds", "1"), rows, {}) if run.weights_of]
-    assert (tested.name, tested.weights_of) == (TRANSFER, f"work_dirs/real_study/{ALL}/seed0")
+    tested = {run.name: run.weights_of for run in voc_study.plan(args("--seeds", "1"), rows, {}) if run.weights_of}
+    assert tested.pop(TRANSFER) == f"work_dirs/real_study/{ALL}/seed0"
+    assert tested == {on_training_images(name): f"work_dirs/real_study/{name}/seed0" for _, name in LENGTHS}
+
+
+def test_trainings_are_compared_at_equal_length():
+    rows, _ = all_rows()
+    lengths = [(label, rows[name].parts, rows[name].config.stem) for label, name in LENGTHS]
+    assert [parts for _, parts, _ in lengths] == [1, 2, 2, 3, 3, 6, 6, 6, 6]
+    assert {config for label, _, config in lengths if label == "P"} == {COMBINATIONS["P"]}
+    assert {config for label, _, config in lengths if label == "S+P+B"} == {ALL}
+    assert rows[longer(COMBINATIONS["S"], 3)].parts == 3
 
 
 def test_the_command_on_the_page_repeats_the_study():
