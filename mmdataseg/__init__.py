@@ -22,5 +22,4 @@ MODULE2PACKAGE.setdefault(__name__, __name__)
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import_module("mmdataseg.apis.registration").register_all_modules()  # first: without what mmdet prints
     return getattr(import_module(_PUBLIC[name]), name)

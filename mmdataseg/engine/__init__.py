@@ -1,5 +1,6 @@
 """The training loop, hooks and optimizer constructors."""
 
+import mmdataseg.quiet_mmdet  # noqa: F401
 from mmdataseg.engine.bfloat16 import Bfloat16OptimWrapper
 from mmdataseg.engine.check_weights import CheckWeights
 from mmdataseg.engine.draw_predictions import DrawPredictions

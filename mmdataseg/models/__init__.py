@@ -1,5 +1,6 @@
 """The network and its parts."""
 
+import mmdataseg.quiet_mmdet  # noqa: F401
 from mmdataseg.models.box_targets import BoxTargets
 from mmdataseg.models.color_similarity import ColorSimilarityPreprocessor
 from mmdataseg.models.criterion import DaTaSegCriterion
