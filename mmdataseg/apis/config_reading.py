@@ -2,13 +2,16 @@
 
 import ast
 import codecs
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from mmdataseg.apis.config_check import check_leaf
 from mmdataseg.apis.config_files import find_config
@@ -80,12 +83,25 @@ def check_config(config: str | PathLike[str], options: Mapping[str, Any] | None,
 
 def _parse(path: Path, custom_imports: bool) -> Config:
     try:
-        return Config.fromfile(path, import_custom_modules=custom_imports)
+        with _without_substitutions():
+            return Config.fromfile(path, import_custom_modules=custom_imports)
     except FileNotFoundError:
         raise
     except Exception as error:  # a config is the user's code and may raise anything
         found = _not_python(path) if isinstance(error, SyntaxError) else None
         raise found or UserError(f"cannot read this config: {type(error).__name__}: {error}", file=path) from error
+
+
+@contextmanager
+def _without_substitutions() -> Iterator[None]:
+    """Hide mmengine's line for each use of an environment variable: dozens of lines for a config with sources."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _not_python(path: Path) -> UserError | None:

@@ -14,6 +14,9 @@ from mmengine.runner import Runner
 
 from mmdataseg.apis.plain_config import PlainConfig
 
+# mmengine's default hooks; it accepts None for these only
+_MMENGINE_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
+
 
 def build_runner(cfg: Config) -> Runner:
     """Build the Runner of a config: its ``runner_type`` if it has one, else `NamedConfigRunner`."""
@@ -36,6 +39,11 @@ class NamedConfigRunner(Runner):
         """Write the resolved config, with all bases merged, into the work_dir."""
         name = config_name(self.cfg.filename) if self.cfg.filename else self.timestamp
         self.cfg.dump(str(Path(self.work_dir, f"{name}_resolved.py")))
+
+    def register_default_hooks(self, hooks: dict[str, Hook | dict[str, Any] | None] | None = None) -> None:
+        """Register mmengine's default hooks and the config's. None removes a hook, also one that mmengine lacks."""
+        kept = {name: hook for name, hook in (hooks or {}).items() if hook is not None or name in _MMENGINE_HOOKS}
+        super().register_default_hooks(kept)
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Save a checkpoint to a temporary file and rename it, so that no partial checkpoint can remain."""

@@ -14,7 +14,7 @@ _LENGTHS = ("T_max", "total_steps", "step_size")
 def scale_schedule(cfg: Config, iterations: int) -> None:
     """Scale a training, with its learning-rate schedule, to a number of iterations.
 
-    Validations keep their interval, or take place at the end if the training is shorter than that.
+    Validations and the log of losses keep their intervals, or happen at the end if the training is shorter than that.
 
     Args:
         cfg: A config with ``train_cfg.max_iters`` and mmengine's schedulers with ``by_epoch=False``. Changed in place.
@@ -35,6 +35,9 @@ def scale_schedule(cfg: Config, iterations: int) -> None:
         if training[key] <= training.max_iters:  # a larger val_begin turns validations off
             training[key] = min(training[key], iterations)
     training.max_iters = iterations
+    logger = (cfg.get("default_hooks") or {}).get("logger") or {}
+    if logger.get("interval", 0) > iterations:
+        logger["interval"] = iterations
     schedulers = cfg.get("param_scheduler") or []
     for scheduler in schedulers if isinstance(schedulers, list | tuple) else [schedulers]:
         if scheduler.get("by_epoch", True):

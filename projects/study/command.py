@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
+from mmdataseg.apis.config_reading import read_config
 from mmdataseg.errors import UserError
 from projects.study import archive
 from projects.study.run import Run
@@ -37,7 +38,7 @@ class Row:
 @cache
 def sources_of(config: Path) -> int:
     """Return the number of sources that a config trains on; 0 if it only tests."""
-    cfg = Config.fromfile(config)
+    cfg = read_config(config)
     return len(cfg.train_dataloader.dataset.sources) if cfg.get("train_cfg") else 0
 
 

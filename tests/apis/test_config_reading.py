@@ -1,6 +1,7 @@
 """The file that is wrong is named, also where a config is based on it."""
 
 import pytest
+from mmengine.logging import MMLogger
 
 from mmdataseg.apis.config_reading import read_config
 from mmdataseg.errors import UserError
@@ -28,3 +29,12 @@ def test_a_mistake_that_python_finds_when_it_runs_the_config_is_shown_as_python_
     (tmp_path / "leaf.py").write_text("a = 1 / 0\n")
     with pytest.raises(UserError, match=r"leaf\.py': cannot read this config: ZeroDivisionError: division by zero"):
         read_config(tmp_path / "leaf.py")
+
+
+def test_a_folder_from_an_environment_variable_is_read_without_a_line_of_log(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("SOME_ROOT", "/somewhere")
+    (tmp_path / "leaf.py").write_text('root = "{{$SOME_ROOT:data}}/images"\n')
+    level = MMLogger.get_current_instance().level
+    assert read_config(tmp_path / "leaf.py").root == "/somewhere/images"
+    assert "SOME_ROOT" not in "".join(capfd.readouterr())
+    assert MMLogger.get_current_instance().level == level

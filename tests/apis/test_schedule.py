@@ -133,3 +133,10 @@ def test_a_single_scheduler_and_none_are_scaled():
     cfg = Config({"train_cfg": {"max_iters": 10}})
     scale_schedule(cfg, 20)
     assert cfg.train_cfg.max_iters == 20
+
+
+@pytest.mark.parametrize(("iterations", "expected"), [(7, 7), (30, 20)])
+def test_the_last_iteration_of_a_short_training_is_logged(iterations, expected):
+    cfg = Config({"train_cfg": {"max_iters": 1000}, "default_hooks": {"logger": {"interval": 20}, "timer": None}})
+    scale_schedule(cfg, iterations)
+    assert cfg.default_hooks.logger.interval == expected

@@ -5,8 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
+from mmdataseg.apis.config_reading import read_config
 from mmdataseg.formats.paths import require_dir, require_file
 from mmdataseg.text.embeddings import read_metadata
 from projects.voc.published.sets import SETS
@@ -34,7 +33,7 @@ def read_data() -> dict[str, Any]:
         name: sorted(p.name for p in require_dir(data_root() / "voc/images" / name, "folder of photographs").iterdir())
         for name in SETS
     }
-    cfg = Config.fromfile(CONFIGS / f"{ALL}.py")
+    cfg = read_config(CONFIGS / f"{ALL}.py")
     embeddings = {}
     for source in cfg.model.sources:
         path = require_file(Path(source["embeddings"]), "text embeddings", remedy=_REMEDY)
