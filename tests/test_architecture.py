@@ -50,13 +50,14 @@ THIRD_PARTY = {
     "checkpoints": {"torch", "numpy", "safetensors", "mmengine"},
     "sources": set(),
     "dependencies": set(),
-    "formats": {"numpy", "PIL", "pycocotools", "safetensors", "scipy"},
+    "formats": {"numpy", "PIL", "pycocotools", "pyspng", "safetensors", "scipy"},
     "progress": {"tqdm"},
 }
 ONLY_IN = {
     "gradio": "apis/web/page.py",
     "hotcoco": "evaluation/mask_ap.py",
     "open_clip": "text/",
+    "pyspng": "formats/png.py",
     "timm": "models/",
     "triton": "ops/deformable_attention_triton.py",
 }

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mmdataseg.errors import UserError
+from mmdataseg.formats import png
 from mmdataseg.formats.png import decode_png, image_size, orientation
 
 
@@ -34,6 +35,46 @@ def saved(array, kind, **options):
     file = io.BytesIO()
     Image.fromarray(array).save(file, format=kind, **options)
     return file.getvalue()
+
+
+def damaged(content, kind, rng):
+    """The content, cut short, with one other byte, with other dimensions, or with more after its end."""
+    changed = bytearray(content)
+    if kind == "cut":
+        return content[: rng.integers(len(content))]
+    if kind == "longer":
+        return content + bytes(10)
+    changed[rng.integers(len(content))] = rng.integers(256)
+    return bytes(changed)
+
+
+@pytest.mark.skipif(png.pyspng is None, reason="pyspng is not installed (pip install 'mmdataseg[fast]')")
+@pytest.mark.parametrize("kind", ["whole", "longer", "cut", "other byte"])
+def test_pyspng_gives_the_values_of_pil_or_leaves_the_file_to_it(kind, monkeypatch):
+    rng = np.random.default_rng(0)
+    read = 0
+    for _ in range(300):
+        values = rng.integers(0, 4, (*rng.integers(1, 30, 2), 3), dtype=np.uint8) * 60
+        content = saved(values, "PNG")
+        content = content if kind == "whole" else damaged(content, kind, rng)
+        with monkeypatch.context() as context:
+            fast = png._plain_rgb(content)
+            context.setattr(png, "pyspng", None)
+            if fast is not None:
+                read += 1
+                assert fast.tolist() == decode(content).tolist() == values.tolist()
+    assert (read > 0) == (kind != "cut")
+    assert kind not in ("whole", "longer") or read == 300
+
+
+@pytest.mark.skipif(png.pyspng is None, reason="pyspng is not installed (pip install 'mmdataseg[fast]')")
+def test_pyspng_reads_only_plain_rgb():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    plain = np.zeros((3, 4, 3), np.uint8)
+    assert png._plain_rgb(saved(plain, "PNG")).shape == plain.shape
+    others = saved(plain, "PNG", exif=exif), saved(plain[..., 0], "PNG"), saved(plain[..., [0, 1, 2, 2]], "PNG")
+    assert [png._plain_rgb(content) for content in (*others, saved(plain, "BMP"), b"")] == [None] * 5
 
 
 def decode(content):
