@@ -83,7 +83,9 @@ def test_importing_the_package_loads_nothing_heavy():
 def test_what_an_optional_package_is_installed_with_fits_the_extras(repo_root):
     """In the messages, in the extras of the package, and on the page about the browser."""
     lines = [
-        line for name in ("fast", "results", "web") for line in (repo_root / f"requirements/{name}.txt").read_text().split("\n")
+        line
+        for name in ("fast", "results", "web")
+        for line in (repo_root / f"requirements/{name}.txt").read_text().split("\n")
     ]
     pinned = {Requirement(line).name: Requirement(line) for line in lines if line and not line.startswith("#")}
     assert set(OPTIONAL) == set(pinned)

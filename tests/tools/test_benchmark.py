@@ -68,13 +68,18 @@ def test_a_row_is_printed_as_soon_as_it_is_measured(command, capsys, monkeypatch
     assert all("| mmdet MultiDataSampler |" in before for before in printed[1:])
 
 
-def test_peak_memory_is_that_of_the_call():
+FREED = "blocks = [torch.ones(2**16) for _ in range(2**10)]; keep = blocks[-1]; del blocks; "
+
+
+@pytest.mark.parametrize("before", ["", FREED], ids=["fresh", "freed before"])
+def test_peak_memory_is_that_of_the_call(before):
+    """Also if memory was freed before, here 256 MiB below a block that is still used."""
     code = (
-        "import torch; from tools.benchmarks import comparing; "
-        "print(comparing.peak_memory(lambda: torch.ones(64 * comparing.MIB).sum(), 'cpu'))"
+        f"import torch; from tools.benchmarks import comparing; {before}"
+        "print(comparing.peak_memory(lambda: [torch.ones(2**16) for _ in range(2**10)], 'cpu'))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=layouts.ROOT, capture_output=True, text=True, check=True)
-    assert 250 <= float(done.stdout) <= 300  # 64 Mi floats
+    assert 250 <= float(done.stdout) <= 300  # 2^26 floats
 
 
 @pytest.mark.parametrize("subcommand", ["postprocess", "metric", "sampler"])
