@@ -22,6 +22,7 @@ from mmdataseg.checkpoints.conversion import TextLayer, text_layer
 from mmdataseg.checkpoints.foreign import Foreign, read_foreign
 from mmdataseg.checkpoints.names import CLASS_LAYER
 from mmdataseg.errors import UserError
+from mmdataseg.formats.whole_files import written_aside
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, load_embeddings, matrix_sha256
@@ -298,8 +299,6 @@ def _provenance(
 
 
 def _write(path: Path, state: Mapping[str, Tensor], cfg: Config, provenance: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
     meta = {"cfg": cfg.pretty_text, "mmdataseg": dict(provenance), "epoch": 0, "iter": 0}
-    torch.save({"meta": meta, "state_dict": dict(state)}, aside)
-    aside.replace(path)
+    with written_aside(path) as aside:
+        torch.save({"meta": meta, "state_dict": dict(state)}, aside)
