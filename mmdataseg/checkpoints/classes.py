@@ -61,8 +61,7 @@ def classes_of(
     if names is None:
         if num_classes not in BY_NUMBER:
             raise UserError(
-                f"does not name its classes, and its class layer has {num_classes}; expected one of "
-                f"{ {number: space for number, space in BY_NUMBER.items()} }",
+                f"does not name its classes, and its class layer has {num_classes}; expected one of {BY_NUMBER}",
                 file=file,
                 remedy="give --embeddings, a file with its classes in their order",
             )
