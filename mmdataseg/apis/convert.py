@@ -168,13 +168,12 @@ def _fit_to(cfg: Config, foreign: Foreign, name: str) -> list[str]:
     if "query_sets" in head or model.get("queries", "shared") != "shared":
         raise UserError(f"config {name}: has queries for each source, and a Mask2Former has one set")
     found = foreign.architecture
-    for holder, key, value in (
-        (head, "num_queries", found.num_queries),
-        (model.backbone, "window_size", found.window_size),
+    for place, key, standard, value in (
+        ("panoptic_head", "num_queries", 100, found.num_queries),
+        ("backbone", "window_size", 7, found.window_size),
     ):
-        standard = {"num_queries": 100, "window_size": 7}[key]
+        holder = model[place]
         if value is not None and holder.get(key, standard) != value:
-            place = "panoptic_head" if holder is head else "backbone"
             options.append(f"model.{place}.{key}={value}")
             holder[key] = value
     return options
