@@ -231,18 +231,15 @@ def run_checks(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
 
 def build_checks_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``checks``."""
-    parser = Parser(
-        prog=prog,
-        description="Print what is installed, found and working on this machine, for a bug report",
-        allow_abbrev=False,
-    )
+    description = "Print what is installed, found and working on this machine, for a bug report"
+    parser = Parser(prog=prog, description=description)
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser
 
 
 def build_train_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``train``."""
-    parser = Parser(prog=prog, description="Train a model", allow_abbrev=False)
+    parser = Parser(prog=prog, description="Train a model")
     parser.add_argument("config", help=_CONFIG)
     _add_common(parser)
     parser.add_argument(
@@ -266,7 +263,7 @@ def build_train_parser(prog: str | None = None) -> ArgumentParser:
 
 def build_test_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``test``."""
-    parser = Parser(prog=prog, description="Test a model", allow_abbrev=False)
+    parser = Parser(prog=prog, description="Test a model")
     parser.add_argument("config", nargs="?", help=f"{_CONFIG}; a checkpoint alone is enough")
     _add_common(parser)
     parser.add_argument(
@@ -290,11 +287,8 @@ def build_test_parser(prog: str | None = None) -> ArgumentParser:
 
 def build_convert_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``convert``."""
-    parser = Parser(
-        prog=prog,
-        description="Convert a public Mask2Former into a checkpoint that segments classes by name",
-        allow_abbrev=False,
-    )
+    description = "Convert a public Mask2Former into a checkpoint that segments classes by name"
+    parser = Parser(prog=prog, description=description)
     parser.add_argument("checkpoint", help="path or address of a Mask2Former of mmdet, mmseg or Hugging Face")
     parser.add_argument("--to", required=True, metavar="OUT", help="checkpoint to write")
     parser.add_argument(
