@@ -17,7 +17,7 @@ from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.plain_config import PlainConfig
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.checkpoints.architecture import architecture_of
-from mmdataseg.checkpoints.classes import numbers_of, rows_of
+from mmdataseg.checkpoints.classes import numbers_of
 from mmdataseg.checkpoints.conversion import TextLayer, text_layer
 from mmdataseg.checkpoints.foreign import Foreign, read_foreign
 from mmdataseg.checkpoints.names import CLASS_LAYER
@@ -194,10 +194,10 @@ def _embed(
         for config, source in zip(cfg.model.sources, sources, strict=True):
             if source.label_space.classes == text.classes:
                 config["embeddings"] = str(embeddings)
-    rows = rows_of(foreign.classes, text)
-    if isinstance(rows, str):
+    numbers = numbers_of(foreign.classes, text.classes)
+    if isinstance(numbers, str):
         raise UserError(
-            f"class {rows!r} of {foreign.checkpoint.origin} has no row of its own among the {len(text.classes)} of "
+            f"class {numbers!r} of {foreign.checkpoint.origin} has no row of its own among the {len(text.classes)} of "
             f"{embeddings or text.vocabulary}",
             remedy="embed its classes with tools/text_embeddings.py and give the file as --embeddings",
         )
@@ -213,7 +213,7 @@ def _embed(
                     source=source.name,
                     remedy="make both with one, by tools/text_embeddings.py --force",
                 )
-    return text, rows
+    return text, text.matrix[torch.tensor(numbers)]
 
 
 def _from_config(sources: tuple[Source, ...], foreign: Foreign, name: str) -> TextEmbeddings:
