@@ -49,17 +49,5 @@ for _name in ("VISUALIZERS", "VISBACKENDS", "LOG_PROCESSORS", "OPTIMIZERS", "PAR
 
 def components() -> dict[str, type]:
     """Return name -> class of all components registered so far."""
-    registries = (
-        MODELS,
-        TASK_UTILS,
-        DATASETS,
-        DATA_SAMPLERS,
-        TRANSFORMS,
-        METRICS,
-        EVALUATOR,
-        HOOKS,
-        LOOPS,
-        OPTIM_WRAPPER_CONSTRUCTORS,
-        OPTIM_WRAPPERS,
-    )
+    registries = [value for value in globals().values() if isinstance(value, Registry)]
     return {name: component for registry in registries for name, component in registry.module_dict.items()}

@@ -79,6 +79,17 @@ class LabelSpace:
         """The classes that are stuff, in the order of the labels."""
         return tuple(c for c, thing in zip(self.classes, self.is_thing, strict=True) if not thing)
 
+    @property
+    def metainfo(self) -> dict[str, tuple[str, ...] | tuple[bool, ...]]:
+        """The classes under the keys of mmdet's metainfo: ``classes``, ``thing_classes``, ``stuff_classes``; and
+        ``is_thing``."""
+        return {
+            "classes": self.classes,
+            "thing_classes": self.thing_classes,
+            "stuff_classes": self.stuff_classes,
+            "is_thing": self.is_thing,
+        }
+
     def mergeable(self, task: Task) -> tuple[bool, ...]:
         """Return which classes are one region per image (Gu et al., 2023, MERGE).
 

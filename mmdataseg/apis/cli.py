@@ -88,7 +88,7 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
     if args.resume not in (None, "auto"):
         _require_checkpoint(parser, args.resume)
     _set_local_rank(args)
-    with user_errors(debug=_debug(args)):
+    with user_errors(debug=_debug(args.cfg_options)):
         check_config(path, args.cfg_options, "train_dataloader", "val_dataloader")
         # imported only now: torch and the mm* packages take seconds, and mim asks for -h first
         _import_components()
@@ -118,7 +118,7 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     _check_test_args(parser, args)
     path = None if args.config is None else _find(parser, args)
     _set_local_rank(args)
-    with user_errors(debug=_debug(args)):
+    with user_errors(debug=_debug(args.cfg_options)):
         if path is not None:
             check_config(path, args.cfg_options, "test_dataloader")
         _import_components()
@@ -142,7 +142,8 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     Raises:
         SystemExit: As `run_train`; also with code 1, after all other images, if some could not be read.
     """
-    parser = _predict_parser(prog)
+    parser = build_predict_parser(prog)
+    _add_options(parser)
     args = vars(parser.parse_args(argv))
     if not 0 <= args["min_score"] <= 1:
         parser.error(f"--min-score: expected 0 .. 1, got {args['min_score']}")
@@ -151,7 +152,7 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     options = _with_inference(
         args.pop("cfg_options"), weight=args.pop("new_words_weight"), bfloat16=args.pop("bfloat16")
     )
-    with user_errors(debug=(options or {}).get("log_level") == "DEBUG"):
+    with user_errors(debug=_debug(options)):
         config, checkpoint, images = split_inputs(args.pop("inputs"))
         check_files(images=images, embeddings=args["embeddings"], pretrained=args["pretrained"])
         check_outputs(images=images, save=args["save"], show=args["show"])
@@ -178,7 +179,7 @@ def run_web(argv: Sequence[str] | None = None, *, prog: str | None = None) -> No
     _add_options(parser)
     args = vars(parser.parse_args(argv))
     options = args.pop("cfg_options")
-    with user_errors(debug=(options or {}).get("log_level") == "DEBUG"):
+    with user_errors(debug=_debug(options)):
         check_files(images=(), embeddings=None, pretrained=args["pretrained"])
 
         _import_components()
@@ -230,18 +231,15 @@ def run_checks(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
 
 def build_checks_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``checks``."""
-    parser = Parser(
-        prog=prog,
-        description="Print what is installed, found and working on this machine, for a bug report",
-        allow_abbrev=False,
-    )
+    description = "Print what is installed, found and working on this machine, for a bug report"
+    parser = Parser(prog=prog, description=description)
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser
 
 
 def build_train_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``train``."""
-    parser = Parser(prog=prog, description="Train a model", allow_abbrev=False)
+    parser = Parser(prog=prog, description="Train a model")
     parser.add_argument("config", help=_CONFIG)
     _add_common(parser)
     parser.add_argument(
@@ -265,7 +263,7 @@ def build_train_parser(prog: str | None = None) -> ArgumentParser:
 
 def build_test_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``test``."""
-    parser = Parser(prog=prog, description="Test a model", allow_abbrev=False)
+    parser = Parser(prog=prog, description="Test a model")
     parser.add_argument("config", nargs="?", help=f"{_CONFIG}; a checkpoint alone is enough")
     _add_common(parser)
     parser.add_argument(
@@ -287,19 +285,10 @@ def build_test_parser(prog: str | None = None) -> ArgumentParser:
     return parser
 
 
-def _predict_parser(prog: str | None = None) -> ArgumentParser:
-    parser = build_predict_parser(prog)
-    _add_options(parser)
-    return parser
-
-
 def build_convert_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``convert``."""
-    parser = Parser(
-        prog=prog,
-        description="Convert a public Mask2Former into a checkpoint that segments classes by name",
-        allow_abbrev=False,
-    )
+    description = "Convert a public Mask2Former into a checkpoint that segments classes by name"
+    parser = Parser(prog=prog, description=description)
     parser.add_argument("checkpoint", help="path or address of a Mask2Former of mmdet, mmseg or Hugging Face")
     parser.add_argument("--to", required=True, metavar="OUT", help="checkpoint to write")
     parser.add_argument(
@@ -388,5 +377,5 @@ def _set_local_rank(args: Namespace) -> None:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
 
 
-def _debug(args: Namespace) -> bool:
-    return (args.cfg_options or {}).get("log_level") == "DEBUG"
+def _debug(options: dict[str, Any] | None) -> bool:
+    return (options or {}).get("log_level") == "DEBUG"

@@ -17,11 +17,12 @@ from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.plain_config import PlainConfig
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.checkpoints.architecture import architecture_of
-from mmdataseg.checkpoints.classes import numbers_of, rows_of
+from mmdataseg.checkpoints.classes import numbers_of
 from mmdataseg.checkpoints.conversion import TextLayer, text_layer
 from mmdataseg.checkpoints.foreign import Foreign, read_foreign
 from mmdataseg.checkpoints.names import CLASS_LAYER
 from mmdataseg.errors import UserError
+from mmdataseg.formats.whole_files import written_aside
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources
 from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, load_embeddings, matrix_sha256
@@ -167,13 +168,12 @@ def _fit_to(cfg: Config, foreign: Foreign, name: str) -> list[str]:
     if "query_sets" in head or model.get("queries", "shared") != "shared":
         raise UserError(f"config {name}: has queries for each source, and a Mask2Former has one set")
     found = foreign.architecture
-    for holder, key, value in (
-        (head, "num_queries", found.num_queries),
-        (model.backbone, "window_size", found.window_size),
+    for place, key, standard, value in (
+        ("panoptic_head", "num_queries", 100, found.num_queries),
+        ("backbone", "window_size", 7, found.window_size),
     ):
-        standard = {"num_queries": 100, "window_size": 7}[key]
+        holder = model[place]
         if value is not None and holder.get(key, standard) != value:
-            place = "panoptic_head" if holder is head else "backbone"
             options.append(f"model.{place}.{key}={value}")
             holder[key] = value
     return options
@@ -194,10 +194,10 @@ def _embed(
         for config, source in zip(cfg.model.sources, sources, strict=True):
             if source.label_space.classes == text.classes:
                 config["embeddings"] = str(embeddings)
-    rows = rows_of(foreign.classes, text)
-    if isinstance(rows, str):
+    numbers = numbers_of(foreign.classes, text.classes)
+    if isinstance(numbers, str):
         raise UserError(
-            f"class {rows!r} of {foreign.checkpoint.origin} has no row of its own among the {len(text.classes)} of "
+            f"class {numbers!r} of {foreign.checkpoint.origin} has no row of its own among the {len(text.classes)} of "
             f"{embeddings or text.vocabulary}",
             remedy="embed its classes with tools/text_embeddings.py and give the file as --embeddings",
         )
@@ -213,7 +213,7 @@ def _embed(
                     source=source.name,
                     remedy="make both with one, by tools/text_embeddings.py --force",
                 )
-    return text, rows
+    return text, text.matrix[torch.tensor(numbers)]
 
 
 def _from_config(sources: tuple[Source, ...], foreign: Foreign, name: str) -> TextEmbeddings:
@@ -298,8 +298,6 @@ def _provenance(
 
 
 def _write(path: Path, state: Mapping[str, Tensor], cfg: Config, provenance: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
     meta = {"cfg": cfg.pretty_text, "mmdataseg": dict(provenance), "epoch": 0, "iter": 0}
-    torch.save({"meta": meta, "state_dict": dict(state)}, aside)
-    aside.replace(path)
+    with written_aside(path) as aside:
+        torch.save({"meta": meta, "state_dict": dict(state)}, aside)

@@ -8,7 +8,10 @@ from typing import Any
 
 
 class Parser(ArgumentParser):
-    """An argument parser that suggests the nearest option for an unknown one."""
+    """An argument parser that takes no abbreviations, and suggests the nearest option for an unknown one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         """Parse all arguments.

@@ -43,7 +43,6 @@ def build_predict_parser(prog: str | None = None) -> ArgumentParser:
         description=EXAMPLES.format(prog=prog or "python -m mmdataseg predict"),
         formatter_class=RawDescriptionHelpFormatter,
         usage="%(prog)s [CONFIG] CHECKPOINT IMAGE [IMAGE ...] [options]",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "inputs",

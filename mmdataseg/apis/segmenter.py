@@ -154,18 +154,16 @@ class Segmenter:
     def _check_encoder(self, vocabulary: Vocabulary) -> None:
         """Refuse a vocabulary whose encoder or dimension is not the model's."""
         if vocabulary.text is None:
-            same = vocabulary.vectors_KD.shape[1] == self.model.classifier.embed_dim
-        else:
-            recipe = self._recipe()
-            same = vocabulary.text.encoder.fits(recipe.encoder) and vocabulary.text.dim == recipe.dim
-            if not same:
-                raise UserError(
-                    f"vocabulary '{vocabulary.name}' was made by '{vocabulary.text.encoder}' ({vocabulary.text.dim} "
-                    f"dimensions), the model was trained with '{recipe.encoder}' ({recipe.dim})",
-                    remedy="make it with that encoder",
-                )
-        if not same:
-            raise UserError(f"vocabulary '{vocabulary.name}' belongs to another model", remedy="give words")
+            if vocabulary.vectors_KD.shape[1] != self.model.classifier.embed_dim:
+                raise UserError(f"vocabulary '{vocabulary.name}' belongs to another model", remedy="give words")
+            return
+        recipe = self._recipe()
+        if not vocabulary.text.encoder.fits(recipe.encoder) or vocabulary.text.dim != recipe.dim:
+            raise UserError(
+                f"vocabulary '{vocabulary.name}' was made by '{vocabulary.text.encoder}' ({vocabulary.text.dim} "
+                f"dimensions), the model was trained with '{recipe.encoder}' ({recipe.dim})",
+                remedy="make it with that encoder",
+            )
 
     # ---- images
 
@@ -277,7 +275,8 @@ class Segmenter:
         batch: list[tuple[ImageInput, np.ndarray, Mapping[str, Any]]] = []
         for found in inputs:
             try:
-                batch.append(self._loaded(found))
+                image = found.load()
+                batch.append((found, image, self._prepared(found, image)))
             except UnreadableImageError as error:
                 if unreadable is None:
                     yield from self._answers(batch, asked, min_score, only_segments)
@@ -288,10 +287,6 @@ class Segmenter:
                 yield from self._answers(batch, asked, min_score, only_segments)
                 batch = []
         yield from self._answers(batch, asked, min_score, only_segments)
-
-    def _loaded(self, found: ImageInput) -> tuple[ImageInput, np.ndarray, Mapping[str, Any]]:
-        image = found.load()
-        return found, image, self._prepared(found, image)
 
     def _prepared(self, found: ImageInput, image: np.ndarray) -> Mapping[str, Any]:
         size = image.shape[:2]

@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import Registry
 
+from mmdataseg.apis.config_check import dicts
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.checkpoints.reading import Checkpoint
 from mmdataseg.errors import UserError
@@ -180,25 +181,16 @@ def check_stored(parts: Mapping[str, Any], *, scope: str, imports: Iterable[str]
             import_module(str(module))
         except ImportError as error:
             raise UserError(f"its config needs {module!r} ({error})", file=file, remedy="install it") from error
-    _check(parts, _components(), place="", file=file)
-
-
-def _check(value: Any, known: Mapping[str, Mapping[str, Any]], *, place: str, file: str) -> None:
-    if isinstance(value, list | tuple):
-        for number, item in enumerate(value):
-            _check(item, known, place=f"{place}[{number}]", file=file)
-    if not isinstance(value, Mapping):
-        return
-    for key in ("type", "_scope_"):
-        if key in value and not _is_harmless(f"{place}.{key}", value[key], known):
-            raise UserError(
-                f"its config: {place}.{key}: {value[key]!r} is not a registered component of "
-                f"{', '.join(KNOWN_PACKAGES)}",
-                file=file,
-                remedy=_OWN_CONFIG,
-            )
-    for key, item in value.items():
-        _check(item, known, place=f"{place}.{key}" if place else str(key), file=file)
+    known = _components()
+    for place, content in dicts(parts):
+        for key in ("type", "_scope_"):
+            if key in content and not _is_harmless(f"{place}.{key}", content[key], known):
+                raise UserError(
+                    f"its config: {place}.{key}: {content[key]!r} is not a registered component of "
+                    f"{', '.join(KNOWN_PACKAGES)}",
+                    file=file,
+                    remedy=_OWN_CONFIG,
+                )
 
 
 def _is_harmless(place: str, value: Any, known: Mapping[str, Mapping[str, Any]]) -> bool:

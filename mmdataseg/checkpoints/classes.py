@@ -3,11 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from mmdataseg.errors import UserError
-from mmdataseg.text.embeddings import TextEmbeddings
 from mmdataseg.text.vocabularies import get_label_space
 
 # Label spaces of published class layers, by number of classes, for files that do not name them.
@@ -61,8 +57,7 @@ def classes_of(
     if names is None:
         if num_classes not in BY_NUMBER:
             raise UserError(
-                f"does not name its classes, and its class layer has {num_classes}; expected one of "
-                f"{ {number: space for number, space in BY_NUMBER.items()} }",
+                f"does not name its classes, and its class layer has {num_classes}; expected one of {BY_NUMBER}",
                 file=file,
                 remedy="give --embeddings, a file with its classes in their order",
             )
@@ -76,25 +71,18 @@ def classes_of(
     return names
 
 
-def rows_of(classes: Sequence[str], text: TextEmbeddings) -> Tensor | str:
-    """The rows of classes, found by their names.
+def numbers_of(classes: Sequence[str], known: Sequence[str]) -> list[int] | str:
+    """The index of each class of a checkpoint among known names.
 
     "road, route" is found as "road", "Window " as "window"; the whole name is tried before its first part.
 
     Args:
         classes: K names of a checkpoint.
-        text: Embeddings of these and perhaps others.
+        known: These and perhaps other names.
 
     Returns:
-        (K, D) rows in the order of ``classes``; or the first name that has no row of its own.
+        K indices; or the first class that is not there, or has the index of an earlier one.
     """
-    numbers = numbers_of(classes, text.classes)
-    return numbers if isinstance(numbers, str) else text.matrix[torch.tensor(numbers)]
-
-
-def numbers_of(classes: Sequence[str], known: Sequence[str]) -> list[int] | str:
-    """The index of each class among the known names; or the first class that is not there, or has the index of an
-    earlier one."""
     exact = {name: number for number, name in enumerate(known)}
     full = {_key(name): number for number, name in enumerate(known)}
     first = {_key(name.split(",")[0]): number for number, name in reversed(list(enumerate(known)))}

@@ -5,7 +5,7 @@ renaming and must not be hidden.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -106,12 +106,9 @@ def recognise(state: State, *, file: str) -> Layout:
             raise UserError(
                 f"expected a Mask2Former of mmdet, mmseg or Hugging Face, got {what}", file=file, remedy=remedy
             )
+    some = ", ".join(sorted(state)[:3])
     raise UserError(
-        f"expected a Mask2Former of mmdet, mmseg or Hugging Face, got parameters such as {_some(state)}",
+        f"expected a Mask2Former of mmdet, mmseg or Hugging Face, got parameters such as {some}",
         file=file,
         remedy=_ONLY,
     )
-
-
-def _some(names: Iterable[str], count: int = 3) -> str:
-    return ", ".join(sorted(names)[:count])

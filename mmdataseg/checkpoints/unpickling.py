@@ -7,7 +7,6 @@ name gives a class whose instances keep the items of a dict, and do nothing.
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from functools import partial
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, BinaryIO
@@ -198,7 +197,7 @@ def pickle_module(skipped: set[str], histories: list[Any]) -> Any:
     def load(file: BinaryIO, **kwargs: Any) -> Any:
         return Unpickler(file, **kwargs).load()
 
-    return SimpleNamespace(__name__="mmdataseg.checkpoints", Unpickler=Unpickler, load=load, loads=partial(_refuse))
+    return SimpleNamespace(__name__="mmdataseg.checkpoints", Unpickler=Unpickler, load=load, loads=_refuse)
 
 
 def _refuse(*_: Any, **__: Any) -> None:

@@ -3,9 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-_SUMS = ("images", "pixels", "void", "crowd", "tiny", "empty", "vanished", "fractions", "turned", "dark")
-_COUNTS = ("classes", "images_with", "in_pieces", "wide")
-
 
 @dataclass
 class Findings:
@@ -51,11 +48,13 @@ class Findings:
 
     def add(self, other: "Findings") -> None:
         """Add the findings of other images to these."""
-        for name in _SUMS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in _COUNTS:
-            getattr(self, name).update(getattr(other, name))
+        for name, more in vars(other).items():
+            own = getattr(self, name)
+            if isinstance(own, int):
+                setattr(self, name, own + more)
+            elif isinstance(own, Counter):
+                own.update(more)
+            elif isinstance(own, list):
+                own.extend(more)
         for digest, paths in other.paths.items():
             self.paths.setdefault(digest, []).extend(paths)
-        self.problems += other.problems
-        self.notes += other.notes

@@ -18,7 +18,6 @@ from mmdataseg.datasets.seeding import ATTEMPT, derive_seed, seeded_generators
 from mmdataseg.errors import UserError, named, naming
 from mmdataseg.registry import DATASETS
 from mmdataseg.sources import Source, build_sources
-from mmdataseg.structures import LabelSpace
 
 SPLITS = ("train", "test")
 # Mistakes in the layout of the data: taking another sample would hide them.
@@ -86,11 +85,11 @@ class MultiSourceDataset(Dataset):
             keys, where components for a single dataset look for them.
         """
         sources = {
-            s.name: {"task": s.task.value, "label_space": s.label_space.name, **_class_info(s.label_space)}
+            s.name: {"task": s.task.value, "label_space": s.label_space.name, **s.label_space.metainfo}
             for s in self.sources
         }
         spaces = {s.label_space for s in self.sources}
-        common = _class_info(self.sources[0].label_space) if len(spaces) == 1 else {}
+        common = self.sources[0].label_space.metainfo if len(spaces) == 1 else {}
         return {"sources": sources, **common}
 
     def full_init(self) -> None:
@@ -178,15 +177,6 @@ class MultiSourceDataset(Dataset):
             )
 
 
-def _class_info(label_space: LabelSpace) -> dict[str, Any]:
-    return {
-        "classes": label_space.classes,
-        "thing_classes": label_space.thing_classes,
-        "stuff_classes": label_space.stuff_classes,
-        "is_thing": label_space.is_thing,
-    }
-
-
 def _build_dataset(source: Source, split: str) -> Any:
     config = getattr(source, split)
     if config is None:
@@ -196,7 +186,7 @@ def _build_dataset(source: Source, split: str) -> Any:
         )
     config = dict(config)
     metainfo = dict(config.pop("metainfo", None) or {})
-    classes = _class_info(source.label_space)
+    classes = source.label_space.metainfo
     other = sorted(key for key in set(metainfo) & set(classes) if list(metainfo[key] or ()) != list(classes[key]))
     if other:
         raise UserError(

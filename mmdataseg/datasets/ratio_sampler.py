@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from torch.utils.data import Sampler
 
 from mmdataseg.datasets.sample_stream import EpochStream, SourceSchedule, block_counts
-from mmdataseg.datasets.seeding import SAMPLE, SeededIndex, check_seed, derive_seed
+from mmdataseg.datasets.seeding import SAMPLE, SEED_LIMIT, SeededIndex, derive_seed
 from mmdataseg.errors import UserError
 from mmdataseg.registry import DATA_SAMPLERS
 
@@ -86,8 +86,13 @@ class RatioBatchSampler(Sampler[list[int]]):
 
         Args:
             seed: 0 <= seed < 2**32.
+
+        Raises:
+            UserError: It is not a whole number in this range.
         """
-        self.seed = check_seed(seed, "RatioBatchSampler")
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < SEED_LIMIT:
+            raise UserError(f"RatioBatchSampler: expected seed to be a whole number in [0, 2**32), got {seed!r}")
+        self.seed = int(seed)
         self.schedule = SourceSchedule(counts=block_counts(self.ratios), seed=self.seed)
         self.streams = tuple(
             EpochStream(size=size, batch=batch * self.world_size, seed=self.seed, source=i)

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from mmdataseg.errors import UserError
-
 SEED_LIMIT = 2**32
 # First part of every derived seed, so that no two uses share a stream. Seeds of one use have the same number of parts.
 BLOCK_ORDER, EPOCH_ORDER, SAMPLE, ATTEMPT = range(4)
@@ -55,17 +53,6 @@ def random_state(*parts: int) -> np.random.RandomState:
     resumed after an update.
     """
     return np.random.RandomState(np.random.MT19937(np.random.SeedSequence(parts)))
-
-
-def check_seed(seed: int, owner: str) -> int:
-    """Return ``seed`` as an int if it is valid.
-
-    Raises:
-        UserError: It is not a whole number in [0, 2**32).
-    """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < SEED_LIMIT:
-        raise UserError(f"{owner}: expected seed to be a whole number in [0, 2**32), got {seed!r}")
-    return int(seed)
 
 
 @contextmanager

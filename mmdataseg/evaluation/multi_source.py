@@ -11,9 +11,10 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement
+from mmengine.utils import apply_to
+from torch import Tensor
 
 from mmdataseg.errors import UserError, named
-from mmdataseg.evaluation.devices import to_cpu
 from mmdataseg.registry import EVALUATOR
 from mmdataseg.sources import Source, build_sources
 
@@ -84,7 +85,8 @@ class MultiSourceEvaluator(Evaluator):
             for metric in self._metrics[source.name]:
                 if hasattr(metric, "check_source"):
                     metric.check_source(source)
-                metric.dataset_meta = _meta_of(source)  # a metric may compare its files with the classes here
+                # a metric may compare its files with the classes here
+                metric.dataset_meta = {"source": source.name, **source.label_space.metainfo}
 
     @property
     def dataset_meta(self) -> dict | None:
@@ -247,21 +249,10 @@ def _build(source: Source, metric: Mapping[str, Any]) -> BaseMetric:
         raise named(error, source=source.name) from error
 
 
-def _meta_of(source: Source) -> dict[str, Any]:
-    space = source.label_space
-    return dict(
-        source=source.name,
-        classes=space.classes,
-        is_thing=space.is_thing,
-        thing_classes=space.thing_classes,
-        stuff_classes=space.stuff_classes,
-    )
-
-
 def _results_of(metric: BaseMetric, sample: dict) -> list[Any]:
     """Return a metric's results for one sample, removed from its list and, as in `BaseMetric`, copied to the CPU."""
     metric.process(None, [sample])
-    results = to_cpu(list(metric.results))
+    results = apply_to(metric.results, lambda v: isinstance(v, Tensor | BaseDataElement), lambda v: v.to("cpu"))
     metric.results.clear()
     return results
 

@@ -178,7 +178,7 @@ class PanopticQualityMetric(CountMetric):
             )
         prediction = sample["pred_panoptic_seg"]
         try:
-            rows_HW, labels_M = read_panoptic_map(
+            return read_panoptic_map(
                 prediction["sem_seg"][0],
                 num_classes=num_classes,
                 offset=INSTANCE_OFFSET,
@@ -186,7 +186,6 @@ class PanopticQualityMetric(CountMetric):
             )
         except ValueError as error:
             raise UserError(f"{describe(sample)}: {error}") from None
-        return rows_HW, labels_M
 
 
 def _count_errors(

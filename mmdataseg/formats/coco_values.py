@@ -76,18 +76,17 @@ def as_number(value: Any, key: str) -> float:
     raise ValueError(f"'{key}': expected a number, got {_shown(value)}")
 
 
-def as_file_name(value: Any, key: str = "file_name") -> str:
+def as_file_name(value: Any) -> str:
     r"""Convert a file name. ``a\b.jpg``, as Windows writes it, becomes ``a/b.jpg``.
 
     Args:
         value: The value in the file.
-        key: Its key, for the message.
 
     Raises:
         ValueError: The value is not text, or it is empty.
     """
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"'{key}': expected a file name, got {_shown(value)}")
+        raise ValueError(f"'file_name': expected a file name, got {_shown(value)}")
     return value.replace("\\", "/")
 
 

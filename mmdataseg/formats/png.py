@@ -32,9 +32,19 @@ def write_png(path: Path, array: np.ndarray) -> None:
         path: Path of the PNG.
         array: (H, W) uint8 or uint16, or (H, W, 3) uint8 RGB.
     """
+    write_whole(path, encode_image(array))
+
+
+def encode_image(array: np.ndarray, kind: str = "PNG") -> bytes:
+    """Return the content of an image file.
+
+    Args:
+        array: (H, W) uint8 or uint16, (H, W, 3) uint8 RGB, or (H, W, 4) uint8 RGBA.
+        kind: PIL's name of the format.
+    """
     encoded = BytesIO()
-    Image.fromarray(array).save(encoded, format="PNG")
-    write_whole(path, encoded.getvalue())
+    Image.fromarray(array).save(encoded, format=kind)
+    return encoded.getvalue()
 
 
 def read_png(path: Path, what: str) -> np.ndarray:

@@ -18,12 +18,11 @@ class ChannelLayerNorm(nn.Module):
 
     Args:
         num_channels: C.
-        eps: Added to the variance; 1e-6 in ViTDet.
     """
 
-    def __init__(self, num_channels: int, eps: float = 1e-6) -> None:
+    def __init__(self, num_channels: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(num_channels, eps=eps)
+        self.norm = nn.LayerNorm(num_channels, eps=1e-6)  # as in ViTDet
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         """Normalise: (B, C, H, W) float -> the same shape."""

@@ -36,11 +36,6 @@ class PositionChannels(BaseModule):
             raise UserError(f"PositionChannels: num_frequencies must not be negative, got {num_frequencies}")
         self.num_frequencies = num_frequencies
 
-    @property
-    def num_channels(self) -> int:
-        """How many channels each map gains."""
-        return 2 + 4 * self.num_frequencies
-
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Append: maps (B, channels, H, W) -> maps (B, channels + 2 + 4 F, H, W), of the same dtype and device."""
         return tuple(torch.cat([features, self._positions(features)], dim=1) for features in maps)

@@ -13,7 +13,7 @@ _SAME_DIRECTION = 1e-7  # times the largest singular value: a direction below th
 _SMALLEST = 1e-9  # eigenvalue of the Gram matrix (their mean is 1): below it the rows count as linearly dependent
 
 
-def background_direction(vectors_KD: Tensor, *, seed: int = 0) -> Tensor:
+def background_direction(vectors_KD: Tensor) -> Tensor:
     """A unit vector for the background, orthogonal to all classes.
 
     For these classes, any direction of the orthogonal complement will do. A random vector is projected onto it, so that
@@ -21,7 +21,6 @@ def background_direction(vectors_KD: Tensor, *, seed: int = 0) -> Tensor:
 
     Args:
         vectors_KD: (K, D) float, of any length.
-        seed: Seed of the random vector.
 
     Returns:
         (D,) float64, of unit length.
@@ -37,7 +36,7 @@ def background_direction(vectors_KD: Tensor, *, seed: int = 0) -> Tensor:
         raise ValueError(
             f"expected fewer independent classes than dimensions, got {num_classes} classes that span all {dim}"
         )
-    direction_D = torch.randn(dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    direction_D = torch.randn(dim, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for _ in range(2):  # the second pass removes what rounding left
         direction_D = direction_D - rows_RD.T @ (rows_RD @ direction_D)
         direction_D = direction_D / direction_D.norm()

@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-NUM_NEIGHBOURS = 8
-
 
 def neighbours(maps_NCHW: Tensor, dilation: int, outside: float) -> Tensor:
     """The values at the eight cells around each cell.

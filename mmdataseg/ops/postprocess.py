@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmdataseg.ops.box_masks import BoxMask, full_masks, look_up_, pack_mask
+from mmdataseg.ops.box_masks import BoxMask, look_up_, pack_mask
 from mmdataseg.ops.enlarging import ImageSizes, block_elements, enlarge_blocks, enlarge_boxes
 from mmdataseg.ops.merge import merge_masks, merge_rows
 
@@ -140,32 +140,6 @@ def _rows(class_logits_QJ: Tensor, mergeable: Sequence[bool]) -> tuple[Tensor, T
     return row_Q, class_logits_QJ[leader_R].float().softmax(-1)
 
 
-def _check_flags(is_thing_K: Tensor, class_logits_QJ: Tensor) -> None:
-    if len(is_thing_K) != class_logits_QJ.shape[1] - 1:
-        raise ValueError(
-            f"expected logits over {len(is_thing_K)} classes and background, got {class_logits_QJ.shape[1]} columns"
-        )
-
-
-def instances(
-    class_logits_QJ: Tensor,
-    mask_logits_QHW: Tensor,
-    sizes: ImageSizes,
-    *,
-    is_thing_K: Tensor,
-    max_instances: int,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The best (proposal, thing class) pairs, with full masks; see `box_instances`.
-
-    Returns:
-        (N,) int64 labels, (N,) float32 scores in descending order, (N, Ho, Wo) bool masks.
-    """
-    labels, scores, masks = box_instances(
-        class_logits_QJ, mask_logits_QHW, sizes, is_thing_K=is_thing_K, max_instances=max_instances
-    )
-    return labels, scores, full_masks(masks, sizes.original).to(labels.device)
-
-
 def box_instances(
     class_logits_QJ: Tensor,
     mask_logits_QHW: Tensor,
@@ -194,7 +168,10 @@ def box_instances(
     Raises:
         ValueError: ``is_thing_K`` does not have one flag for each class of the logits.
     """
-    _check_flags(is_thing_K, class_logits_QJ)
+    if len(is_thing_K) != class_logits_QJ.shape[1] - 1:
+        raise ValueError(
+            f"expected logits over {len(is_thing_K)} classes and background, got {class_logits_QJ.shape[1]} columns"
+        )
     probs_QK = class_logits_QJ.float().softmax(-1)[:, :-1].masked_fill(~is_thing_K, -1)
     num_pairs = min(max_instances, len(probs_QK) * int(is_thing_K.sum()))
     probs, pairs = probs_QK.flatten().topk(num_pairs)

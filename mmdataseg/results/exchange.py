@@ -82,14 +82,13 @@ def to_coco(name: str, answer: Answer, *, image_id: int) -> dict[str, Any]:
     }
 
 
-def coco_annotations(png: str, answer: Answer, *, image_id: int, first_id: int = 1) -> list[dict[str, Any]]:
-    """Return the COCO annotations of one image.
+def coco_annotations(png: str, answer: Answer, *, image_id: int) -> list[dict[str, Any]]:
+    """Return the COCO annotations of one image. Ids of annotations count from 1.
 
     Args:
         png: Name of the PNG with the ids of its panoptic segments.
         answer: An answer about the image.
         image_id: Id of the image.
-        first_id: Id of the first annotation; the others count up. Ids must be unique in a file.
     """
     if answer.task is Task.PANOPTIC:
         infos = [
@@ -106,7 +105,7 @@ def coco_annotations(png: str, answer: Answer, *, image_id: int, first_id: int =
             **({} if s.score is None else {"score": s.score}),
             **s.annotation,
         }
-        for number, s in enumerate(answer.segments, first_id)
+        for number, s in enumerate(answer.segments, 1)
     ]
 
 

@@ -1,13 +1,13 @@
 """Draw answers as pictures. All pictures are RGB uint8."""
 
 from collections.abc import Iterable, Iterator
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from mmdataseg.errors import UserError
+from mmdataseg.formats.png import encode_image
 from mmdataseg.formats.whole_files import write_whole
 from mmdataseg.results import segments
 from mmdataseg.results.segments import Answer
@@ -129,20 +129,5 @@ def write(path: Path, picture: np.ndarray) -> Path:
         raise UserError(
             f"cannot write a picture as {path.suffix!r}", file=path, remedy="give a path that ends in .png or .jpg"
         )
-    write_whole(path, encode(picture, formats[path.suffix.lower()]))
+    write_whole(path, encode_image(picture, formats[path.suffix.lower()]))
     return path
-
-
-def encode(picture: np.ndarray, kind: str = "PNG") -> bytes:
-    """Encode a picture as an image file.
-
-    Args:
-        picture: (H, W, 3), or (H, W, 4) with transparency.
-        kind: Pillow's name of the format.
-
-    Returns:
-        The bytes of the file.
-    """
-    encoded = BytesIO()
-    Image.fromarray(picture).save(encoded, format=kind)
-    return encoded.getvalue()

@@ -328,16 +328,11 @@ def _check_classes(classes: tuple[str, ...], label_space: LabelSpace) -> None:
     what = f"label space '{label_space.name}'"
     if classes == expected:
         return
-    if sorted(classes) == sorted(expected):
-        first = next(i for i, (a, b) in enumerate(zip(classes, expected, strict=True)) if a != b)
-        raise UserError(
-            f"the classes of {what} are in another order: row {first} is {classes[first]!r}, "
-            f"expected {expected[first]!r}"
-        )
     shared = min(len(classes), len(expected))
     first = next((i for i in range(shared) if classes[i] != expected[i]), shared)
-    got = repr(classes[first]) if first < len(classes) else "no more classes"
-    wanted = repr(expected[first]) if first < len(expected) else "no more classes"
+    got, wanted = (repr(names[first]) if first < len(names) else "no more classes" for names in (classes, expected))
+    if sorted(classes) == sorted(expected):
+        raise UserError(f"the classes of {what} are in another order: row {first} is {got}, expected {wanted}")
     numbers = f"the file has {len(classes)} classes, but {what} has {len(expected)}"
     if len(classes) == len(expected):
         numbers = f"the file has other classes than {what}"

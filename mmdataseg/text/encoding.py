@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.errors import MissingFileError, UserError, naming
 from mmdataseg.progress import progress_bar
 from mmdataseg.text.embeddings import TextEmbeddings
 from mmdataseg.text.hashing import HashingEncoder
@@ -205,7 +205,7 @@ def import_matrix(
         raise UserError(
             f"expected one row for each of {len(classes)} classes, got shape {tuple(rows.shape)}", file=path
         )
-    try:
+    with naming(file=path):
         return TextEmbeddings(
             matrix=normalize(rows, dim=1),
             classes=tuple(classes),
@@ -214,5 +214,3 @@ def import_matrix(
             prompts=tuple(prompts),
             vocabulary=vocabulary,
         )
-    except UserError as error:
-        raise UserError(error.message, file=path) from error

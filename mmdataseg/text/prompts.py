@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.formats.text_files import read_lines
 
 # Corrections of misspellings and of words that mislead without context, by the name on disk. Those for Objects365 were
 # compared with the list in facebookresearch/Detic; version 1 of the dataset calls "French" "french horn".
@@ -129,8 +130,7 @@ def read_class_file(path: str | Path) -> tuple[tuple[str, ...], tuple[ClassPromp
         names = value if isinstance(value, list) else list(value)
         entries = {} if isinstance(value, list) else value
     else:
-        lines = [line.strip() for line in _read_text(path).splitlines()]
-        names, entries = [line for line in lines if line and not line.startswith("#")], {}
+        names, entries = [line for line in read_lines(_existing(path)) if not line.startswith("#")], {}
     if not all(isinstance(name, str) and name.strip() for name in names):
         wrong = next(name for name in names if not isinstance(name, str) or not name.strip())
         raise UserError(f"expected class names, got {wrong!r}", file=path, remedy="correct it")
@@ -225,15 +225,15 @@ def _entry(entry: Any, name: str, path: Path) -> dict[str, tuple[str, ...]]:
     return {key: tuple(text.strip() for text in texts) for key, texts in lists.items()}
 
 
-def _read_text(path: Path) -> str:
+def _existing(path: Path) -> Path:
     if not path.is_file():
         raise MissingFileError("no such file; expected class names, as text or JSON", file=path)
-    return path.read_text(encoding="utf-8")
+    return path
 
 
 def _read_json(path: Path) -> Any:
     try:
-        value = json.loads(_read_text(path))
+        value = json.loads(_existing(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise UserError(f"not valid JSON ({error})", file=path, remedy="repair the file") from error
     if not isinstance(value, list | dict):

@@ -164,11 +164,9 @@ def read_prompts(value: Any) -> tuple[ClassPrompt, ...]:
     """
     try:
         return tuple(ClassPrompt(tuple(phrases), tuple(descriptions)) for phrases, descriptions in value)
-    except (TypeError, AttributeError) as error:
-        raise UserError(f"expected pairs of phrases and descriptions, got {value!r:.200}") from error
     except UserError:
         raise
-    except ValueError as error:  # not exactly two
+    except (TypeError, AttributeError, ValueError) as error:
         raise UserError(f"expected pairs of phrases and descriptions, got {value!r:.200}") from error
 
 

@@ -76,7 +76,7 @@ def test_a_check_that_fails_is_a_finding_and_the_others_go_on():
         raise ImportError("libsomething.so:\nundefined symbol")
 
     first, second = guarded("operators", failing)
-    assert first == finding()
+    assert first == finding(area="operators")
     assert (second.area, second.state) == ("operators", "broken")
     assert second.text == "ImportError: libsomething.so: undefined symbol"
 

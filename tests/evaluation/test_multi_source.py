@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import EVALUATOR, METRICS
+from mmengine.structures import BaseDataElement
 from torch import distributed
 
 from mmdataseg.errors import UserError
@@ -78,6 +79,42 @@ def test_samples_of_mixed_batches_reach_the_metrics_of_their_source_only():
     evaluator.process(data_samples=SAMPLES[3:], data_batch=dict(inputs=[]))
     evaluator.process(data_samples=[SAMPLES[2].to_dict(), *SAMPLES[:2]])
     check(evaluator.evaluate(5))
+
+
+class Elsewhere(BaseDataElement):
+    """A data element that says where it was sent."""
+
+    def to(self, device):
+        return f"sent to {device}"
+
+
+def test_results_are_kept_on_the_cpu_in_the_structure_that_the_metric_gave_them():
+    seen = []
+
+    @METRICS.register_module(force=True)
+    class NestedMetric(OrderMetric):
+        def process(self, data_batch, data_samples):  # noqa: ARG002
+            self.results.append([{"a": (Elsewhere(), torch.ones(1), "name", 7, None)}])
+
+        def compute_metrics(self, results):
+            seen.extend(results)
+            return {}
+
+    evaluator = MultiSourceEvaluator(metrics=[source("pets", [dict(type="NestedMetric")])])
+    evaluator.process([pets(0)])
+    evaluator.evaluate(1)
+    assert seen == [[{"a": ("sent to cpu", torch.ones(1), "name", 7, None)}]]
+
+
+def test_a_result_that_cannot_be_copied_to_the_cpu_is_an_error():
+    @METRICS.register_module(force=True)
+    class EmptyTensorMetric(OrderMetric):
+        def process(self, data_batch, data_samples):  # noqa: ARG002
+            self.results.append(torch.zeros(1, device="meta"))
+
+    evaluator = MultiSourceEvaluator(metrics=[source("pets", [dict(type="EmptyTensorMetric")])])
+    with pytest.raises(NotImplementedError, match="meta"):  # what torch says to a copy of a tensor without content
+        evaluator.process([pets(0)])
 
 
 def test_an_evaluation_starts_without_earlier_results():

@@ -18,7 +18,7 @@ def test_maps_keep_their_channels_and_gain_the_same_positions_in_every_image() -
     for before, after in zip(maps, out, strict=True):
         assert after.dtype == before.dtype
         channels = before.shape[1]
-        assert after.shape[1] == channels + neck.num_channels
+        assert after.shape[1] == channels + 2 + 4 * 3
         torch.testing.assert_close(after[:, :channels], before, atol=0, rtol=0)
         torch.testing.assert_close(after[0, channels:], after[1, channels:], atol=0, rtol=0)
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mmdataseg.ops.color_affinity import NUM_NEIGHBOURS, color_affinity_loss, color_similarity, neighbours
+from mmdataseg.ops.color_affinity import color_affinity_loss, color_similarity, neighbours
 
 # columns 0-2 black, columns 3-5 white
 COLORS = torch.zeros(3, 4, 6)
@@ -26,7 +26,7 @@ def test_neighbours_are_the_eight_around_in_reading_order() -> None:
 
 def test_equal_colours_are_similar_and_nothing_is_similar_to_the_outside() -> None:
     similarity = color_similarity(COLORS, 1)
-    assert similarity.shape == (NUM_NEIGHBOURS, 4, 6)
+    assert similarity.shape == (8, 4, 6)
     assert similarity[:, 1, 1].tolist() == pytest.approx([1.0] * 8)
     assert similarity[4, 1, 2] == pytest.approx(math.exp(-50), rel=1e-4, abs=0)
     assert similarity[0, 0, 0] == 0

@@ -93,6 +93,19 @@ def test_a_json_file_may_give_the_texts_to_embed(tmp_path):
     )
 
 
+def test_a_text_file_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "notepad.txt"
+    path.write_bytes("dog\r\ncat\r\n".encode("utf-8-sig"))
+    assert read_class_file(path)[0] == ("dog", "cat")
+
+
+def test_a_text_file_that_is_not_utf_8_is_named(tmp_path):
+    path = tmp_path / "latin.txt"
+    path.write_bytes("Möwe\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"latin\.txt': not valid UTF-8 .*; save it as UTF-8"):
+        read_class_file(path)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "match"),
     [

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdataseg.formats.whole_files import whole_file
 from mmdataseg.progress import progress_bar
 
 CASES = ("ours, first start", "ours, second start", "mmdet Objects365V2Dataset")
@@ -62,9 +63,7 @@ def write_data(folder: Path, num_images: int, num_boxes: int) -> Path:
         return path
     from mmdet.datasets import Objects365V2Dataset  # for its names, by which mmdet's reader finds categories
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    with aside.open("w") as file:
+    with whole_file(path) as file:
         names = Objects365V2Dataset.METAINFO["classes"]
         categories = [{"supercategory": "object", "id": i, "name": name} for i, name in enumerate(names, 1)]
         file.write(f'{{"categories": {json.dumps(categories)}, "licenses": [], "info": {{}}, "images": [')
@@ -72,7 +71,6 @@ def write_data(folder: Path, num_images: int, num_boxes: int) -> Path:
         file.write('], "annotations": [')
         _write_boxes(file, num_images, num_boxes)
         file.write("]}")
-    aside.replace(path)
     return path
 
 

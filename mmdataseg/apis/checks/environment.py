@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import mmdataseg
-from mmdataseg.apis.checks.finding import Finding, State
+from mmdataseg.apis.checks.finding import Finding
 from mmdataseg.dependencies import FAMILIES, OPTIONAL
 
 _NEEDED = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pycocotools", "safetensors", "scipy")
@@ -19,32 +19,27 @@ _DOCS = "docs/getting_started.md has the install commands"
 
 def check_versions() -> Iterator[Finding]:
     """Report the versions of Python, of this package with its commit, and of required and optional packages."""
-    yield _ok("python", f"{platform.python_version()} at {sys.executable}, {platform.platform()}")
-    yield _ok("mmdataseg", f"{mmdataseg.__version__}{_commit()} at {Path(mmdataseg.__file__).parent}")
+    yield Finding("python", "ok", f"{platform.python_version()} at {sys.executable}, {platform.platform()}")
+    yield Finding("mmdataseg", "ok", f"{mmdataseg.__version__}{_commit()} at {Path(mmdataseg.__file__).parent}")
     families = {name: family for name, family in FAMILIES.items() if any(_version(d[0]) for d in family.values())}
     family = families or {"onedl": FAMILIES["onedl"]}
     needed = [distribution for modules in family.values() for distribution, _, _ in modules.values()]
     for name in (*_NEEDED, *needed):
         found = _version(name)
         if found is None:
-            yield Finding(area="versions", name=name, state="broken", text="is not installed", remedy=_DOCS)
+            yield Finding(name, "broken", "is not installed", _DOCS)
         else:
-            yield _ok(name, found)
+            yield Finding(name, "ok", found)
     if len(families) > 1:
-        yield Finding(
-            area="versions",
-            name="OpenMMLab",
-            state="broken",
-            text="packages of two families overwrite each other",
-            remedy="uninstall all of them, then install one family",
-        )
+        text, remedy = "packages of two families overwrite each other", "uninstall all of them, then install one family"
+        yield Finding("OpenMMLab", "broken", text, remedy)
     for name, (requirement, use) in OPTIONAL.items():
         found = _version(name)
         if found is None:
             text, remedy = f"is not installed; {use} needs it", f'pip install "{requirement}", if you use that'
-            yield Finding(area="versions", name=name, state="missing", text=text, remedy=remedy)
+            yield Finding(name, "missing", text, remedy)
         else:
-            yield _ok(name, found)
+            yield Finding(name, "ok", found)
 
 
 def check_gpu() -> Iterator[Finding]:
@@ -53,17 +48,17 @@ def check_gpu() -> Iterator[Finding]:
 
     if torch.version.cuda is None and torch.version.hip is None:
         text, remedy = "this torch was built without GPU support", "install a torch with CUDA, if there is a GPU"
-        yield Finding(area="gpu", name="torch", state="missing", text=text, remedy=remedy)
+        yield Finding("torch", "missing", text, remedy)
         return
     if not torch.cuda.is_available():
         text, remedy = f"torch (CUDA {torch.version.cuda}) sees no GPU", "run nvidia-smi, if there is a GPU"
-        yield Finding(area="gpu", name="torch", state="missing", text=text, remedy=remedy)
+        yield Finding("torch", "missing", text, remedy)
         return
     for index in range(torch.cuda.device_count()):
         found = torch.cuda.get_device_properties(index)
         text = f"{found.name}, {found.total_memory / 2**30:.1f} GiB, compute capability {found.major}.{found.minor}"
         torch.ones(8, device=f"cuda:{index}").sum().item()  # an incompatible driver fails here
-        yield Finding(area="gpu", name=f"cuda:{index}", state="ok", text=f"{text}, CUDA {torch.version.cuda}")
+        yield Finding(f"cuda:{index}", "ok", f"{text}, CUDA {torch.version.cuda}")
 
 
 def check_operators() -> Iterator[Finding]:
@@ -75,7 +70,7 @@ def check_operators() -> Iterator[Finding]:
 
     register_all_modules()
     yield _boxes_kept("cpu")
-    yield _operator("deformable attention on cpu", "ok", "this package's sparse product")
+    yield Finding("deformable attention on cpu", "ok", "this package's sparse product")
     yield _matrix_products()
     if torch.cuda.is_available():
         yield _boxes_kept("cuda")
@@ -90,9 +85,9 @@ def _boxes_kept(device: str) -> Finding:
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 1, 10, 10], [20, 20, 30, 30]], device=device)
     _, kept = nms(boxes, torch.tensor([0.9, 0.8, 0.7], device=device), 0.5)
     if kept.tolist() == [0, 2]:
-        return _operator(f"mmcv's nms on {device}", "ok", "runs")
+        return Finding(f"mmcv's nms on {device}", "ok", "runs")
     remedy = "compile mmcv again, for the torch that is installed"
-    return _operator(f"mmcv's nms on {device}", "broken", f"kept boxes {kept.tolist()}, expected [0, 2]", remedy)
+    return Finding(f"mmcv's nms on {device}", "broken", f"kept boxes {kept.tolist()}, expected [0, 2]", remedy)
 
 
 def _matrix_products() -> Finding:
@@ -101,12 +96,12 @@ def _matrix_products() -> Finding:
 
     name, cpu = "matrix products on cpu", _CPU.read_text(encoding="utf-8") if _CPU.is_file() else ""
     if not torch.backends.mkl.is_available():
-        return _operator(name, "ok", "another library than MKL")
+        return Finding(name, "ok", "another library than MKL")
     slow = "AuthenticAMD" in cpu and "avx512f" in cpu.split()
     if slow and not hasattr(ctypes.CDLL(None), "mkl_serv_intel_cpu_true"):
         remedy = "preload the function that docs/benchmarks.md names, if you train on the CPU"
-        return _operator(name, "missing", "MKL does not use AVX-512 on this AMD processor", remedy)
-    return _operator(name, "ok", "MKL")
+        return Finding(name, "missing", "MKL does not use AVX-512 on this AMD processor", remedy)
+    return Finding(name, "ok", "MKL")
 
 
 def _attention_on_gpu() -> Finding:
@@ -116,16 +111,8 @@ def _attention_on_gpu() -> Finding:
 
     name = "deformable attention on cuda"
     if mmcv_operator_runs_on(torch.empty(0, device="cuda")):
-        return _operator(name, "ok", "mmcv's compiled operator; in bfloat16 this package's grid_sample")
-    return _operator(name, "missing", "this package's grid_sample, which is slower", "compile mmcv with CUDA")
-
-
-def _operator(name: str, state: State, text: str, remedy: str = "") -> Finding:
-    return Finding(area="operators", name=name, state=state, text=text, remedy=remedy)
-
-
-def _ok(name: str, text: str) -> Finding:
-    return Finding(area="versions", name=name, state="ok", text=text)
+        return Finding(name, "ok", "mmcv's compiled operator; in bfloat16 this package's grid_sample")
+    return Finding(name, "missing", "this package's grid_sample, which is slower", "compile mmcv with CUDA")
 
 
 def _version(distribution: str) -> str | None:

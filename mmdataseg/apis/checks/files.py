@@ -25,11 +25,11 @@ def check_data() -> Iterator[Finding]:
         absent = [path for path in wanted if not path.exists()]
         roots = ", ".join(sorted({str(source[s]["data_root"]) for s in ("train", "test") if _root(source, s)}))
         if not absent:
-            yield Finding(area="data", name=name, state="ok", text=f"in {roots}")
+            yield Finding(name, "ok", f"in {roots}")
             continue
         some = "" if len(absent) == len(wanted) else f", and {len(wanted) - len(absent)} of {len(wanted)} paths are"
         text = f"{absent[0]} is not there{some}"
-        yield Finding(area="data", name=name, state="missing", text=text, remedy="docs/datasets.md says how to get it")
+        yield Finding(name, "missing", text, "docs/datasets.md says how to get it")
 
 
 def check_embeddings() -> Iterator[Finding]:
@@ -45,14 +45,12 @@ def check_embeddings() -> Iterator[Finding]:
         try:
             found = load_embeddings(file, label_space=Source.from_config(config).label_space, source=name)
         except MissingFileError:
-            remedy = "docs/text_embeddings.md says how to make it"
-            yield Finding(area="embeddings", name=file, state="missing", text="is not there", remedy=remedy)
+            yield Finding(file, "missing", "is not there", "docs/text_embeddings.md says how to make it")
         except UserError as error:
-            remedy = error.remedy or "make it again, with --force"
-            yield Finding(area="embeddings", name=file, state="broken", text=error.message, remedy=remedy)
+            yield Finding(file, "broken", error.message, error.remedy or "make it again, with --force")
         else:
             text = f"{len(found.classes)} classes, {found.dim} dimensions, {found.encoder}"
-            yield Finding(area="embeddings", name=file, state="ok", text=text)
+            yield Finding(file, "ok", text)
 
 
 def paths_of(dataset: Mapping[str, Any]) -> list[Path]:

@@ -1,29 +1,29 @@
 """The result of a check."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 State = Literal["ok", "missing", "broken"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """One result of a check.
 
     Args:
-        area: Group of the check, such as ``versions`` or ``gpu``.
         name: The item that was checked.
         state: ``ok``, ``missing`` (only some uses need it) or ``broken`` (must be repaired).
         text: What was found.
         remedy: What to do about it; empty if the state is ``ok``.
+        area: Group of the check, such as ``versions`` or ``gpu``; `guarded` sets it.
     """
 
-    area: str
     name: str
     state: State
     text: str
     remedy: str = ""
+    area: str = ""
 
     def __str__(self) -> str:
         remedy = f"; {self.remedy}" if self.remedy else ""
@@ -38,10 +38,11 @@ def guarded(area: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Findi
         check: Yields findings.
 
     Yields:
-        The findings of the check, and a broken one if the check raises.
+        The findings of the check with their area, and a broken one if the check raises.
     """
     try:
-        yield from check()
+        for finding in check():
+            yield replace(finding, area=area)
     except Exception as error:  # the other checks continue, whatever is broken here
         text = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        yield Finding(area=area, name="check", state="broken", text=text, remedy="repair this first")
+        yield Finding("check", "broken", text, "repair this first", area)

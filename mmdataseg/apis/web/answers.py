@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from mmdataseg.formats.masks import decode_mask
+from mmdataseg.formats.png import encode_image
+from mmdataseg.progress import counted
 from mmdataseg.results import pictures
 from mmdataseg.results.result import Result
 
@@ -42,7 +44,7 @@ class Answers:
             record=result.to_json(),
             image=pictures.shown(result.image),
             panels={task: pictures.panel(result.image, result.answer(task)) for task in result.tasks},
-            pngs={task: pictures.encode(result.plot(task)) for task in result.tasks},
+            pngs={task: encode_image(result.plot(task)) for task in result.tasks},
             id_maps={task: result.answer(task).id_map for task in result.tasks},
         )
 
@@ -72,7 +74,7 @@ class Answers:
         if not found:
             return f"{task}: nothing was found. Try other words or, for instances, a lower score."
         names = len({segment["name"] for segment in found})
-        numbers = f"{_count(len(found), 'segment')} of {_count(names, 'class')}"
+        numbers = f"{counted(len(found), 'segment')} of {counted(names, 'class', 'classes')}"
         return f"{task}: {numbers} in {width} x {height} pixels. Click a segment, or its row."
 
     def at(self, task: str, x: int, y: int) -> int:
@@ -101,7 +103,7 @@ class Answers:
         found = self.segments(task)[number - 1]
         score = "" if found["score"] is None else f", score {found['score']:.2f}"
         box = ", ".join(map(str, found["box"]))
-        return f"Segment {number}: {found['name']}{score}, {_count(found['area'], 'pixel')}, box {box}."
+        return f"Segment {number}: {found['name']}{score}, {counted(found['area'], 'pixel')}, box {box}."
 
     def picture(self, task: str, number: int = 0) -> np.ndarray:
         """Return the image with all segments of a task, or with one of them.
@@ -128,8 +130,3 @@ class Answers:
 
 def _score(segment: dict[str, Any]) -> str:
     return "" if segment["score"] is None else f"{segment['score']:.2f}"
-
-
-def _count(number: int, word: str) -> str:
-    plural = {"class": "classes"}.get(word, f"{word}s")
-    return f"{number} {word if number == 1 else plural}"
