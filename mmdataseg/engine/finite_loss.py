@@ -1,4 +1,4 @@
-"""Stops a training whose loss is not finite, before useless checkpoints replace the good ones."""
+"""Stops a training whose loss or weights are not finite, before useless checkpoints replace the good ones."""
 
 import logging
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmdataseg.errors import UserError
@@ -19,7 +20,10 @@ _SHOWN = 4
 
 @HOOKS.register_module()
 class FiniteLoss(Hook):
-    """Stop without saving if a loss is not finite, on all ranks in the same iteration.
+    """Stop without saving if a loss is not finite, on all ranks in the same iteration, or a weight that is to be saved.
+
+    A gradient can be infinite although the loss is finite. Then the weights of this iteration are wrong, and the loss
+    shows it one iteration later, after they were saved.
 
     Mixed precision with a loss scale skips steps that overflow. These are logged, and stop the training only if there
     are more than 20 in a row.
@@ -63,7 +67,28 @@ class FiniteLoss(Hook):
         if hasattr(runner.optim_wrapper, "loss_scaler") and self._in_a_row <= _SKIPPED_IN_A_ROW:
             runner.logger.log(logging.WARNING, f"{message}; mixed precision skips this step")
             return
-        raise UserError(message, remedy=_remedy(Path(runner.work_dir)))
+        raise UserError(message, remedy=_remedy(Path(runner.work_dir), "check these images, "))
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+        """Check the weights that are to be saved.
+
+        Args:
+            runner: The runner.
+            checkpoint: Content of the checkpoint.
+
+        Raises:
+            UserError: A weight is not finite.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        weights = {name: checkpoint["state_dict"].get(name) for name, _ in model.named_parameters()}
+        names = [name for name, weight in weights.items() if weight is not None and not weight.isfinite().all()]
+        if names:
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            raise UserError(
+                f"iteration {runner.iter + 1}: weights are not finite, after a gradient that was not: "
+                f"{', '.join(names[:_SHOWN])}{more}",
+                remedy=_remedy(Path(runner.work_dir)),
+            )
 
 
 def _describe(iteration: int, names: list[str], data_batch: Any) -> str:
@@ -79,8 +104,8 @@ def _describe(iteration: int, names: list[str], data_batch: Any) -> str:
     return f"iteration {iteration}{of}: not finite: {', '.join(names[:_SHOWN])}{where}"
 
 
-def _remedy(work_dir: Path) -> str:
+def _remedy(work_dir: Path, what: str = "") -> str:
     last = work_dir / "last_checkpoint"
     saved = last.read_text(encoding="utf-8").strip() if last.is_file() else ""
     last_good = f"--resume continues from {saved}" if saved else "no checkpoint was written yet"
-    return f"nothing was saved since; {last_good}; check these images, lower the learning rate, or clip gradients"
+    return f"nothing was saved since; {last_good}; {what}lower the learning rate, or clip gradients"

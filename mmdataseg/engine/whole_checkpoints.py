@@ -4,7 +4,7 @@ import zipfile
 from collections.abc import Iterable
 from inspect import signature
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -104,7 +104,8 @@ def checkpoint_to_resume(work_dir: Path) -> tuple[Path | None, str]:
 class WholeCheckpoints(CheckpointHook):
     """mmengine's ``CheckpointHook``, but old checkpoints are removed after the new one is saved, not before.
 
-    So with ``max_keep_ckpts=1``, a save that fails, e.g. on a full disk, leaves the last good checkpoint.
+    So with ``max_keep_ckpts=1``, a save that fails, e.g. on a full disk, leaves the last good checkpoint. A resumed run
+    also counts and removes the checkpoints of the run before, but only in its own folder.
 
     Args:
         max_keep_ckpts: Number of checkpoints to keep; -1: all.
@@ -120,6 +121,16 @@ class WholeCheckpoints(CheckpointHook):
             raise TypeError(f"WholeCheckpoints got an unexpected keyword argument {min(unknown)!r}")
         super().__init__(max_keep_ckpts=-1, **kwargs)
         self.num_kept = max_keep_ckpts
+        self._saved: list[str] = []
+
+    def before_train(self, runner: Runner) -> None:
+        """Prepare the folder, and take over the names of the checkpoints that the resumed run saved."""
+        super().before_train(runner)
+        info = runner.message_hub.runtime_info if runner.iter > 0 else {}
+        # the list in a checkpoint ends before that checkpoint, whose own path mmengine keeps as last_ckpt
+        paths = [*info.get(_SAVED, ()), info.get("last_ckpt")]
+        self._saved = list(dict.fromkeys(PurePath(path).name for path in paths if path))
+        runner.message_hub.update_info(_SAVED, list(self._saved))
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Save a checkpoint if one is due, then remove the oldest ones over the limit."""
@@ -132,17 +143,17 @@ class WholeCheckpoints(CheckpointHook):
         self._remove_old(runner)
 
     def _remove_old(self, runner: Runner) -> None:
-        last, info = self.last_ckpt, runner.message_hub.runtime_info
-        saved: list[str] = list(info.get(_SAVED, ()))
-        if last is None or last in saved:
+        name = None if self.last_ckpt is None else PurePath(self.last_ckpt).name
+        if name is None or name in self._saved[-1:]:
             return
-        saved.append(last)
+        self._saved = [*(other for other in self._saved if other != name), name]
         if self.num_kept > 0:
-            self._remove(saved[: -self.num_kept])
-            saved = saved[-self.num_kept :]
-        runner.message_hub.update_info(_SAVED, saved)
+            self._remove(self._saved[: -self.num_kept])
+            self._saved = self._saved[-self.num_kept :]
+        runner.message_hub.update_info(_SAVED, list(self._saved))
 
-    def _remove(self, paths: Iterable[str]) -> None:
-        for path in paths if is_main_process() else ():
+    def _remove(self, names: Iterable[str]) -> None:
+        for name in names if is_main_process() else ():
+            path = self.file_backend.join_path(self.out_dir, name)
             if self.file_backend.isfile(path):
                 self.file_backend.remove(path)

@@ -11,10 +11,14 @@ from mmdataseg.ops.class_layer import same_rows
 
 
 class ClassLayerWords(nn.Module):
-    """Words that come with a checkpoint that ``convert`` wrote. In any other checkpoint their tensor is empty.
+    """Words that come with a checkpoint that ``convert`` wrote. In any other checkpoint their tensor is empty or 0.
 
     A ridge makes new words better and the words of the original model a little worse. These vectors undo the latter
     (`mmdataseg.ops.class_layer.exact_vectors`). They fit the converted weights only, so a training step discards them.
+
+    A copy that averages the weights of a training, such as that of mmengine's ``EMAHook``, makes no training step. It
+    copies the tensors instead, by values. So discarded words keep their shape and become 0, in one tensor that is both
+    a buffer and the extra state: the copy discards them, too, whichever of the two it copies.
 
     Args:
         embed_dim: D.
@@ -22,11 +26,21 @@ class ClassLayerWords(nn.Module):
 
     def __init__(self, embed_dim: int) -> None:
         super().__init__()
-        self.register_buffer("text_KD", torch.zeros(0, embed_dim), persistent=False)
-        self.register_buffer("vectors_JD", torch.zeros(0, embed_dim), persistent=False)
+        # K text embeddings, then K + 1 vectors
+        self.register_buffer("rows", torch.zeros(0, embed_dim), persistent=False)
 
     def __len__(self) -> int:
-        return len(self.text_KD)
+        return len(self.rows) // 2 if len(self.rows) and bool(self.rows.any()) else 0
+
+    @property
+    def text_KD(self) -> Tensor:
+        """(K, D) float32, the text embeddings of the words."""
+        return self.rows[: len(self)]
+
+    @property
+    def vectors_JD(self) -> Tensor:
+        """(K + 1, D) float32, the vectors of the words and of the background; (0, D) without words."""
+        return self.rows[len(self) :] if len(self) else self.rows[:0]
 
     def set(self, text_KD: Tensor, vectors_JD: Tensor) -> None:
         """Remember words, in place of any earlier ones.
@@ -42,11 +56,11 @@ class ClassLayerWords(nn.Module):
             raise ValueError(
                 f"expected {len(text_KD) + 1} vectors of {text_KD.shape[1]} dimensions, got {tuple(vectors_JD.shape)}"
             )
-        self.text_KD, self.vectors_JD = text_KD.to(self.text_KD), vectors_JD.to(self.vectors_JD)
+        self.rows = torch.cat([text_KD, vectors_JD]).detach().to(self.rows)
 
     def forget(self) -> None:
         """Forget all words."""
-        self.text_KD, self.vectors_JD = self.text_KD[:0], self.vectors_JD[:0]
+        self.rows.zero_()
 
     def forward(self, vectors_MD: Tensor) -> Tensor:
         """Replace known words.
@@ -58,19 +72,22 @@ class ClassLayerWords(nn.Module):
             (N + 1, D) float32, with the vectors of this module for the background and for classes that are its words.
             Without words, the same vectors.
         """
-        if not len(self):
+        num_words = len(self)
+        if not num_words:
             return vectors_MD
-        index_N = same_rows(vectors_MD[:-1], self.text_KD)
-        index_M = torch.cat([index_N, index_N.new_tensor([len(self)])])
-        return torch.where(index_M[:, None] < 0, vectors_MD, self.vectors_JD[index_M])
+        text_KD, vectors_JD = self.rows.tensor_split([num_words])
+        index_N = same_rows(vectors_MD[:-1], text_KD)
+        index_M = torch.cat([index_N, index_N.new_tensor([num_words])])
+        return torch.where(index_M[:, None] < 0, vectors_MD, vectors_JD[index_M])
 
     def get_extra_state(self) -> Tensor:
         """The words for the checkpoint. Unlike a buffer, this tensor may have another size than in the checkpoint.
 
         Returns:
-            (2 K + 1, D) float32: text embeddings, then vectors; (0, D) without words.
+            (2 K + 1, D) float32: text embeddings, then vectors; all 0 if they were discarded; (0, D) if there were
+            none. It shares its memory with the module.
         """
-        return torch.cat([self.text_KD, self.vectors_JD])
+        return self.rows
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take over the words of a checkpoint.
@@ -82,7 +99,7 @@ class ClassLayerWords(nn.Module):
         Raises:
             ValueError: `get_extra_state` did not write the state.
         """
-        if len(state) and state.shape[1:] == self.text_KD.shape[1:]:
+        if len(state) and state.shape[1:] == self.rows.shape[1:]:
             self.set(*state.tensor_split([len(state) // 2]))
         else:
-            self.forget()
+            self.rows = self.rows[:0]

@@ -151,7 +151,8 @@ def box_instances(
 ) -> tuple[Tensor, Tensor, list[BoxMask]]:
     """The best (proposal, thing class) pairs (Cheng et al., Mask2Former, 2022).
 
-    Score = class probability x mean mask probability inside the mask.
+    Score = class probability x mean mask probability inside the mask. Deviation: Mask2Former takes the best pairs
+    of all classes and then drops stuff, so an image may get fewer instances.
 
     Args:
         class_logits_QJ: (Q, K + 1), background last.

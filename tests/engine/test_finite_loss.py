@@ -38,9 +38,16 @@ class BreaksAtFive(BaseModel):
         return dict(loss_a=self.weight * (float("nan") if bad else 1.0), loss_b=self.weight * 1.0)
 
 
-def run(tmp_path):
+class GradientBreaksAtFive(BreaksAtFive):
+    """All losses are finite until the step that follows the gradient."""
+
+    def forward(self, inputs, data_samples, mode):  # noqa: ARG002
+        return dict(loss=(self.weight * float(inputs[0] != 5)).sqrt())  # the slope of the root at 0 is infinite
+
+
+def run(tmp_path, model=None, **checkpoints):
     runner = Runner(
-        model=BreaksAtFive(),
+        model=model or BreaksAtFive(),
         work_dir=str(tmp_path),
         cfg=Config(),
         experiment_name=tmp_path.name,
@@ -49,7 +56,9 @@ def run(tmp_path):
         ),
         train_cfg=dict(by_epoch=False, max_iters=8),
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
-        default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=2, by_epoch=False, max_keep_ckpts=1)),
+        default_hooks=dict(
+            checkpoint=dict(dict(type="CheckpointHook", interval=2, by_epoch=False, max_keep_ckpts=1), **checkpoints)
+        ),
     )
     runner.register_hook(dict(type="mmdataseg.FiniteLoss"))
     runner.train()
@@ -63,6 +72,17 @@ def test_the_training_stops_and_the_last_good_checkpoint_stays(tmp_path):
     assert f"--resume continues from {tmp_path / 'iter_4.pth'}" in text
     assert [path.name for path in Path(tmp_path).glob("*.pth")] == ["iter_4.pth"]
     assert torch.load(tmp_path / "iter_4.pth", weights_only=False)["state_dict"]["weight"].isfinite()
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    with pytest.raises(UserError) as caught:
+        run(tmp_path, GradientBreaksAtFive(), type="mmdataseg.WholeCheckpoints")
+    text = str(caught.value)
+    assert text.startswith(
+        "iteration 6: weights are not finite, after a gradient that was not: weight; nothing was saved"
+    )
+    assert f"--resume continues from {tmp_path / 'iter_4.pth'}" in text
+    assert [path.name for path in Path(tmp_path).glob("*.pth")] == ["iter_4.pth"]
 
 
 def fake_runner(tmp_path, **wrapper):

@@ -13,11 +13,13 @@ from mmdataseg.errors import MissingFileError, UserError
 from .test_finite_loss import BreaksAtFive, DefaultSampler, Numbers
 
 
-def train(work_dir, max_iters=4, **hook):
+def train(work_dir, max_iters=4, load_from=None, **hook):
     runner = NamedConfigRunner(
         model=BreaksAtFive(),
         work_dir=str(work_dir),
         cfg=Config(),
+        load_from=load_from and str(load_from),
+        resume=load_from is not None,
         experiment_name=f"{work_dir.name}{max_iters}",
         train_dataloader=dict(
             dataset=Numbers(), batch_size=1, num_workers=0, sampler=dict(type=DefaultSampler, shuffle=False)
@@ -38,6 +40,21 @@ def test_the_given_number_of_checkpoints_is_kept(tmp_path, keep, left):
     train(tmp_path, max_keep_ckpts=keep)
     assert names(tmp_path) == [f"iter_{step}.pth" for step in left]
     assert (tmp_path / "last_checkpoint").read_text() == str(tmp_path / "iter_4.pth")
+
+
+@pytest.mark.parametrize(("keep", "left"), [(1, [6]), (3, [4, 5, 6])])
+def test_a_resumed_run_removes_the_checkpoints_of_the_run_before(tmp_path, keep, left):
+    train(tmp_path, max_keep_ckpts=keep)
+    train(tmp_path, 5, load_from=tmp_path / "iter_4.pth", max_keep_ckpts=keep)
+    train(tmp_path, 6, load_from=tmp_path / "iter_5.pth", max_keep_ckpts=keep)
+    assert names(tmp_path) == [f"iter_{step}.pth" for step in left]
+
+
+def test_a_run_that_is_resumed_in_another_folder_keeps_its_checkpoints(tmp_path):
+    train(tmp_path / "first", max_keep_ckpts=2)
+    train(tmp_path / "second", 7, load_from=tmp_path / "first" / "iter_4.pth", max_keep_ckpts=2)
+    assert names(tmp_path / "first") == ["iter_3.pth", "iter_4.pth"]
+    assert names(tmp_path / "second") == ["iter_6.pth", "iter_7.pth"]
 
 
 @pytest.mark.parametrize("written", [0, 1000])

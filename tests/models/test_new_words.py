@@ -1,11 +1,13 @@
 """Words that a model was not trained on, and words of a converted class layer."""
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
+from mmengine.model import ExponentialMovingAverage
 from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
@@ -126,6 +128,26 @@ def test_a_training_step_discards_the_words_of_the_class_layer(converted, source
     other = TextClassifier(sources=sources, embed_dim=3, normalize=False)
     other.load_state_dict(converted.state_dict())
     assert len(other.class_layer_words) == 0
+
+
+@pytest.mark.parametrize("update_buffers", [False, True])
+def test_a_training_step_discards_the_words_of_the_averaged_weights(converted, update_buffers):
+    average = ExponentialMovingAverage(converted, update_buffers=update_buffers)
+    assert len(average.module.class_layer_words) == 2
+    for _ in range(2):
+        converted.train()(torch.randn(5, 3), torch.eye(3)).sum().backward()
+        average.update_parameters(converted)
+    assert len(average.module.class_layer_words) == 0
+
+
+def test_the_words_are_discarded_before_weights_are_averaged(converted):
+    """``EMAHook`` copies the entries of the state dict until its ``begin_iter``."""
+    copied = deepcopy(converted)
+    converted.train()(torch.randn(5, 3), torch.eye(3))
+    entries = converted.state_dict()
+    for name, value in copied.state_dict().items():
+        value.data.copy_(entries[name].data)
+    assert len(copied.class_layer_words) == 0
 
 
 def test_the_class_layer_needs_a_vector_for_each_word_and_the_background(converted):
