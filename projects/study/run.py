@@ -1,6 +1,6 @@
 """One run of a study, in its own process: train a config with a seed, test it, write the result.
 
-python -m projects.study.run '{"name": "dataseg_toy_3ds", "config": "dataseg_toy_3ds.py", "folder": "...", "seed": 0, ...}'
+python -m projects.study.run '{"name": "dataseg_toy_3ds", "config": "dataseg_toy_3ds.py", "folder": "...", ...}'
 """
 
 import json
