@@ -287,12 +287,15 @@ def test_both_spellings_of_the_launchers_rank_are_accepted(spelling):
         (["test", "a.pth", "--showdir", "x"], "unknown option '--showdir'; did you mean '--show-dir'?"),
         (["convert", "a.pth", "--to", "b.pth", "--rigde", "0"], "unknown option '--rigde'; did you mean '--ridge'?"),
         (["checks", "--jsn"], "unknown option '--jsn'; did you mean '--json'?"),
-        (["test"], "give one checkpoint, such as work_dirs/NAME/iter_2000.pth; before it a config"),
-        (["test", "some.py"], "give one checkpoint"),
-        (["test", "some.py", "a.pth", "--checkpoint", "b.pth"], "give one checkpoint"),
+        (
+            ["test"],
+            "give a checkpoint, such as work_dirs/NAME/iter_2000.pth, or a config and then a checkpoint, got neith",
+        ),
+        (["test", "some.py"], "or a config and then a checkpoint, got some.py"),
+        (["test", "some.py", "a.pth", "--checkpoint", "b.pth"], "a checkpoint, got some.py a.pth b.pth"),
         (["test", "some.py", "no_such.pth"], "checkpoint 'no_such.pth' is not a file"),
         (["test", "some.py", "a.pth", "--out", "a.json"], "--out must end in .pkl or .pickle"),
-        (["train"], "the following arguments are required: config"),
+        (["train"], "the following arguments are required: CONFIG"),
         ([], "usage: python -m mmdataseg train CONFIG"),
     ],
 )
@@ -302,6 +305,15 @@ def test_mistakes_end_with_a_message_and_no_traceback(argv, message, capsys):
     assert exit_info.value.code == 2
     captured = capsys.readouterr()
     assert message in captured.out + captured.err
+
+
+@pytest.mark.parametrize("command", ["train", "test", "predict", "web", "convert", "checks"])
+def test_a_wrong_command_line_prints_one_line_of_usage_and_the_mistake(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--no-such-option"])
+    usage, mistake = capsys.readouterr().err.splitlines()
+    assert usage.startswith(f"usage: python -m mmdataseg {command} ")
+    assert mistake.startswith(f"python -m mmdataseg {command}: error: ")
 
 
 @pytest.mark.parametrize(
@@ -445,6 +457,14 @@ def test_suggested_configs_of_projects_are_where_the_message_says(tmp_path, monk
     assert Path(folder) == repo_root
     assert Path(folder, suggested) == repo_root / "projects/toy/configs/dataseg_toy_3ds.py"
     assert Path(folder, suggested).is_file()
+
+
+def test_at_most_three_configs_are_suggested_the_nearest_first():
+    with pytest.raises(FileNotFoundError) as error_info:
+        find_config("dataseg_r50_3ds_bcee")
+    suggested = re.search(r"did you mean: (.*) \(in ", str(error_info.value)).group(1).split(", ")
+    assert suggested[0] == "configs/ablations/dataseg_r50_3ds_bce.py"
+    assert len(suggested) == 3
 
 
 def test_a_wrong_path_is_not_treated_as_a_name(tmp_path, monkeypatch):
