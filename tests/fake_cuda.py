@@ -91,10 +91,8 @@ def _check(name: str, tensors: list[torch.Tensor], on_cuda: list[bool]) -> None:
     if name in ("numpy", "__array__") and any(on_cuda):
         raise RuntimeError("can't convert a cuda tensor to numpy")
     strays = [t for t, fake in zip(tensors, on_cuda, strict=True) if not fake and t.dim()]
-    if (
-        name == "__getitem__" and on_cuda and on_cuda[0]
-    ):  # torch moves indices of the CPU to the device, not the other way round
-        return
+    if name == "__getitem__" and on_cuda and on_cuda[0]:
+        return  # torch moves indices from the CPU to the device, but not from the device to the CPU
     if name not in MAY_MIX and any(on_cuda) and strays:
         raise RuntimeError(
             f"{name}: expected all tensors on cuda, got {[tuple(t.shape) for t in strays]} on the CPU besides "

@@ -14,7 +14,6 @@ the truth nor in the predictions has no score: "-", or null in the file of --jso
 import argparse
 import json
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,11 +41,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the scores, in percent.
-
-    Returns:
-        0.
 
     Raises:
         SystemExit: The user made a mistake. The message goes to stderr.
@@ -66,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     width = max(map(len, values))
     for name, value in values.items():
         print(f"{name:{width}}  {'-' if value is None else f'{value:.2f}':>6}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

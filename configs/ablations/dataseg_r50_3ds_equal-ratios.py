@@ -1,4 +1,4 @@
-"""Ablation of dataseg_r50_3ds: sources drawn 1 : 1 : 1.
+"""Ablation of dataseg_r50_3ds: the sources are drawn equally often.
 
 Shows what the ratios 1 : 4 : 4 give. Ours: not run.
 Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_equal-ratios.py --launcher pytorch --gpus 8

@@ -231,16 +231,19 @@ def run_checks(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
 
 def build_checks_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``checks``."""
-    description = "Print what is installed, found and working on this machine, for a bug report"
-    parser = Parser(prog=prog, description=description)
+    parser = Parser(
+        prog=prog,
+        description="Print what is installed, found and working on this machine, for a bug report",
+        usage="%(prog)s [--json]",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser
 
 
 def build_train_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``train``."""
-    parser = Parser(prog=prog, description="Train a model")
-    parser.add_argument("config", help=_CONFIG)
+    parser = Parser(prog=prog, description="Train a model", usage="%(prog)s CONFIG [options]")
+    parser.add_argument("config", metavar="CONFIG", help=_CONFIG)
     _add_common(parser)
     parser.add_argument(
         "--resume",
@@ -263,13 +266,15 @@ def build_train_parser(prog: str | None = None) -> ArgumentParser:
 
 def build_test_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``test``."""
-    parser = Parser(prog=prog, description="Test a model")
-    parser.add_argument("config", nargs="?", help=f"{_CONFIG}; a checkpoint alone is enough")
+    usage = "%(prog)s [CONFIG] CHECKPOINT [options]"
+    parser = Parser(prog=prog, description="Test a model", usage=usage)
+    parser.add_argument("config", nargs="?", metavar="CONFIG", help=f"{_CONFIG} (default: that in the checkpoint)")
     _add_common(parser)
     parser.add_argument(
         "checkpoint",
         nargs="?",
-        help="checkpoint to test; if no config is given, or it has no model, the config in the checkpoint is used",
+        metavar="CHECKPOINT",
+        help="checkpoint to test; its model is used if the config has none",
     )
     parser.add_argument(
         "-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="checkpoint to test, as an option"
@@ -287,9 +292,14 @@ def build_test_parser(prog: str | None = None) -> ArgumentParser:
 
 def build_convert_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``convert``."""
-    description = "Convert a public Mask2Former into a checkpoint that segments classes by name"
-    parser = Parser(prog=prog, description=description)
-    parser.add_argument("checkpoint", help="path or address of a Mask2Former of mmdet, mmseg or Hugging Face")
+    parser = Parser(
+        prog=prog,
+        description="Convert a public Mask2Former into a checkpoint that segments classes by name",
+        usage="%(prog)s CHECKPOINT --to OUT [options]",
+    )
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", help="path or address of a Mask2Former of mmdet, mmseg or Hugging Face"
+    )
     parser.add_argument("--to", required=True, metavar="OUT", help="checkpoint to write")
     parser.add_argument(
         "--config", metavar="NAME", help="default: the one in configs/from_mask2former for its backbone and classes"
@@ -335,8 +345,8 @@ def _check_test_args(parser: ArgumentParser, args: Namespace) -> None:
     configs = [word for word in given if is_config(word)]
     if len(configs) > 1 or len(given) - len(configs) != 1:
         parser.error(
-            "give one checkpoint, such as work_dirs/NAME/iter_2000.pth; before it a config, if not that in the "
-            "checkpoint is to be tested"
+            "give a checkpoint, such as work_dirs/NAME/iter_2000.pth, or a config and then a checkpoint, "
+            f"got {' '.join(given) or 'neither'}"
         )
     args.config = next(iter(configs), None)
     (args.checkpoint,) = (word for word in given if word not in configs)

@@ -6,6 +6,7 @@ from pathlib import Path
 from mmdataseg.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
+_SUGGESTED = 3  # most configs that a message names
 
 
 def config_root() -> Path:
@@ -117,7 +118,7 @@ def short_path(path: Path) -> str:
 
 def _not_found(name: str, wanted: str, leaves: list[str], home: Path) -> str:
     stems = {Path(leaf).stem: leaf for leaf in leaves}
-    near = [stems[stem] for stem in get_close_matches(wanted, stems, n=5, cutoff=0.5)]
-    few = [leaf for leaf in leaves if leaf.count("/") == 1][:5]  # the whole method, not its ablations
+    near = [stems[stem] for stem in get_close_matches(wanted, stems, n=_SUGGESTED, cutoff=0.5)]
+    few = [leaf for leaf in leaves if leaf.count("/") == 1][:_SUGGESTED]  # the whole method, not its ablations
     hint = f"did you mean: {', '.join(near)}" if near else f"there are {len(leaves)}, such as {', '.join(few)}"
     return f"config {name!r} is neither a file nor one of mmdataseg's configs; {hint} (in {home})"

@@ -3,6 +3,7 @@
 import ast
 import codecs
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -88,14 +89,14 @@ def _parse(path: Path, custom_imports: bool) -> Config:
     except FileNotFoundError:
         raise
     except Exception as error:  # a config is the user's code and may raise anything
-        found = _not_python(path) if isinstance(error, SyntaxError) else None
+        found = _syntax_error(path) if isinstance(error, SyntaxError) else None
         raise found or UserError(f"cannot read this config: {type(error).__name__}: {error}", file=path) from error
 
 
 @contextmanager
 def _without_substitutions() -> Iterator[None]:
     """Hide mmengine's line for each use of an environment variable: dozens of lines for a config with sources."""
-    logger = MMLogger.get_current_instance()
+    logger = _logger()
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
@@ -104,8 +105,22 @@ def _without_substitutions() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _not_python(path: Path) -> UserError | None:
-    """Return the error of the file with a syntax error: the config, or one that it is based on."""
+def _logger() -> MMLogger:
+    """Return mmengine's current logger, without an import of torch.
+
+    mmengine asks torch for the rank of the process when it makes a logger, and does without if torch is missing.
+    """
+    if "torch" in sys.modules:
+        return MMLogger.get_current_instance()
+    sys.modules["torch"] = None  # type: ignore[assignment]  # an import of it raises an ImportError
+    try:
+        return MMLogger.get_current_instance()
+    finally:
+        del sys.modules["torch"]
+
+
+def _syntax_error(path: Path) -> UserError | None:
+    """Return the error of the first file that is not valid Python: the config, or one that it is based on."""
     content = path.read_bytes()
     if content.startswith(codecs.BOM_UTF8):
         return UserError("begins with a byte order mark", file=path, remedy="save it as UTF-8 without this mark")
@@ -118,4 +133,4 @@ def _not_python(path: Path) -> UserError | None:
     )
     names = (part.value for base in bases for part in ast.walk(base) if isinstance(part, ast.Constant))
     files = (path.parent / str(name) for name in names)
-    return next(filter(None, (_not_python(file) for file in files if file.is_file())), None)
+    return next(filter(None, (_syntax_error(file) for file in files if file.is_file())), None)

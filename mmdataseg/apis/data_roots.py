@@ -37,7 +37,7 @@ def check_data_root(source: Source | Mapping[str, Any], split: str, *, filename:
     """Check that the folder of one source's data exists.
 
     Args:
-        source: The source, or its config: to build it may import torch and mmdet, for the names of its classes.
+        source: The source, or its config. Building a source may import torch and mmdet, which takes seconds.
         split: ``train`` or ``test``.
         filename: Path of the config that names the source, if there is one.
 

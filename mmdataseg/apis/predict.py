@@ -22,8 +22,8 @@ from mmdataseg.results.result import Result
 from mmdataseg.structures import Task
 from mmdataseg.text.vocabulary import Vocabulary
 
-_WAITING = 8  # at most so many results wait to be written
-_WAITING_PIXELS = 2**25  # with at most so many pixels; a larger one is written before the next image is read
+_WAITING = 8  # most results that wait to be written
+_WAITING_PIXELS = 2**25  # most pixels of these; a larger result is written before the next image is read
 
 
 def predict(  # noqa: PLR0913 -- the options of the command

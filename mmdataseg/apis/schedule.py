@@ -14,7 +14,8 @@ _LENGTHS = ("T_max", "total_steps", "step_size")
 def scale_schedule(cfg: Config, iterations: int) -> None:
     """Scale a training, with its learning-rate schedule, to a number of iterations.
 
-    Validations and the log of losses keep their intervals, or happen at the end if the training is shorter than that.
+    Validations and the log of losses keep their intervals. If the training is shorter than an interval, they happen at
+    its end.
 
     Args:
         cfg: A config with ``train_cfg.max_iters`` and mmengine's schedulers with ``by_epoch=False``. Changed in place.
@@ -28,7 +29,8 @@ def scale_schedule(cfg: Config, iterations: int) -> None:
     training = cfg.get("train_cfg") or {}
     if "max_iters" not in training:
         raise UserError(
-            "this config does not count its training in iterations", remedy="change train_cfg by --cfg-options"
+            "this config does not count its training in iterations",
+            remedy="leave --iterations out, and set train_cfg by --cfg-options",
         )
     factor = iterations / training.max_iters
     for key in {"val_begin", "val_interval"} & set(training):

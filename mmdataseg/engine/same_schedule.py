@@ -34,7 +34,9 @@ class SameSchedule(Hook):
         saved, built = checkpoint.get("param_schedulers"), runner.param_schedulers
         if not runner.cfg.get("resume") or not isinstance(saved, list) or not isinstance(built, list):
             return
-        for before, now in _differences(saved, [scheduler.state_dict() for scheduler in built]):
+        difference = next(_differences(saved, [scheduler.state_dict() for scheduler in built]), None)
+        if difference is not None:
+            before, now = difference
             raise UserError(
                 f"its learning-rate schedule has {before}, but that of this command has {now}",
                 file=runner.cfg.get("load_from"),

@@ -66,8 +66,7 @@ class PanopticFiles:
             is_crowd = [as_flag(info.get("iscrowd"), "iscrowd") for info in infos]
             categories = [id_key(info["category_id"]) for info in infos]
         except (KeyError, ValueError) as error:
-            what = f"no key {error}" if isinstance(error, KeyError) else error
-            raise UserError(f"{_image(annotation)}: {what}", file=self.file, remedy=_REPAIR) from None
+            raise UserError(f"{_image(annotation)}: {_fault(error)}", file=self.file, remedy=_REPAIR) from None
         unknown = [category for category in categories if labels.get(category, UNKNOWN) == UNKNOWN]
         if unknown:
             raise UserError(
@@ -111,8 +110,8 @@ def panoptic_quality_of_files(
 
     Raises:
         FileNotFoundError: A file or folder is missing.
-        UserError: A file cannot be read; a category of the truth is not told to be a thing or stuff; an image has no
-            prediction; two PNGs differ in size; or a predicted category is not in the truth.
+        UserError: A file cannot be read; a category of the truth has no valid ``isthing``; an image has no prediction;
+            two PNGs differ in size; or a predicted category is not in the truth.
     """
     for files in (truth, predictions):
         require_file(files.file, "panoptic JSON", remedy="give the path of another one")
@@ -193,8 +192,7 @@ def _thing_flags(categories: Sequence[Mapping[str, Any]], file: Path) -> dict[st
         try:
             is_thing = as_flag(category["isthing"], "isthing")
         except (KeyError, ValueError) as error:
-            what = f"no key {error}" if isinstance(error, KeyError) else error
-            raise UserError(f"category {name!r}: {what}", file=file, remedy=_REPAIR) from None
+            raise UserError(f"category {name!r}: {_fault(error)}", file=file, remedy=_REPAIR) from None
         if flags.setdefault(name, is_thing) != is_thing:
             raise UserError(f"category {name!r} appears twice, as a thing and as stuff", file=file, remedy=_REPAIR)
     return flags
@@ -202,3 +200,7 @@ def _thing_flags(categories: Sequence[Mapping[str, Any]], file: Path) -> dict[st
 
 def _image(annotation: Mapping[str, Any]) -> str:
     return f"the annotation of image {annotation['image_id']!r}"
+
+
+def _fault(error: Exception) -> str:
+    return f"no key {error}" if isinstance(error, KeyError) else str(error)

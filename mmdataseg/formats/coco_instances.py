@@ -265,7 +265,7 @@ class _Reader:
 
 
 def refuse_panoptic(annotation: Any, path: Path) -> None:
-    """Refuse an annotation of a panoptic file, which stands for all segments of an image.
+    """Refuse an annotation of a panoptic file, which describes all segments of an image.
 
     Args:
         annotation: An entry of ``annotations``.

@@ -40,7 +40,7 @@ def stream_json(path: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, Any]]:
         with path.open(encoding="utf-8-sig") as file:
             window = _Window(file, chunk)
             if window.peek() == "[":
-                check_keys(None, COCO_KEYS, path)
+                check_keys(None, COCO_KEYS, path)  # raises: a list is valid JSON, but it has no keys
             yield from window.top_level()
     except (UnicodeDecodeError, RecursionError) as error:
         raise invalid_json(path, str(error)) from None

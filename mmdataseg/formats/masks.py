@@ -27,10 +27,10 @@ def describe_mask(mask: np.ndarray) -> dict[str, Any]:
 
 
 def describe_window(window: np.ndarray, *, corner: tuple[int, int], size: tuple[int, int]) -> dict[str, Any]:
-    """Return what `describe_mask` returns, without the pixels outside a window.
+    """Return what `describe_mask` returns, for a mask of which only a window is given.
 
     Args:
-        window: (h, w) bool, a part of the mask outside of which it has no pixel.
+        window: (h, w) bool, a part of the mask; outside it, the mask has no pixel.
         corner: x, y of the upper left pixel of the window.
         size: (height, width) of the mask.
     """

@@ -104,7 +104,7 @@ class BoxTargets(Targets):
         return BoxAnnotation(common.labels_N, common.size, sample.gt_instances.bboxes, similarity_EHW)
 
     def cost(self, masks: ImageMasks, annotation: BoxAnnotation) -> Tensor:
-        """(L, Q, N) projection costs, one output at a time as far as whole masks are needed: for their projections.
+        """(L, Q, N) projection costs. The masks of one output at a time are computed, for their projections.
 
         Raises:
             UserError: The cost is set for another stride than that of the mask features.

@@ -48,7 +48,7 @@ class DaTaSegCriterion(nn.Module):
         class_weight: Weight of the cross-entropy over K + 1 classes.
         background_weight: Weight of an unmatched row in the class loss.
         merge: ``before_matching``: the proposals of a mergeable class are one row, as in the paper's figure.
-            ``after_matching``: raw proposals are matched, and an unmatched one joins the target of its class (an
+            ``after_matching``: single proposals are matched, and an unmatched one joins the target of its class (an
             ablation). ``none``: nothing is merged, as in Mask2Former.
 
     Raises:

@@ -101,7 +101,7 @@ class ImageMasks:
 
 
 def members_of(groups_BLQ: Tensor, num_pairs_B: Sequence[int]) -> list[Members]:
-    """The members of each image's matched rows, found for the whole batch at once: counting them waits for the device.
+    """Find the members of each image's matched rows, for the whole batch at once: counting them waits for the device.
 
     Args:
         groups_BLQ: (B, L, Q) int64, the pair that each proposal belongs to, or -1.

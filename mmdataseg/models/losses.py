@@ -77,7 +77,7 @@ class BoxProjectionCost(BaseMatchCost):
         return self.of_profiles(rows_QH[None], columns_QW[None], gt_instances.bboxes)[0]
 
     def of_profiles(self, rows_LQH: Tensor, columns_LQW: Tensor, boxes_N4: Tensor) -> Tensor:
-        """The cost matrices of several outputs, from the projections of their masks.
+        """Return the cost matrices of several outputs, from the projections of their masks.
 
         Args:
             rows_LQH: (L, Q, H) of `mmdataseg.ops.box_projection.mask_profiles`.

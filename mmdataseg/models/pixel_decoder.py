@@ -93,7 +93,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
         return self.dropout(self.output_proj(read)) + identity
 
     def _read(self, value: Tensor, query: Tensor, reference_points: Tensor, spatial_shapes: Tensor, way: str) -> Tensor:
-        """What each query reads from the projected value, (B, N, channels)."""
+        """Return what each query reads from the projected value, (B, N, channels)."""
         shape = (self.num_heads, self.num_levels, self.num_points)
         weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1)).softmax(-1)
         # columns and rows are each contiguous, not interleaved
@@ -114,7 +114,11 @@ class DeformableAttention(MultiScaleDeformableAttention):
             ) from error
 
     def way(self, value: Tensor) -> str:
-        """How the attention of a tensor is computed: ``mmcv``, or a way of `mmdataseg.ops.deformable_attention`."""
+        """Return how the attention of a value is computed: ``mmcv``, or a way of `mmdataseg.ops.deformable_attention`.
+
+        Args:
+            value: The projected value, of any shape; only its device and dtype are read.
+        """
         if not value.is_cuda:
             return "auto"
         return "mmcv" if self.gpu_attention == "auto" and mmcv_operator_runs_on(value) else self.gpu_attention

@@ -101,9 +101,9 @@ class PanopticPostProcessor(PostProcessor):
         """Compute a panoptic segmentation from one image's proposals.
 
         Returns:
-            ``pred_panoptic_seg`` with ``sem_seg`` (1, Ho, Wo) int64: class + 1000 n with n from 1, so that no segment
-            is 0, which is void. Its metainfo ``scores`` has one float for each segment, in the order of the ids: the
-            probability of its class.
+            ``pred_panoptic_seg`` with ``sem_seg`` (1, Ho, Wo) int64, int32 if ``compact``: class + 1000 n with n from
+            1, so that no segment is 0, which is void. Its metainfo ``scores`` has one float for each segment, in the
+            order of the ids: the probability of its class.
 
         Raises:
             UserError: As in `check`.
@@ -157,7 +157,7 @@ class SemanticPostProcessor(PostProcessor):
         """Compute a semantic segmentation from one image's proposals.
 
         Returns:
-            ``pred_sem_seg`` with ``sem_seg`` (1, Ho, Wo) int64 in 0..K-1.
+            ``pred_sem_seg`` with ``sem_seg`` (1, Ho, Wo) int64 in 0..K-1; int32 if ``compact``.
         """
         labels = semantic_map(class_logits_QJ, mask_logits_QHW, sizes, merge=self.merge)
         segmentation = PixelData(sem_seg=(labels if compact else labels.long())[None])
@@ -205,8 +205,8 @@ class InstancePostProcessor(PostProcessor):
         """Compute instances from one image's proposals.
 
         Returns:
-            ``pred_instances`` with ``labels`` (N,) int64, ``scores`` (N,), ``masks`` (N, Ho, Wo) bool and their
-            ``bboxes`` (N, 4) xyxy pixels.
+            ``pred_instances`` with ``labels`` (N,) int64, ``scores`` (N,), ``masks`` (N, Ho, Wo) bool or, if
+            ``compact``, a list of N `BoxMask`, and their ``bboxes`` (N, 4) xyxy pixels.
         """
         labels, scores, masks = box_instances(
             class_logits_QJ,

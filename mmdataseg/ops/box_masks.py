@@ -86,12 +86,12 @@ def full_masks(masks: Sequence[BoxMask], size: tuple[int, int]) -> Tensor:
 
 
 def full_boxes(masks: Sequence[BoxMask]) -> Tensor:
-    """(N, 4) float32 xyxy pixels, the boxes of the masks."""
+    """Return the boxes of N masks, (N, 4) float32 xyxy pixels."""
     return torch.tensor([mask.box for mask in masks], dtype=torch.float32).reshape(-1, 4)
 
 
 def masks_of_map(map_HW: Tensor) -> dict[int, BoxMask]:
-    """The mask of each value of a map. The masks read the map, which must not change.
+    """Return the mask of each value of a map. The masks read the map, which must not change.
 
     Args:
         map_HW: (H, W) integers, on the CPU.
@@ -139,7 +139,7 @@ def look_up_(map_HW: Tensor, table_V: Tensor) -> Tensor:
 
 
 def _blocks(map_HW: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """The first row of each block of rows, and the block."""
+    """Yield the number of the first row of each block of rows, and the block."""
     rows = max(1, BLOCK_PIXELS // max(1, map_HW.shape[1]))
     for first in range(0, map_HW.shape[0], rows):
         yield first, map_HW[first : first + rows]

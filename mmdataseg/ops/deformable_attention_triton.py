@@ -11,7 +11,7 @@ Letters: B images, N queries, A heads, c channels per head, L levels, P points p
 R = B N A rows. Positions are in cells: 0 is the centre of the first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ ROWS = 16  # of a program
 def deformable_attention_triton(
     value_BSAc: Tensor, sizes: Sequence[tuple[int, int]], x_BNALP: Tensor, y_BNALP: Tensor, weights_BNALP: Tensor
 ) -> Tensor:
-    """What `mmdataseg.ops.deformable_attention.deformable_attention` computes.
+    """Compute the same as `mmdataseg.ops.deformable_attention.deformable_attention`, which checks the shapes.
 
     Args:
         value_BSAc: (B, S, A, c) float32, float16 or bfloat16 on a CUDA device; in Triton's interpreter on the CPU.
@@ -74,8 +74,8 @@ class _Attention(torch.autograd.Function):
         return grad_value_BSAc.to(value_BSAc.dtype), *grads, None
 
 
-def _launches(value_BSAc: Tensor, x_BNALP: Tensor, sizes: Sequence[tuple[int, int]]) -> Any:
-    """The grid and the arguments of each level's launch, on the device of the value; none without rows."""
+def _launches(value_BSAc: Tensor, x_BNALP: Tensor, sizes: Sequence[tuple[int, int]]) -> Iterator[dict[str, Any]]:
+    """Yield the grid and the arguments of each level's launch, on the device of the value; nothing without rows."""
     _, num_cells, num_heads, channels = value_BSAc.shape
     _, num_queries, _, num_levels, num_points = x_BNALP.shape
     num_rows = x_BNALP.shape[:3].numel()

@@ -34,7 +34,7 @@ class ImageSizes:
 
 
 def block_elements(device: torch.device) -> int:
-    """The number of mask values to work on at a time."""
+    """Return the number of mask values to work on at a time on a device."""
     return BLOCK_ELEMENTS.get(device.type, BLOCK_ELEMENTS_ELSEWHERE)
 
 

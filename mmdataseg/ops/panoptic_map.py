@@ -41,13 +41,16 @@ def read_panoptic_map(
 def panoptic_masks(
     ids_HW: Tensor, *, num_classes: int, offset: int, ignore_index: int | None = None
 ) -> list[tuple[int, BoxMask]]:
-    """The label and the mask of each segment of a panoptic map, in the order of the ids; for maps of any size.
+    """Return the label and the mask of each segment of a panoptic map, for maps of any size.
 
     Args:
         ids_HW: As in `read_panoptic_map`, on the CPU. The masks read it.
         num_classes: K.
         offset: As in `read_panoptic_map`.
         ignore_index: As in `read_panoptic_map`.
+
+    Returns:
+        Label 0 .. K - 1 and mask of each segment, in the order of the ids.
 
     Raises:
         ValueError: As in `read_panoptic_map`.

@@ -106,17 +106,21 @@ class Answer:
         space = self.label_space
         return tuple(
             Segment(
-                id=number, name=space.classes[label], label=label, is_thing=space.is_thing[label], score=score,
+                id=number,
+                name=space.classes[label],
+                label=label,
+                is_thing=space.is_thing[label],
+                score=score,
                 region=region,
             )
             for number, (label, score, region) in enumerate(self._found(), 1)
-        )  # fmt: skip
+        )
 
     @cached_property
     def sample(self) -> DetDataSample:
         """mmdet's data sample as its metrics and visualiser read it: maps are int64, masks are (N, H, W) bool.
 
-        It takes N bytes per pixel, and is made when it is read first.
+        It is made on the first access. Its masks take a byte per pixel and instance.
         """
         sample = self.prediction.new()
         for name in ("pred_panoptic_seg", "pred_sem_seg"):

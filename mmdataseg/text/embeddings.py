@@ -299,7 +299,7 @@ def build_remedy(
         force: Whether the command replaces an existing file.
 
     Returns:
-        A sentence with a shell command, and a note if one is needed.
+        A sentence with a shell command, and the dimension if it is known.
     """
     name = label_space.name if label_space else "NAME"
     vocabulary = name
@@ -310,8 +310,8 @@ def build_remedy(
     command = f"python tools/text_embeddings.py {vocabulary} --out {shlex.quote(str(path))}"
     if force:
         command += " --force"
-    encoder = "" if dim is None else f" (with the encoder of the other sources, which has {dim} dimensions)"
-    return f"build them with: {command}{encoder}"
+    expected = "" if dim is None else f" (the model expects {dim} dimensions)"
+    return f"build them with: {command}{expected}"
 
 
 def _check_dim(embeddings: TextEmbeddings, dim: int | None) -> None:

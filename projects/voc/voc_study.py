@@ -7,8 +7,7 @@
 
 projects/voc/README.md says how to prepare the data. A model of several sources trains as long as the separate models
 of these sources together: with N iterations per source, S alone gets N, S+P 2N and S+P+B 3N. The rows that add boxes to
-110 images with masks get 2N each. Rows whose names end in _x3 or _x6 get 3N or 6N, for comparisons at equal
-length.
+110 images with masks get 2N each. Rows whose names end in _x3 or _x6 get 3N or 6N, for comparisons at equal length.
 
 Each run has a folder with its log, checkpoint and result. The same command continues a stopped study. On another
 machine, it continues after the last run in the .json file beside the page. Page and file are written after each

@@ -47,7 +47,7 @@ def test_everything_runs_here_and_the_json_has_it(tmp_path, monkeypatch, capsys)
 def test_a_matrix_product_without_avx512_is_found(monkeypatch, tmp_path, processor, preloaded, state):
     (tmp_path / "cpuinfo").write_text(processor)
     library = SimpleNamespace(mkl_serv_intel_cpu_true=None) if preloaded else SimpleNamespace()
-    monkeypatch.setattr(environment, "_CPU", tmp_path / "cpuinfo")
+    monkeypatch.setattr(environment, "_CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(environment.ctypes, "CDLL", lambda _: library)
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
     assert states(environment.check_operators())["matrix products on cpu"] == state

@@ -1,8 +1,16 @@
-"""The file that is wrong is named, also where a config is based on it."""
+"""Reading configs: the file that is wrong is named, and options that nothing would read are refused."""
 
+import inspect
+import os
+import re
+import subprocess
+import sys
+
+import mmengine
 import pytest
 from mmengine.logging import MMLogger
 
+from mmdataseg.apis import config_reading, runner
 from mmdataseg.apis.config_reading import read_config
 from mmdataseg.errors import UserError
 
@@ -38,3 +46,35 @@ def test_a_folder_from_an_environment_variable_is_read_without_a_line_of_log(tmp
     assert read_config(tmp_path / "leaf.py").root == "/somewhere/images"
     assert "SOME_ROOT" not in "".join(capfd.readouterr())
     assert MMLogger.get_current_instance().level == level
+
+
+def test_the_log_is_silenced_without_an_import_of_torch(tmp_path, repo_root):
+    """mmengine imports torch when it makes a logger, which takes seconds."""
+    (tmp_path / "leaf.py").write_text('root = "{{$SOME_ROOT:data}}/images"\n')
+    program = (
+        "import sys; from mmdataseg.apis.config_reading import read_config\n"
+        "print(read_config('leaf.py').root, 'torch' in sys.modules)"
+    )
+    environment = {**os.environ, "SOME_ROOT": "/somewhere", "PYTHONPATH": str(repo_root)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.stdout == "/somewhere/images False\n", done.stderr
+
+
+def test_private_names_of_base_configs_are_not_suggested(tmp_path):
+    (tmp_path / "c.py").write_text("_secret = 1\nmodel = dict()\n")
+    with pytest.raises(ValueError, match=r"has no 'zzz'; it has \['model'\]"):
+        config_reading.read_config(tmp_path / "c.py", {"zzz": 3})
+
+
+def test_the_settings_of_mmengines_runner_are_known():
+    assert set(config_reading.RUNNER_SETTINGS) == set(inspect.signature(mmengine.runner.Runner).parameters)
+
+
+@pytest.mark.parametrize("name", config_reading.MORE_SETTINGS)
+def test_keys_that_mmengine_reads_outside_its_parameters_may_be_set(tmp_path, name):
+    (tmp_path / "c.py").write_text("model = dict()\n")
+    assert config_reading.read_config(tmp_path / "c.py", {name: "x"}).get(name) == "x"
+    read = inspect.getsource(mmengine.runner.runner) + inspect.getsource(runner)
+    assert re.search(rf"cfg\.get\(\s*[\"']{name}[\"']|[\"']{name}[\"'] (not )?in (self\.)?cfg", read), name

@@ -1,10 +1,13 @@
 """mmengine's Runner as this package uses it."""
 
+import logging
+
 import pytest
 from mmengine.config import Config
 
+from mmdataseg.apis import runner
 from mmdataseg.apis.runner import NamedConfigRunner
-from tests.engine.test_finite_loss import BreaksAtFive
+from tests.engine.breaking_model import BreaksAtFive
 
 
 @pytest.mark.parametrize("name", ["timer", "visualization"])
@@ -15,3 +18,26 @@ def test_a_hook_is_removed_by_none_also_if_mmengine_has_no_such_default(tmp_path
     )
     found = {type(hook).__name__ for hook in runner.hooks}
     assert ("IterTimerHook" in found, "DrawPredictions" in found) == (name != "timer", name != "visualization")
+
+
+@pytest.mark.parametrize(
+    ("text", "brief", "with_table"),
+    [
+        ("\n------\nSystem environment:\n  a: 1", False, True),
+        ("Config:\nmodel = dict()", False, True),
+        ("Hooks will be executed in the following order:\n...", False, True),
+        ("paramwise_options -- head.weight:lr=0.1", False, True),
+        ("Distributed training is not used, all SyncBatchNorm ...", False, True),
+        ("segm_mAP_copypaste: 0.230 0.391", False, True),
+        ("Iter(train) [20/100]  loss: 3.1", True, True),
+        ("Iter(train) [50/50]  toy/loss_mask: 3.1", True, True),
+        ("Iter(test) [20/50]    eta: 0:00:04  time: 0.1595", True, True),
+        ("Iter(val) [50/50]    toy/mIoU: 55.1593  toy/mAcc: 70.0  data_time: 0.1", True, False),
+        ("Iter(test) [  5/  5]    toy/PQ: 55.1593", True, False),
+        ("source 'a': no Config: here", True, True),
+    ],
+)
+def test_the_console_omits_what_the_log_file_or_the_table_has(text, brief, with_table):
+    record = logging.LogRecord("mmengine", logging.INFO, "", 0, text, None, None)
+    assert runner._is_brief(record) is brief
+    assert runner._is_not_scores(record) is with_table

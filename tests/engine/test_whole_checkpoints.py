@@ -5,12 +5,12 @@ import shutil
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import DefaultSampler
 
 from mmdataseg.apis.runner import NamedConfigRunner
 from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, is_whole, newest_whole, require_whole
 from mmdataseg.errors import MissingFileError, UserError
-
-from .test_finite_loss import BreaksAtFive, DefaultSampler, Numbers
+from tests.engine.breaking_model import BreaksAtFive, Numbers
 
 
 def train(work_dir, max_iters=4, load_from=None, **hook):

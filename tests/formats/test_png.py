@@ -38,7 +38,7 @@ def saved(array, kind, **options):
 
 
 def damaged(content, kind, rng):
-    """The content, cut short, with one other byte, with other dimensions, or with more after its end."""
+    """The content, cut short, with one other byte, or with more after its end."""
     changed = bytearray(content)
     if kind == "cut":
         return content[: rng.integers(len(content))]

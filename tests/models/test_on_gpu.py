@@ -12,7 +12,7 @@ from mmdataseg.engine import Bfloat16OptimWrapper
 from mmdataseg.models import MMDetPanopticPreprocessor, box_targets
 from mmdataseg.registry import MODELS
 from tests.models.conftest import LABEL_SPACE, build_model, make_batch, make_sample, model_config
-from tests.models.test_per_source import build_model as build_per_source
+from tests.models.per_source_model import build_model as build_per_source
 
 SOURCES = ("semantic", "panoptic", "instances", "boxes")
 FIELDS = {"semantic": "pred_sem_seg", "panoptic": "pred_panoptic_seg"}

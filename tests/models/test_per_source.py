@@ -4,32 +4,10 @@ import pytest
 import torch
 
 from mmdataseg.models import TextClassifier
-from mmdataseg.registry import MODELS
-from tests.models.conftest import TEXT_DIM, make_batch, make_sample, model_config, sources
-from tests.models.test_head import build, maps
+from tests.models.conftest import TEXT_DIM, make_batch, make_sample
+from tests.models.per_source_model import TRAINED, build_model, configs
+from tests.models.small_head import build, maps
 from tests.tolerances import THROUGH_LAYERS
-
-TRAINED = ("panoptic", "boxes")
-
-
-def configs(embeddings: str, **changes: dict) -> list[dict]:
-    """Two of the four sources are trained on; the others have the same classes."""
-    train = {name: {"train": {}} for name in TRAINED}
-    return [
-        {**config, **train.get(config["name"], {}), **changes.get(config["name"], {})} for config in sources(embeddings)
-    ]
-
-
-def build_model(embeddings: str, *, background: str = "per_source", queries: str = "per_source", **changes: dict):
-    torch.manual_seed(0)
-    classifier = {"type": "mmdataseg.TextClassifier", "embed_dim": TEXT_DIM, "background": background}
-    settings = {"sources": configs(embeddings, **changes), "classifier": classifier, "queries": queries}
-    model = MODELS.build(model_config(embeddings, **settings))
-    model.init_weights()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.02 * torch.randn_like(parameter))
-    return model
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,5 @@
+"""Maps read as runs, against what numpy finds pixel by pixel."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -113,6 +113,11 @@ def test_a_missing_file_names_source_and_command(tmp_path):
     )
 
 
+def test_the_command_for_a_missing_file_says_which_dimension_the_model_expects(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"--out .*no\.safetensors \(the model expects 768 dimensions\)$"):
+        load_embeddings(tmp_path / "no.safetensors", label_space=SPACE, dim=768)
+
+
 @pytest.mark.parametrize(
     ("classes", "match"),
     [

@@ -23,7 +23,7 @@ def test_every_config_has_one_row(repo_root: Path) -> None:
 def test_a_row_by_hand(repo_root: Path) -> None:
     assert config_table.row_of(repo_root / "configs/ablations/dataseg_r50_3ds_bce.py") == (
         "| [dataseg_r50_3ds_bce](../configs/ablations/dataseg_r50_3ds_bce.py) | train | Ablation of dataseg_r50_3ds: "
-        "binary cross-entropy, Mask2Former's, in place of focal loss. |"
+        "binary cross-entropy in place of the focal loss, as in Mask2Former. |"
     )
 
 

@@ -219,9 +219,12 @@ def _return_free_memory() -> None:
 
 
 def operations(comparison: Comparison) -> dict[str, int]:
-    """The torch operations of a call of each side: on a GPU, each is at least one launch.
+    """Count the torch operations of a call of each side. On a GPU, each is at least one launch.
 
-    Operations that consist of others count by these; views and allocations do not count.
+    An operation that consists of others is not counted itself; views and allocations are not counted either.
+
+    Returns:
+        Side -> number of operations.
 
     Raises:
         Missing: The alternative is not available.

@@ -119,8 +119,8 @@ class _Samples(Dataset):
     """Packed samples, each image several times, with random numbers that depend on the index alone.
 
     Args:
-        dataset: Of mmdet's kind.
-        steps: The pipeline.
+        dataset: A dataset with ``get_data_info``, as mmdet's have.
+        steps: Configs of the transforms of its pipeline.
     """
 
     def __init__(self, dataset: Any, steps: list[dict[str, Any]]) -> None:

@@ -8,7 +8,9 @@ without mmcv's compiled operator.
 
 import argparse
 from collections import Counter
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmdet.structures import DetDataSample
@@ -60,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def build(config: Path, device: str) -> torch.nn.Module:
-    """The model of a config, with random weights and text embeddings."""
+    """Build the model of a config in training mode, with random weights and text embeddings."""
     register_all_modules()
     init_default_scope("mmdet")
     torch.manual_seed(0)
@@ -74,7 +76,18 @@ def build(config: Path, device: str) -> torch.nn.Module:
 def sample(
     model: torch.nn.Module, source: str, size: int, targets: int, device: str
 ) -> tuple[torch.Tensor, list[DetDataSample]]:
-    """A batch of one image with drawn annotations: stripes, or boxes of a third of its side."""
+    """Return a batch of one image with drawn annotations: stripes, or boxes of a third of its side.
+
+    Args:
+        model: The model, for the supervision and the classes of the source.
+        source: Name of the source.
+        size: Side of the image in pixels.
+        targets: Number of its targets.
+        device: Device of all tensors.
+
+    Returns:
+        (1, 3, size, size) float32 noise, and the sample of the image.
+    """
     annotated = DetDataSample(metainfo={"source": source, "img_path": "drawn", "img_shape": (size, size)})
     labels = torch.arange(targets, device=device) % len(model.sources[source].label_space)
     annotated.gt_instances = InstanceData(labels=labels)
@@ -90,7 +103,16 @@ def sample(
 def saved_bytes(
     model: torch.nn.Module, batch: tuple[torch.Tensor, list[DetDataSample]], *, bfloat16: bool = False
 ) -> Counter[str]:
-    """Bytes kept for the backward pass, by the innermost part of `PARTS` that was running, or "rest"."""
+    """Count the bytes that are kept for the backward pass.
+
+    Args:
+        model: The model.
+        batch: As `sample` returns it.
+        bfloat16: Run the forward pass under autocast.
+
+    Returns:
+        Innermost part of `PARTS` that was running, or "rest" -> bytes.
+    """
     running, found = ["rest"], Counter()
     # by storage, as views share one; a weak reference keeps its address from being used again
     known = {StorageWeakRef(tensor.untyped_storage()) for tensor in (*model.parameters(), *model.buffers())}
@@ -101,14 +123,17 @@ def saved_bytes(
             known.add(storage)
             found[running[-1]] += tensor.untyped_storage().nbytes()
 
-    def enter(part: str) -> None:
+    def enter(part: str, *_: Any) -> None:
         running.append(part)
+
+    def leave(*_: Any) -> None:
+        running.pop()
 
     handles = []
     for part in PARTS:
         module = model.get_submodule(part)
-        handles.append(module.register_forward_pre_hook(lambda *_, part=part: enter(part)))
-        handles.append(module.register_forward_hook(lambda *_: running.pop() and None))
+        handles.append(module.register_forward_pre_hook(partial(enter, part)))
+        handles.append(module.register_forward_hook(leave))
     usual = pixel_decoder.deformable_attention
     pixel_decoder.deformable_attention = lambda *inputs, **_: deformable_attention(*inputs, way="grid_sample")
     device = batch[0].device.type

@@ -39,6 +39,7 @@ FOLDERS = {
     "projects/voc/configs/two_sources": "Photographs, pairs of sources.",
     "projects/voc/configs/box_shares": "Photographs: few masks with more and more boxes.",
     "projects/voc/configs/transfer": "Photographs: tests with the classes of another dataset.",
+    "projects/voc/configs/training_images": "Photographs: tests on images that the model was trained on.",
     "projects/voc/configs/ablations": "Photographs, one change each.",
     "projects/voc/configs/hardware": "Photographs, on one GPU.",
     "projects/voc/configs/backbones": "Photographs, with other backbones of timm.",

@@ -13,7 +13,7 @@ from mmdataseg.apis.checks.finding import Finding
 from mmdataseg.dependencies import FAMILIES, OPTIONAL
 
 _NEEDED = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pycocotools", "safetensors", "scipy")
-_CPU = Path("/proc/cpuinfo")
+_CPU_INFO = Path("/proc/cpuinfo")
 _DOCS = "docs/getting_started.md has the install commands"
 
 
@@ -94,7 +94,7 @@ def _matrix_products() -> Finding:
     """Report whether MKL leaves out AVX-512, as it does on an AMD processor unless one function is preloaded."""
     import torch
 
-    name, cpu = "matrix products on cpu", _CPU.read_text(encoding="utf-8") if _CPU.is_file() else ""
+    name, cpu = "matrix products on cpu", _CPU_INFO.read_text(encoding="utf-8") if _CPU_INFO.is_file() else ""
     if not torch.backends.mkl.is_available():
         return Finding(name, "ok", "another library than MKL")
     slow = "AuthenticAMD" in cpu and "avx512f" in cpu.split()

@@ -9,9 +9,14 @@ PORT = 7860
 
 def build_web_parser(prog: str | None = None) -> ArgumentParser:
     """Build the parser of ``web``."""
-    description = "Open a page in the browser: drop an image, type words, see what the model finds"
-    parser = Parser(prog=prog, description=description)
-    parser.add_argument("checkpoint", help="path or address of a checkpoint from training or convert")
+    parser = Parser(
+        prog=prog,
+        description="Open a page in the browser: drop an image, type words, see what the model finds",
+        usage="%(prog)s CHECKPOINT [options]",
+    )
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", help="path or address of a checkpoint from training or convert"
+    )
     parser.add_argument("--config", metavar="NAME", help="path or name of a config (default: that in the checkpoint)")
     parser.add_argument("--source", help="source of the model whose test pipeline to use (default: the first with one)")
     parser.add_argument("--device", help="default: a GPU if there is one")

@@ -1,4 +1,4 @@
-"""Ablation of dataseg_toy_3ds: sources drawn 1 : 1 : 1.
+"""Ablation of dataseg_toy_3ds: the sources are drawn equally often.
 
 Shows what the ratios 1 : 3 : 2 give.
 At toy scale. Data: python -m projects.toy.make_toy data/toy

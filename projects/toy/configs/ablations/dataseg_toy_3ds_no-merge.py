@@ -1,6 +1,6 @@
-"""Ablation of dataseg_toy_3ds: nothing is merged in training.
+"""Ablation of dataseg_toy_3ds: training without MERGE.
 
-Shows what MERGE in training gives; in inference it stays.
+Shows what MERGE in training gives. Inference still merges.
 At toy scale. Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/ablations/dataseg_toy_3ds_no-merge.py
 """

@@ -1,7 +1,8 @@
 """In the style of LMSeg (Zhou et al., ICLR 2023): several semantic sources, text as the classifier.
 
-At toy scale. Data: python -m projects.toy.make_toy data/toy This has its co-training and its text classifier, but not
-its prompts for each category and its augmentation for each dataset.
+It has LMSeg's co-training and text classifier, but not its prompts for each category and its augmentation for each
+dataset. At toy scale.
+Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/others/lmseg_toy_semantic.py
 """
 

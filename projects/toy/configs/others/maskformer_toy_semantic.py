@@ -1,8 +1,8 @@
 """In the style of MaskFormer (Cheng et al., NeurIPS 2021): one semantic source, a learned classifier.
 
-Semantic segmentation as mask classification; no text, no MERGE in training; focal and dice on all cells.
-At toy scale. Data: python -m projects.toy.make_toy data/toy The network is Mask2Former's. Like
-mask2former_toy_panoptic, except for the source and the losses.
+Semantic segmentation as mask classification; no text, no MERGE in training; focal and dice on all cells. The network is
+Mask2Former's: all but the source and the losses is as in mask2former_toy_panoptic. At toy scale.
+Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/others/maskformer_toy_semantic.py
 """
 

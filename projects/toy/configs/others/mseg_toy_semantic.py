@@ -1,7 +1,8 @@
 """In the style of MSeg (Lambert et al., CVPR 2020): semantic sources under one manual taxonomy.
 
-At toy scale. Data: python -m projects.toy.make_toy data/toy One learned classifier. The taxonomy is our own, a label
-map in the source files; MSeg also relabelled images.
+One learned classifier. The taxonomy is our own, a label map in the source files; MSeg also relabelled images. At toy
+scale.
+Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/others/mseg_toy_semantic.py
 """
 

@@ -1,4 +1,4 @@
-"""Ablation of dataseg_voc_3ds: binary cross-entropy, Mask2Former's, in place of focal loss.
+"""Ablation of dataseg_voc_3ds: binary cross-entropy in place of the focal loss, as in Mask2Former.
 
 Shows what the paper's focal loss gives.
 Not a row of the paper. Data: projects/voc/README.md

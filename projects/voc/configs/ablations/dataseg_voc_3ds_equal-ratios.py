@@ -1,4 +1,4 @@
-"""Ablation of dataseg_voc_3ds: sources drawn 1 : 1 : 1.
+"""Ablation of dataseg_voc_3ds: the sources are drawn equally often.
 
 Shows what the ratios 1 : 2 : 1 give.
 Not a row of the paper. Data: projects/voc/README.md

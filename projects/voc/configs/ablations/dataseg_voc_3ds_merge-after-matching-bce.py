@@ -1,4 +1,4 @@
-"""Ablation of dataseg_voc_3ds: MERGE after the matching and binary cross-entropy, both in one run.
+"""Ablation of dataseg_voc_3ds: MERGE comes after the matching, and binary cross-entropy replaces the focal loss.
 
 Shows whether the gains of MERGE before the matching and of the focal loss add up.
 Not a row of the paper. Data: projects/voc/README.md

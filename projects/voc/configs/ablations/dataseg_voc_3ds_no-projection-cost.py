@@ -1,4 +1,4 @@
-"""Ablation of dataseg_voc_3ds: boxes are matched by class alone, the projection is only a loss.
+"""Ablation of dataseg_voc_3ds: boxes are matched by class only; the projection is only a loss.
 
 Shows what the projection in the cost of matching gives.
 Not a row of the paper. Data: projects/voc/README.md

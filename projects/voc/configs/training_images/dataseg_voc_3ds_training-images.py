@@ -1,4 +1,4 @@
-r"""Tests a model on 110 photographs that it was trained on: how far it fits them, beside its scores on held-out ones.
+r"""dataseg_voc_3ds on 110 of its training photographs, to compare with its scores on held-out ones. Test only.
 
 Not a row of the paper. Data: projects/voc/README.md
 Command: mim test mmdataseg projects/voc/configs/training_images/dataseg_voc_3ds_training-images.py --checkpoint \
