@@ -182,7 +182,9 @@ def draw(results: Results, folder: Path) -> dict[str, Path]:
     sources = {"S: mIoU": STEADY_SEMANTIC, "P: PQ": STEADY_PANOPTIC, "B: mask AP": STEADY_BOXES, "filled boxes": FILLED}
     shares = {"P: PQ": STEADY_PANOPTIC, "B: mask AP": STEADY_BOXES, "B: mask AP, all classes": BOXES}
     boxes = {label.partition(" + ")[2]: name for label, name in SHARES.items()}
-    lengths = {f"{label}\n{iterations_and_seeds(results, name)[0]}": name for label, name in LENGTHS}
+    lengths = {
+        label.replace(" + ", "\n+ ") + "\n" + iterations_and_seeds(results, name)[0]: name for label, name in LENGTHS
+    }
     fit = {"held-out images": STEADY_PANOPTIC, "training images": _SEEN}
     found = {}
     for title, rows, metrics, name in (
