@@ -31,6 +31,7 @@ from projects.voc.study.voc_rows import (
     STEADY_BOXES,
     STEADY_PANOPTIC,
     STEADY_SEMANTIC,
+    STEADY_TRAINING,
     TRANSFER,
     UPPER_BOUND,
     WITH_CAMVID,
@@ -142,22 +143,18 @@ def _lengths(results: Results) -> str:
         [
             label,
             *iterations_and_seeds(results, name),
-            *(cell(results, row, metric) for row in (name, on_training_images(name)) for metric in STEADY),
+            *(cell(results, name, metric) for metric in STEADY),
+            *(cell(results, on_training_images(name), metric) for metric in STEADY_TRAINING),
         ]
         for label, name in LENGTHS
     ]
     return markdown_table(head, rows)
 
 
-_SEEN = "training images/PQ_steady"
-
-
 def _with_training_images(results: Results) -> Results:
-    """Add the PQ on training images to the metrics of the runs whose weights were tested on them."""
+    """Add the metrics on training images to those of the runs whose weights were tested on them."""
     seen = {
-        (name, run["seed"]): {_SEEN: run["metrics"][STEADY_PANOPTIC]}
-        for _, name in LENGTHS
-        for run in results.get(on_training_images(name), ())
+        (name, run["seed"]): run["metrics"] for _, name in LENGTHS for run in results.get(on_training_images(name), ())
     }
     return {
         name: [{**run, "metrics": {**run["metrics"], **seen.get((name, run["seed"]), {})}} for run in runs]
@@ -185,7 +182,7 @@ def draw(results: Results, folder: Path) -> dict[str, Path]:
     lengths = {
         label.replace(" + ", "\n+ ") + "\n" + iterations_and_seeds(results, name)[0]: name for label, name in LENGTHS
     }
-    fit = {"held-out images": STEADY_PANOPTIC, "training images": _SEEN}
+    fit = {"held-out images": STEADY_PANOPTIC, "training images": STEADY_TRAINING[1]}
     found = {}
     for title, rows, metrics, name in (
         ("Scores of the steady classes by training sources", COMBINATIONS, sources, "real_study_sources.svg"),

@@ -63,6 +63,8 @@ STEADY_SEMANTIC, STEADY_PANOPTIC = "voc_semantic/mIoU_steady", "voc_panoptic/PQ_
 STEADY_BOXES, FILLED = "voc_boxes/steady/mask_AP", "voc_boxes/steady/mask_AP_filled_boxes"
 CAMVID = "camvid_semantic/mIoU"
 STEADY = (STEADY_SEMANTIC, STEADY_PANOPTIC, STEADY_BOXES)
+STEADY_TRAINING = tuple(metric.replace("/", "_training/", 1) for metric in STEADY)
+"""The same metrics of the sources of TRAINING_IMAGES."""
 COLUMNS = {
     "S: mIoU": SEMANTIC,
     "S: mIoU, steady": STEADY_SEMANTIC,

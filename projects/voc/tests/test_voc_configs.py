@@ -105,7 +105,10 @@ def test_every_config_takes_two_steps_in_both_layouts(
     [
         (ALL, ["voc_semantic/mIoU_steady", "voc_panoptic/PQ_steady", "voc_boxes/mask_AP", "voc_boxes/steady/mask_AP"]),
         ("dataseg_voc_3ds_transfer", ["camvid_semantic/mIoU"]),
-        ("dataseg_voc_3ds_training-images", ["voc_semantic/mIoU", "voc_panoptic/PQ_steady", "voc_boxes/mask_AP"]),
+        (
+            "dataseg_voc_3ds_training-images",
+            ["voc_semantic_training/mIoU", "voc_panoptic_training/PQ_steady", "voc_boxes_training/mask_AP"],
+        ),
         ("dataseg_voc_4ds", ["camvid_semantic/mIoU", "voc_panoptic/PQ"]),
     ],
 )

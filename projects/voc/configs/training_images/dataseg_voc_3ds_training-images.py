@@ -1,4 +1,4 @@
-r"""dataseg_voc_3ds on 110 of its training photographs, to compare with its scores on held-out ones. Test only.
+r"""Tests a model on 110 photographs that it was trained on: how far it fits them, beside its scores on held-out ones.
 
 Not a row of the paper. Data: projects/voc/README.md
 Command: mim test mmdataseg projects/voc/configs/training_images/dataseg_voc_3ds_training-images.py --checkpoint \
@@ -11,9 +11,16 @@ _base_ = ["../dataseg_voc_3ds.py"]
 _images = dict(img_dir="images/panoptic", indices=110)
 _instances = f"{_base_.voc_boxes.test.data_root}/annotations/instances_panoptic.json"
 sources = [
-    dict(_base_.voc_semantic, test=dict(_base_.voc_semantic.test, ann_dir="labels/panoptic", **_images)),
+    dict(
+        _base_.voc_semantic,
+        name="voc_semantic_training",
+        train=None,
+        test=dict(_base_.voc_semantic.test, ann_dir="labels/panoptic", **_images),
+    ),
     dict(
         _base_.voc_panoptic,
+        name="voc_panoptic_training",
+        train=None,
         test=dict(
             _base_.voc_panoptic.test,
             ann_file="annotations/panoptic_panoptic.json",
@@ -23,12 +30,14 @@ sources = [
     ),
     dict(
         _base_.voc_boxes,
+        name="voc_boxes_training",
+        train=None,
         test=dict(_base_.voc_boxes.test, ann_file="annotations/instances_panoptic.json", **_images),
         metrics=[dict(metric, ann_file=_instances) for metric in _base_.voc_boxes.metrics],
     ),
 ]
 
-model = dict(sources=sources)
+model = dict(sources=[*_base_.train_sources, *sources])
 test_dataloader = dict(dataset=dict(sources=sources))
 test_evaluator = dict(metrics=sources)
 # test only

@@ -24,6 +24,7 @@ from projects.voc.study.voc_rows import (
     LENGTHS,
     SHARES,
     STEADY_BOXES,
+    STEADY_TRAINING,
     TRANSFER,
     UPPER_BOUND,
     WITH_CAMVID,
@@ -114,6 +115,7 @@ def test_the_page_shows_scores_and_what_was_not_run(tmp_path):
         SHARES["P 110 + B 55"]: [run(seed, 15.0, 600) for seed in range(2)],
         TRANSFER: [run(0, 0.0, 0, **{"camvid_semantic/mIoU": 12.5})],
         WITH_CAMVID: [run(0, 40.0, 1200, **{"camvid_semantic/mIoU": 50.0})],
+        on_training_images(ALL): [run(seed, 0.0, 0, **dict.fromkeys(STEADY_TRAINING, 80.0)) for seed in range(2)],
     }
     _, ablations = all_rows()
     page = tmp_path / "page.md"
@@ -121,17 +123,20 @@ def test_the_page_shows_scores_and_what_was_not_run(tmp_path):
     text = page.read_text()
     own, transfer = ["S+P+B", "900", "3", *["31.0 ± 1.0"] * 6, "11.0 ± 1.0"], ["S+P+B", "-", "1", "12.5"]
     errors = ["S+P+B", "900", "3", "-", "-", "7.0 ± 0.0", *["-"] * 5]
-    assert lines_of(text, r"S+P+B") == [own, own, errors, transfer, own]
+    length = [*own[:6], *["80.0 ± 0.0"] * 3]
+    longer_one = ["S+P+B", "not run", "0", *["not run"] * 6]
+    assert lines_of(text, r"S+P+B") == [own, own, length, longer_one, errors, transfer, own]
     assert [line[1:4] for line in lines_of(text, "S+P+B+CamVid")] == [["1,200", "1", "50.0"], ["1,200", "1", "40.0"]]
     assert lines_of(text, "S")[0] == ["S", "300", "1", *["20.0"] * 7]
     assert lines_of(text, "upper bound")[0][1:3] == ["not run", "0"]
     assert lines_of(text, "P 110 + B 55")[0][:4] == ["P 110 + B 55", "600", "2", "15.5 ± 0.7"]
     assert lines_of(text, "images S / P / B / validation")[0][1] == "440 / 441 / 442 / 445"
     assert lines_of(text, "runs of the whole study")[0][1] == "60, 38,700 iterations"
-    assert "- no-merge: Ablation of dataseg_voc_3ds: nothing is merged in training." in text
+    assert "- no-merge: Ablation of dataseg_voc_3ds: training without MERGE." in text
     assert "Stopped with an error: x (seed 1)." in text
     assert sorted(path.name for path in (tmp_path / "images").iterdir()) == [
         "real_study_boxes.svg",
+        "real_study_lengths.svg",
         "real_study_sources.svg",
     ]
     assert "](images/real_study_boxes.svg)" in text
