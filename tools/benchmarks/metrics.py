@@ -57,7 +57,12 @@ def metrics(setting: Setting) -> list[Comparison]:
     sizes = f"{setting.images} images, {setting.answer[0]} x {setting.answer[1]}, {setting.targets} segments each"
     yardsticks = {"torchmetrics": _torchmetrics, "vernier": _vernier}
     found = [Comparison("panoptic quality", name, _prepare(setting, make), sizes) for name, make in yardsticks.items()]
-    readers = {"hotcoco": _hotcoco_files, "vernier, PNGs by Pillow": _vernier_files}
+    found.append(Comparison("panoptic quality", "panopticapi, files", partial(_arrays_and_files, setting), sizes))
+    readers = {
+        "hotcoco": _hotcoco_files,
+        "vernier, PNGs by Pillow": _vernier_files,
+        "panopticapi, one core": _panopticapi_files,
+    }
     found += [
         Comparison("panoptic quality of files", name, partial(_panoptic_files, setting, make), sizes)
         for name, make in readers.items()
@@ -117,6 +122,30 @@ def _panoptic_files(
     if abs(ours() - theirs()) > 1e-9:
         raise Missing(f"its panoptic quality is {theirs()}, ours is {ours()}")
     return {"ours": ours, "theirs": theirs}
+
+
+def _arrays_and_files(setting: Setting) -> dict[str, Callable[[], Any]]:
+    """Arrays in memory on our side, files on panopticapi's, which takes nothing else."""
+    images = pairs(setting)
+    theirs = _panopticapi_files(*write_panoptic(temporary_folder(), setting))
+    return {"ours": lambda: panoptic_quality(our_counts(images)), "theirs": theirs}
+
+
+def _panopticapi_files(truth: Path, answer: Path) -> Callable[[], float]:
+    """The function that panopticapi runs on each core. panopticapi is not on the package index."""
+    evaluation = _module("panopticapi.evaluation")
+
+    def run() -> float:
+        true, found = (json.loads(path.read_text()) for path in (truth, answer))
+        categories = {category["id"]: category for category in true["categories"]}
+        of_image = {annotation["image_id"]: annotation for annotation in found["annotations"]}
+        matched = [(annotation, of_image[annotation["image_id"]]) for annotation in true["annotations"]]
+        folders = (str(path.with_suffix("")) for path in (truth, answer))
+        with redirect_stdout(StringIO()):  # panopticapi prints
+            counts = evaluation.pq_compute_single_core(0, matched, *folders, categories)
+        return counts.pq_average(categories, isthing=None)[0]["pq"]
+
+    return run
 
 
 def _hotcoco_files(truth: Path, answer: Path) -> Callable[[], float]:
