@@ -44,7 +44,7 @@ EDGES = {
 }
 # Other packages that rooms may import which are used without OpenMMLab.
 THIRD_PARTY = {
-    "ops": {"torch", "numpy", "scipy", "triton"},
+    "ops": {"torch", "numpy", "scipy", "triton", "deformops"},
     "structures": {"torch"},
     "text": {"torch", "numpy", "safetensors", "open_clip", "huggingface_hub", "mmengine"},
     "checkpoints": {"torch", "numpy", "safetensors", "mmengine"},
@@ -54,6 +54,7 @@ THIRD_PARTY = {
     "progress": {"tqdm"},
 }
 ONLY_IN = {
+    "deformops": "ops/deformable_attention.py",
     "gradio": "apis/web/page.py",
     "hotcoco": "evaluation/mask_ap.py",
     "open_clip": "text/",

@@ -3,6 +3,8 @@
 Letters: B images, N cells of all levels, A heads, L levels, P points per level.
 """
 
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from mmdataseg.errors import UserError
 from mmdataseg.ops.deformable_attention import deformable_attention
 from mmdataseg.registry import MODELS
 
-GPU_ATTENTIONS = ("auto", "grid_sample", "triton")
+GPU_ATTENTIONS = ("auto", "grid_sample", "triton", "deformops")
 
 
 class DeformableAttention(MultiScaleDeformableAttention):
@@ -25,9 +27,10 @@ class DeformableAttention(MultiScaleDeformableAttention):
 
     Args:
         gpu_attention: ``auto``: mmcv's compiled operator if mmcv was built with CUDA and the values are not bfloat16,
-            which the operator does not support; otherwise torch's ``grid_sample``. ``grid_sample``: always that.
-            ``triton``: the kernels of `mmdataseg.ops.deformable_attention_triton`, for any dtype. They have run in
-            Triton's interpreter only, not on a GPU, so ``auto`` does not use them.
+            which the operator does not support; otherwise the package deformops if it is installed; otherwise torch's
+            ``grid_sample``. ``grid_sample``, ``deformops``: always that one. ``triton``: the kernels of
+            `mmdataseg.ops.deformable_attention_triton`, for any dtype. They have run in Triton's interpreter only, not
+            on a GPU, so ``auto`` does not use them.
         options: The arguments of mmcv's class.
 
     Raises:
@@ -68,7 +71,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
             Laid out as ``query``.
 
         Raises:
-            UserError: ``gpu_attention`` is ``triton``, and triton is not installed.
+            UserError: ``gpu_attention`` is ``triton`` or ``deformops``, and that package cannot be imported.
         """
         value = query if value is None else value
         identity = query if identity is None else identity
@@ -109,8 +112,8 @@ class DeformableAttention(MultiScaleDeformableAttention):
             return deformable_attention(*inputs, way=way).flatten(2)
         except ImportError as error:
             raise UserError(
-                f"gpu_attention='triton' needs triton, which cannot be imported ({error}); install it "
-                "(pip install triton), or set gpu_attention='auto'"
+                f"gpu_attention={way!r} needs {way}, which cannot be imported ({error}); install it "
+                f"(pip install {way}), or set gpu_attention='grid_sample'"
             ) from error
 
     def way(self, value: Tensor) -> str:
@@ -121,12 +124,22 @@ class DeformableAttention(MultiScaleDeformableAttention):
         """
         if not value.is_cuda:
             return "auto"
-        return "mmcv" if self.gpu_attention == "auto" and mmcv_operator_runs_on(value) else self.gpu_attention
+        if self.gpu_attention != "auto":
+            return self.gpu_attention
+        if mmcv_operator_runs_on(value):
+            return "mmcv"
+        return "deformops" if deformops_is_installed() else "grid_sample"
 
 
 def mmcv_operator_runs_on(value: Tensor) -> bool:
     """Whether mmcv's compiled operator is taken for a tensor, by its device and dtype."""
     return value.is_cuda and get_compiling_cuda_version() != "not available" and value.dtype != torch.bfloat16
+
+
+@cache
+def deformops_is_installed() -> bool:
+    """Whether the package deformops is installed."""
+    return find_spec("deformops") is not None
 
 
 @MODELS.register_module()

@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 # torch warns once per process; the numbers of the one sparse function used here are tested
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 
-WAYS = ("auto", "sparse", "grid_sample", "triton")
+WAYS = ("auto", "sparse", "grid_sample", "triton", "deformops")
 
 BORDER = 2  # cells of zeros around a level; positions outside it read these, so no position needs a check
 
@@ -45,14 +45,14 @@ def deformable_attention(
         y_BNALP: (B, N, A, L, P) float, rows.
         weights_BNALP: (B, N, A, L, P) float.
         way: ``sparse``, a product with a sparse matrix, on a CPU only; ``grid_sample``, on any device; ``triton``, the
-            kernels of `mmdataseg.ops.deformable_attention_triton`, on CUDA; ``auto``: ``sparse`` on a CPU, otherwise
-            ``grid_sample``.
+            kernels of `mmdataseg.ops.deformable_attention_triton`, on CUDA; ``deformops``, the package of that name,
+            whose kernels run on CUDA; ``auto``: ``sparse`` on a CPU, otherwise ``grid_sample``.
 
     Returns:
         (B, N, A, c), with the dtype of the value.
 
     Raises:
-        ImportError: The way is ``triton``, and triton is not installed.
+        ImportError: The way is ``triton`` or ``deformops``, and the package of that name is not installed.
         ValueError: The way is unknown or not for this device; the cells are not those of the levels; or positions and
             weights differ in shape.
     """
@@ -64,6 +64,8 @@ def deformable_attention(
         from mmdataseg.ops.deformable_attention_triton import deformable_attention_triton
 
         return deformable_attention_triton(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
+    if way == "deformops":
+        return _by_deformops(value_BSAc, sizes, x_BNALP, y_BNALP, weights_BNALP)
     if way == "sparse" and not on_cpu:
         raise ValueError(f"the sparse product is for a CPU, got values on {value_BSAc.device}")
     if way == "sparse" or (way == "auto" and on_cpu):
@@ -108,6 +110,20 @@ def _by_grid_sample(
         read = F.grid_sample(maps, grid, align_corners=False).to(value_BSAc.dtype)
         total = total + (read * weights.to(read)[:, None]).sum(-1)
     return total.view(batch, num_heads, -1, num_queries).permute(0, 3, 1, 2)
+
+
+def _by_deformops(
+    value_BSAc: Tensor, sizes: Sequence[tuple[int, int]], x_BNALP: Tensor, y_BNALP: Tensor, weights_BNALP: Tensor
+) -> Tensor:
+    """By the package deformops, which takes positions as fractions of the map's width and height, here in float32."""
+    from deformops.registry import msda
+
+    shapes_L2 = torch.tensor(sizes, device=value_BSAc.device)
+    starts_L = F.pad(shapes_L2.prod(1).cumsum(0)[:-1], (1, 0))
+    heights_L1, widths_L1 = shapes_L2[:, :1], shapes_L2[:, 1:]
+    positions = torch.stack([(x_BNALP.float() + 0.5) / widths_L1, (y_BNALP.float() + 0.5) / heights_L1], dim=-1)
+    read = msda(value_BSAc, shapes_L2, starts_L, positions, weights_BNALP.to(value_BSAc.dtype))
+    return read.unflatten(-1, value_BSAc.shape[2:]).to(value_BSAc.dtype)  # on a CPU, deformops may return float32
 
 
 def _by_sparse_product(

@@ -85,19 +85,22 @@ def test_every_layer_of_the_encoder_has_our_attention():
 
 
 @pytest.mark.parametrize(
-    ("gpu_attention", "dtype", "with_cuda", "without_cuda"),
+    ("gpu_attention", "dtype", "with_cuda", "with_deformops", "with_neither"),
     [
-        ("auto", torch.float16, "mmcv", "auto"),
-        ("auto", torch.bfloat16, "auto", "auto"),  # mmcv's operator does not support it
-        ("grid_sample", torch.float32, "grid_sample", "grid_sample"),
-        ("triton", torch.bfloat16, "triton", "triton"),
+        ("auto", torch.float16, "mmcv", "deformops", "grid_sample"),
+        ("auto", torch.bfloat16, "deformops", "deformops", "grid_sample"),  # mmcv's operator does not support it
+        ("grid_sample", torch.float32, "grid_sample", "grid_sample", "grid_sample"),
+        ("triton", torch.bfloat16, "triton", "triton", "triton"),
+        ("deformops", torch.float32, "deformops", "deformops", "deformops"),
     ],
 )
-def test_the_way_on_a_gpu(gpu_attention, dtype, with_cuda, without_cuda, monkeypatch):
-    """With mmcv built for CUDA, and without; on a CPU, the option changes nothing."""
+def test_the_way_on_a_gpu(gpu_attention, dtype, with_cuda, with_deformops, with_neither, monkeypatch):
+    """With mmcv built for CUDA and deformops, with deformops alone, with neither; on a CPU, it changes nothing."""
     attention = DeformableAttention(embed_dims=16, num_heads=2, gpu_attention=gpu_attention)
-    for version, expected in (("12.6", with_cuda), ("not available", without_cuda)):
+    cases = (("12.6", True, with_cuda), ("not available", True, with_deformops), ("not available", False, with_neither))
+    for version, installed, expected in cases:
         monkeypatch.setattr(module, "get_compiling_cuda_version", lambda version=version: version)
+        monkeypatch.setattr(module, "deformops_is_installed", lambda installed=installed: installed)
         assert attention.way(SimpleNamespace(is_cuda=True, dtype=dtype)) == expected
         assert attention.way(torch.zeros(1, dtype=dtype)) == "auto"
 
@@ -109,12 +112,18 @@ def test_the_decoder_gives_its_option_to_every_layer():
         MSDeformAttnPixelDecoder(**options(), gpu_attention="cuda")
 
 
-def test_triton_that_is_missing_is_named(monkeypatch):
-    attention = DeformableAttention(embed_dims=16, num_heads=2, num_levels=1, batch_first=True, gpu_attention="triton")
-    monkeypatch.setattr(attention, "way", lambda _: "triton")
-    monkeypatch.setitem(sys.modules, "mmdataseg.ops.deformable_attention_triton", None)
+@pytest.mark.parametrize(
+    ("package", "imported"),
+    [("triton", "mmdataseg.ops.deformable_attention_triton"), ("deformops", "deformops.registry")],
+)
+def test_a_package_that_is_missing_is_named(package, imported, monkeypatch):
+    attention = DeformableAttention(embed_dims=16, num_heads=2, num_levels=1, batch_first=True, gpu_attention=package)
+    monkeypatch.setattr(attention, "way", lambda _: package)
+    monkeypatch.setitem(sys.modules, imported, None)
     points = {"reference_points": torch.rand(1, 6, 1, 2), "spatial_shapes": torch.tensor([[2, 3]])}
-    with pytest.raises(UserError, match=r"gpu_attention='triton' needs triton, .*or set gpu_attention='auto'"):
+    with pytest.raises(
+        UserError, match=rf"gpu_attention='{package}' needs {package}, .*or set gpu_attention='grid_sample'"
+    ):
         attention(torch.randn(1, 6, 16), **points)
 
 

@@ -9,7 +9,7 @@ import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor, nn
 
-from mmdataseg.models import DeformableAttention
+from mmdataseg.models.pixel_decoder import DeformableAttention, deformops_is_installed
 from tools.benchmarks import networks
 from tools.benchmarks.comparing import Comparison, Missing, Setting
 from tools.benchmarks.whole_path import whole_paths
@@ -54,6 +54,7 @@ def train_steps(setting: Setting) -> list[Comparison]:
         Comparison("decoder and losses, boxes", against, lambda: _steps(setting, "boxes", given=True), sizes),
         Comparison("whole step, masks", "transformers Mask2Former", lambda: _against_transformers(setting), sizes),
         Comparison("deformable attention, both ways", "mmcv", lambda: _attention(setting), sizes),
+        Comparison("deformable attention, both ways", "deformops", lambda: _against_deformops(setting), sizes),
         Comparison("deformable attention by Triton, both ways", "grid_sample", lambda: _by_triton(setting), sizes),
     ]
 
@@ -128,6 +129,20 @@ def _by_triton(setting: Setting) -> Mapping[str, Callable[[], Any]]:
         raise Missing("its kernels need a GPU")
     sides = [partial(DeformableAttention, gpu_attention=name) for name in ("triton", "grid_sample")]
     return _attention(setting, sides=sides)
+
+
+class _ByDeformops(DeformableAttention):
+    """By deformops, also on a CPU."""
+
+    def way(self, _: Tensor) -> str:
+        return "deformops"
+
+
+def _against_deformops(setting: Setting) -> Mapping[str, Callable[[], Any]]:
+    """The sparse product on a CPU, Triton's kernels on a GPU."""
+    if not deformops_is_installed():
+        raise Missing("not installed; it needs Python 3.12 and torch 2.11 or newer")
+    return _attention(setting, sides=(partial(DeformableAttention, gpu_attention="triton"), _ByDeformops))
 
 
 def _attention(

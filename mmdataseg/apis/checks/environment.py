@@ -107,12 +107,15 @@ def _matrix_products() -> Finding:
 def _attention_on_gpu() -> Finding:
     import torch
 
-    from mmdataseg.models.pixel_decoder import mmcv_operator_runs_on
+    from mmdataseg.models.pixel_decoder import deformops_is_installed, mmcv_operator_runs_on
 
-    name = "deformable attention on cuda"
+    name, other = "deformable attention on cuda", "deformops" if deformops_is_installed() else "torch's grid_sample"
     if mmcv_operator_runs_on(torch.empty(0, device="cuda")):
-        return Finding(name, "ok", "mmcv's compiled operator; in bfloat16 this package's grid_sample")
-    return Finding(name, "missing", "this package's grid_sample, which is slower", "compile mmcv with CUDA")
+        return Finding(name, "ok", f"mmcv's compiled operator; in bfloat16 {other}")
+    if deformops_is_installed():
+        return Finding(name, "ok", other)
+    remedy = "compile mmcv with CUDA, or with Python 3.12 and torch 2.11 or newer: pip install deformops"
+    return Finding(name, "missing", f"{other}, which is slower", remedy)
 
 
 def _version(distribution: str) -> str | None:
