@@ -71,11 +71,7 @@ _SHRINK = "make it smaller, or raise max_pixels"
 
 
 def check_size(height: int, width: int, name: str, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse an image with too many pixels or none.
-
-    Raises:
-        UnreadableImageError: The image has no pixel, or more than ``max_pixels``.
-    """
+    """Raise an `UnreadableImageError` for an image without a pixel or with more than ``max_pixels``."""
     if not height * width:
         raise UnreadableImageError(f"{height} x {width} pixels (height x width): there is no pixel", file=name)
     if height * width > max_pixels:
@@ -90,14 +86,12 @@ def _by_pillow(content: bytes, name: str, max_pixels: int) -> np.ndarray:
             return from_pillow(image, name=name, max_pixels=max_pixels)
     except UnreadableImageError:
         raise
-    except UnidentifiedImageError:
-        raise UnreadableImageError(
-            "cannot be read as an image: no known format", file=name, remedy="replace the file"
-        ) from None
     except Exception as error:  # what decoding raises depends on the format
-        why = " ".join(str(error).split())[:200]
+        # the message of an UnidentifiedImageError has a memory address
+        unknown = isinstance(error, UnidentifiedImageError)
+        why = "no known format" if unknown else f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise UnreadableImageError(
-            f"cannot be read as an image ({type(error).__name__}: {why})", file=name, remedy="replace the file"
+            f"cannot be read as an image ({why})", file=name, remedy="replace the file"
         ) from error
 
 
