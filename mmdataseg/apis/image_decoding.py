@@ -86,12 +86,14 @@ def _by_pillow(content: bytes, name: str, max_pixels: int) -> np.ndarray:
             return from_pillow(image, name=name, max_pixels=max_pixels)
     except UnreadableImageError:
         raise
-    except Exception as error:  # what decoding raises depends on the format
-        # the message of an UnidentifiedImageError has a memory address
-        unknown = isinstance(error, UnidentifiedImageError)
-        why = "no known format" if unknown else f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    except UnidentifiedImageError:
         raise UnreadableImageError(
-            f"cannot be read as an image ({why})", file=name, remedy="replace the file"
+            "cannot be read as an image: no known format", file=name, remedy="replace the file"
+        ) from None
+    except Exception as error:  # what decoding raises depends on the format
+        why = " ".join(str(error).split())[:200]
+        raise UnreadableImageError(
+            f"cannot be read as an image ({type(error).__name__}: {why})", file=name, remedy="replace the file"
         ) from error
 
 
