@@ -244,7 +244,7 @@ def _require_checkpoint(parser: ArgumentParser, checkpoint: str) -> None:
 def _find(parser: ArgumentParser, args: Namespace) -> Path:
     try:
         path = find_config(args.config)
-    except (FileNotFoundError, UserError) as error:
+    except UserError as error:
         parser.error(str(error))
     if not os.path.isfile(args.config):
         print(f"config {args.config!r}: using {path}", file=sys.stderr)

@@ -63,13 +63,7 @@ def check_config(config: str | PathLike[str], options: Mapping[str, Any] | None,
 
     A config without a model is left to `run_testing`, which takes the model from the checkpoint.
 
-    Args:
-        config: As for `read_config`.
-        options: As for `read_config`.
-        loaders: Its data loaders to check, such as ``train_dataloader``.
-
     Raises:
-        FileNotFoundError: The config, or the data of a source, do not exist.
         UserError: As `read_config`, `check_leaf` and `check_data_roots`.
     """
     cfg = read_config(config, custom_imports=False)

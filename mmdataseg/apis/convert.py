@@ -12,7 +12,6 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 import mmdataseg
-from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.plain_config import PlainConfig
 from mmdataseg.apis.registration import register_all_modules
@@ -128,11 +127,7 @@ def _config_of(config: str | PathLike[str] | Config | None, foreign: Foreign) ->
         return PlainConfig.of(Config(config.to_dict())), str(config.filename or "CONFIG")
     if config is None:
         config = _leaf_for(foreign)
-    try:
-        path = find_config(str(config))
-    except (FileNotFoundError, ValueError) as error:
-        raise UserError(str(error)) from error
-    return PlainConfig.of(read_config(path)), str(config)
+    return PlainConfig.of(read_config(config)), str(config)
 
 
 def _leaf_for(foreign: Foreign) -> str:
