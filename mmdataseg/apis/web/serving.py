@@ -19,11 +19,7 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def check_gradio() -> None:
-    """Check that gradio is installed.
-
-    Raises:
-        UserError: gradio is not installed; the message has the command that installs it.
-    """
+    """Raise a `UserError` with the command that installs gradio, if it is not installed."""
     if find_spec("gradio") is None:
         requirement, _ = OPTIONAL["gradio"]
         raise UserError("the page needs gradio, which is not installed", remedy=f'pip install "{requirement}"')
