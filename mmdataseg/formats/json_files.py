@@ -13,23 +13,28 @@ COCO_KEYS = ("images", "annotations", "categories")
 _OTHER_FILE = "use the file for this task and format, or repair it"
 
 
-def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
-    """Read a JSON object.
+def read_json(path: Path) -> Any:
+    """Read a JSON file in UTF-8, with or without a byte order mark.
 
-    Args:
-        path: The file.
-        required: Keys that the object must have. Each value must be a list.
+    Raises:
+        UserError: The file is not valid JSON.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            return json.load(file)
+    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        raise invalid_json(path, str(error)) from None
+
+
+def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
+    """Read a JSON object with the required keys, each of which must have a list.
 
     Raises:
         FileNotFoundError: There is no such file.
         UserError: The file is not valid JSON or not an object, a key is missing, or a value is not a list.
     """
     require_file(path, "annotation file")
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            content = json.load(file)
-    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
-        raise invalid_json(path, str(error)) from None
+    content = read_json(path)
     check_keys(content.keys() if isinstance(content, dict) else None, required, path)
     wrong = [key for key in required if not isinstance(content[key], list)]
     if wrong:
