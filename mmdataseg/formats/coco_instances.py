@@ -265,15 +265,7 @@ class _Reader:
 
 
 def refuse_panoptic(annotation: Any, path: Path) -> None:
-    """Refuse an annotation of a panoptic file, which describes all segments of an image.
-
-    Args:
-        annotation: An entry of ``annotations``.
-        path: The file.
-
-    Raises:
-        UserError: It has ``segments_info``.
-    """
+    """Raise a `UserError` for an annotation of a panoptic file, which describes all segments of an image."""
     if isinstance(annotation, Mapping) and "segments_info" in annotation:
         raise UserError(
             "expected an instance file, got a panoptic file: its annotations have 'segments_info'",
@@ -283,13 +275,7 @@ def refuse_panoptic(annotation: Any, path: Path) -> None:
 
 
 def unlisted_image(path: Path, annotation_id: Any, image_id: Any) -> UserError:
-    """Return the error for an annotation of an image that the file does not list.
-
-    Args:
-        path: The file.
-        annotation_id: Id of the annotation.
-        image_id: Id of the unlisted image.
-    """
+    """Return the error for an annotation of an image that the file does not list."""
     return UserError(
         f"annotation {annotation_id} belongs to image {image_id!r}, which is not listed",
         file=path,

@@ -64,27 +64,13 @@ class PanopticPredictions:
 
 
 def id_to_rgb(ids: np.ndarray) -> np.ndarray:
-    """Convert segment ids to COCO's colours: id = R + 256 G + 256^2 B.
-
-    Args:
-        ids: (H, W), 0 <= id < 2^24.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
+    """Convert (H, W) segment ids below 2^24 to COCO's colours, (H, W, 3) uint8: id = R + 256 G + 256^2 B."""
     bytes_HW4 = np.ascontiguousarray(ids, "<i4").view(np.uint8).reshape(*ids.shape, 4)
     return np.ascontiguousarray(bytes_HW4[..., :3])
 
 
 def rgb_to_id(rgb: np.ndarray) -> np.ndarray:
-    """Convert COCO's colours to segment ids, R + 256 G + 256^2 B.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-
-    Returns:
-        (H, W) int32.
-    """
+    """Convert COCO's colours, (H, W, 3) uint8, to (H, W) int32 segment ids, R + 256 G + 256^2 B."""
     padded = np.zeros((*rgb.shape[:2], 4), np.uint8)
     for channel in range(3):  # a quarter of the time of padded[..., :3] = rgb
         padded[..., channel] = rgb[..., channel]
@@ -92,14 +78,9 @@ def rgb_to_id(rgb: np.ndarray) -> np.ndarray:
 
 
 def segments_info(segments: PanopticSegments) -> list[_JSON]:
-    """Return COCO's ``segments_info`` of an image.
+    """Return COCO's ``segments_info`` of an image, in the order of the ids.
 
-    Args:
-        segments: Segments of the image.
-
-    Returns:
-        Id, category, area in pixels, box (x, y, width, height in pixels) and crowd flag of each segment, in the order
-        of the ids.
+    Each has id, category, area in pixels, box (x, y, width, height in pixels) and crowd flag.
     """
     ids, index = unique_values(segments.ids)
     areas = np.bincount(index.ravel())
@@ -121,24 +102,13 @@ def segments_info(segments: PanopticSegments) -> list[_JSON]:
 
 
 def write_panoptic_png(path: Path, segments: PanopticSegments) -> list[_JSON]:
-    """Write the id PNG of an image.
-
-    Args:
-        path: Where to write.
-        segments: Segments of the image.
-
-    Returns:
-        Its ``segments_info``.
-    """
+    """Write the id PNG of an image, and return its ``segments_info``."""
     write_png(path, id_to_rgb(segments.ids))
     return segments_info(segments)
 
 
 def load_panoptic_json(path: Path) -> PanopticJson:
     """Read a panoptic JSON, and check that each image has exactly one annotation.
-
-    Args:
-        path: The file.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -178,9 +148,6 @@ def load_panoptic_json(path: Path) -> PanopticJson:
 
 def load_panoptic_predictions(path: Path) -> PanopticPredictions:
     """Read the annotations of a panoptic JSON of predictions, which may lack ``images`` and ``categories``.
-
-    Args:
-        path: The file.
 
     Raises:
         FileNotFoundError: There is no such file.

@@ -44,22 +44,12 @@ def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
 
 
 def invalid_json(path: Path, why: str) -> UserError:
-    """Return the error for a file that is not valid JSON.
-
-    Args:
-        path: The file.
-        why: The parser's message.
-    """
+    """Return the error for a file that is not valid JSON, with the parser's message."""
     return UserError(f"not valid JSON ({why})", file=path, remedy="check that it was copied or downloaded completely")
 
 
 def check_keys(keys: Iterable[str] | None, required: Sequence[str], path: Path) -> None:
-    """Check the top level of a JSON file.
-
-    Args:
-        keys: The keys found; None: the file is not a JSON object.
-        required: The keys expected.
-        path: The file.
+    """Check the keys of a JSON file; None: the file is not a JSON object.
 
     Raises:
         UserError: A key is missing.
@@ -89,11 +79,7 @@ def write_coco_json(
 ) -> None:
     """Write a COCO JSON, of instances or panoptic, one entry at a time, completely or not at all.
 
-    Args:
-        path: Path of the file.
-        images: Its ``images``.
-        annotations: Its ``annotations``; None: without this key, e.g. if the annotations are label maps.
-        categories: Its ``categories``.
+    Without annotations, e.g. because they are label maps, it does not have this key.
     """
     parts = {"images": images, "annotations": annotations, "categories": categories}
     with whole_file(path) as file:
@@ -104,12 +90,7 @@ def write_coco_json(
 
 
 def write_list(file: TextIO, entries: Iterable[Any]) -> None:
-    """Write a JSON list, one entry at a time.
-
-    Args:
-        file: A file open for writing text.
-        entries: JSON values.
-    """
+    """Write a JSON list, one entry at a time."""
     file.write("[")
     for number, entry in enumerate(entries):
         file.write((", " if number else "") + json.dumps(entry))

@@ -19,9 +19,6 @@ _REPAIR = "repair the file"
 def read_mask_annotations(path: Path) -> _JSON:
     """Read a COCO instance JSON in which every annotation has a mask.
 
-    Args:
-        path: The file.
-
     Returns:
         The content of the file, with values converted as in `read_instance_table`: ids are integers, category names
         have no leading or trailing blanks, ``iscrowd`` is 0 or 1, polygons are lists of lists. A missing ``area`` is
