@@ -6,6 +6,7 @@ from typing import Any
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.coco_values import id_key
+from mmdataseg.formats.json_files import broken
 from mmdataseg.ops.id_map import VOID
 from mmdataseg.structures import LabelSpace
 
@@ -33,20 +34,13 @@ def check_categories(categories: Sequence[Any], path: Path) -> dict[Any, str]:
     names: dict[Any, str] = {}
     for category in categories:
         if not isinstance(category, Mapping) or "id" not in category or "name" not in category:
-            raise UserError(
-                f"expected categories with 'id' and 'name', got {category!r}",
-                file=path,
-                remedy="repair the file",
-            )
+            raise broken(path, f"expected categories with 'id' and 'name', got {category!r}")
         number, name = id_key(category["id"]), category["name"]
         if not isinstance(number, int | str) or not isinstance(name, int | str) or not str(name).strip():
-            raise UserError(
-                f"expected categories whose 'id' is an integer and whose 'name' is text, got {category!r}",
-                file=path,
-                remedy="repair the file",
-            )
+            what = "expected categories whose 'id' is an integer and whose 'name' is text"
+            raise broken(path, f"{what}, got {category!r}")
         if number in names:
-            raise UserError(f"category id {number} appears twice", file=path, remedy="repair the file")
+            raise broken(path, f"category id {number} appears twice")
         names[number] = str(name).strip()
     return names
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.coco_values import as_file_name, id_key
-from mmdataseg.formats.json_files import COCO_KEYS, load_json
+from mmdataseg.formats.json_files import COCO_KEYS, broken, load_json
 from mmdataseg.formats.png import write_png
 from mmdataseg.ops.runs import unique_values
 from mmdataseg.progress import counted
@@ -164,16 +164,12 @@ def _by_id(entries: Sequence[_JSON], key: str, what: str, path: Path) -> dict[An
     found: dict[Any, _JSON] = {}
     for entry in entries:
         if not isinstance(entry, dict) or key not in entry:
-            raise UserError(f"an entry of {what!r} has no {key!r}", file=path, remedy="repair the file")
+            raise broken(path, f"an entry of {what!r} has no {key!r}")
         image = id_key(entry[key])
         if not isinstance(image, int | str):
-            raise UserError(
-                f"an entry of {what!r}: '{key}': expected an integer or text, got {entry[key]!r}",
-                file=path,
-                remedy="repair the file",
-            )
+            raise broken(path, f"an entry of {what!r}: '{key}': expected an integer or text, got {entry[key]!r}")
         if image in found:
-            raise UserError(f"image {image} appears twice in {what!r}", file=path, remedy="repair the file")
+            raise broken(path, f"image {image} appears twice in {what!r}")
         found[image] = _with_read_values(entry, f"image {image!r} in {what!r}", path)
     return found
 
@@ -185,22 +181,15 @@ def _with_read_values(entry: _JSON, what: str, path: Path) -> _JSON:
         try:
             read["file_name"] = as_file_name(entry["file_name"])
         except ValueError as error:
-            raise UserError(f"{what}: {error}", file=path, remedy="repair the file") from None
+            raise broken(path, f"{what}: {error}") from None
     if "segments_info" in entry:
         read["segments_info"] = [] if entry["segments_info"] is None else entry["segments_info"]
         if not isinstance(read["segments_info"], list):
-            raise UserError(
-                f"{what}: 'segments_info': expected a list, got {type(entry['segments_info']).__name__}",
-                file=path,
-                remedy="repair the file",
-            )
+            raise broken(path, f"{what}: 'segments_info': expected a list, got {type(entry['segments_info']).__name__}")
         for segment in read["segments_info"]:
             if not isinstance(segment, dict) or not isinstance(segment.get("category_id", 0), int | float | str):
-                raise UserError(
-                    f"{what}: expected segments with an 'id' and a 'category_id', got {str(segment)[:80]}",
-                    file=path,
-                    remedy="repair the file",
-                )
+                found = str(segment)[:80]
+                raise broken(path, f"{what}: expected segments with an 'id' and a 'category_id', got {found}")
     return read
 
 

@@ -48,6 +48,11 @@ def invalid_json(path: Path, why: str) -> UserError:
     return UserError(f"not valid JSON ({why})", file=path, remedy="check that it was copied or downloaded completely")
 
 
+def broken(path: Path, what: str) -> UserError:
+    """Return the error for a file whose content is wrong."""
+    return UserError(what, file=path, remedy="repair the file")
+
+
 def check_keys(keys: Iterable[str] | None, required: Sequence[str], path: Path) -> None:
     """Check the keys of a JSON file; None: the file is not a JSON object.
 
