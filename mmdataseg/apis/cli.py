@@ -26,12 +26,12 @@ from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.errors import UserError
 from mmdataseg.progress import counted
 
-USAGE = """usage: {prog} train CONFIG [options]
-       {prog} test [CONFIG] CHECKPOINT [options]
-       {prog} predict [CONFIG] CHECKPOINT IMAGES [options]
-       {prog} web CHECKPOINT [options]
-       {prog} convert CHECKPOINT --to OUT [options]
-       {prog} checks [--json]
+USAGE = """usage: python -m mmdataseg train CONFIG [options]
+       python -m mmdataseg test [CONFIG] CHECKPOINT [options]
+       python -m mmdataseg predict [CONFIG] CHECKPOINT IMAGES [options]
+       python -m mmdataseg web CHECKPOINT [options]
+       python -m mmdataseg convert CHECKPOINT --to OUT [options]
+       python -m mmdataseg checks [--json]
 
 train    train a model with a config
 test     compute the scores of a checkpoint
@@ -40,23 +40,23 @@ web      segment single images in the browser
 convert  turn a public Mask2Former checkpoint into one that segments classes by name
 checks   show what is installed, found and working on this machine
 
-CONFIG is a path, or the file name of one of mmdataseg's own configs. Options: {prog} train -h and so on."""
+CONFIG is a path, or the file name of one of mmdataseg's own configs.
+Options: python -m mmdataseg train -h and so on."""
 
 
-def main(argv: Sequence[str] | None = None, *, prog: str = "python -m mmdataseg") -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run ``train``, ``test``, ``predict``, ``web``, ``convert`` or ``checks`` with the arguments that follow it."""
     argv = sys.argv[1:] if argv is None else argv
     commands = dict(
         train=run_train, test=run_test, predict=run_predict, web=run_web, convert=run_convert, checks=run_checks
     )
-    usage = USAGE.format(prog=prog)
     if not argv or argv[0] in ("-h", "--help"):
-        print(usage)
+        print(USAGE)
         sys.exit(0 if argv else 2)
     if argv[0] not in commands:
-        print(f"{usage}\n\nunknown command {argv[0]!r}; expected one of {', '.join(commands)}", file=sys.stderr)
+        print(f"{USAGE}\n\nunknown command {argv[0]!r}; expected one of {', '.join(commands)}", file=sys.stderr)
         sys.exit(2)
-    commands[argv[0]](argv[1:], prog=f"{prog} {argv[0]}")
+    commands[argv[0]](argv[1:], prog=f"python -m mmdataseg {argv[0]}")
 
 
 def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
