@@ -45,7 +45,9 @@ def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
 
 def invalid_json(path: Path, why: str) -> UserError:
     """Return the error for a file that is not valid JSON, with the parser's message."""
-    return UserError(f"not valid JSON ({why})", file=path, remedy="check that it was copied or downloaded completely")
+    return UserError(
+        f"not valid JSON ({why})", file=path, remedy="check that it was copied or downloaded completely, or repair it"
+    )
 
 
 def broken(path: Path, what: str) -> UserError:
