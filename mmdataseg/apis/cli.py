@@ -95,11 +95,7 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
 
 
 def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
-    """Parse the arguments of a test and run it.
-
-    Raises:
-        SystemExit: As `run_train`.
-    """
+    """Parse the arguments of a test and run it. It exits as `run_train` does."""
     parser = build_test_parser(prog)
     args = parser.parse_args(argv)
     _check_test_args(parser, args)
@@ -126,8 +122,7 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
 def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
     """Parse the arguments of a prediction and write its files.
 
-    Raises:
-        SystemExit: As `run_train`; also with code 1, after all other images, if some could not be read.
+    It exits as `run_train` does; also with code 1, after all other images, if some could not be read.
     """
     parser = build_predict_parser(prog)
     args = vars(parser.parse_args(argv))
@@ -157,11 +152,7 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
 
 
 def run_web(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
-    """Parse the arguments of the page and serve it until the user stops it.
-
-    Raises:
-        SystemExit: As `run_train`.
-    """
+    """Parse the arguments of the page and serve it until the user stops it. It exits as `run_train` does."""
     args = vars(build_web_parser(prog).parse_args(argv))
     options = args.pop("cfg_options")
     with user_errors(debug=_debug(options)):
@@ -176,11 +167,7 @@ def run_web(argv: Sequence[str] | None = None, *, prog: str | None = None) -> No
 
 
 def run_convert(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
-    """Parse the arguments of a conversion and run it.
-
-    Raises:
-        SystemExit: As `run_train`.
-    """
+    """Parse the arguments of a conversion and run it. It exits as `run_train` does."""
     parser = build_convert_parser(prog)
     args = parser.parse_args(argv)
     _require_checkpoint(parser, args.checkpoint)
@@ -192,13 +179,8 @@ def run_convert(argv: Sequence[str] | None = None, *, prog: str | None = None) -
 
 
 def run_checks(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
-    """Print what is installed, what is found and what works.
-
-    Raises:
-        SystemExit: With code 1 if something is broken, or code 2 for a wrong command line.
-    """
+    """Print what is installed, what is found and what works. The exit code is 1 if something is broken."""
     args = build_checks_parser(prog).parse_args(argv)
-
     from mmdataseg.apis.checks.report import print_report, run_all
 
     if code := print_report(run_all(), as_json=args.json):

@@ -127,10 +127,9 @@ def read_class_file(path: str | Path) -> tuple[tuple[str, ...], tuple[ClassPromp
     path = Path(path)
     if path.suffix == ".json":
         value = _read_json(path)
-        names = value if isinstance(value, list) else list(value)
-        entries = {} if isinstance(value, list) else value
     else:
-        names, entries = [line for line in read_lines(_existing(path)) if not line.startswith("#")], {}
+        value = [line for line in read_lines(_existing(path)) if not line.startswith("#")]
+    names, entries = list(value), value if isinstance(value, dict) else {}
     wrong = [name for name in names if not isinstance(name, str) or not name.strip()]
     if wrong:
         raise UserError(f"expected class names, got {wrong[0]!r}", file=path, remedy="correct it")
