@@ -114,7 +114,9 @@ def convert(
     skipped = foreign.checkpoint.skipped
     notes = [f"in the file, and not built: {', '.join(skipped)}"] if skipped else []
     notes += [f"without the text embeddings of source {source!r}, which has no file yet" for source in absent]
-    _write(Path(to), state, cfg, {**provenance, "config": name})
+    meta = {"cfg": cfg.pretty_text, "mmdataseg": {**provenance, "config": name}, "epoch": 0, "iter": 0}
+    with written_aside(Path(to)) as aside:
+        torch.save({"meta": meta, "state_dict": state}, aside)
     return Conversion(path=Path(to), config=name, provenance=provenance, options=tuple(options), notes=tuple(notes))
 
 
@@ -290,9 +292,3 @@ def _provenance(
         "text_error": layer.text_error,
         "stretch": layer.stretch,
     }
-
-
-def _write(path: Path, state: Mapping[str, Tensor], cfg: Config, provenance: Mapping[str, Any]) -> None:
-    meta = {"cfg": cfg.pretty_text, "mmdataseg": dict(provenance), "epoch": 0, "iter": 0}
-    with written_aside(path) as aside:
-        torch.save({"meta": meta, "state_dict": dict(state)}, aside)
