@@ -9,8 +9,7 @@ import pytest
 
 from mmdataseg.apis import cli
 from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.predict_parser import is_config
-from mmdataseg.apis.web.parser import build_web_parser
+from mmdataseg.apis.predict_arguments import is_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -84,7 +83,7 @@ def parse_run(verb: str, arguments: list[str], page: Path) -> None:
         "test": cli.build_test_parser,
         "predict": cli.build_predict_parser,
         "convert": cli.build_convert_parser,
-        "web": build_web_parser,
+        "web": cli.build_web_parser,
         "checks": cli.build_checks_parser,
     }
     parsed = parsers[verb]().parse_args(arguments)

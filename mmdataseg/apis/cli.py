@@ -10,32 +10,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import DictAction
-
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.config_reading import check_config
-from mmdataseg.apis.parser import Parser
-from mmdataseg.apis.predict_parser import (
-    BFLOAT16,
-    NEW_WORDS_WEIGHT,
+from mmdataseg.apis.image_paths import check_paths
+from mmdataseg.apis.parsers import (
+    build_checks_parser,
+    build_convert_parser,
     build_predict_parser,
-    check_files,
-    check_outputs,
-    check_words,
-    is_config,
-    split_inputs,
+    build_test_parser,
+    build_train_parser,
+    build_web_parser,
 )
+from mmdataseg.apis.predict_arguments import check_files, check_outputs, check_words, is_config, split_inputs
 from mmdataseg.apis.user_errors import user_errors
-from mmdataseg.apis.web.parser import build_web_parser
 from mmdataseg.errors import UserError
 from mmdataseg.progress import counted
 
-USAGE = """usage: {prog} train CONFIG [options]
-       {prog} test [CONFIG] CHECKPOINT [options]
-       {prog} predict [CONFIG] CHECKPOINT IMAGES [options]
-       {prog} web CHECKPOINT [options]
-       {prog} convert CHECKPOINT --to OUT [options]
-       {prog} checks [--json]
+USAGE = """usage: python -m mmdataseg train CONFIG [options]
+       python -m mmdataseg test [CONFIG] CHECKPOINT [options]
+       python -m mmdataseg predict [CONFIG] CHECKPOINT IMAGES [options]
+       python -m mmdataseg web CHECKPOINT [options]
+       python -m mmdataseg convert CHECKPOINT --to OUT [options]
+       python -m mmdataseg checks [--json]
 
 train    train a model with a config
 test     compute the scores of a checkpoint
@@ -44,32 +40,23 @@ web      segment single images in the browser
 convert  turn a public Mask2Former checkpoint into one that segments classes by name
 checks   show what is installed, found and working on this machine
 
-CONFIG is a path, or the file name of one of mmdataseg's own configs. Options: {prog} train -h and so on."""
+CONFIG is a path, or the file name of one of mmdataseg's own configs.
+Options: python -m mmdataseg train -h and so on."""
 
 
-_CONFIG = "path of a config, or the file name of one of mmdataseg's own"
-
-
-def main(argv: Sequence[str] | None = None, *, prog: str = "python -m mmdataseg") -> None:
-    """Run ``train``, ``test``, ``predict``, ``web``, ``convert`` or ``checks`` with the arguments that follow it.
-
-    Args:
-        argv: Arguments; None: ``sys.argv[1:]``.
-        prog: Name of the program in the usage text.
-    """
-    argv = sys.argv[1:] if argv is None else list(argv)
-    commands = {
-        **{"train": run_train, "test": run_test, "predict": run_predict, "web": run_web},
-        **{"convert": run_convert, "checks": run_checks},
-    }
-    usage = USAGE.format(prog=prog)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run ``train``, ``test``, ``predict``, ``web``, ``convert`` or ``checks`` with the arguments that follow it."""
+    argv = sys.argv[1:] if argv is None else argv
+    commands = dict(
+        train=run_train, test=run_test, predict=run_predict, web=run_web, convert=run_convert, checks=run_checks
+    )
     if not argv or argv[0] in ("-h", "--help"):
-        print(usage)
+        print(USAGE)
         sys.exit(0 if argv else 2)
     if argv[0] not in commands:
-        print(f"{usage}\n\nunknown command {argv[0]!r}; expected one of {', '.join(commands)}", file=sys.stderr)
+        print(f"{USAGE}\n\nunknown command {argv[0]!r}; expected one of {', '.join(commands)}", file=sys.stderr)
         sys.exit(2)
-    commands[argv[0]](argv[1:], prog=f"{prog} {argv[0]}")
+    commands[argv[0]](argv[1:], prog=f"python -m mmdataseg {argv[0]}")
 
 
 def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
@@ -83,11 +70,11 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
     path = _find(parser, args)
     if args.iterations is not None and args.iterations < 1:
         parser.error("--iterations must be at least 1")
-    if args.iterations is not None and "train_cfg.max_iters" in (args.cfg_options or {}):
+    if args.iterations is not None and "train_cfg.max_iters" in args.cfg_options:
         parser.error("--iterations and --cfg-options train_cfg.max_iters both set the length of the training; give one")
     if args.resume not in (None, "auto"):
         _require_checkpoint(parser, args.resume)
-    _set_local_rank(args)
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     with user_errors(debug=_debug(args.cfg_options)):
         check_config(path, args.cfg_options, "train_dataloader", "val_dataloader")
         # imported only now: torch and the mm* packages take seconds, and mim asks for -h first
@@ -108,16 +95,12 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
 
 
 def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
-    """Parse the arguments of a test and run it.
-
-    Raises:
-        SystemExit: As `run_train`.
-    """
+    """Parse the arguments of a test and run it. It exits as `run_train` does."""
     parser = build_test_parser(prog)
     args = parser.parse_args(argv)
     _check_test_args(parser, args)
     path = None if args.config is None else _find(parser, args)
-    _set_local_rank(args)
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     with user_errors(debug=_debug(args.cfg_options)):
         if path is not None:
             check_config(path, args.cfg_options, "test_dataloader")
@@ -139,11 +122,9 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
 def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
     """Parse the arguments of a prediction and write its files.
 
-    Raises:
-        SystemExit: As `run_train`; also with code 1, after all other images, if some could not be read.
+    It exits as `run_train` does; also with code 1, after all other images, if some could not be read.
     """
     parser = build_predict_parser(prog)
-    _add_options(parser)
     args = vars(parser.parse_args(argv))
     if not 0 <= args["min_score"] <= 1:
         parser.error(f"--min-score: expected 0 .. 1, got {args['min_score']}")
@@ -154,7 +135,8 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     )
     with user_errors(debug=_debug(options)):
         config, checkpoint, images = split_inputs(args.pop("inputs"))
-        check_files(images=images, embeddings=args["embeddings"], pretrained=args["pretrained"])
+        check_paths(images)
+        check_files(args["embeddings"], args["pretrained"])
         check_outputs(images=images, save=args["save"], show=args["show"])
         for warning in check_words(things=args["things"], stuff=args["stuff"], embeddings=args["embeddings"]):
             print(f"warning: {warning}", file=sys.stderr)
@@ -170,17 +152,11 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
 
 
 def run_web(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
-    """Parse the arguments of the page and serve it until the user stops it.
-
-    Raises:
-        SystemExit: As `run_train`.
-    """
-    parser = build_web_parser(prog)
-    _add_options(parser)
-    args = vars(parser.parse_args(argv))
+    """Parse the arguments of the page and serve it until the user stops it. It exits as `run_train` does."""
+    args = vars(build_web_parser(prog).parse_args(argv))
     options = args.pop("cfg_options")
     with user_errors(debug=_debug(options)):
-        check_files(images=(), embeddings=None, pretrained=args["pretrained"])
+        check_files(args["pretrained"])
 
         _import_components()
         from mmdataseg.apis.web.asking import Limits
@@ -191,153 +167,24 @@ def run_web(argv: Sequence[str] | None = None, *, prog: str | None = None) -> No
 
 
 def run_convert(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
-    """Parse the arguments of a conversion and run it.
-
-    Raises:
-        SystemExit: As `run_train`.
-    """
+    """Parse the arguments of a conversion and run it. It exits as `run_train` does."""
     parser = build_convert_parser(prog)
     args = parser.parse_args(argv)
     _require_checkpoint(parser, args.checkpoint)
     with user_errors():
         _import_components()
-        from mmdataseg.apis.convert import DEFAULT_RIDGE, convert
+        from mmdataseg.apis.convert import convert
 
-        print(
-            convert(
-                args.checkpoint,
-                args.to,
-                config=args.config,
-                embeddings=args.embeddings,
-                ridge=DEFAULT_RIDGE if args.ridge is None else args.ridge,
-                progress=sys.stderr.isatty(),
-            )
-        )
+        print(convert(**vars(args), progress=sys.stderr.isatty()))
 
 
 def run_checks(argv: Sequence[str] | None = None, *, prog: str | None = None) -> None:
-    """Print what is installed, what is found and what works.
-
-    Raises:
-        SystemExit: With code 1 if something is broken, or code 2 for a wrong command line.
-    """
+    """Print what is installed, what is found and what works. The exit code is 1 if something is broken."""
     args = build_checks_parser(prog).parse_args(argv)
-
     from mmdataseg.apis.checks.report import print_report, run_all
 
     if code := print_report(run_all(), as_json=args.json):
         sys.exit(code)
-
-
-def build_checks_parser(prog: str | None = None) -> ArgumentParser:
-    """Build the parser of ``checks``."""
-    parser = Parser(
-        prog=prog,
-        description="Print what is installed, found and working on this machine, for a bug report",
-        usage="%(prog)s [--json]",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    return parser
-
-
-def build_train_parser(prog: str | None = None) -> ArgumentParser:
-    """Build the parser of ``train``."""
-    parser = Parser(prog=prog, description="Train a model", usage="%(prog)s CONFIG [options]")
-    parser.add_argument("config", metavar="CONFIG", help=_CONFIG)
-    _add_common(parser)
-    parser.add_argument(
-        "--resume",
-        nargs="?",
-        const="auto",
-        metavar="CHECKPOINT",
-        help="continue from this checkpoint, or from the latest one in the work_dir (if any) if no path is given",
-    )
-    parser.add_argument(
-        "--iterations", type=int, metavar="N", help="train N iterations, with the config's schedule scaled to them"
-    )
-    parser.add_argument("--amp", action="store_true", help="train with automatic mixed precision")
-    parser.add_argument(
-        "--auto-scale-lr",
-        action="store_true",
-        help="scale the learning rate by the batch size over the config's auto_scale_lr.base_batch_size",
-    )
-    return parser
-
-
-def build_test_parser(prog: str | None = None) -> ArgumentParser:
-    """Build the parser of ``test``."""
-    usage = "%(prog)s [CONFIG] CHECKPOINT [options]"
-    parser = Parser(prog=prog, description="Test a model", usage=usage)
-    parser.add_argument("config", nargs="?", metavar="CONFIG", help=f"{_CONFIG} (default: that in the checkpoint)")
-    _add_common(parser)
-    parser.add_argument(
-        "checkpoint",
-        nargs="?",
-        metavar="CHECKPOINT",
-        help="checkpoint to test; its model is used if the config has none",
-    )
-    parser.add_argument(
-        "-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="checkpoint to test, as an option"
-    )
-    parser.add_argument("--out", metavar="FILE", help="also write the predictions to this .pkl file")
-    parser.add_argument(
-        "--show-dir",
-        metavar="FOLDER",
-        help="folder for pictures of predictions (default: the config's, or pictures in the work_dir)",
-    )
-    parser.add_argument("--new-words-weight", **NEW_WORDS_WEIGHT)
-    parser.add_argument("--bfloat16", **BFLOAT16)
-    return parser
-
-
-def build_convert_parser(prog: str | None = None) -> ArgumentParser:
-    """Build the parser of ``convert``."""
-    parser = Parser(
-        prog=prog,
-        description="Convert a public Mask2Former into a checkpoint that segments classes by name",
-        usage="%(prog)s CHECKPOINT --to OUT [options]",
-    )
-    parser.add_argument(
-        "checkpoint", metavar="CHECKPOINT", help="path or address of a Mask2Former of mmdet, mmseg or Hugging Face"
-    )
-    parser.add_argument("--to", required=True, metavar="OUT", help="checkpoint to write")
-    parser.add_argument(
-        "--config", metavar="NAME", help="default: the one in configs/from_mask2former for its backbone and classes"
-    )
-    parser.add_argument(
-        "--embeddings", metavar="FILE", help="text embeddings of its classes (default: the file that the config names)"
-    )
-    parser.add_argument(
-        "--ridge",
-        type=float,
-        metavar="X",
-        help="damping for class names that it was not trained on; trained classes are not affected (default: 0.003)",
-    )
-    return parser
-
-
-def _add_options(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="override settings of the config, e.g. train_dataloader.batch_size=4 randomness.seed=1; "
-        'write lists as key="[a,b]", without blanks',
-    )
-
-
-def _add_common(parser: ArgumentParser) -> None:
-    _add_options(parser)
-    parser.add_argument(
-        "--work-dir", metavar="FOLDER", help="logs and checkpoints (default: the config's, or work_dirs/<config>)"
-    )
-    parser.add_argument(
-        "--trust-checkpoint", action="store_true", help="run code stored in the checkpoint; only for your own files"
-    )
-    parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none", help="job launcher")
-    # torch.distributed.launch passes it in either spelling; the Runner reads the environment
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help="set by the launcher")
 
 
 def _check_test_args(parser: ArgumentParser, args: Namespace) -> None:
@@ -362,10 +209,13 @@ def _import_components() -> None:
     register_all_modules()
 
 
-def _with_inference(options: dict[str, Any] | None, *, weight: float | None, bfloat16: bool) -> dict[str, Any] | None:
+def _with_inference(options: dict[str, Any], *, weight: float | None, bfloat16: bool) -> dict[str, Any]:
     """Add the weight of new words and bfloat16 to the settings of a config that the user changes."""
-    added = {} if weight is None else {"model.classifier.new_words_weight": weight}
-    return {**(options or {}), **added, **({"model.inference_dtype": "bfloat16"} if bfloat16 else {})} or None
+    added = {
+        "model.classifier.new_words_weight": weight,
+        "model.inference_dtype": "bfloat16" if bfloat16 else None,
+    }
+    return options | {key: value for key, value in added.items() if value is not None}
 
 
 def _require_checkpoint(parser: ArgumentParser, checkpoint: str) -> None:
@@ -376,16 +226,12 @@ def _require_checkpoint(parser: ArgumentParser, checkpoint: str) -> None:
 def _find(parser: ArgumentParser, args: Namespace) -> Path:
     try:
         path = find_config(args.config)
-    except (FileNotFoundError, UserError) as error:
+    except UserError as error:
         parser.error(str(error))
     if not os.path.isfile(args.config):
         print(f"config {args.config!r}: using {path}", file=sys.stderr)
     return path
 
 
-def _set_local_rank(args: Namespace) -> None:
-    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-
-
-def _debug(options: dict[str, Any] | None) -> bool:
-    return (options or {}).get("log_level") == "DEBUG"
+def _debug(options: dict[str, Any]) -> bool:
+    return options.get("log_level") == "DEBUG"

@@ -40,8 +40,7 @@ def check_leaf(cfg: Config) -> None:
 def check_components(cfg: Config) -> None:
     """Check every component of this package in a config. Other packages' registries check their own components.
 
-    Args:
-        cfg: The config. All components must be registered.
+    All components must be registered.
 
     Raises:
         UserError: A ``type='mmdataseg.X'`` does not exist, or its constructor does not take a keyword. The message
@@ -80,12 +79,7 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
 
 
 def dicts(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (dotted place, dict) for every dict in a config.
-
-    Args:
-        content: The config, or a part of it.
-        place: Where the part is.
-    """
+    """Yield (dotted place, dict) for every dict in a config, or in the part of it at ``place``."""
     if isinstance(content, Mapping):
         if place:
             yield place, content

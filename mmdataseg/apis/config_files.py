@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-from mmdataseg.errors import UserError
+from mmdataseg.errors import MissingFileError, UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 _SUGGESTED = 3  # most configs that a message names
@@ -15,16 +15,17 @@ def config_root() -> Path:
     In a wheel this is ``mmdataseg/.mim/configs``, in a source tree ``configs`` beside the package.
 
     Raises:
-        FileNotFoundError: Neither folder exists.
+        MissingFileError: Neither folder exists.
     """
     candidates = ((PACKAGE / ".mim" / "configs").resolve(), PACKAGE.parent / "configs")
     for folder in candidates:
         # in an editable install the first has links to the base configs, which only mmengine needs
         if (folder / "_base_").is_dir() and not (folder / "_base_").is_symlink():
             return folder
-    raise FileNotFoundError(
-        f"mmdataseg's configs are neither in {candidates[0]} nor in {candidates[1]}; reinstall the package "
-        "(pip install . or pip install -e . in its source tree) or give the path of a config"
+    raise MissingFileError(
+        f"mmdataseg's configs are neither in {candidates[0]} nor in {candidates[1]}",
+        remedy="reinstall the package (pip install . or pip install -e . in its source tree) or give the path of a "
+        "config",
     )
 
 
@@ -37,8 +38,7 @@ def config_roots() -> list[Path]:
 def leaf_configs(*roots: Path) -> list[Path]:
     """Return every config that can be run: all files below the roots except those in ``_base_``, sorted per root.
 
-    Args:
-        roots: Folders to search; without any, those of `config_roots()`.
+    Without roots, those of `config_roots()` are searched.
     """
     return [
         path
@@ -51,13 +51,8 @@ def leaf_configs(*roots: Path) -> list[Path]:
 def leaf_configs_of(path: Path) -> list[Path]:
     """Return the leaf configs that use a base file, directly or through other base files.
 
-    Only the text of the files is read, and a base file is recognised by its name.
-
-    Args:
-        path: A file in a folder ``_base_``: of this package, of its projects, or of the user's own configs.
-
-    Returns:
-        The leaf configs, those of the same folder first, and there those that are in no further folder.
+    Only the text of the files is read, and a base file is recognised by its name. The leaf configs of the same folder
+    come first, and there those that are in no further folder.
     """
     own = [parent.parent for parent in path.resolve().parents if parent.name == "_base_"]
     roots = [*own, *(root for root in config_roots() if root not in own)]
@@ -82,11 +77,8 @@ def find_config(name: str) -> Path:
         name: A path; a path relative to this package's ``configs`` or its parent folder; or only a file name, with or
             without ``.py``, which is searched among the configs of the package and its projects.
 
-    Returns:
-        Path of the config.
-
     Raises:
-        FileNotFoundError: The config does not exist; the message suggests the nearest ones.
+        MissingFileError: The config does not exist; the message suggests the nearest ones.
         UserError: Several configs have this file name.
     """
     if Path(name).is_file():
@@ -104,7 +96,7 @@ def find_config(name: str) -> Path:
         raise UserError(f"config {name!r}: the file name fits {len(found)} configs ({listed})", remedy="add the folder")
     if not found:
         known = [path.relative_to(home).as_posix() for path in leaves]
-        raise FileNotFoundError(_not_found(name, wanted, known, home))
+        raise MissingFileError(_not_found(name, wanted, known, home))
     return found[0]
 
 

@@ -2,17 +2,14 @@
 
 import ast
 import codecs
-import logging
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 
 from mmdataseg.apis.config_check import check_leaf
 from mmdataseg.apis.config_files import find_config
@@ -66,13 +63,7 @@ def check_config(config: str | PathLike[str], options: Mapping[str, Any] | None,
 
     A config without a model is left to `run_testing`, which takes the model from the checkpoint.
 
-    Args:
-        config: As for `read_config`.
-        options: As for `read_config`.
-        loaders: Its data loaders to check, such as ``train_dataloader``.
-
     Raises:
-        FileNotFoundError: The config, or the data of a source, do not exist.
         UserError: As `read_config`, `check_leaf` and `check_data_roots`.
     """
     cfg = read_config(config, custom_imports=False)
@@ -84,39 +75,14 @@ def check_config(config: str | PathLike[str], options: Mapping[str, Any] | None,
 
 def _parse(path: Path, custom_imports: bool) -> Config:
     try:
-        with _without_substitutions():
+        # it has a line for each environment variable, which nobody needs, and imports torch for it, which takes seconds
+        with patch("mmengine.config.config.print_log"):
             return Config.fromfile(path, import_custom_modules=custom_imports)
     except FileNotFoundError:
         raise
     except Exception as error:  # a config is the user's code and may raise anything
         found = _syntax_error(path) if isinstance(error, SyntaxError) else None
         raise found or UserError(f"cannot read this config: {type(error).__name__}: {error}", file=path) from error
-
-
-@contextmanager
-def _without_substitutions() -> Iterator[None]:
-    """Hide mmengine's line for each use of an environment variable: dozens of lines for a config with sources."""
-    logger = _logger()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _logger() -> MMLogger:
-    """Return mmengine's current logger, without an import of torch.
-
-    mmengine asks torch for the rank of the process when it makes a logger, and does without if torch is missing.
-    """
-    if "torch" in sys.modules:
-        return MMLogger.get_current_instance()
-    sys.modules["torch"] = None  # type: ignore[assignment]  # an import of it raises an ImportError
-    try:
-        return MMLogger.get_current_instance()
-    finally:
-        del sys.modules["torch"]
 
 
 def _syntax_error(path: Path) -> UserError | None:

@@ -12,7 +12,6 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 import mmdataseg
-from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.plain_config import PlainConfig
 from mmdataseg.apis.registration import register_all_modules
@@ -115,7 +114,9 @@ def convert(
     skipped = foreign.checkpoint.skipped
     notes = [f"in the file, and not built: {', '.join(skipped)}"] if skipped else []
     notes += [f"without the text embeddings of source {source!r}, which has no file yet" for source in absent]
-    _write(Path(to), state, cfg, {**provenance, "config": name})
+    meta = {"cfg": cfg.pretty_text, "mmdataseg": {**provenance, "config": name}, "epoch": 0, "iter": 0}
+    with written_aside(Path(to)) as aside:
+        torch.save({"meta": meta, "state_dict": state}, aside)
     return Conversion(path=Path(to), config=name, provenance=provenance, options=tuple(options), notes=tuple(notes))
 
 
@@ -128,11 +129,7 @@ def _config_of(config: str | PathLike[str] | Config | None, foreign: Foreign) ->
         return PlainConfig.of(Config(config.to_dict())), str(config.filename or "CONFIG")
     if config is None:
         config = _leaf_for(foreign)
-    try:
-        path = find_config(str(config))
-    except (FileNotFoundError, ValueError) as error:
-        raise UserError(str(error)) from error
-    return PlainConfig.of(read_config(path)), str(config)
+    return PlainConfig.of(read_config(config)), str(config)
 
 
 def _leaf_for(foreign: Foreign) -> str:
@@ -295,9 +292,3 @@ def _provenance(
         "text_error": layer.text_error,
         "stretch": layer.stretch,
     }
-
-
-def _write(path: Path, state: Mapping[str, Tensor], cfg: Config, provenance: Mapping[str, Any]) -> None:
-    meta = {"cfg": cfg.pretty_text, "mmdataseg": dict(provenance), "epoch": 0, "iter": 0}
-    with written_aside(path) as aside:
-        torch.save({"meta": meta, "state_dict": dict(state)}, aside)

@@ -22,7 +22,7 @@ def check_data_roots(cfg: Config, *loaders: str) -> None:
 
     Args:
         cfg: The config.
-        loaders: Its data loaders to check, such as ``train_dataloader``.
+        loaders: The data loaders to check, such as ``train_dataloader``.
 
     Raises:
         MissingFileError: The ``data_root`` of a source does not exist; the message says how to get the data.

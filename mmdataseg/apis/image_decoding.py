@@ -71,11 +71,7 @@ _SHRINK = "make it smaller, or raise max_pixels"
 
 
 def check_size(height: int, width: int, name: str, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse an image with too many pixels or none.
-
-    Raises:
-        UnreadableImageError: The image has no pixel, or more than ``max_pixels``.
-    """
+    """Raise an `UnreadableImageError` for an image without a pixel or with more than ``max_pixels``."""
     if not height * width:
         raise UnreadableImageError(f"{height} x {width} pixels (height x width): there is no pixel", file=name)
     if height * width > max_pixels:
@@ -102,15 +98,7 @@ def _by_pillow(content: bytes, name: str, max_pixels: int) -> np.ndarray:
 
 
 def from_pillow(image: Image.Image, *, name: str = "image", max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Convert a Pillow image, with the rules of `decode_image`.
-
-    Args:
-        image: An image of any mode except F.
-        name: Name of the image, for messages.
-        max_pixels: As in `decode_image`.
-
-    Returns:
-        (H, W, 3) uint8 BGR.
+    """Convert a Pillow image to (H, W, 3) uint8 BGR, with the rules and arguments of `decode_image`.
 
     Raises:
         UnreadableImageError: The image has mode F, whose value range is unknown, or too many pixels.
@@ -126,16 +114,10 @@ def from_pillow(image: Image.Image, *, name: str = "image", max_pixels: int = MA
 
 
 def from_array(array: np.ndarray, *, channels: Channels | None, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Convert an array.
+    """Convert a uint8 array to (H, W, 3) uint8 BGR. ``name`` and ``max_pixels`` are those of `decode_image`.
 
-    Args:
-        array: uint8; grey (H, W) or (H, W, 1), colour (H, W, 3), or (H, W, 4), whose last channel is dropped.
-        channels: Channel order; required unless the array is grey.
-        name: Name of the image, for messages.
-        max_pixels: As in `decode_image`.
-
-    Returns:
-        (H, W, 3) uint8 BGR.
+    A grey array is (H, W) or (H, W, 1). One of colours is (H, W, 3), or (H, W, 4), whose last channel is dropped, and
+    ``channels`` is their order.
 
     Raises:
         UserError: The array has colours, but ``channels`` is not given.
@@ -158,16 +140,7 @@ def from_array(array: np.ndarray, *, channels: Channels | None, name: str, max_p
 
 
 def from_tensor(tensor: torch.Tensor, *, channels: Channels | None, name: str, max_pixels: int) -> np.ndarray:
-    """Convert a tensor.
-
-    Args:
-        tensor: (3, H, W) or (1, H, W), uint8, or float in 0 .. 1.
-        channels: As in `from_array`.
-        name: Name of the image, for messages.
-        max_pixels: As in `decode_image`.
-
-    Returns:
-        (H, W, 3) uint8 BGR.
+    """Convert a tensor (3, H, W) or (1, H, W), uint8 or float in 0 .. 1, to (H, W, 3) uint8 BGR, as `from_array` does.
 
     Raises:
         UserError: As in `from_array`.

@@ -28,7 +28,7 @@ from mmdataseg.apis.image_decoding import (
     from_pillow,
     from_tensor,
 )
-from mmdataseg.apis.image_paths import VIDEO_SUFFIXES, check_paths, files_in, is_pattern, matching
+from mmdataseg.apis.image_paths import VIDEO_SUFFIXES, check_paths, files_in, matching
 from mmdataseg.errors import UserError
 
 _SECONDS = 30  # without an answer
@@ -58,7 +58,7 @@ class ImageInput:
         name: Path relative to the given folder, the number of an array, or ``<video>/<frame number>``.
         path: File or address; None for an image in memory.
         load: Reads the image as (H, W, 3) uint8 BGR. Raises `UnreadableImageError`.
-        video: The video that the frame belongs to; None if the image is not a frame.
+        video: The video that the image is a frame of, if any.
     """
 
     name: str
@@ -127,12 +127,7 @@ class ImageInputs:
             return
         check_paths([text])
         path = Path(text).expanduser()
-        if path.is_dir():
-            files: Iterable[Path] = files_in(path, without=self._without)
-        elif path.exists():
-            files = [path]
-        else:
-            files = matching(text) if is_pattern(text) else ()
+        files = files_in(path, without=self._without) if path.is_dir() else [path] if path.exists() else matching(text)
         for file in files:
             base = self._root or (path if path.is_dir() else file.parent)
             name = os.path.relpath(os.path.abspath(file), os.path.abspath(base)).replace(os.sep, "/")
@@ -169,10 +164,9 @@ class ImageInputs:
             for item in given:
                 yield from self._in_memory(item)
             return
-        name, path = f"{self._number:06}", None
+        name = f"{self._number:06}"
         self._number += 1
-        if isinstance(given, Image.Image):
-            path = getattr(given, "filename", None) or None
+        path = getattr(given, "filename", None) or None  # Pillow's images from files have one
         yield ImageInput(name=name, path=path, load=lambda: self._convert(given, f"image {name}"))
 
     def _convert(self, given: Image.Image | np.ndarray | torch.Tensor, name: str) -> np.ndarray:

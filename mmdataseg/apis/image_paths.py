@@ -22,45 +22,41 @@ def files_in(folder: Path, *, without: Path | None = None) -> Iterator[Path]:
 
     Yields:
         Files whose suffix is in `SUFFIXES`, sorted by name within each folder, files before subfolders.
+
+    Raises:
+        OSError: A folder cannot be read.
     """
-    yield from _files_in(folder, {_key(without)} if without is not None and without.exists() else set())
+    seen = {_identity(without)} if without is not None and without.exists() else set()
+    for where, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
+        if _identity(where) in seen:
+            folders.clear()
+            continue
+        seen.add(_identity(where))
+        folders.sort()
+        paths = (Path(where, name) for name in sorted(files) if name.lower().endswith(SUFFIXES))
+        yield from (path for path in paths if path.is_file())
 
 
-def _key(folder: Path) -> tuple[int, int]:
-    """Return an identity of a folder that does not depend on the path."""
-    status = folder.stat()
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)
     return status.st_dev, status.st_ino
 
 
-def _files_in(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    if _key(folder) in seen:
-        return
-    seen.add(_key(folder))
-    folders = []
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir():
-            folders.append(Path(entry.path))
-        elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
-            yield Path(entry.path)
-    for inner in folders:
-        yield from _files_in(inner, seen)
-
-
-def is_pattern(text: str) -> bool:
-    """Return whether a path has wildcards."""
-    return any(sign in text for sign in "*?[")
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def matching(pattern: str) -> list[Path]:
-    """Return the sorted paths that match a pattern; ``**`` matches folders at all depths."""
-    return [Path(found) for found in sorted(glob.glob(os.path.expanduser(pattern), recursive=True))]
+    """Return the sorted paths that match a pattern, in which ``**`` matches folders at all depths.
+
+    There are none for a path without wildcards.
+    """
+    found = glob.glob(os.path.expanduser(pattern), recursive=True) if any(sign in pattern for sign in "*?[") else []
+    return [Path(path) for path in sorted(found)]
 
 
 def check_paths(given: Sequence[str]) -> None:
-    """Check that paths exist, before anything slow starts.
-
-    Args:
-        given: Paths, patterns, addresses or camera numbers.
+    """Check that paths exist among paths, patterns, addresses and camera numbers, before anything slow starts.
 
     Raises:
         MissingFileError: A path does not exist, a folder has no image in it, or nothing matches a pattern.
@@ -71,19 +67,14 @@ def check_paths(given: Sequence[str]) -> None:
             raise MissingFileError(
                 f"folder '{text}' has no image in it", remedy=f"expected files that end in {', '.join(SUFFIXES)}"
             )
-        matches = matching(text) if is_pattern(text) else []
-        if not ("://" in text or text.isdecimal() or path.exists() or matches):
+        if not ("://" in text or text.isdecimal() or path.exists() or matching(text)):
             raise MissingFileError(f"image or folder '{text}' does not exist", remedy="check the path")
 
 
 def common_root(given: Sequence[str]) -> Path | None:
-    """Return the folder that image names are relative to.
+    """Return the folder that image names are relative to, the deepest that contains all given files and folders.
 
-    Args:
-        given: As for `check_paths`.
-
-    Returns:
-        The deepest folder that contains all given files and folders; None if none of them is an existing path.
+    It is None if none of them is an existing path.
     """
     paths = [Path(text).expanduser() for text in given if "://" not in text]
     roots = [os.path.abspath(path if path.is_dir() else path.parent) for path in paths if path.exists()]
@@ -91,11 +82,7 @@ def common_root(given: Sequence[str]) -> Path | None:
 
 
 def count_images(given: Sequence[str], *, without: Path | None = None) -> int | None:
-    """Count the images in files and folders.
-
-    Args:
-        given: As for `check_paths`.
-        without: As for `files_in`.
+    """Count the images in files and folders, as `files_in` finds them.
 
     Returns:
         The number of images; None if a video, camera, pattern or address is among the inputs.

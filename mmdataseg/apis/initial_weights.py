@@ -13,9 +13,6 @@ from mmdataseg.errors import MissingFileError, UserError
 def fetch_initial_weights(cfg: Config) -> None:
     """Check that every file of weights that the model starts from is there. Download those that have an address.
 
-    Args:
-        cfg: Config of a training.
-
     Raises:
         UserError: A file is missing or cannot be downloaded. The message names the setting to give another one with.
     """
@@ -24,17 +21,14 @@ def fetch_initial_weights(cfg: Config) -> None:
         if content.get("type") != "Pretrained" or not isinstance(checkpoint, str):
             continue
         try:
-            _fetch(resolve(checkpoint))
+            file = resolve(checkpoint)
+            if is_address(file):
+                download(file)
+            elif not Path(file).is_file():
+                raise MissingFileError("no such file; expected weights to start from", file=file)
         except UserError as error:
             raise type(error)(
                 error.message,
                 file=error.file,
                 remedy=f"give a file: --cfg-options {place}.checkpoint=PATH; or {place}=None, to train from scratch",
             ) from error
-
-
-def _fetch(file: str) -> None:
-    if is_address(file):
-        download(file)
-    elif not Path(file).is_file():
-        raise MissingFileError("no such file; expected weights to start from", file=file)

@@ -47,29 +47,11 @@ def predict(  # noqa: PLR0913 -- the options of the command
     show: bool = False,
     out: str = "predictions",
 ) -> list[str]:
-    """Segment images and write the results.
+    """Segment images and write the results. The arguments are those of the command, ``python -m mmdataseg predict -h``.
 
-    A run that was interrupted continues where it stopped when it is called again with the same arguments.
-
-    Args:
-        checkpoint: As for `Segmenter`.
-        images: Paths of images, folders or videos, patterns, addresses, or camera numbers, all as text.
-        config: As for `Segmenter`.
-        options: As for `Segmenter`.
-        source: As for `Segmenter`.
-        device: As for `Segmenter`.
-        trust_checkpoint: As ``trust`` for `Segmenter`.
-        things: As for `Segmenter.vocabulary`.
-        stuff: As for `Segmenter.vocabulary`. With ``embeddings``: the words of that file that are stuff.
-        embeddings: File of embedded words, instead of ``things``.
-        pretrained: As for `Segmenter.vocabulary`.
-        tasks: As for calling a `Segmenter`.
-        min_score: As for calling a `Segmenter`.
-        batch_size: As for calling a `Segmenter`.
-        max_pixels: As for calling a `Segmenter`.
-        save: What to write: names from the table in `PredictionFiles`.
-        show: Also show each image on the screen, until q is pressed.
-        out: Output folder. It must be new, empty, or the folder of an earlier call with the same arguments.
+    With ``embeddings``, a file of embedded words, ``stuff`` are the words of the file that are stuff. The folder
+    ``out`` must be new, empty, or that of an earlier call with the same arguments. If that call was interrupted, it
+    continues where it stopped.
 
     Returns:
         One message per image that was left out.
@@ -88,12 +70,18 @@ def predict(  # noqa: PLR0913 -- the options of the command
     )
     ((vocabulary, answered),) = asked
     root = common_root(images)
-    question = {
-        **dict(checkpoint=segmenter.checkpoint.sha256(), config=config and str(config), options=dict(options or {})),
-        **dict(source=segmenter.source.name, classes=vocabulary.label_space.classes),
-        **dict(is_thing=vocabulary.label_space.is_thing, tasks=[one.task.value for one in answered]),
-        **dict(min_score=min_score, save=sorted(save), root=root and str(root)),
-    }
+    question = dict(
+        checkpoint=segmenter.checkpoint.sha256(),
+        config=config and str(config),
+        options=dict(options or {}),
+        source=segmenter.source.name,
+        classes=vocabulary.label_space.classes,
+        is_thing=vocabulary.label_space.is_thing,
+        tasks=[one.task.value for one in answered],
+        min_score=min_score,
+        save=sorted(save),
+        root=root and str(root),
+    )
     open_folder(Path(out), question)
     _announce(total, segmenter, vocabulary, [one.task for one in answered])
     run = _Run(PredictionFiles(folder=Path(out), save=save, space=vocabulary.label_space), show=show)
@@ -113,19 +101,11 @@ def predict(  # noqa: PLR0913 -- the options of the command
 
 
 class _Run:
-    """One run: skips images that are done, writes results in a thread, and prints a summary at the end.
-
-    Args:
-        files: The files to write.
-        show: Show each image on the screen.
-
-    Attributes:
-        left_out: One message per image that was left out.
-    """
+    """One run: skips images that are done, writes results in a thread, and prints a summary at the end."""
 
     def __init__(self, files: PredictionFiles, *, show: bool) -> None:
         self._files, self._show = files, show
-        self.left_out: list[str] = []
+        self.left_out: list[str] = []  # one message per image
         self._done = files.open()
         self._earlier = len(self._done)
         self._number = 0

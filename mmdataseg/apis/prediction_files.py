@@ -35,14 +35,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def writing_into(folder: Path) -> Iterator[None]:
-    """Say what to do if the system cannot write a file.
-
-    Args:
-        folder: The output folder, named where the system does not name the file.
-
-    Raises:
-        UserError: The block raised an OSError of the system.
-    """
+    """Turn an OSError of the system into a `UserError`. It names the folder if the system does not name the file."""
     try:
         yield
     except UserError:
@@ -98,10 +91,7 @@ class PredictionFiles:
             self._journal.remove()  # a video cannot be continued: it starts again from its first frame
 
     def open(self) -> set[str]:
-        """Start writing.
-
-        Returns:
-            The names of the images that an earlier run finished.
+        """Start writing, and return the names of the images that an earlier run finished.
 
         Raises:
             UserError: A file cannot be written.
@@ -119,37 +109,27 @@ class PredictionFiles:
     def add(self, found: ImageInput, result: Result) -> None:
         """Write the files of an image, then its line in the journal.
 
-        Args:
-            found: The image.
-            result: The predictions for it.
-
         Raises:
             UserError: A file cannot be written.
         """
-        with writing_into(self.folder):
-            self._add(found, result)
-
-    def _add(self, found: ImageInput, result: Result) -> None:
-        name = self._file_names(found.name)
+        name, answers = self._file_names(found.name), result.answers.values()
         record: dict[str, Any] = {"name": found.name, "height": result.size[0], "width": result.size[1]}
-        if "pictures" in self.save:
-            write_png(self.folder / "pictures" / f"{name}.png", result.sheet())
-        if "masks" in self.save:
-            for answer in result.answers.values():
-                self._write_masks(name, answer)
-        if "coco" in self.save:
-            record["coco"] = {a.task.value: self._coco(f"{name}.png", a) for a in result.answers.values()}
-        if "json" in self.save:
-            record["json"] = result.to_json()
-        if "csv" in self.save:
-            record["csv"] = result.rows()
-        if "video" in self.save and found.video is not None:
-            self._write_frame(found.video, result.plot(task=result.tasks[0]))
-        record["found"] = {
-            answer.task.value: Counter(segment.name for segment in answer.segments)
-            for answer in result.answers.values()
-        }
-        self._journal.append(record)
+        with writing_into(self.folder):
+            if "pictures" in self.save:
+                write_png(self.folder / "pictures" / f"{name}.png", result.sheet())
+            if "masks" in self.save:
+                for answer in answers:
+                    self._write_masks(name, answer)
+            if "coco" in self.save:
+                record["coco"] = {answer.task.value: self._coco(f"{name}.png", answer) for answer in answers}
+            if "json" in self.save:
+                record["json"] = result.to_json()
+            if "csv" in self.save:
+                record["csv"] = result.rows()
+            if "video" in self.save and found.video is not None:
+                self._write_frame(found.video, result.plot(task=result.tasks[0]))
+            record["found"] = {a.task.value: Counter(segment.name for segment in a.segments) for a in answers}
+            self._journal.append(record)
         self._count(record["found"])
 
     def close(self) -> list[Path]:
@@ -162,29 +142,26 @@ class PredictionFiles:
             UserError: A file cannot be written.
         """
         with writing_into(self.folder):
-            return self._close()
-
-    def _close(self) -> list[Path]:
-        self._open.close()
-        self._end_video()
-        first = next(self._journal.records(), None)
-        if first is None:
-            return []
-        written = [self.folder / name for name in ("pictures", "masks", "video") if name in self.save]
-        for task in map(Task, first.get("coco", ())):
-            written.append(self.folder / COCO_FILES[task])
-            self._write_coco(written[-1], task)
-        if "json" in self.save:
-            written.append(self.folder / "results.json")
-            with whole_file(written[-1]) as file:
-                write_list(file, (record["json"] for record in self._journal.records()))
-        if "csv" in self.save:
-            written.append(self.folder / "segments.csv")
-            with whole_file(written[-1]) as file:
-                table = csv.DictWriter(file, exchange.COLUMNS)
-                table.writeheader()
-                table.writerows(row for record in self._journal.records() for row in record["csv"])
-        return written
+            self._open.close()
+            self._end_video()
+            first = next(self._journal.records(), None)
+            if first is None:
+                return []
+            written = [self.folder / name for name in ("pictures", "masks", "video") if name in self.save]
+            for task in map(Task, first.get("coco", ())):
+                written.append(self.folder / COCO_FILES[task])
+                self._write_coco(written[-1], task)
+            if "json" in self.save:
+                written.append(self.folder / "results.json")
+                with whole_file(written[-1]) as file:
+                    write_list(file, (record["json"] for record in self._journal.records()))
+            if "csv" in self.save:
+                written.append(self.folder / "segments.csv")
+                with whole_file(written[-1]) as file:
+                    table = csv.DictWriter(file, exchange.COLUMNS)
+                    table.writeheader()
+                    table.writerows(row for record in self._journal.records() for row in record["csv"])
+            return written
 
     def summary(self) -> str:
         """Return one line per task: how many segments each word has; for the semantic task, how many images.
@@ -268,7 +245,7 @@ def open_folder(folder: Path, question: Mapping[str, Any]) -> None:
     """Create the output folder of predictions, or reuse one from a run with the same settings.
 
     Args:
-        folder: The output folder.
+        folder: Output folder.
         question: All settings that decide what is written, as JSON values.
 
     Raises:

@@ -21,10 +21,7 @@ _RUNNING, _FINISHED, _STOPPED, _FAILED = range(4)
 
 
 def check_launcher(launcher: str) -> None:
-    """Check that the processes were started as the launcher says.
-
-    Args:
-        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+    """Check that the processes were started as the launcher says: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
 
     Raises:
         UserError: torchrun started several processes, and no launcher is given; or the launcher is ``pytorch``, and
@@ -54,9 +51,6 @@ def check_strategy(cfg: Config) -> None:
     mmengine clips gradients by the norm of each rank's own shards, so the ranks would take steps of different lengths;
     and torch does not shard scalar parameters, such as the scale of this package's classifiers.
 
-    Args:
-        cfg: Config of a training.
-
     Raises:
         UserError: The strategy is ``FSDPStrategy``, and the model is of this package or gradients are clipped.
     """
@@ -77,10 +71,8 @@ def check_strategy(cfg: Config) -> None:
 def start_without_gpus(cfg: Config) -> None:
     """Start the process group with gloo if there are several processes and no GPU. mmengine would ask for GPUs.
 
-    The timeout is that of the config, ``env_cfg.dist_cfg.timeout``.
-
-    Args:
-        cfg: Config of the run; gets a ``model_wrapper_cfg`` for CPUs if it has none.
+    The timeout is that of the config, ``env_cfg.dist_cfg.timeout``. The config gets a ``model_wrapper_cfg`` for CPUs if
+    it has none.
     """
     if cfg.get("launcher") != "pytorch" or get_device() != "cpu":
         return
@@ -154,10 +146,6 @@ class SignsOfLife:
 
     A thread counts in the store through which the processes found each other (``MASTER_ADDR``, ``MASTER_PORT``). A rank
     whose count stands still for 10 seconds was killed, or hangs so that no thread of it runs.
-
-    Args:
-        rank: Rank of this process.
-        world_size: Number of processes.
     """
 
     def __init__(self, rank: int, world_size: int) -> None:

@@ -13,6 +13,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmdataseg.apis.plain_config import PlainConfig
+from mmdataseg.formats.whole_files import written_aside
 
 # mmengine's default hooks; it accepts None for these only
 _MMENGINE_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
@@ -47,17 +48,11 @@ class NamedConfigRunner(Runner):
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Save a checkpoint to a temporary file and rename it, so that no partial checkpoint can remain."""
-        if "://" in out_dir:  # a remote store, which takes whole files
+        if "://" in out_dir or not is_main_process():  # a remote store takes whole files; other ranks save nothing
             super().save_checkpoint(out_dir, filename, *args, **kwargs)
             return
-        aside = Path(out_dir, f"{filename}.part")
-        try:
+        with written_aside(Path(out_dir, filename)) as aside:
             super().save_checkpoint(out_dir, aside.name, *args, **kwargs)
-            if is_main_process():
-                aside.replace(Path(out_dir, filename))
-        finally:
-            if is_main_process():
-                aside.unlink(missing_ok=True)
 
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> MMLogger:
         """Build mmengine's logger, without the thousands of console lines before the first iteration.

@@ -24,7 +24,6 @@ from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, require_who
 from mmdataseg.errors import UserError
 
 Launcher = Literal["none", "pytorch", "slurm", "mpi"]
-_UNITS = {"max_iters": "iterations", "max_epochs": "epochs"}
 
 
 def run_training(
@@ -56,7 +55,7 @@ def run_training(
         The Runner, after the training.
 
     Raises:
-        FileNotFoundError: The config or the data do not exist (`check_data_roots`).
+        MissingFileError: The config or the data do not exist (`check_data_roots`).
         UserError: As `read_config`, `check_leaf`, `scale_schedule`, `require_whole`, `check_components`,
             `check_strategy`, `fetch_initial_weights` and the components; the config is only for testing; mixed
             precision has no GPU or cannot replace the config's optimizer wrapper; or the config has no base batch size
@@ -83,7 +82,8 @@ def run_training(
     runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=False))
     runner.register_hook(dict(type="mmdataseg.SameSchedule"))
     runner.register_hook(dict(type="mmdataseg.FiniteLoss"))
-    amounts = [f"{cfg.train_cfg[key]} {unit}" for key, unit in _UNITS.items() if key in cfg.train_cfg]
+    units = {"max_iters": "iterations", "max_epochs": "epochs"}
+    amounts = [f"{cfg.train_cfg[key]} {unit}" for key, unit in units.items() if key in cfg.train_cfg]
     runner.logger.info(f"training: {', '.join(amounts)} on {get_device()}, into {runner.work_dir}")
     earlier = Path(runner.work_dir, "last_checkpoint")
     if earlier.is_file() and not cfg.get("resume"):
@@ -125,7 +125,7 @@ def run_testing(
         Name -> score.
 
     Raises:
-        FileNotFoundError: The config or the data do not exist (`check_data_roots`).
+        MissingFileError: The config or the data do not exist (`check_data_roots`).
         UserError: As `require_whole`, `read_config`, `check_components`, `completed_for_test` and the components; the
             config has neither a model nor test data; or ``show_dir`` is given but the config has no visualization hook.
     """
@@ -164,7 +164,6 @@ def load_config(
     The work_dir is the argument, else the config's, else ``work_dirs/<name of the config>``.
 
     Raises:
-        FileNotFoundError: The config does not exist.
         UserError: As `read_config` and `check_launcher`.
     """
     check_launcher(launcher)
@@ -174,17 +173,12 @@ def load_config(
         cfg.work_dir = work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs", config_name(cfg.filename)))
-    _without_workers(cfg)
-    return cfg
-
-
-def _without_workers(cfg: Config) -> None:
-    """Drop what torch refuses in a dataloader without workers, so that ``num_workers=0`` is enough."""
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
         loader = cfg.get(name)
-        if loader is not None and not loader.get("num_workers", 0):
+        if loader is not None and not loader.get("num_workers", 0):  # torch refuses both without workers
             loader.persistent_workers = False
             loader.pop("prefetch_factor", None)
+    return cfg
 
 
 def set_training(cfg: Config, *, resume: bool | str = False, amp: bool = False, auto_scale_lr: bool = False) -> None:
@@ -211,10 +205,8 @@ def set_training(cfg: Config, *, resume: bool | str = False, amp: bool = False, 
                 "learning rate was chosen for; found none"
             )
         cfg.auto_scale_lr.enable = True
-    if resume is True:
-        cfg.resume, cfg.load_from = True, None
-    elif resume:
-        cfg.resume, cfg.load_from = True, resume
+    if resume:
+        cfg.resume, cfg.load_from = True, None if resume is True else resume
 
 
 def set_test(cfg: Config, *, checkpoint: str, show_dir: str | None = None) -> None:

@@ -130,7 +130,7 @@ class Segmenter:
     def _text_of(self, matrix: torch.Tensor) -> TextEmbeddings | None:
         if not isinstance(self.model.classifier, TextClassifier):
             return None
-        recipe = self.model.classifier.recipe(self.source.name)
+        recipe = self._recipe()
         return TextEmbeddings(
             matrix=matrix.cpu(),
             classes=recipe.classes,
@@ -258,19 +258,10 @@ class Segmenter:
         unreadable: Callable[[UnreadableImageError], None] | None = None,
         only_segments: bool = False,
     ) -> Iterator[tuple[ImageInput, Result]]:
-        """Segment images from `ImageInputs`, with the questions of `questions`; other arguments as in `__call__`.
+        """Yield images from `ImageInputs` with their results for the questions of `questions`.
 
-        Args:
-            inputs: The images.
-            asked: The questions.
-            batch_size: As in `__call__`.
-            min_score: As in `__call__`.
-            unreadable: As in `__call__`.
-            only_segments: Leave instances below ``min_score`` out of the sample, too. This saves time: their masks are
-                not computed.
-
-        Yields:
-            Each image with its result.
+        The other arguments are those of `__call__`. With ``only_segments``, instances below ``min_score`` are left out
+        of the sample, too. This saves time: their masks are not computed.
         """
         batch: list[tuple[ImageInput, np.ndarray, Mapping[str, Any]]] = []
         for found in inputs:

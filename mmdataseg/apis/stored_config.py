@@ -31,13 +31,7 @@ _OWN_CONFIG = "if you trust the file, put its config, a .py file, before it"
 
 
 def stored_config(checkpoint: Checkpoint) -> Config:
-    """Return the config that a checkpoint was trained with.
-
-    Args:
-        checkpoint: The checkpoint.
-
-    Returns:
-        The config. Its components are not checked yet; see `check_stored`.
+    """Return the config that a checkpoint was trained with. Its components are not checked yet; see `check_stored`.
 
     Raises:
         UserError: The checkpoint has no config, or the text of its config contains more than literals.
@@ -56,11 +50,7 @@ def stored_config(checkpoint: Checkpoint) -> Config:
 
 
 def without_data(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model's config without the data of its sources. Only their test pipelines are kept, for prediction.
-
-    Args:
-        model: Config of the model.
-    """
+    """Return a model's config without the data of its sources. Only their test pipelines are kept, for prediction."""
     sources = model.get("sources")
     if not isinstance(sources, list | tuple) or not all(isinstance(source, Mapping) for source in sources):
         return dict(model)
@@ -109,11 +99,7 @@ def completed_for_test(cfg: Config | None, checkpoint: Checkpoint) -> Config:
 def parse_literals(text: str) -> dict[str, Any]:
     """Read assignments of literals, including ``dict(key=value)`` and ``float('inf')``, which mmengine writes.
 
-    Args:
-        text: Python code. It is parsed, not run.
-
-    Returns:
-        Name -> value.
+    The text is parsed, not run.
 
     Raises:
         ValueError: The text is not Python or contains more than literals; the message names the line.

@@ -56,19 +56,9 @@ def load_trained_model(
     device: str | torch.device | None = None,
     trust: bool = False,
 ) -> TrainedModel:
-    """Build a model and load its weights.
+    """Build a model and load its weights. The arguments are those of `mmdataseg.apis.segmenter.Segmenter`.
 
-    Args:
-        checkpoint: Path or ``https://`` address of a checkpoint from training or ``convert``.
-        config: Path of a config, the file name of one of this package's configs, or a config object. None: the config
-            in the checkpoint, which is read without running code.
-        options: Dotted name of a setting of the config -> value.
-        source: Name of the model's source whose test pipeline prepares the images; None: the first that has one.
-        device: Where to compute; None: a GPU if there is one.
-        trust: Run code stored in the checkpoint. Only for your own files.
-
-    Returns:
-        The model. The embedding files that the config names need not exist: the checkpoint contains the embeddings.
+    The embedding files that the config names need not exist: the checkpoint contains the embeddings.
 
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.

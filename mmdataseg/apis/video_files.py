@@ -41,10 +41,7 @@ class VideoFile:
             raise UserError("OpenCV cannot write an .mp4 video here", file=path, remedy="save pictures instead")
 
     def write(self, picture: np.ndarray) -> None:
-        """Add a frame.
-
-        Args:
-            picture: (height, width, 3) uint8 RGB.
+        """Add a frame, (height, width, 3) uint8 RGB.
 
         Raises:
             UserError: The disk is nearly full, now or at an earlier frame. The frames so far are kept.

@@ -49,13 +49,7 @@ class Architecture:
 
 
 def architecture_of(state: Mapping[str, Tensor]) -> Architecture:
-    """Read the sizes from a state dict.
-
-    Args:
-        state: Parameters under mmdet's names.
-
-    Returns:
-        The sizes.
+    """Read the sizes from a state dict under mmdet's names.
 
     Raises:
         ValueError: It has no queries.

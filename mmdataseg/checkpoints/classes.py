@@ -11,14 +11,11 @@ BY_NUMBER = {133: "coco133", 80: "coco80", 150: "ade150", 19: "cityscapes19"}
 
 
 def named_classes(meta: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> tuple[str, ...] | None:
-    """The class names in a checkpoint.
+    """Return the class names in a checkpoint, in the order of the class layer; None if it has none.
 
     Args:
         meta: The checkpoint's, as mmdet and mmseg save it.
         config: Content of the ``config.json`` beside a checkpoint of Hugging Face.
-
-    Returns:
-        The names in the order of the class layer; None if it has none.
     """
     dataset = meta.get("dataset_meta")
     for holder in (dataset if isinstance(dataset, Mapping) else {}, meta):
@@ -38,16 +35,9 @@ def named_classes(meta: Mapping[str, Any], config: Mapping[str, Any] | None = No
 def classes_of(
     num_classes: int, meta: Mapping[str, Any], config: Mapping[str, Any] | None = None, *, file: str
 ) -> tuple[str, ...]:
-    """The classes of a class layer: those that the checkpoint names, otherwise those known by their number.
+    """Return the K classes of a class layer: those that the checkpoint names, otherwise those known by their number.
 
-    Args:
-        num_classes: K of the class layer.
-        meta: As in `named_classes`.
-        config: As in `named_classes`.
-        file: For the message.
-
-    Returns:
-        K names.
+    ``meta`` and ``config`` are those of `named_classes`.
 
     Raises:
         UserError: The checkpoint names another number of classes than its class layer has; or it names none, and no

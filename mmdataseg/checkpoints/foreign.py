@@ -42,13 +42,7 @@ def read_foreign(
 ) -> Foreign:
     """Read and recognise a Mask2Former.
 
-    Args:
-        checkpoint: As in `convert`.
-        embeddings: As in `convert`; names the classes where the checkpoint does not.
-        progress: As in `convert`.
-
-    Returns:
-        The model, under our parameter names.
+    The arguments are those of `convert`. The embeddings name the classes where the checkpoint does not.
 
     Raises:
         UserError: As in `read_checkpoint`, `recognise` and `classes_of`.

@@ -79,13 +79,9 @@ _THEIR_CELL = (0, 2, 1, 3)
 
 
 def from_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename, stack the projections, reorder the joined cells.
+    """Give the parameters of a ``Mask2FormerForUniversalSegmentation`` on Swin mmdet's names.
 
-    Args:
-        state: Parameters of a ``Mask2FormerForUniversalSegmentation`` on Swin, named as in its file.
-
-    Returns:
-        The same function under mmdet's names, with the class layer as ``panoptic_head.cls_embed``.
+    The projections are stacked, the joined cells reordered. The class layer becomes ``panoptic_head.cls_embed``.
     """
     renamed: dict[str, Tensor] = {}
     parts: dict[str, dict[str, Tensor]] = {}

@@ -41,11 +41,7 @@ def use_safe_reader(*, trust: bool = False) -> None:
 
 
 def load_from_refused_address(filename: str, map_location: Any = None) -> Any:  # noqa: ARG001  # mmengine's signature
-    """Refuse an address of a kind that `read_checkpoint` does not read.
-
-    Raises:
-        UserError: Always.
-    """
+    """Raise a `UserError` for an address of a kind that `read_checkpoint` does not read."""
     raise UserError(
         "checkpoints at this kind of address are not read",
         file=filename,
@@ -56,8 +52,7 @@ def load_from_refused_address(filename: str, map_location: Any = None) -> Any:  
 def resolve(filename: str) -> str:
     """Return the address or the path that mmengine's name of a checkpoint stands for.
 
-    Args:
-        filename: A path, an address, or a name of torchvision's weights, such as ``torchvision://resnet50``.
+    It may be a name of torchvision's weights, such as ``torchvision://resnet50``.
 
     Raises:
         UserError: torchvision has no weights of this name.

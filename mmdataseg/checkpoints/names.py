@@ -89,11 +89,7 @@ _OTHERS = (
 
 
 def recognise(state: State, *, file: str) -> Layout:
-    """Recognise which project's Mask2Former it is.
-
-    Args:
-        state: As in the file.
-        file: For the message.
+    """Recognise which project's Mask2Former a state dict is.
 
     Raises:
         UserError: It is not a Mask2Former; the message says what it is, if that is known.

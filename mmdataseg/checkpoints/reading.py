@@ -4,7 +4,7 @@ import hashlib
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -81,9 +81,6 @@ def read_checkpoint(origin: str | PathLike[str], *, trust: bool = False, progres
         trust: Build every object that the file names, which runs whatever code it holds: only for your own files.
         progress: Show a bar while downloading.
 
-    Returns:
-        The content.
-
     Raises:
         MissingFileError: There is no such file.
         UserError: The address cannot be read; the file is cut short or has another format; its pickle calls code, which
@@ -96,7 +93,10 @@ def read_checkpoint(origin: str | PathLike[str], *, trust: bool = False, progres
     if not path.is_file():
         raise MissingFileError("no such file; expected a checkpoint", file=name, remedy="check the path")
     if _is_safetensors(path):
-        return Checkpoint(origin=name, path=path, content=_read_safetensors(path, name))
+        try:
+            return Checkpoint(origin=name, path=path, content=load_file(path))
+        except (SafetensorError, OSError, ValueError) as error:
+            raise _unreadable(name, error) from error
     _refuse_torchscript(path, name)
     content, skipped = _read_pickle(path, name, trust=trust)
     if not isinstance(content, Mapping):
@@ -122,13 +122,6 @@ def _is_safetensors(path: Path) -> bool:
     return start[8:9] == b"{" and not start.startswith((b"PK", b"\x80"))
 
 
-def _read_safetensors(path: Path, name: str) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _unreadable(name, error) from error
-
-
 def _refuse_torchscript(path: Path, name: str) -> None:
     try:
         if not zipfile.is_zipfile(path):
@@ -145,8 +138,8 @@ def _refuse_torchscript(path: Path, name: str) -> None:
         )
 
 
-def _read_pickle(path: Path, name: str, *, trust: bool) -> tuple[Any, set[str]]:
-    skipped: set[str] = set()
+def _read_pickle(path: Path, name: str, *, trust: bool) -> tuple[Any, Iterable[str]]:
+    skipped: dict[str, type] = {}
     histories: list[Any] = []
     module = pickle if trust else pickle_module(skipped, histories)
     try:
@@ -167,7 +160,7 @@ def _read_pickle(path: Path, name: str, *, trust: bool) -> tuple[Any, set[str]]:
     return (content if trust else plain(content)), skipped
 
 
-def _unreadable(name: str, error: Exception, skipped: set[str] | None = None) -> UserError:
+def _unreadable(name: str, error: Exception, skipped: Iterable[str] = ()) -> UserError:
     first_line = next(iter(str(error).splitlines()), "")[:160]
     if skipped:
         found = ", ".join(sorted(skipped)[:5])

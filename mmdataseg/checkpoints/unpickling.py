@@ -27,31 +27,14 @@ PLAIN: Mapping[str, frozenset[str]] = {
 }
 STORAGES = frozenset(
     f"{kind}Storage"
-    for kind in ("BFloat16", "Bool", "Byte", "Char", "ComplexDouble", "ComplexFloat", "Double", "Float", "Half", "Int")
-) | {"LongStorage", "ShortStorage", "UntypedStorage"}
+    for kind in "BFloat16 Bool Byte Char ComplexDouble ComplexFloat Double Float Half Int Long Short Untyped".split()
+)
 # Modules with which a pickle can do harm. A file that names one of them is refused, not read in part.
 CODE = frozenset(
-    {"os", "posix", "nt", "sys", "subprocess", "pty", "runpy", "importlib", "shutil", "socket", "ctypes", "code"}
-    | {
-        "io",
-        "_io",
-        "multiprocessing",
-        "threading",
-        "asyncio",
-        "webbrowser",
-        "pickle",
-        "_pickle",
-        "marshal",
-        "types",
-        "operator",
-        "functools",
-        "torch.jit",
-        "torch.hub",
-    }
+    "os posix nt sys subprocess pty runpy importlib shutil socket ctypes code io _io multiprocessing threading asyncio "
+    "webbrowser pickle _pickle marshal types operator functools torch.jit torch.hub".split()
 )
-CODE_BUILTINS = frozenset(
-    {"eval", "exec", "compile", "open", "__import__", "setattr", "delattr", "input", "breakpoint"}
-)
+CODE_BUILTINS = frozenset("eval exec compile open __import__ setattr delattr input breakpoint".split())
 HISTORY = ("mmengine.logging.history_buffer", "HistoryBuffer")
 
 
@@ -90,19 +73,15 @@ class _Callable:
 
 
 class PlainUnpickler(pickle.Unpickler):
-    """Reads a pickle without importing what it names.
+    """Reads a pickle without importing what it names. A subclass, as of `pickle_module`, is for one file.
 
-    Args:
-        file: To read from.
-        skipped: Gets the names of the types that were not built.
-        histories: Gets mmengine's logs of scalars, still to be given their class (`restore_histories`).
-        **kwargs: Arguments of pickle's unpickler.
+    Attributes:
+        skipped: Name of a type that was not built -> its stand-in.
+        histories: mmengine's logs of scalars, still to be given their class (`restore_histories`).
     """
 
-    def __init__(self, file: BinaryIO, *, skipped: set[str], histories: list[Any], **kwargs: Any) -> None:
-        super().__init__(file, **kwargs)
-        self._skipped, self._histories = skipped, histories
-        self._ignored: dict[str, type] = {}
+    skipped: dict[str, type]
+    histories: list[Any]
 
     def find_class(self, module: str, name: str) -> Any:
         """Resolve a name in the pickle."""
@@ -123,14 +102,10 @@ class PlainUnpickler(pickle.Unpickler):
             return _plain_name(module, name)
         if module in ("numpy", "numpy.dtypes") and name.endswith("DType"):
             return _plain_name("numpy.dtypes", name)
-        return self._stand_in(f"{module}.{name}")
-
-    def _stand_in(self, name: str) -> type:
-        self._skipped.add(name)
-        return self._ignored.setdefault(name, type("Ignored", (Ignored,), {}))
+        return self.skipped.setdefault(f"{module}.{name}", type("Ignored", (Ignored,), {}))
 
     def _history_class(self) -> type:
-        found = self._histories
+        found = self.histories
 
         class History:
             """A class for this file only: what a pickle does to it does not last."""
@@ -151,10 +126,9 @@ def _plain_name(module: str, name: str) -> Any:
 
 
 def restore_histories(histories: list[Any]) -> None:
-    """Turn what was read for mmengine's logs of scalars into its ``HistoryBuffer``; a resumed training needs them.
+    """Turn what `PlainUnpickler` read for mmengine's logs of scalars into its ``HistoryBuffer``, in place.
 
-    Args:
-        histories: What `PlainUnpickler` collected; changed in place.
+    A resumed training needs them.
     """
     if not histories:
         return
@@ -182,22 +156,14 @@ def plain(value: Any) -> Any:
     return tuple(map(plain, value)) if type(value) is tuple else value
 
 
-def pickle_module(skipped: set[str], histories: list[Any]) -> Any:
-    """A replacement for the module ``pickle``, for ``torch.load``.
-
-    Args:
-        skipped: As in `PlainUnpickler`.
-        histories: As in `PlainUnpickler`.
-    """
-
-    class Unpickler(PlainUnpickler):
-        def __init__(self, file: BinaryIO, **kwargs: Any) -> None:
-            super().__init__(file, skipped=skipped, histories=histories, **kwargs)
+def pickle_module(skipped: dict[str, type], histories: list[Any]) -> Any:
+    """Return a replacement for the module ``pickle``, for ``torch.load``, which fills the arguments as it reads."""
+    unpickler = type("Unpickler", (PlainUnpickler,), {"skipped": skipped, "histories": histories})
 
     def load(file: BinaryIO, **kwargs: Any) -> Any:
-        return Unpickler(file, **kwargs).load()
+        return unpickler(file, **kwargs).load()
 
-    return SimpleNamespace(__name__="mmdataseg.checkpoints", Unpickler=Unpickler, load=load, loads=_refuse)
+    return SimpleNamespace(__name__="mmdataseg.checkpoints", Unpickler=unpickler, load=load, loads=_refuse)
 
 
 def _refuse(*_: Any, **__: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.coco_values import id_key
+from mmdataseg.formats.json_files import broken
 from mmdataseg.ops.id_map import VOID
 from mmdataseg.structures import LabelSpace
 
@@ -14,12 +15,7 @@ UNKNOWN = -2
 
 
 def make_categories(space: LabelSpace, ids: Iterable[int]) -> list[dict[str, Any]]:
-    """Return the ``categories`` of a COCO JSON, with the names and thing flags of a label space.
-
-    Args:
-        space: The label space.
-        ids: Category ids of its K classes.
-    """
+    """Return the ``categories`` of a COCO JSON: the K classes of a label space, with the K given ids."""
     return [
         {"id": number, "name": name, "isthing": int(thing)}
         for number, name, thing in zip(ids, space.classes, space.is_thing, strict=True)
@@ -28,10 +24,6 @@ def make_categories(space: LabelSpace, ids: Iterable[int]) -> list[dict[str, Any
 
 def check_categories(categories: Sequence[Any], path: Path) -> dict[Any, str]:
     """Check the ``categories`` of a COCO-style file.
-
-    Args:
-        categories: The ``categories`` as in the file.
-        path: The file.
 
     Returns:
         Category id, converted by `id_key` -> name, without leading and trailing blanks.
@@ -42,20 +34,13 @@ def check_categories(categories: Sequence[Any], path: Path) -> dict[Any, str]:
     names: dict[Any, str] = {}
     for category in categories:
         if not isinstance(category, Mapping) or "id" not in category or "name" not in category:
-            raise UserError(
-                f"expected categories with 'id' and 'name', got {category!r}",
-                file=path,
-                remedy="repair the file",
-            )
+            raise broken(path, f"expected categories with 'id' and 'name', got {category!r}")
         number, name = id_key(category["id"]), category["name"]
         if not isinstance(number, int | str) or not isinstance(name, int | str) or not str(name).strip():
-            raise UserError(
-                f"expected categories whose 'id' is an integer and whose 'name' is text, got {category!r}",
-                file=path,
-                remedy="repair the file",
-            )
+            what = "expected categories whose 'id' is an integer and whose 'name' is text"
+            raise broken(path, f"{what}, got {category!r}")
         if number in names:
-            raise UserError(f"category id {number} appears twice", file=path, remedy="repair the file")
+            raise broken(path, f"category id {number} appears twice")
         names[number] = str(name).strip()
     return names
 
@@ -101,10 +86,6 @@ def category_labels(
 def check_targets(targets: Iterable[str | None], classes: Sequence[str]) -> None:
     """Check the values of a label map.
 
-    Args:
-        targets: The values of the label map.
-        classes: Class names of the label space.
-
     Raises:
         UserError: A value is neither a class name of the label space nor None.
     """
@@ -120,14 +101,7 @@ def check_targets(targets: Iterable[str | None], classes: Sequence[str]) -> None
 def unknown_category(
     path: Path, annotation: str, category_id: Any, categories: Sequence[Mapping[str, Any]]
 ) -> UserError:
-    """Return the error for an annotation whose category is not in the label space.
-
-    Args:
-        path: The file.
-        annotation: Description of the annotation, for the message.
-        category_id: Its category.
-        categories: All categories of the file.
-    """
+    """Return the error for an annotation, described in words, whose category is not in the label space."""
     names = [str(c["name"]) for c in categories if id_key(c["id"]) == category_id]
     what = f"category {category_id} ({names[0]!r})" if names else f"category {category_id}"
     remedy = (

@@ -11,7 +11,7 @@ from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
 from mmdataseg.formats.coco_values import as_file_name, box_column, flag_column, id_column, size_column
 from mmdataseg.formats.instance_table import InstanceTable
-from mmdataseg.formats.json_files import COCO_KEYS, check_keys
+from mmdataseg.formats.json_files import COCO_KEYS, broken, check_keys
 from mmdataseg.formats.json_stream import stream_json
 from mmdataseg.formats.masks import check_segmentation
 from mmdataseg.formats.paths import require_file
@@ -20,8 +20,6 @@ from mmdataseg.progress import counted
 
 _BLOCK = 1 << 16
 _Block = dict[str, np.ndarray]
-_REPAIR = "repair the file"
-_BOXES_ONLY = ", or train with boxes only (with_masks=False)"
 
 
 def read_instance_table(
@@ -137,9 +135,9 @@ class _Reader:
             else:
                 continue
             name = f"id {element['id']}" if isinstance(element, dict) and "id" in element else repr(element)[:80]
-            remedy = _REPAIR + (_BOXES_ONLY if "segmentation" in what else "")
-            return UserError(f"{what}: {name}", file=self.path, remedy=remedy)
-        return UserError(f"{key!r} cannot be read ({error})", file=self.path, remedy=_REPAIR)
+            boxes_only = ", or train with boxes only (with_masks=False)" if "segmentation" in what else ""
+            return UserError(f"{what}: {name}", file=self.path, remedy=f"repair the file{boxes_only}")
+        return broken(self.path, f"{key!r} cannot be read ({error})")
 
     def table(self, label_of: Mapping[int, int], drop_bad_boxes: bool) -> InstanceTable:
         """Match and check the annotations block by block, then sort them by image."""
@@ -197,7 +195,7 @@ class _Reader:
         known = image_ids[order]
         twice = known[1:][known[1:] == known[:-1]]
         if len(twice):
-            raise UserError(f"image id {twice[0]} appears twice in 'images'", file=self.path, remedy=_REPAIR)
+            raise broken(self.path, f"image id {twice[0]} appears twice in 'images'")
         return known, order
 
     def refuse_repeated_names(self, image_ids: np.ndarray) -> None:
@@ -265,15 +263,7 @@ class _Reader:
 
 
 def refuse_panoptic(annotation: Any, path: Path) -> None:
-    """Refuse an annotation of a panoptic file, which describes all segments of an image.
-
-    Args:
-        annotation: An entry of ``annotations``.
-        path: The file.
-
-    Raises:
-        UserError: It has ``segments_info``.
-    """
+    """Raise a `UserError` for an annotation of a panoptic file, which describes all segments of an image."""
     if isinstance(annotation, Mapping) and "segments_info" in annotation:
         raise UserError(
             "expected an instance file, got a panoptic file: its annotations have 'segments_info'",
@@ -283,13 +273,7 @@ def refuse_panoptic(annotation: Any, path: Path) -> None:
 
 
 def unlisted_image(path: Path, annotation_id: Any, image_id: Any) -> UserError:
-    """Return the error for an annotation of an image that the file does not list.
-
-    Args:
-        path: The file.
-        annotation_id: Id of the annotation.
-        image_id: Id of the unlisted image.
-    """
+    """Return the error for an annotation of an image that the file does not list."""
     return UserError(
         f"annotation {annotation_id} belongs to image {image_id!r}, which is not listed",
         file=path,

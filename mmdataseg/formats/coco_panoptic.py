@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.coco_values import as_file_name, id_key
-from mmdataseg.formats.json_files import COCO_KEYS, load_json
+from mmdataseg.formats.json_files import COCO_KEYS, broken, load_json
 from mmdataseg.formats.png import write_png
 from mmdataseg.ops.runs import unique_values
 from mmdataseg.progress import counted
@@ -64,27 +64,13 @@ class PanopticPredictions:
 
 
 def id_to_rgb(ids: np.ndarray) -> np.ndarray:
-    """Convert segment ids to COCO's colours: id = R + 256 G + 256^2 B.
-
-    Args:
-        ids: (H, W), 0 <= id < 2^24.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
+    """Convert (H, W) segment ids below 2^24 to COCO's colours, (H, W, 3) uint8: id = R + 256 G + 256^2 B."""
     bytes_HW4 = np.ascontiguousarray(ids, "<i4").view(np.uint8).reshape(*ids.shape, 4)
     return np.ascontiguousarray(bytes_HW4[..., :3])
 
 
 def rgb_to_id(rgb: np.ndarray) -> np.ndarray:
-    """Convert COCO's colours to segment ids, R + 256 G + 256^2 B.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-
-    Returns:
-        (H, W) int32.
-    """
+    """Convert COCO's colours, (H, W, 3) uint8, to (H, W) int32 segment ids, R + 256 G + 256^2 B."""
     padded = np.zeros((*rgb.shape[:2], 4), np.uint8)
     for channel in range(3):  # a quarter of the time of padded[..., :3] = rgb
         padded[..., channel] = rgb[..., channel]
@@ -92,14 +78,9 @@ def rgb_to_id(rgb: np.ndarray) -> np.ndarray:
 
 
 def segments_info(segments: PanopticSegments) -> list[_JSON]:
-    """Return COCO's ``segments_info`` of an image.
+    """Return COCO's ``segments_info`` of an image, in the order of the ids.
 
-    Args:
-        segments: Segments of the image.
-
-    Returns:
-        Id, category, area in pixels, box (x, y, width, height in pixels) and crowd flag of each segment, in the order
-        of the ids.
+    Each has id, category, area in pixels, box (x, y, width, height in pixels) and crowd flag.
     """
     ids, index = unique_values(segments.ids)
     areas = np.bincount(index.ravel())
@@ -121,24 +102,13 @@ def segments_info(segments: PanopticSegments) -> list[_JSON]:
 
 
 def write_panoptic_png(path: Path, segments: PanopticSegments) -> list[_JSON]:
-    """Write the id PNG of an image.
-
-    Args:
-        path: Where to write.
-        segments: Segments of the image.
-
-    Returns:
-        Its ``segments_info``.
-    """
+    """Write the id PNG of an image, and return its ``segments_info``."""
     write_png(path, id_to_rgb(segments.ids))
     return segments_info(segments)
 
 
 def load_panoptic_json(path: Path) -> PanopticJson:
     """Read a panoptic JSON, and check that each image has exactly one annotation.
-
-    Args:
-        path: The file.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -179,9 +149,6 @@ def load_panoptic_json(path: Path) -> PanopticJson:
 def load_panoptic_predictions(path: Path) -> PanopticPredictions:
     """Read the annotations of a panoptic JSON of predictions, which may lack ``images`` and ``categories``.
 
-    Args:
-        path: The file.
-
     Raises:
         FileNotFoundError: There is no such file.
         UserError: The file is not valid JSON; an entry cannot be read; or an image or a file appears twice.
@@ -197,16 +164,12 @@ def _by_id(entries: Sequence[_JSON], key: str, what: str, path: Path) -> dict[An
     found: dict[Any, _JSON] = {}
     for entry in entries:
         if not isinstance(entry, dict) or key not in entry:
-            raise UserError(f"an entry of {what!r} has no {key!r}", file=path, remedy="repair the file")
+            raise broken(path, f"an entry of {what!r} has no {key!r}")
         image = id_key(entry[key])
         if not isinstance(image, int | str):
-            raise UserError(
-                f"an entry of {what!r}: '{key}': expected an integer or text, got {entry[key]!r}",
-                file=path,
-                remedy="repair the file",
-            )
+            raise broken(path, f"an entry of {what!r}: '{key}': expected an integer or text, got {entry[key]!r}")
         if image in found:
-            raise UserError(f"image {image} appears twice in {what!r}", file=path, remedy="repair the file")
+            raise broken(path, f"image {image} appears twice in {what!r}")
         found[image] = _with_read_values(entry, f"image {image!r} in {what!r}", path)
     return found
 
@@ -218,22 +181,15 @@ def _with_read_values(entry: _JSON, what: str, path: Path) -> _JSON:
         try:
             read["file_name"] = as_file_name(entry["file_name"])
         except ValueError as error:
-            raise UserError(f"{what}: {error}", file=path, remedy="repair the file") from None
+            raise broken(path, f"{what}: {error}") from None
     if "segments_info" in entry:
         read["segments_info"] = [] if entry["segments_info"] is None else entry["segments_info"]
         if not isinstance(read["segments_info"], list):
-            raise UserError(
-                f"{what}: 'segments_info': expected a list, got {type(entry['segments_info']).__name__}",
-                file=path,
-                remedy="repair the file",
-            )
+            raise broken(path, f"{what}: 'segments_info': expected a list, got {type(entry['segments_info']).__name__}")
         for segment in read["segments_info"]:
             if not isinstance(segment, dict) or not isinstance(segment.get("category_id", 0), int | float | str):
-                raise UserError(
-                    f"{what}: expected segments with an 'id' and a 'category_id', got {str(segment)[:80]}",
-                    file=path,
-                    remedy="repair the file",
-                )
+                found = str(segment)[:80]
+                raise broken(path, f"{what}: expected segments with an 'id' and a 'category_id', got {found}")
     return read
 
 

@@ -1,6 +1,6 @@
 """Values of COCO-style files in the variants that exporters write.
 
-A variant with a certain meaning is converted. Any other value raises an error that names the key.
+A variant with a certain meaning is converted. Any other value raises a ValueError that names its ``key`` in the file.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,6 @@ _FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
 
 def as_id(value: Any, key: str) -> int:
     """Convert an id, an integer that may be written as text or as a float.
-
-    Args:
-        value: The value in the file.
-        key: Its key, for the message.
 
     Raises:
         ValueError: The value is not an integer in any of these forms.
@@ -42,10 +38,6 @@ def id_key(value: Any) -> Any:
 def as_flag(value: Any, key: str) -> bool:
     """Convert a flag: 0 or 1, true or false, which may be written as text. null is False.
 
-    Args:
-        value: The value in the file.
-        key: Its key, for the message.
-
     Raises:
         ValueError: The value is none of these.
     """
@@ -61,10 +53,6 @@ def as_flag(value: Any, key: str) -> bool:
 def as_number(value: Any, key: str) -> float:
     """Convert a number, which may be written as text.
 
-    Args:
-        value: The value in the file.
-        key: Its key, for the message.
-
     Raises:
         ValueError: The value is not a number.
     """
@@ -79,9 +67,6 @@ def as_number(value: Any, key: str) -> float:
 def as_file_name(value: Any) -> str:
     r"""Convert a file name. ``a\b.jpg``, as Windows writes it, becomes ``a/b.jpg``.
 
-    Args:
-        value: The value in the file.
-
     Raises:
         ValueError: The value is not text, or it is empty.
     """
@@ -91,14 +76,7 @@ def as_file_name(value: Any) -> str:
 
 
 def id_column(values: Sequence[Any], key: str) -> np.ndarray:
-    """Convert the ids of many entries.
-
-    Args:
-        values: N values in the file.
-        key: Their key, for the message.
-
-    Returns:
-        (N,) int64.
+    """Convert N ids to (N,) int64.
 
     Raises:
         ValueError: A value is not an id; see `as_id`.
@@ -111,14 +89,7 @@ def id_column(values: Sequence[Any], key: str) -> np.ndarray:
 
 
 def flag_column(values: Sequence[Any], key: str) -> np.ndarray:
-    """Convert the flags of many entries.
-
-    Args:
-        values: N values in the file.
-        key: Their key, for the message.
-
-    Returns:
-        (N,) bool.
+    """Convert N flags to (N,) bool.
 
     Raises:
         ValueError: A value is not a flag; see `as_flag`.
@@ -127,14 +98,7 @@ def flag_column(values: Sequence[Any], key: str) -> np.ndarray:
 
 
 def box_column(values: Sequence[Any], key: str) -> np.ndarray:
-    """Convert the boxes of many entries.
-
-    Args:
-        values: N lists of four numbers in the file.
-        key: Their key, for the message.
-
-    Returns:
-        (N, 4) float32.
+    """Convert N boxes, lists of four numbers, to (N, 4) float32.
 
     Raises:
         ValueError: A value is not a list of four numbers.
@@ -149,13 +113,7 @@ def box_column(values: Sequence[Any], key: str) -> np.ndarray:
 
 
 def size_column(images: Sequence[dict[str, Any]]) -> np.ndarray:
-    """Convert ``height`` and ``width`` of many images.
-
-    Args:
-        images: N entries of ``images``.
-
-    Returns:
-        (N, 2) int32, pixels.
+    """Convert ``height`` and ``width`` of N entries of ``images`` to (N, 2) int32, in pixels.
 
     Raises:
         KeyError: An image has no ``height`` or no ``width``.

@@ -23,20 +23,12 @@ class Journal:
         self._file: TextIO | None = None
 
     def read(self) -> list[dict[str, Any]]:
-        """Read the records of an earlier run, and remove an incomplete last line.
-
-        Returns:
-            The records before the first line that is incomplete or not valid JSON; none if there is no journal.
-        """
+        """Read the records of an earlier run, and remove an incomplete last line (see `records` and `repair`)."""
         self.repair()
         return list(self.records())
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Iterate over the records, so that memory does not grow with the journal.
-
-        Yields:
-            The records before the first line that is incomplete or not valid JSON.
-        """
+        """Yield the records before the first line that is incomplete or not valid JSON; none if there is no journal."""
         for record, _ in self._lines():
             yield record
 
@@ -74,10 +66,7 @@ class Journal:
             self._file = None
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write a record at once.
-
-        Args:
-            record: The record, which must be valid JSON.
+        """Write a record of JSON values at once.
 
         Raises:
             RuntimeError: The journal is not open.

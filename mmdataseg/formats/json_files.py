@@ -13,23 +13,28 @@ COCO_KEYS = ("images", "annotations", "categories")
 _OTHER_FILE = "use the file for this task and format, or repair it"
 
 
-def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
-    """Read a JSON object.
+def read_json(path: Path) -> Any:
+    """Read a JSON file in UTF-8, with or without a byte order mark.
 
-    Args:
-        path: The file.
-        required: Keys that the object must have. Each value must be a list.
+    Raises:
+        UserError: The file is not valid JSON.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            return json.load(file)
+    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        raise invalid_json(path, str(error)) from None
+
+
+def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
+    """Read a JSON object with the required keys, each of which must have a list.
 
     Raises:
         FileNotFoundError: There is no such file.
         UserError: The file is not valid JSON or not an object, a key is missing, or a value is not a list.
     """
     require_file(path, "annotation file")
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            content = json.load(file)
-    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
-        raise invalid_json(path, str(error)) from None
+    content = read_json(path)
     check_keys(content.keys() if isinstance(content, dict) else None, required, path)
     wrong = [key for key in required if not isinstance(content[key], list)]
     if wrong:
@@ -39,22 +44,19 @@ def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
 
 
 def invalid_json(path: Path, why: str) -> UserError:
-    """Return the error for a file that is not valid JSON.
+    """Return the error for a file that is not valid JSON, with the parser's message."""
+    return UserError(
+        f"not valid JSON ({why})", file=path, remedy="check that it was copied or downloaded completely, or repair it"
+    )
 
-    Args:
-        path: The file.
-        why: The parser's message.
-    """
-    return UserError(f"not valid JSON ({why})", file=path, remedy="check that it was copied or downloaded completely")
+
+def broken(path: Path, what: str) -> UserError:
+    """Return the error for a file whose content is wrong."""
+    return UserError(what, file=path, remedy="repair the file")
 
 
 def check_keys(keys: Iterable[str] | None, required: Sequence[str], path: Path) -> None:
-    """Check the top level of a JSON file.
-
-    Args:
-        keys: The keys found; None: the file is not a JSON object.
-        required: The keys expected.
-        path: The file.
+    """Check the keys of a JSON file; None: the file is not a JSON object.
 
     Raises:
         UserError: A key is missing.
@@ -84,11 +86,7 @@ def write_coco_json(
 ) -> None:
     """Write a COCO JSON, of instances or panoptic, one entry at a time, completely or not at all.
 
-    Args:
-        path: Path of the file.
-        images: Its ``images``.
-        annotations: Its ``annotations``; None: without this key, e.g. if the annotations are label maps.
-        categories: Its ``categories``.
+    Without annotations, e.g. because they are label maps, it does not have this key.
     """
     parts = {"images": images, "annotations": annotations, "categories": categories}
     with whole_file(path) as file:
@@ -99,12 +97,7 @@ def write_coco_json(
 
 
 def write_list(file: TextIO, entries: Iterable[Any]) -> None:
-    """Write a JSON list, one entry at a time.
-
-    Args:
-        file: A file open for writing text.
-        entries: JSON values.
-    """
+    """Write a JSON list, one entry at a time."""
     file.write("[")
     for number, entry in enumerate(entries):
         file.write((", " if number else "") + json.dumps(entry))

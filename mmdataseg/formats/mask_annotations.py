@@ -8,19 +8,15 @@ from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import check_categories
 from mmdataseg.formats.coco_instances import refuse_panoptic, unlisted_image
 from mmdataseg.formats.coco_values import as_flag, as_id, as_number
-from mmdataseg.formats.json_files import COCO_KEYS, load_json
+from mmdataseg.formats.json_files import COCO_KEYS, broken, load_json
 from mmdataseg.formats.masks import check_segmentation, decode_mask
 from mmdataseg.progress import counted
 
 _JSON = dict[str, Any]
-_REPAIR = "repair the file"
 
 
 def read_mask_annotations(path: Path) -> _JSON:
     """Read a COCO instance JSON in which every annotation has a mask.
-
-    Args:
-        path: The file.
 
     Returns:
         The content of the file, with values converted as in `read_instance_table`: ids are integers, category names
@@ -56,12 +52,8 @@ def read_mask_annotations(path: Path) -> _JSON:
     for annotation in content["annotations"]:
         _complete(annotation, images[annotation["image_id"]], path)
         if annotation["category_id"] not in names:
-            raise UserError(
-                f"annotation {annotation['id']} has category {annotation['category_id']}, which the file's own "
-                "'categories' do not list",
-                file=path,
-                remedy=_REPAIR,
-            )
+            what = f"annotation {annotation['id']} has category {annotation['category_id']}"
+            raise broken(path, f"{what}, which the file's own 'categories' do not list")
     return content
 
 
@@ -71,7 +63,7 @@ def _images_by_id(entries: list[Any], path: Path) -> dict[int, _JSON]:
         _require(image, ("id",), "images", path)
         _read_values(image, ("id", "height", "width"), "images", path)
         if image["id"] in images:
-            raise UserError(f"image id {image['id']} appears twice in 'images'", file=path, remedy=_REPAIR)
+            raise broken(path, f"image id {image['id']} appears twice in 'images'")
         images[image["id"]] = image
     return images
 
@@ -79,7 +71,7 @@ def _images_by_id(entries: list[Any], path: Path) -> dict[int, _JSON]:
 def _require(entry: Any, keys: tuple[str, ...], what: str, path: Path) -> None:
     missing = [key for key in keys if not isinstance(entry, Mapping) or key not in entry]
     if missing:
-        raise UserError(f"an entry of {what!r} has no {missing[0]!r}: {str(entry)[:200]}", file=path, remedy=_REPAIR)
+        raise broken(path, f"an entry of {what!r} has no {missing[0]!r}: {str(entry)[:200]}")
 
 
 def _read_values(entry: _JSON, keys: tuple[str, ...], what: str, path: Path) -> None:
@@ -87,9 +79,7 @@ def _read_values(entry: _JSON, keys: tuple[str, ...], what: str, path: Path) -> 
     try:
         entry.update({key: as_id(entry[key], key) for key in keys if key in entry})
     except ValueError as error:
-        raise UserError(
-            f"an entry of {what!r} cannot be read ({error}): {str(entry)[:200]}", file=path, remedy=_REPAIR
-        ) from None
+        raise broken(path, f"an entry of {what!r} cannot be read ({error}): {str(entry)[:200]}") from None
 
 
 def _complete(annotation: _JSON, image: _JSON, path: Path) -> None:
@@ -119,4 +109,4 @@ def _complete(annotation: _JSON, image: _JSON, path: Path) -> None:
         if not isinstance(annotation["area"], int | float):
             annotation["area"] = as_number(annotation["area"], "area")
     except ValueError as error:
-        raise UserError(f"annotation {annotation['id']} cannot be read ({error})", file=path, remedy=_REPAIR) from None
+        raise broken(path, f"annotation {annotation['id']} cannot be read ({error})") from None

@@ -21,7 +21,7 @@ def require_dir(path: Path, what: str, *, remedy: str = _SET_ROOT) -> Path:
     """Return ``path`` if it is a folder.
 
     Args:
-        path: Path of the folder.
+        path: The path.
         what: Description of the folder, for the message, e.g. ``image folder``.
         remedy: What to do other than putting the folder there, for the message.
 
@@ -34,16 +34,7 @@ def require_dir(path: Path, what: str, *, remedy: str = _SET_ROOT) -> Path:
 
 
 def require_file(path: Path, what: str, *, remedy: str = _SET_ROOT) -> Path:
-    """Return ``path`` if it is a file.
-
-    Args:
-        path: Path of the file.
-        what: Description of the file, for the message, e.g. ``annotation file``.
-        remedy: What to do other than putting the file there, for the message.
-
-    Raises:
-        MissingFileError: The path does not exist, or is not a file.
-    """
+    """Return ``path`` if it is a file. Arguments and errors are as for `require_dir`."""
     if not path.is_file():
         raise _missing(path, what, "is not a file", remedy)
     return path
@@ -57,15 +48,7 @@ def _missing(path: Path, what: str, other: str, remedy: str) -> MissingFileError
 
 
 def list_files(folder: Path, suffix: str) -> set[str]:
-    """List the files under a folder, at any depth.
-
-    Args:
-        folder: The folder.
-        suffix: Suffix of the files to list.
-
-    Returns:
-        Paths relative to the folder, with '/' and without the suffix.
-    """
+    """List the files with a suffix under a folder, at any depth, relative to it, with '/' and without the suffix."""
     found: set[str] = set()
     for where, _, files in os.walk(folder, followlinks=True):
         prefix = Path(where).relative_to(folder).as_posix()
@@ -113,19 +96,12 @@ def check_files(
 
 
 def other_form(missing: Iterable[str], present: Collection[str]) -> str:
-    """Report a missing name that exists in another Unicode form, composed (NFC) or decomposed (NFD, macOS).
+    """Return a clause for a message about a missing name that exists in another Unicode form; '' if there is none.
 
-    Args:
-        missing: Missing names.
-        present: Existing names.
-
-    Returns:
-        A clause for a message; '' if there is no such name.
+    The forms are composed (NFC) and decomposed (NFD, as macOS writes names).
     """
+    forms: tuple[tuple[_Form, _Form], ...] = (("NFC", "NFD"), ("NFD", "NFC"))
     for name in missing:
-        if name.isascii():
-            continue
-        forms: tuple[tuple[_Form, _Form], ...] = (("NFC", "NFD"), ("NFD", "NFC"))
         for form, other in forms:
             if unicodedata.normalize(other, name) in present and unicodedata.is_normalized(form, name):
                 return (

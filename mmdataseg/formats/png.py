@@ -26,12 +26,7 @@ _PLAIN = {b"IHDR", b"IDAT", b"IEND"}  # chunks without which there is no image, 
 
 
 def write_png(path: Path, array: np.ndarray) -> None:
-    """Write a PNG, completely or not at all.
-
-    Args:
-        path: Path of the PNG.
-        array: (H, W) uint8 or uint16, or (H, W, 3) uint8 RGB.
-    """
+    """Write (H, W) uint8 or uint16, or (H, W, 3) uint8 RGB, as a PNG, completely or not at all."""
     write_whole(path, encode_image(array))
 
 
@@ -48,14 +43,7 @@ def encode_image(array: np.ndarray, kind: str = "PNG") -> bytes:
 
 
 def read_png(path: Path, what: str) -> np.ndarray:
-    """Read the values of a PNG as they are stored.
-
-    Args:
-        path: The file.
-        what: Description of the file, for messages.
-
-    Returns:
-        (H, W), or (H, W, C).
+    """Read the values of a PNG as they are stored, (H, W) or (H, W, C). Messages call the file ``what``.
 
     Raises:
         FileNotFoundError: The file is missing.
@@ -164,11 +152,7 @@ def _stored_values(content: bytes, values: np.ndarray, path: str | Path, what: s
 
 
 def orientation(file: Path | BytesIO) -> int:
-    """Return the EXIF orientation of an image, 1 to 8. It is 1 (upright) if the image has none or cannot be read.
-
-    Args:
-        file: The file, or its content.
-    """
+    """Return the EXIF orientation of an image, 1 to 8. It is 1 (upright) if the image has none or cannot be read."""
     try:
         with Image.open(file) as image:
             return int(image.getexif().get(_ORIENTATION, 1))
@@ -178,9 +162,6 @@ def orientation(file: Path | BytesIO) -> int:
 
 def image_size(path: Path) -> tuple[int, int]:
     """Return height and width of an image in pixels, from its header.
-
-    Args:
-        path: The file.
 
     Raises:
         FileNotFoundError: The file is missing.

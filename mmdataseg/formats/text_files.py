@@ -8,8 +8,7 @@ from mmdataseg.errors import UserError
 def read_lines(path: Path) -> list[str]:
     """Read the non-blank lines of a text file, without leading and trailing blanks.
 
-    Args:
-        path: The file, in UTF-8 with or without a byte order mark, whatever the locale.
+    It is in UTF-8, with or without a byte order mark, whatever the locale.
 
     Raises:
         UserError: The file is not valid UTF-8.

@@ -26,25 +26,13 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file.
-
-    Args:
-        path: As for `written_aside`.
-        content: Bytes, or text, which is written as UTF-8.
-    """
+    """Write bytes, or text as UTF-8, to a file."""
     with written_aside(path) as aside:
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
-    """Write a text file piece by piece.
-
-    Args:
-        path: As for `written_aside`.
-
-    Yields:
-        The file, open for text in UTF-8.
-    """
+    """Open a file for writing text, as UTF-8, piece by piece."""
     with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         yield file

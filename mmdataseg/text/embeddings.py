@@ -115,15 +115,10 @@ class TextEmbeddings:
 
 
 def save_embeddings(path: str | Path, embeddings: TextEmbeddings, *, is_thing: Sequence[bool] | None = None) -> Path:
-    """Write a file of text embeddings, completely or not at all.
+    """Write a file of text embeddings, completely or not at all, and return its path.
 
-    Args:
-        path: Path of the file. Missing folders are created, an existing file is replaced.
-        embeddings: The embeddings.
-        is_thing: K flags, True for things; None: the file has no flags.
-
-    Returns:
-        The path.
+    Missing folders are created, an existing file is replaced. ``is_thing`` has K flags, True for things; None: the file
+    has no flags.
     """
     path = Path(path)
     matrix = embeddings.matrix.to(torch.float16).contiguous()
@@ -158,9 +153,6 @@ def load_embeddings(
         source: Name of the source that needs the file, for messages.
         dim: The length D that the rows must have.
 
-    Returns:
-        The embeddings, in float32, rows of unit length.
-
     Raises:
         MissingFileError: There is no such file.
         UserError: The file is not a file of text embeddings; it was changed after it was written; it has NaN or rows
@@ -173,7 +165,11 @@ def load_embeddings(
         raise MissingFileError(f"text embeddings {path}: no such file", source=source, remedy=remedy)
     try:
         embeddings = _read(path)
-        _check_dim(embeddings, dim)
+        if dim not in (None, embeddings.dim):
+            raise UserError(
+                f"expected {dim} dimensions, got {embeddings.dim} (encoder: {embeddings.encoder}); "
+                "all sources of a model need the same encoder"
+            )
         if label_space is not None:
             _check_classes(embeddings.classes, label_space)
     except UserError as error:
@@ -185,13 +181,10 @@ def load_embeddings(
 
 
 def encoder_mismatch(encoders: Mapping[str, EncoderInfo]) -> str | None:
-    """Find a conflict between the encoders of a model's sources.
+    """Return a message about the first two sources of a model whose encoders do not fit, or None if all fit.
 
     Args:
         encoders: Name of a source -> the encoder of its embeddings.
-
-    Returns:
-        A message with the first two sources that conflict and what to do; None if there is no known conflict.
     """
     for (one, encoder), (other, second) in combinations(encoders.items(), 2):
         if not encoder.fits(second):
@@ -204,13 +197,7 @@ def encoder_mismatch(encoders: Mapping[str, EncoderInfo]) -> str | None:
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """Read the metadata of a file of text embeddings, without its matrix.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Name -> text, as listed in the docstring of this module.
+    """Read the metadata of a file of text embeddings, without its matrix: name -> text, as listed for this module.
 
     Raises:
         UserError: The file is not a safetensors file, has another format version, or an entry is missing.
@@ -232,13 +219,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def read_thing_flags(path: str | Path) -> tuple[bool, ...] | None:
-    """Read the thing flags of a file of text embeddings.
-
-    Args:
-        path: The file.
-
-    Returns:
-        K flags, True for things; None if the file has no flags.
+    """Read the K thing flags of a file of text embeddings, or None if it has none.
 
     Raises:
         UserError: `read_metadata` refuses the file, or there is not one flag per class.
@@ -253,13 +234,8 @@ def read_thing_flags(path: str | Path) -> tuple[bool, ...] | None:
 
 
 def matrix_sha256(matrix: Tensor) -> str:
-    """Return the SHA-256 of the rows as a file stores them, in hexadecimal.
-
-    Args:
-        matrix: (K, D) float on the CPU; hashed in float16.
-    """
-    matrix = matrix.to(torch.float16)
-    return hashlib.sha256(matrix.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
+    """Return the SHA-256 of (K, D) rows as a file stores them, in float16, in hexadecimal."""
+    return hashlib.sha256(matrix.to(torch.float16).numpy().tobytes()).hexdigest()
 
 
 def _read(path: Path) -> TextEmbeddings:
@@ -290,16 +266,13 @@ def _read(path: Path) -> TextEmbeddings:
 def build_remedy(
     path: str | Path, label_space: LabelSpace | None, dim: int | None = None, *, force: bool = False
 ) -> str:
-    """Return the command that builds a file of text embeddings, for messages.
+    """Return a sentence with the command that builds a file of text embeddings, for messages.
 
     Args:
         path: Path of the file.
         label_space: Its classes; None: unknown.
         dim: D of the model; None: unknown.
         force: Whether the command replaces an existing file.
-
-    Returns:
-        A sentence with a shell command, and the dimension if it is known.
     """
     name = label_space.name if label_space else "NAME"
     vocabulary = name
@@ -312,14 +285,6 @@ def build_remedy(
         command += " --force"
     expected = "" if dim is None else f" (the model expects {dim} dimensions)"
     return f"build them with: {command}{expected}"
-
-
-def _check_dim(embeddings: TextEmbeddings, dim: int | None) -> None:
-    if dim is not None and embeddings.dim != dim:
-        raise UserError(
-            f"expected {dim} dimensions, got {embeddings.dim} (encoder: {embeddings.encoder}); "
-            "all sources of a model need the same encoder"
-        )
 
 
 def _check_classes(classes: tuple[str, ...], label_space: LabelSpace) -> None:

@@ -46,9 +46,6 @@ def find_encoder(
             have the same SHA-256. If they were made with the weights of a tag, the file is assumed to hold these.
         device: Device to encode on; None: a GPU if there is one.
 
-    Returns:
-        The encoder.
-
     Raises:
         UserError: The rows were imported; they were made with weights from a file and ``pretrained`` is not that file;
             or the encoder needs no weights, but ``pretrained`` is given.
@@ -103,9 +100,6 @@ def embed_classes(
         prompts: Texts to embed for each class; None: `default_prompts`.
         batch_size: Number of texts that the encoder gets at once.
         progress: Show a bar.
-
-    Returns:
-        The embeddings, of unit length.
     """
     prompts = default_prompts(classes) if prompts is None else prompts
     return TextEmbeddings(
@@ -185,9 +179,6 @@ def import_matrix(
         vocabulary: Name of the label space.
         templates: Their prompt templates.
         prompts: Texts embedded for each class; empty if unknown.
-
-    Returns:
-        The embeddings.
 
     Raises:
         MissingFileError: There is no such file.

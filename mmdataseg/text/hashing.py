@@ -63,9 +63,7 @@ class HashingEncoder:
         Raises:
             UserError: A text has no letter or digit.
         """
-        if not texts:
-            return torch.zeros(0, self.dim)
-        return torch.stack([self._embed(text) for text in texts])
+        return torch.stack([self._embed(text) for text in texts]) if texts else torch.zeros(0, self.dim)
 
     def _embed(self, text: str) -> Tensor:
         words = _WORD.findall(text.lower())

@@ -7,13 +7,9 @@ _SECONDS = 5.0
 
 
 def why_unavailable(repo: str) -> str | None:
-    """Say why no weights of a repository can be loaded, after one attempt to reach the hub.
+    """Say why no weights of a repository ``owner/name`` can be loaded, after one attempt to reach the hub.
 
-    Args:
-        repo: ``owner/name`` on the hub.
-
-    Returns:
-        None if there are weights in the hub's cache, or if the hub answers; otherwise the reason.
+    It is None if there are weights in the hub's cache, or if the hub answers.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

@@ -64,9 +64,17 @@ class OpenClipEncoder:
         self.dim = int(config["embed_dim"])
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.is_file = Path(pretrained).is_file()
-        if not self.is_file:
-            _check_tag(library, model, pretrained)
-        self.quick_gelu = bool(config.get("quick_gelu", False)) or self._activation_of_weights(library, quick_gelu)
+        self._tag = {} if self.is_file else _find_tag(library, model, pretrained)
+        # with the other activation, open_clip only warns, and the embeddings are wrong
+        has_quick_gelu = bool(config.get("quick_gelu", False))
+        if self.is_file and quick_gelu is None and not has_quick_gelu:
+            raise UserError(
+                "the file does not say whether its weights were trained with QuickGELU",
+                file=pretrained,
+                remedy="give --quick-gelu for OpenAI's weights and all others trained with it, --no-quick-gelu for "
+                "the rest",
+            )
+        self.quick_gelu = has_quick_gelu or bool(quick_gelu if self.is_file else self._tag.get("quick_gelu", False))
         if not self.is_file and quick_gelu not in (None, self.quick_gelu):
             raise UserError(
                 f"open_clip's {model} {pretrained} was trained {'with' if self.quick_gelu else 'without'} QuickGELU; "
@@ -106,37 +114,16 @@ class OpenClipEncoder:
             rows = self._network.encode_text(tokens, normalize=True)  # type: ignore[operator]
         return rows.float().cpu().clone()
 
-    def _activation_of_weights(self, library: "ModuleType", quick_gelu: bool | None) -> bool:
-        """Whether the weights were trained with QuickGELU.
-
-        If OpenAI's weights (QuickGELU) are loaded into "ViT-L-14" (GELU), open_clip only warns, and the embeddings are
-        wrong.
-        """
-        if not self.is_file:
-            return bool(library.pretrained.get_pretrained_cfg(self.model, self.pretrained).get("quick_gelu", False))
-        if quick_gelu is None:
-            raise UserError(
-                "the file does not say whether its weights were trained with QuickGELU",
-                file=self.pretrained,
-                remedy="give --quick-gelu for OpenAI's weights and all others trained with it, --no-quick-gelu for "
-                "the rest",
-            )
-        return quick_gelu
-
     @cached_property
     def _network(self) -> nn.Module:
-        library = _import_open_clip()
         if self.is_file:
             _refuse_torchscript(Path(self.pretrained))
-        else:
-            repo = (
-                library.pretrained.get_pretrained_cfg(self.model, self.pretrained).get("hf_hub", "").rpartition("/")[0]
-            )
-            reason = why_unavailable(repo) if repo else None
-            if reason is not None:
-                raise self._unavailable(reason)
+        repo = self._tag.get("hf_hub", "").rpartition("/")[0]
+        reason = why_unavailable(repo) if repo else None
+        if reason is not None:
+            raise self._unavailable(reason)
         try:
-            network = library.create_model(
+            network = _import_open_clip().create_model(
                 self.model,
                 pretrained=self.pretrained,
                 device=self.device,
@@ -145,17 +132,14 @@ class OpenClipEncoder:
                 weights_only=True,
             )
         except Exception as error:  # the errors of open_clip and of the hub have no common type
-            raise self._explained(error) from error
-        return network.eval().requires_grad_(False)
-
-    def _explained(self, error: Exception) -> Exception:
-        if self.is_file:
-            return UserError(
+            if not self.is_file:
+                raise self._unavailable(str(error)) from error
+            raise UserError(
                 f"expected a checkpoint of open_clip's {self.model}, but loading it failed: {error}",
                 file=self.pretrained,
                 remedy="give the architecture of these weights with --model",
-            )
-        return self._unavailable(str(error))
+            ) from error
+        return network.eval().requires_grad_(False)
 
     def _unavailable(self, reason: str) -> MissingFileError:
         return MissingFileError(
@@ -199,10 +183,11 @@ def _import_open_clip() -> "ModuleType":
     return open_clip
 
 
-def _check_tag(library: "ModuleType", model: str, pretrained: str) -> None:
+def _find_tag(library: "ModuleType", model: str, pretrained: str) -> dict[str, Any]:
+    """Return what open_clip knows of the weights of a tag."""
     tags = library.list_pretrained_tags_by_model(model)
     if pretrained in tags:
-        return
+        return library.pretrained.get_pretrained_cfg(model, pretrained)
     if "/" in pretrained or Path(pretrained).suffix:
         raise MissingFileError(
             f"no such file; expected a checkpoint of open_clip's {model}, or one of its tags {tags}", file=pretrained

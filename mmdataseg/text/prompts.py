@@ -5,7 +5,6 @@ Annotations are matched by the names on disk ("Moniter/TV", "floor-other-merged"
 descriptions, which are whole sentences and are encoded as they are.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.formats.json_files import read_json
 from mmdataseg.formats.text_files import read_lines
 
 # Corrections of misspellings and of words that mislead without context, by the name on disk. Those for Objects365 were
@@ -127,13 +127,12 @@ def read_class_file(path: str | Path) -> tuple[tuple[str, ...], tuple[ClassPromp
     path = Path(path)
     if path.suffix == ".json":
         value = _read_json(path)
-        names = value if isinstance(value, list) else list(value)
-        entries = {} if isinstance(value, list) else value
     else:
-        names, entries = [line for line in read_lines(_existing(path)) if not line.startswith("#")], {}
-    if not all(isinstance(name, str) and name.strip() for name in names):
-        wrong = next(name for name in names if not isinstance(name, str) or not name.strip())
-        raise UserError(f"expected class names, got {wrong!r}", file=path, remedy="correct it")
+        value = [line for line in read_lines(_existing(path)) if not line.startswith("#")]
+    names, entries = list(value), value if isinstance(value, dict) else {}
+    wrong = [name for name in names if not isinstance(name, str) or not name.strip()]
+    if wrong:
+        raise UserError(f"expected class names, got {wrong[0]!r}", file=path, remedy="correct it")
     classes = tuple(name.strip() for name in names)
     twice = sorted({name for name in classes if classes.count(name) > 1})
     if twice:
@@ -232,10 +231,7 @@ def _existing(path: Path) -> Path:
 
 
 def _read_json(path: Path) -> Any:
-    try:
-        value = json.loads(_existing(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise UserError(f"not valid JSON ({error})", file=path, remedy="repair the file") from error
+    value = read_json(_existing(path))
     if not isinstance(value, list | dict):
         raise UserError(f"expected a JSON list or object, got {value!r}", file=path, remedy="correct it")
     return value

@@ -72,13 +72,10 @@ def known_template_sets() -> tuple[str, ...]:
 
 
 def get_templates(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the templates of one or several sets.
+    """Return the templates of one or several sets, each once.
 
     Args:
         names: Names of sets (`known_template_sets`), or templates, which contain ``{}``.
-
-    Returns:
-        All their templates, each once.
 
     Raises:
         UserError: A name is neither a known set nor a template; or there is no name.
@@ -97,14 +94,6 @@ def get_templates(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def fill_template(template: str, phrase: str) -> str:
-    """Insert a phrase into a template.
-
-    Args:
-        template: A template with ``{}`` for the phrase and optionally ``{article}``.
-        phrase: Phrase for the class.
-
-    Returns:
-        The sentence. The article is "an" before a vowel (by letter, as in ViLD).
-    """
+    """Insert a phrase into a template. The article is "an" before a vowel (by letter, as in ViLD)."""
     article = "an" if phrase[:1].lower() in tuple("aeiou") else "a"
     return template.replace("{article}", article).replace("{}", phrase)

@@ -50,35 +50,29 @@ _OBJECTS365_COCO80 = tuple(
 
 @cache
 def get_label_space(name: str) -> LabelSpace:
-    """Return the label space of a known dataset.
+    """Return the label space of a known dataset, one of `known_label_spaces`.
 
-    Args:
-        name: One of `known_label_spaces`.
-
-    Returns:
-        Its classes in the order of the dataset's labels, without surrounding blanks (mmseg has "bed ", mmdet "Formula 1
-        "), and their thing flags. Those of Pascal Context have no split into things and stuff: they are for semantic
-        segmentation, and all their flags are False.
+    Its classes are in the order of the dataset's labels, without surrounding blanks (mmseg has "bed ", mmdet "Formula 1
+    "). Those of Pascal Context have no split into things and stuff: they are for semantic segmentation, and all their
+    flags are False.
 
     Raises:
         UserError: The name is unknown.
         ImportError: The package whose metainfo holds the class names is not installed.
     """
-    if name not in _BUILDERS:
+    if name not in _SPACES:
         raise UserError(
-            f"unknown label space {name!r}; known ones are {list(_BUILDERS)}. "
+            f"unknown label space {name!r}; known ones are {list(_SPACES)}. "
             "Define any other in full: dict(name=..., classes=[...], is_thing=[...])"
         )
-    classes, is_thing = _BUILDERS[name]()
-    return LabelSpace(name=name, classes=classes, is_thing=is_thing)
+    names, is_thing = _SPACES[name]
+    classes = names()
+    return LabelSpace(name=name, classes=classes, is_thing=tuple(map(is_thing, classes)))
 
 
 def known_label_spaces() -> tuple[str, ...]:
     """Return the names that `get_label_space` accepts."""
-    return tuple(_BUILDERS)
-
-
-_Classes = tuple[tuple[str, ...], tuple[bool, ...]]
+    return tuple(_SPACES)
 
 
 def _names(package: str, dataset: str, key: str = "classes") -> tuple[str, ...]:
@@ -93,38 +87,18 @@ def _names(package: str, dataset: str, key: str = "classes") -> tuple[str, ...]:
     return tuple(name.strip() for name in getattr(datasets, dataset).METAINFO[key])
 
 
-def _all_things(classes: tuple[str, ...]) -> _Classes:
-    return classes, (True,) * len(classes)
-
-
-def _no_things(classes: tuple[str, ...]) -> _Classes:
-    return classes, (False,) * len(classes)
-
-
-def _ade150() -> _Classes:
-    classes = _names("mmseg", "ADE20KDataset")
-    return classes, tuple(c not in _ADE_STUFF for c in classes)
-
-
-def _coco133() -> _Classes:
-    things = frozenset(_names("mmdet", "CocoPanopticDataset", "thing_classes"))
-    classes = _names("mmdet", "CocoPanopticDataset")
-    return classes, tuple(c in things for c in classes)
-
-
-def _cityscapes19() -> _Classes:
-    classes = _names("mmseg", "CityscapesDataset")
-    return classes, tuple(c in _CITYSCAPES_THINGS for c in classes)
-
-
-_BUILDERS: dict[str, Callable[[], _Classes]] = {
-    "ade150": _ade150,
-    "coco133": _coco133,
-    "objects365": lambda: _all_things(_names("mmdet", "Objects365V2Dataset")),
-    "objects365_coco80": lambda: _all_things(_OBJECTS365_COCO80),
-    "coco80": lambda: _all_things(_names("mmdet", "CocoDataset")),
-    "cityscapes19": _cityscapes19,
-    "pascal_context59": lambda: _no_things(_names("mmseg", "PascalContextDataset59")),
-    "pascal_context459": lambda: _no_things(PASCAL_CONTEXT_459),
-    "lvis": lambda: _all_things(_names("mmdet", "LVISV1Dataset")),
+# Name -> the class names, and whether a class is a thing.
+_SPACES: dict[str, tuple[Callable[[], tuple[str, ...]], Callable[[str], bool]]] = {
+    "ade150": (lambda: _names("mmseg", "ADE20KDataset"), lambda name: name not in _ADE_STUFF),
+    "coco133": (
+        lambda: _names("mmdet", "CocoPanopticDataset"),
+        lambda name: name in _names("mmdet", "CocoPanopticDataset", "thing_classes"),
+    ),
+    "objects365": (lambda: _names("mmdet", "Objects365V2Dataset"), lambda _: True),
+    "objects365_coco80": (lambda: _OBJECTS365_COCO80, lambda _: True),
+    "coco80": (lambda: _names("mmdet", "CocoDataset"), lambda _: True),
+    "cityscapes19": (lambda: _names("mmseg", "CityscapesDataset"), lambda name: name in _CITYSCAPES_THINGS),
+    "pascal_context59": (lambda: _names("mmseg", "PascalContextDataset59"), lambda _: False),
+    "pascal_context459": (lambda: PASCAL_CONTEXT_459, lambda _: False),
+    "lvis": (lambda: _names("mmdet", "LVISV1Dataset"), lambda _: True),
 }

@@ -53,13 +53,10 @@ class Vocabulary:
         return cls(label_space=space, vectors_KD=text.matrix, text=text)
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write the vocabulary as a file of text embeddings with thing flags.
+        """Write the vocabulary as a file of text embeddings with thing flags, and return its path.
 
         Args:
             path: A ``.safetensors`` file. An existing file is replaced.
-
-        Returns:
-            The path.
 
         Raises:
             UserError: The classes were learned without text, so no other model can use them.

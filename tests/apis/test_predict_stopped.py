@@ -19,7 +19,7 @@ def test_files_that_cannot_be_written(here, monkeypatch, capsys):
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(PredictionFiles, "_add", full)
+    monkeypatch.setattr("mmdataseg.apis.prediction_files.write_png", full)
     said = refused(capsys, "--out", str(here))
     assert f"error: '{here}': cannot be written (No space left on device); " in said
 

@@ -99,6 +99,19 @@ def test_a_text_file_may_begin_with_a_byte_order_mark(tmp_path):
     assert read_class_file(path)[0] == ("dog", "cat")
 
 
+def test_a_json_file_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "notepad.json"
+    path.write_bytes('["dog", "cat"]'.encode("utf-8-sig"))
+    assert read_class_file(path)[0] == ("dog", "cat")
+
+
+def test_a_json_file_that_is_not_utf_8_is_named(tmp_path):
+    path = tmp_path / "latin.json"
+    path.write_bytes('["Möwe"]'.encode("latin-1"))
+    with pytest.raises(UserError, match=r"latin\.json': not valid JSON .*utf-8"):
+        read_class_file(path)
+
+
 def test_a_text_file_that_is_not_utf_8_is_named(tmp_path):
     path = tmp_path / "latin.txt"
     path.write_bytes("Möwe\n".encode("latin-1"))

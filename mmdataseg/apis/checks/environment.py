@@ -26,10 +26,7 @@ def check_versions() -> Iterator[Finding]:
     needed = [distribution for modules in family.values() for distribution, _, _ in modules.values()]
     for name in (*_NEEDED, *needed):
         found = _version(name)
-        if found is None:
-            yield Finding(name, "broken", "is not installed", _DOCS)
-        else:
-            yield Finding(name, "ok", found)
+        yield Finding(name, "ok", found) if found else Finding(name, "broken", "is not installed", _DOCS)
     if len(families) > 1:
         text, remedy = "packages of two families overwrite each other", "uninstall all of them, then install one family"
         yield Finding("OpenMMLab", "broken", text, remedy)
@@ -130,12 +127,9 @@ def _commit() -> str:
     root = Path(mmdataseg.__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return ""
+    describe = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty= with changes"]
     try:
-        commands = (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        commit, changes = (
-            subprocess.run(["git", "-C", str(root), *c], capture_output=True, text=True, check=True, timeout=20).stdout
-            for c in commands
-        )
+        done = subprocess.run(describe, cwd=root, capture_output=True, text=True, check=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return f", commit {commit.strip()}" + (" with changes" if changes.strip() else "")
+    return f", commit {done.stdout.strip()}"

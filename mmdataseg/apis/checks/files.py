@@ -21,11 +21,12 @@ def own_sources() -> dict[str, dict[str, Any]]:
 def check_data() -> Iterator[Finding]:
     """Check that the folders and files of each source exist, without reading them."""
     for name, source in own_sources().items():
-        wanted = [path for split in ("train", "test") if source.get(split) for path in paths_of(source[split])]
+        datasets = [source[split] for split in ("train", "test") if source.get(split)]
+        wanted = [path for dataset in datasets for path in paths_of(dataset)]
         absent = [path for path in wanted if not path.exists()]
-        roots = ", ".join(sorted({str(source[s]["data_root"]) for s in ("train", "test") if _root(source, s)}))
         if not absent:
-            yield Finding(name, "ok", f"in {roots}")
+            roots = {str(dataset["data_root"]) for dataset in datasets if dataset.get("data_root")}
+            yield Finding(name, "ok", f"in {', '.join(sorted(roots))}")
             continue
         some = "" if len(absent) == len(wanted) else f", and {len(wanted) - len(absent)} of {len(wanted)} paths are"
         text = f"{absent[0]} is not there{some}"
@@ -54,20 +55,9 @@ def check_embeddings() -> Iterator[Finding]:
 
 
 def paths_of(dataset: Mapping[str, Any]) -> list[Path]:
-    """Return the folders and files that the config of a dataset names.
-
-    Args:
-        dataset: Config of a dataset of this package, mmdet or mmseg.
-
-    Returns:
-        Paths, absolute or relative to the working directory.
-    """
+    """Return the folders and files that the config of a dataset names, of this package, mmdet or mmseg."""
     root = Path(dataset.get("data_root") or "")
     named = [value for key, value in dataset.items() if key.endswith(("_dir", "_file")) and key != "cache_dir"]
     named += list((dataset.get("data_prefix") or {}).values())
     flat = [path for value in named for path in (value if isinstance(value, list | tuple) else [value])]
     return [root / path for path in flat if isinstance(path, str) and path]
-
-
-def _root(source: Mapping[str, Any], split: str) -> bool:
-    return bool(source.get(split) and source[split].get("data_root"))

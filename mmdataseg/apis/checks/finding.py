@@ -31,15 +31,7 @@ class Finding:
 
 
 def guarded(area: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """Run a check, and report an exception as a finding.
-
-    Args:
-        area: Group of the check.
-        check: Yields findings.
-
-    Yields:
-        The findings of the check with their area, and a broken one if the check raises.
-    """
+    """Run a check, and yield its findings with their area, and a broken one if the check raises."""
     try:
         for finding in check():
             yield replace(finding, area=area)

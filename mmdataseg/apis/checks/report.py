@@ -29,11 +29,7 @@ def run_all() -> Iterator[Finding]:
 
 
 def print_report(findings: Iterable[Finding], *, as_json: bool = False) -> int:
-    """Print each finding as soon as it is known.
-
-    Args:
-        findings: Findings of the checks.
-        as_json: Print a single JSON list at the end instead.
+    """Print each finding as soon as it is known, or with ``as_json`` a single JSON list at the end.
 
     Returns:
         0, or 1 if something is broken.

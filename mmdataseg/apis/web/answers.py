@@ -35,11 +35,7 @@ class Answers:
 
     @classmethod
     def of(cls, result: Result) -> "Answers":
-        """Take what the page shows from a result.
-
-        Args:
-            result: A result with one vocabulary.
-        """
+        """Take what the page shows from a result with one vocabulary."""
         return cls(
             record=result.to_json(),
             image=pictures.shown(result.image),
@@ -78,43 +74,21 @@ class Answers:
         return f"{task}: {numbers} in {width} x {height} pixels. Click a segment, or its row."
 
     def at(self, task: str, x: int, y: int) -> int:
-        """Return the segment at a pixel of the picture.
-
-        Args:
-            task: Task of the segment.
-            x: Column, in pixels of the picture.
-            y: Row, in pixels of the picture.
-
-        Returns:
-            The number of the segment, from 1; 0 if there is none or the pixel is outside.
-        """
+        """Return the number, from 1, of the segment at a pixel of the picture; 0 if there is none or it is outside."""
         id_map, (height, width) = self.id_maps[task], self.image.shape[:2]
         if not (0 <= x < width and 0 <= y < height):
             return 0
         return int(id_map[y * id_map.shape[0] // height, x * id_map.shape[1] // width])
 
     def describe(self, task: str, number: int) -> str:
-        """Return a sentence that describes a segment.
-
-        Args:
-            task: Task of the segment.
-            number: Number of the segment, from 1.
-        """
+        """Return a sentence that describes a segment."""
         found = self.segments(task)[number - 1]
         score = "" if found["score"] is None else f", score {found['score']:.2f}"
         box = ", ".join(map(str, found["box"]))
         return f"Segment {number}: {found['name']}{score}, {counted(found['area'], 'pixel')}, box {box}."
 
     def picture(self, task: str, number: int = 0) -> np.ndarray:
-        """Return the image with all segments of a task, or with one of them.
-
-        Args:
-            task: Task of the segments.
-            number: Number of the only segment to show, from 1; 0: show all.
-
-        Returns:
-            (h, w, 3) uint8 RGB.
-        """
+        """Return the image, (h, w, 3) uint8 RGB, with one segment of a task, or with all for number 0."""
         if not number:
             return self.panels[task]
         found = self.segments(task)[number - 1]

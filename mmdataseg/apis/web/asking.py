@@ -48,10 +48,7 @@ class Limits:
 class Questions:
     """A queue of requests to one segmenter, which handles one image at a time.
 
-    Args:
-        segmenter: The segmenter.
-        limits: The limits on requests.
-        pretrained: File with the text encoder's weights, if they are not in open_clip's cache.
+    ``pretrained`` is that of `Segmenter.vocabulary`.
     """
 
     def __init__(self, segmenter: Segmenter, *, limits: Limits, pretrained: str | None = None) -> None:
@@ -120,14 +117,7 @@ class Questions:
 
 
 def split_words(text: str, limits: Limits) -> list[str]:
-    """Split a text field into words.
-
-    Args:
-        text: Words, separated by commas or line breaks. A slash joins synonyms, as in ``sofa/couch``.
-        limits: The limits; ``letters`` is used.
-
-    Returns:
-        The words, without leading and trailing blanks.
+    """Split a text field into words, at commas and line breaks. A slash joins synonyms, as in ``sofa/couch``.
 
     Raises:
         UserError: A word is too long.
@@ -144,14 +134,7 @@ def split_words(text: str, limits: Limits) -> list[str]:
 
 
 def read_upload(file: str, limits: Limits) -> np.ndarray:
-    """Read an uploaded image file, and shrink the image if it is large.
-
-    Args:
-        file: Path of the file. Messages give only its name.
-        limits: The limits on its size.
-
-    Returns:
-        (H, W, 3) uint8 BGR.
+    """Read an uploaded image file, (H, W, 3) uint8 BGR, and shrink the image if it is large.
 
     Raises:
         UserError: The file is too large, or has been removed.

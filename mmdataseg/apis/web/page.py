@@ -28,26 +28,14 @@ logger = logging.getLogger(__name__)
 
 
 class Downloads:
-    """Files to download. The page copies each file into its own cache, so old ones are deleted here.
-
-    Args:
-        folder: Folder of the files.
-    """
+    """Files to download. The page copies each file into its own cache, so old ones are deleted here."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._kept: deque[Path] = deque()
 
     def write(self, answers: Answers, task: str) -> tuple[str, str]:
-        """Write the JSON of all answers and the picture of one task.
-
-        Args:
-            answers: The answers to write.
-            task: Task of the picture.
-
-        Returns:
-            The paths of the JSON and of the PNG.
-        """
+        """Write the JSON of all answers and the picture of one task, and return the paths of both."""
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         self._kept.append(folder)
         while len(self._kept) > WAITING:
@@ -60,12 +48,7 @@ class Downloads:
 
 
 class Page:
-    """The event handlers of the page. Each visitor has separate answers.
-
-    Args:
-        questions: The queue of requests.
-        downloads: The files to download.
-    """
+    """The event handlers of the page. Each visitor has separate answers."""
 
     def __init__(self, questions: Questions, downloads: Downloads) -> None:
         self._questions = questions
@@ -128,12 +111,7 @@ class Page:
 
 
 def build_page(questions: Questions, downloads: Downloads) -> gr.Blocks:
-    """Build the page.
-
-    Args:
-        questions: The queue of requests.
-        downloads: The files to download.
-    """
+    """Build the page."""
     page, source = Page(questions, downloads), questions.segmenter.source
     with gr.Blocks(title="mmdataseg", analytics_enabled=False, delete_cache=(FORGET // 6, FORGET)) as blocks:
         gr.Markdown(f"# mmdataseg\nSegment an image with `{Path(questions.segmenter.checkpoint.origin).name}`.")
@@ -201,14 +179,7 @@ def build_page(questions: Questions, downloads: Downloads) -> gr.Blocks:
 
 
 def path_of_upload(payload: Any) -> str | None:
-    """Return the path of the uploaded file. gr.Image would decode the image, without limits and without a message.
-
-    Args:
-        payload: gradio's value of the image field; None if it is empty.
-
-    Returns:
-        The path; None if the field is empty.
-    """
+    """Return the path of the uploaded file, if any. gr.Image would decode it, without limits and without a message."""
     return None if payload is None else payload.path
 
 

@@ -19,11 +19,7 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def check_gradio() -> None:
-    """Check that gradio is installed.
-
-    Raises:
-        UserError: gradio is not installed; the message has the command that installs it.
-    """
+    """Raise a `UserError` with the command that installs gradio, if it is not installed."""
     if find_spec("gradio") is None:
         requirement, _ = OPTIONAL["gradio"]
         raise UserError("the page needs gradio, which is not installed", remedy=f'pip install "{requirement}"')
@@ -44,29 +40,17 @@ def serve(
 ) -> None:
     """Serve the page until the user stops it. Then delete all uploads and downloads.
 
-    Args:
-        checkpoint: As for `Segmenter`.
-        config: As for `Segmenter`.
-        options: As for `Segmenter`.
-        source: As for `Segmenter`.
-        device: As for `Segmenter`.
-        trust_checkpoint: As ``trust`` for `Segmenter`.
-        pretrained: As for `Segmenter.vocabulary`.
-        host: Address to listen on.
-        port: Port to listen on.
-        limits: The limits on requests; None: the defaults.
+    The arguments are those of the command, ``python -m mmdataseg web -h``.
 
     Raises:
         UserError: gradio is not installed; the port cannot be used; as `Segmenter`.
     """
     check_gradio()
     _check_port(host, port)
-    limits = limits or Limits()
-    questions = Questions(
-        Segmenter(checkpoint, config=config, options=options, source=source, device=device, trust=trust_checkpoint),
-        limits=limits,
-        pretrained=pretrained,
+    segmenter = Segmenter(
+        checkpoint, config=config, options=options, source=source, device=device, trust=trust_checkpoint
     )
+    questions = Questions(segmenter, limits=limits or Limits(), pretrained=pretrained)
     with tempfile.TemporaryDirectory(prefix="mmdataseg_web_") as folder, sigterm_as_exit():
         # gradio reads these when it is imported: the folder of its files, and no usage statistics
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
@@ -79,7 +63,7 @@ def serve(
             page.launch(
                 server_name=host,
                 server_port=port,
-                max_file_size=limits.mib << 20,
+                max_file_size=questions.limits.mib << 20,
                 state_session_capacity=16,
                 prevent_thread_lock=True,
                 quiet=True,
