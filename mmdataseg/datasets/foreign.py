@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Any
 
 from mmengine.dataset import BaseDataset
 
 from mmdataseg.errors import UserError
+from mmdataseg.formats.json_stream import stream_json
 from mmdataseg.registry import DATASETS
 from mmdataseg.structures import LabelSpace
 
@@ -43,8 +45,9 @@ def build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
         config: Config of the dataset, for ``DATASETS.build``.
 
     Returns:
-        The dataset, and the names of the file's categories in the order of the labels. The names are empty except for
-        mmdet's COCO datasets, which number the labels in the order of the file's categories and ignore ``metainfo``.
+        The dataset, and the class names in the order of its labels. The names are empty if the labels are those of
+        ``metainfo``. mmdet's COCO and LVIS datasets number the labels in the order of the file's categories instead,
+        and OpenImages replaces the classes by those of its own files.
 
     Raises:
         UserError: The dataset has no image.
@@ -65,9 +68,18 @@ def build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
         dataset.COCOAPI = read_and_note_names
         _init(dataset)
         del dataset.COCOAPI
-    elif hasattr(dataset, "full_init"):
+        if not names:  # LVIS does not use this attribute
+            names.update(_category_names(Path(dataset.ann_file)))
+        return dataset, tuple(names[i].strip() for i in dataset.cat_ids)
+    if hasattr(dataset, "full_init"):
         _init(dataset)
-    return dataset, tuple(names[i].strip() for i in dataset.cat_ids) if names else ()
+    own = tuple(name.strip() for name in (getattr(dataset, "metainfo", None) or {}).get("classes") or ())
+    given = tuple(name.strip() for name in (config.get("metainfo") or {}).get("classes", ()))
+    return dataset, own if own != given else ()
+
+
+def _category_names(path: Path) -> dict[int, str]:
+    return {c["id"]: c["name"] for key, c in stream_json(path) if key == "categories" and c is not None}
 
 
 def _may_be_lazy(kind: Any) -> bool:

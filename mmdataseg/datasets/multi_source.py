@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from mmdataseg.datasets.foreign import build_and_read, first_difference, names_as_spelt
 from mmdataseg.datasets.seeding import ATTEMPT, derive_seed, seeded_generators
+from mmdataseg.datasets.transforms.loading import LoadInstances, LoadPanopticMap
 from mmdataseg.errors import UserError, named, naming
 from mmdataseg.registry import DATASETS
 from mmdataseg.sources import Source, build_sources
@@ -48,9 +49,9 @@ class MultiSourceDataset(Dataset):
         max_refetch: How often in a row a sample is replaced, at least 0.
 
     Raises:
-        UserError: The split is unknown; a source does not have it, or has no images; two sources have the same name; or
-            a dataset cannot be built or used. The message has the source's name. If a file is missing, the error is a
-            `MissingFileError`.
+        UserError: The split is unknown; a source does not have it, or has no images; two sources have the same name; a
+            train pipeline loads annotations for scoring; or a dataset cannot be built or used. The message has the
+            source's name. If a file is missing, the error is a `MissingFileError`.
     """
 
     def __init__(self, *, sources: Sequence[Mapping[str, Any] | Source], split: str, max_refetch: int = 10) -> None:
@@ -218,10 +219,28 @@ def _build_dataset(source: Source, split: str) -> Any:
         )
     if len(dataset) == 0:
         raise UserError(f"its {split} dataset has no image", source=source.name, remedy="check its paths and filters")
-    if split == "train" and hasattr(dataset, "require_targets"):
+    if split == "train":
+        _check_training(source, dataset)
+    return dataset
+
+
+def _check_training(source: Source, dataset: Any) -> None:
+    """Check that a dataset gives targets to train on.
+
+    Raises:
+        UserError: The dataset has none, or its pipeline loads crowd regions as targets.
+    """
+    if hasattr(dataset, "require_targets"):
         with naming(source=source.name):
             dataset.require_targets()
-    return dataset
+    for step in getattr(dataset.pipeline, "transforms", ()):
+        if isinstance(step, LoadPanopticMap | LoadInstances) and step.scoring:
+            raise UserError(
+                f"the train pipeline has {type(step).__name__}(scoring=True), which is for test pipelines: crowd "
+                "regions would be trained as objects",
+                source=source.name,
+                remedy="remove scoring=True from the train pipeline",
+            )
 
 
 def _is_unreadable(error: Exception, path: str | None) -> bool:

@@ -10,6 +10,7 @@ from mmengine.dataset import BaseDataset
 from mmdataseg.datasets.class_names import class_names
 from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.formats.categories import UNKNOWN, check_targets
+from mmdataseg.formats.coco_values import as_id
 from mmdataseg.formats.id_maps import label_table
 from mmdataseg.formats.paths import list_files, other_form, require_dir, require_file, resolve
 from mmdataseg.formats.text_files import read_lines
@@ -125,10 +126,17 @@ def _table_by_name(label_map: Mapping[int, str | None], classes: Sequence[str], 
     table = np.full(1 << 16, UNKNOWN, np.int32)
     if ignore_index is not None and 0 <= ignore_index < len(table):
         table[ignore_index] = VOID
-    for value, name in label_map.items():
-        if not 0 <= int(value) < len(table):
-            raise UserError(f"label_map: expected keys between 0 and {len(table) - 1}, got {value}")
-        table[int(value)] = VOID if name is None else label_of[name.strip()]
+    for key, name in label_map.items():
+        try:
+            value = as_id(key, "label_map")
+        except ValueError:
+            value = VOID
+        if not 0 <= value < len(table):
+            raise UserError(
+                f"label_map: expected keys between 0 and {len(table) - 1}, got {key!r}",
+                remedy="its keys are the values in the label PNGs",
+            )
+        table[value] = VOID if name is None else label_of[name.strip()]
     return table
 
 

@@ -1,4 +1,4 @@
-"""Reads the ground truth of a data sample: id map, labels of its rows, crowd flags."""
+"""Reads the ground truth of a data sample: id map, labels of its rows, crowd flags; and checks a metric's source."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmdataseg.errors import UserError
+from mmdataseg.sources import Source
 
 
 def id_map_of(sample: Mapping[str, Any], *, size: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -42,6 +43,27 @@ def id_map_of(sample: Mapping[str, Any], *, size: tuple[int, ...]) -> tuple[Tens
         )
     crowd = sample["gt_instances"].get("is_crowd")
     return ids, labels, None if crowd is None else crowd.bool()
+
+
+def check_task(source: Source, *tasks: str, metric: Any) -> None:
+    """Check that the predictions of a source are of the kind that a metric scores, before a training rather than after
+    it.
+
+    Args:
+        source: The source to test.
+        tasks: Tasks that the metric can score.
+        metric: The metric, for the message.
+
+    Raises:
+        UserError: The source has another task.
+    """
+    if source.task.value not in tasks:
+        raise UserError(
+            f"{type(metric).__name__} scores the task {' or '.join(map(repr, tasks))}, but the source's task is "
+            f"{source.task.value!r}",
+            source=source.name,
+            remedy="use a metric of this task, or correct the task",
+        )
 
 
 def describe(sample: Mapping[str, Any]) -> str:

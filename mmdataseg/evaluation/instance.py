@@ -14,7 +14,7 @@ from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 
 from mmdataseg.errors import UserError
-from mmdataseg.evaluation.ground_truth import classes_of, describe
+from mmdataseg.evaluation.ground_truth import check_task, classes_of, describe
 from mmdataseg.evaluation.mask_ap import fast_evaluator, mask_average_precision
 from mmdataseg.formats.coco_values import id_key
 from mmdataseg.formats.image_list import listed_images
@@ -77,9 +77,11 @@ class InstanceMetric(CocoMetric):
             source: The source to test.
 
         Raises:
-            UserError: The file has objects of a class that the label space flags as stuff; or it does not list the
-                images of the test dataset, or lists them under other names.
+            UserError: The source's task is semantic; the file has objects of a class that the label space flags as
+                stuff; or it does not list the images of the test dataset, or lists them under other names.
         """
+        # panoptic models of mmdet may predict instances, too
+        check_task(source, "instance", "panoptic", metric=self)
         self._refuse_stuff(source)
         config = source.test or {}
         path = resolve(config.get("data_root") or "", config.get("ann_file") or "")
@@ -143,7 +145,7 @@ class InstanceMetric(CocoMetric):
             data_samples: Data samples as dicts with ``pred_instances`` (labels, scores, bboxes, masks) and ``img_id``.
 
         Raises:
-            UserError: A sample has no masks, or the annotation file does not list its image.
+            UserError: A sample has no masks; or the annotation file does not list its image, or with another size.
         """
         for sample in data_samples:
             if "masks" not in sample.get("pred_instances", {}):
@@ -151,10 +153,20 @@ class InstanceMetric(CocoMetric):
                     f"{describe(sample)}: no masks in 'pred_instances'",
                     remedy="mask AP needs a source whose task is 'instance'",
                 )
-            if id_key(sample["img_id"]) not in self._coco_api.imgs:
+            image = self._coco_api.imgs.get(id_key(sample["img_id"]))
+            if image is None:
                 raise UserError(
                     f"{describe(sample)}: image id {sample['img_id']!r} is not in '{self.ann_file}'",
                     remedy="the metric and the test dataset must read the same annotations",
+                )
+            size = image.get("height"), image.get("width")
+            if None not in size and size != tuple(sample["ori_shape"][:2]):  # pycocotools would score 0
+                height, width = sample["ori_shape"][:2]
+                raise UserError(
+                    f"{describe(sample)}: the image has {height} x {width} pixels (height x width), but "
+                    f"'{self.ann_file}' has {size[0]} x {size[1]}",
+                    remedy="use annotations for images of this size (if an EXIF tag rotates the image, load it with "
+                    "color_type='color_ignore_orientation')",
                 )
         super().process(data_batch, [{**sample, "img_id": id_key(sample["img_id"])} for sample in data_samples])
 

@@ -93,7 +93,8 @@ def _numbered(
     ]
     content = {
         "images": [
-            {"id": number, "height": truth.imgs[key]["height"], "width": truth.imgs[key]["width"]}
+            # an image without annotations may have no size, which nothing reads then
+            {"id": number, "height": truth.imgs[key].get("height", 0), "width": truth.imgs[key].get("width", 0)}
             for key, number in images.items()
         ],
         "annotations": annotations,

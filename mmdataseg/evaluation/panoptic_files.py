@@ -95,7 +95,8 @@ def panoptic_quality_of_files(
 ) -> dict[str, float]:
     """Compute the panoptic quality of predictions in COCO's format, with the counts of the COCO panoptic task.
 
-    Images are matched by file name, without folders if that is enough, or by id where a side has no file names.
+    Images are matched by file name, or by id where a side has no file names. If an image has no match, the names are
+    compared without their folders, provided that they are distinct then.
     Categories are matched by name, or by id where the predictions have no ``categories``. Predictions for images that
     are not in the truth are ignored.
 
@@ -143,8 +144,9 @@ def _predictions_by_image(known: PanopticJson, found: PanopticPredictions, file:
     """Return image id in the truth -> annotation in the predictions."""
     true_names, names = _names(known.images), _names(found.images)
     if true_names and names:
-        image_of_name = {name: image for image, name in names.items()}
-        other_ids = {image: image_of_name.get(name) for image, name in true_names.items()}
+        other_ids = _same_names(true_names, names)
+        if None in other_ids.values() and (short := _without_folders(true_names, names)) is not None:
+            other_ids = _same_names(*short)
     else:
         other_ids = {image: image for image in known.images}
     matched = {image: found.annotations[other] for image, other in other_ids.items() if other in found.annotations}
@@ -161,12 +163,21 @@ def _predictions_by_image(known: PanopticJson, found: PanopticPredictions, file:
 
 
 def _names(images: Mapping[Any, Mapping[str, Any]]) -> dict[Any, str]:
-    """Return image id -> file name, without folders if the names are distinct then; empty if an image has no name."""
+    """Return image id -> file name; empty if an image has no name."""
     names = {image: entry["file_name"] for image, entry in images.items() if "file_name" in entry}
-    if len(names) < len(images):
-        return {}
-    short = {image: PurePosixPath(name).name for image, name in names.items()}
-    return short if len(set(short.values())) == len(short) else names
+    return names if len(names) == len(images) else {}
+
+
+def _same_names(true_names: Mapping[Any, str], names: Mapping[Any, str]) -> dict[Any, Any]:
+    """Return image id in the truth -> image id in the predictions, or None."""
+    image_of_name = {name: image for image, name in names.items()}
+    return {image: image_of_name.get(name) for image, name in true_names.items()}
+
+
+def _without_folders(*sides: Mapping[Any, str]) -> list[dict[Any, str]] | None:
+    """Return the names without their folders; None if two images of a side have the same name then."""
+    short = [{image: PurePosixPath(name).name for image, name in names.items()} for names in sides]
+    return short if all(len(set(names.values())) == len(names) for names in short) else None
 
 
 def _count(metric: PanopticQualityMetric, true: Segments, predicted: Segments, number: int) -> PackedCounts:

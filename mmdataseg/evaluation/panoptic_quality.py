@@ -10,7 +10,7 @@ from torch import Tensor
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator, mean_percent, pack_counts, sum_counts
 from mmdataseg.evaluation.count_metric import CountMetric
-from mmdataseg.evaluation.ground_truth import classes_of, describe, id_map_of, thing_flags_of
+from mmdataseg.evaluation.ground_truth import check_task, classes_of, describe, id_map_of, thing_flags_of
 from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.ops.panoptic_quality import panoptic_counts, panoptic_quality, segment_intersections
 from mmdataseg.ops.segment_errors import KINDS, error_kinds, invented_segments
@@ -53,15 +53,16 @@ class PanopticQualityMetric(CountMetric):
         self.errors = errors
 
     def check_source(self, source: Source) -> None:
-        """Check how annotations are loaded, at the start of a training rather than at its first validation.
+        """Check the task and how annotations are loaded, at the start of a training.
 
         Args:
             source: The source to test.
 
         Raises:
-            UserError: The test pipeline loads panoptic maps as for training, or `CountMetric.check_source` refuses the
-                source.
+            UserError: The task is not panoptic; the test pipeline loads panoptic maps as for training; or
+                `CountMetric.check_source` refuses the source.
         """
+        check_task(source, "panoptic", metric=self)
         super().check_source(source)
         for step in (source.test or {}).get("pipeline", ()):
             if not isinstance(step, Mapping):

@@ -71,15 +71,19 @@ def category_labels(
     """
     names = check_categories(categories, path)
     label_of = {name.strip(): label for label, name in enumerate(classes)}
-    renamed = {name.strip(): target for name, target in (label_map or {}).items()}
+    renamed = {str(name).strip(): target for name, target in (label_map or {}).items()}
+    check_targets(renamed.values(), classes)
     labels: dict[Any, int] = {}
     for number, name in names.items():
         target = renamed.get(name, name)
         labels[number] = VOID if target is None else label_of.get(target.strip(), UNKNOWN)
-    check_targets(renamed.values(), classes)
     unused = sorted(set(renamed) - set(names.values()))
     if unused:
-        raise UserError(f"the file has no category {unused[0]!r}", file=path, remedy="correct this key of label_map")
+        raise UserError(
+            f"the file has no category {unused[0]!r}",
+            file=path,
+            remedy="correct this key of label_map; its keys are names, not ids",
+        )
     return labels
 
 
@@ -90,7 +94,7 @@ def check_targets(targets: Iterable[str | None], classes: Sequence[str]) -> None
         UserError: A value is neither a class name of the label space nor None.
     """
     known = {name.strip() for name in classes}
-    wrong = sorted(t for t in targets if t is not None and t.strip() not in known)
+    wrong = [t for t in targets if t is not None and (not isinstance(t, str) or t.strip() not in known)]
     if wrong:
         raise UserError(
             f"label_map maps to {wrong[0]!r}, which is not a class of the label space",

@@ -21,7 +21,7 @@ def read_mask_annotations(path: Path) -> _JSON:
     Returns:
         The content of the file, with values converted as in `read_instance_table`: ids are integers, category names
         have no leading or trailing blanks, ``iscrowd`` is 0 or 1, polygons are lists of lists. A missing ``area`` is
-        computed from the mask, in pixels.
+        computed from the mask, in pixels. A missing size of an image is that of its RLE masks.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -83,7 +83,7 @@ def _read_values(entry: _JSON, keys: tuple[str, ...], what: str, path: Path) -> 
 
 
 def _complete(annotation: _JSON, image: _JSON, path: Path) -> None:
-    """Check the mask of an annotation, and fill in optional values, in place."""
+    """Check the mask of an annotation, and fill in optional values of both, in place."""
     height, width = image.get("height"), image.get("width")
     if height is None or width is None:
         height = width = None
@@ -96,6 +96,8 @@ def _complete(annotation: _JSON, image: _JSON, path: Path) -> None:
             )
     try:
         annotation["segmentation"] = check_segmentation(annotation["segmentation"], height, width)
+        if height is None:
+            image["height"], image["width"] = height, width = annotation["segmentation"]["size"]
         if annotation.get("area") is None:
             annotation["area"] = float(decode_mask(annotation["segmentation"], height, width).sum())
     except (TypeError, ValueError) as error:

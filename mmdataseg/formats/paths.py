@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -48,13 +48,28 @@ def _missing(path: Path, what: str, other: str, remedy: str) -> MissingFileError
 
 
 def list_files(folder: Path, suffix: str) -> set[str]:
-    """List the files with a suffix under a folder, at any depth, relative to it, with '/' and without the suffix."""
-    found: set[str] = set()
-    for where, _, files in os.walk(folder, followlinks=True):
-        prefix = Path(where).relative_to(folder).as_posix()
-        prefix = "" if prefix == "." else prefix + "/"
-        found.update(prefix + name[: -len(suffix)] for name in files if name.endswith(suffix))
-    return found
+    """List the files under a folder, at any depth. Links are followed, but not back into a folder that they are in.
+
+    Args:
+        folder: The folder.
+        suffix: Suffix of the files to list.
+
+    Returns:
+        Paths relative to the folder, with '/' and without the suffix.
+    """
+    return {name[: -len(suffix)] if suffix else name for name in _names_in(folder, "", ()) if name.endswith(suffix)}
+
+
+def _names_in(folder: str | Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
+    real = os.path.realpath(folder)
+    if real in above:  # a link to a folder that it is in would be followed without end
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _names_in(entry.path, f"{prefix}{entry.name}/", (*above, real))
+            else:
+                yield prefix + entry.name
 
 
 def check_files(

@@ -1,5 +1,6 @@
 """Reads and writes PNG files of label maps and id maps, without changing their values."""
 
+import re
 from io import BytesIO
 from pathlib import Path
 from zlib import crc32
@@ -21,6 +22,10 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _GREY = 0  # PNG's colour type
 _SCALE = {2: 85, 4: 17}  # bits -> PIL's factor, which maps the largest value to 255
 _ORIENTATION = 0x0112  # EXIF tag
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF tags
+_WHITE_IS_ZERO = 0  # TIFF's photometric interpretation
+# a netpbm header: kind, width, height, largest value, with comments between them
+_NETPBM = re.compile(rb"P[2356]" + 3 * rb"(?:\s|#[^\r\n]*[\r\n])+(\d+)")
 _RGB_8 = bytes([8, 2])  # bit depth and colour type
 _PLAIN = {b"IHDR", b"IDAT", b"IEND"}  # chunks without which there is no image, and nothing that changes it
 
@@ -57,7 +62,8 @@ def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> n
     """Decode a PNG, or another lossless image, to the stored values.
 
     PIL keeps palette indices and 16 bits, while OpenCV expands palettes to colours. PIL scales greys of 1, 2 and 4 bits
-    to 0 .. 255, which is undone here. An EXIF orientation is applied, as it is to images (see `LoadImage`).
+    and netpbm's values, whatever their largest value is, to 0 .. 255 or 0 .. 65535. This is undone here. Where a pixel
+    has one bit, white is 1. An EXIF orientation is applied, as it is to images (see `LoadImage`).
 
     If pyspng is installed, it decodes plain RGB files, such as panoptic PNGs, in less time and to the same values.
 
@@ -71,8 +77,8 @@ def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> n
         (H, W) unsigned integers, or (H, W, C) uint8.
 
     Raises:
-        UserError: The file cannot be decoded; its format is lossy, like JPEG; or a value is not an integer of at least
-            0.
+        UserError: The file cannot be decoded; its format is lossy, like JPEG; it is a TIFF in which the value 0 is
+            white, which programs read in two ways; or a value is not an integer of at least 0.
     """
     values = _plain_rgb(content)
     if values is not None:
@@ -85,6 +91,7 @@ def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> n
                     file=path,
                     remedy="create it again as a PNG: a conversion cannot restore the values",
                 )
+            factor = _factor(image, content, path, what)
             values = np.asarray(ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image)
     except UserError:
         raise
@@ -94,7 +101,7 @@ def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> n
         # the message of an UnidentifiedImageError has a memory address
         why = "not an image" if isinstance(error, UnidentifiedImageError) else error
         raise UserError(f"cannot decode this {what} ({why})", file=path, remedy=remedy) from None
-    return _stored_values(content, values, path, what)
+    return _stored_values(content, values, factor, path, what)
 
 
 def _plain_rgb(content: bytes) -> np.ndarray | None:
@@ -131,7 +138,27 @@ def _too_large(what: str, path: str | Path) -> UserError:
     )
 
 
-def _stored_values(content: bytes, values: np.ndarray, path: str | Path, what: str) -> np.ndarray:
+def _factor(image: Image.Image, content: bytes, path: str | Path, what: str) -> float:
+    """Return the factor by which PIL multiplies the stored values of an open image."""
+    if image.format == "PNG" and content[25] == _GREY:
+        return _SCALE.get(content[24], 1)
+    if image.format == "TIFF" and image.mode == "L":
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+            raise UserError(
+                f"this {what} is a TIFF in which 0 is white (WhiteIsZero); some programs invert its values",
+                file=path,
+                remedy="save it as a PNG, and check that its values are those of the classes",
+            )
+        return _SCALE.get(tags.get(_BITS_PER_SAMPLE, (8,))[0], 1)
+    header = _NETPBM.match(content) if image.format == "PPM" else None
+    if header is None:
+        return 1
+    largest = int(header[3])
+    return (255 if largest < 256 else 65535) / largest
+
+
+def _stored_values(content: bytes, values: np.ndarray, factor: float, path: str | Path, what: str) -> np.ndarray:
     """Return the stored values, also where PIL returns others."""
     if values.dtype == bool:
         return values.astype(np.uint8)
@@ -139,16 +166,13 @@ def _stored_values(content: bytes, values: np.ndarray, path: str | Path, what: s
         found = f"{values.dtype} values" if values.dtype.kind not in "iu" else f"a value of {int(values.min())}"
         raise UserError(f"this {what} has {found}; expected integers of at least 0", file=path, remedy="convert it")
     if content.startswith(_PNG):
-        depth, colour = content[24], content[25]
-        if colour == _GREY and depth in _SCALE:
-            return values // _SCALE[depth]
-        if depth == 16 and values.ndim == 3:
+        if content[24] == 16 and values.ndim == 3:
             raise UserError(
                 f"this {what} has 16-bit colours, but only 8-bit colours are supported",
                 file=path,
                 remedy="save it with 8 bits",
             )
-    return values
+    return values if factor == 1 else np.rint(values / factor).astype(values.dtype)
 
 
 def orientation(file: Path | BytesIO) -> int:

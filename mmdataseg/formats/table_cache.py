@@ -24,8 +24,9 @@ def cached_table(
 ) -> InstanceTable:
     """Return the table of an annotation file, memory-mapped from the cache. The first call parses the file.
 
-    The key is the file's name, size and time of change, with the options. So a change of the file or of the label space
-    causes a new parse. One process per machine parses, and the others wait for it.
+    The key is the file's path from the cache folder, its size and time of change, with the options. So a change of the
+    file or of the label space causes a new parse, and a move of both does not. Two files that an archive gave the same
+    name and time in different folders are told apart. One process per machine parses, and the others wait for it.
 
     Args:
         path: The annotation file.
@@ -37,7 +38,9 @@ def cached_table(
         UserError: The folder cannot be written to.
     """
     status = path.stat()
-    text = json.dumps([FORMAT, path.name, status.st_size, status.st_mtime_ns, options], sort_keys=True)
+    text = json.dumps(
+        [FORMAT, _path_from(cache_dir, path), status.st_size, status.st_mtime_ns, options], sort_keys=True
+    )
     entry = cache_dir / f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
     if not entry.is_file():
         _require_writable(path, cache_dir)
@@ -50,6 +53,13 @@ def cached_table(
     for column in columns.values():
         column.flags.writeable = False
     return InstanceTable(**columns)
+
+
+def _path_from(cache_dir: Path, path: Path) -> str:
+    try:
+        return os.path.relpath(path.resolve(), cache_dir.resolve())
+    except ValueError:  # on another drive of Windows
+        return str(path.resolve())
 
 
 def _require_writable(path: Path, cache_dir: Path) -> None:

@@ -227,6 +227,29 @@ def test_cache_is_not_used_for_other_data_or_options(files, monkeypatch):
     assert len(reads) == 4
 
 
+def test_files_of_one_name_size_and_time_in_two_folders_have_a_cache_each(tmp_path):
+    """As unpacked from an archive whose files all have the same time."""
+    boxes = {"train": [2, 1, 4, 3], "valid": [3, 1, 4, 3]}
+    for split, box in boxes.items():
+        files = InstanceFiles(tmp_path / split)
+        files.annotations[0]["bbox"] = box
+        files.write()
+        os.utime(tmp_path / split / "instances.json", (1e9, 1e9))
+    for split, (x, *_) in boxes.items():
+        paths = {"img_dir": f"{split}/images", "ann_file": f"{split}/instances.json", "cache_dir": "cache"}
+        dataset = InstanceSegDataset(data_root=str(tmp_path), metainfo=METAINFO, **paths)
+        assert dataset.get_data_info(1)["instances"][0]["bbox"][0] == x
+
+
+def test_a_cache_that_moved_with_its_data_is_used(tmp_path, monkeypatch):
+    reads = count_reads(monkeypatch)
+    arguments = InstanceFiles(tmp_path / "here").write() | {"cache_dir": "cache"}
+    InstanceSegDataset(**arguments)
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert len(InstanceSegDataset(**arguments | {"data_root": str(tmp_path / "there")})) == 2
+    assert len(reads) == 1
+
+
 def test_a_file_that_is_refused_leaves_no_cache(files):
     files.annotations[0]["bbox"] = [0, 0, 0, 0]
     for _ in range(2):

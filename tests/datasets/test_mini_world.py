@@ -17,7 +17,7 @@ COLOUR_ORDER = slice(None, None, -1)  # ours is OpenCV's BGR
 
 
 def build(**source):
-    return MultiSourceDataset(sources=[source], split="train")
+    return MultiSourceDataset(sources=[source], split="test" if "test" in source else "train")
 
 
 def pipeline(loader, **kwargs):
@@ -68,13 +68,15 @@ def test_coco_panoptic(mini_world, split, count, scoring):
         name="coco",
         task="panoptic",
         label_space="coco133",
-        train={
-            "type": "mmdataseg.PanopticSegDataset",
-            "data_root": str(mini_world / "coco"),
-            "img_dir": split,
-            "ann_file": f"annotations/panoptic_{split}.json",
-            "ann_dir": f"annotations/panoptic_{split}",
-            "pipeline": pipeline("LoadPanopticMap", scoring=scoring),
+        **{
+            "test" if scoring else "train": {
+                "type": "mmdataseg.PanopticSegDataset",
+                "data_root": str(mini_world / "coco"),
+                "img_dir": split,
+                "ann_file": f"annotations/panoptic_{split}.json",
+                "ann_dir": f"annotations/panoptic_{split}",
+                "pipeline": pipeline("LoadPanopticMap", scoring=scoring),
+            }
         },
     )
     content = json.loads((mini_world / f"coco/annotations/panoptic_{split}.json").read_text())

@@ -1,12 +1,18 @@
 """Datasets of mmdet and mmseg as sources: classes are matched by name, and a mix-up is refused."""
 
 import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from mmdet.datasets import CocoDataset
+from mmengine.dataset import BaseDataset
 
+from mmdataseg.errors import UserError
+from mmdataseg.registry import DATASETS
 from mmdataseg.structures import Task
 from tests.datasets.numbered import SPACE, build, source, write_images
 
@@ -57,6 +63,64 @@ def test_mmdet_dataset_as_a_source(tmp_path):
 def test_mmdet_dataset_that_would_mix_up_the_classes(tmp_path, classes, match, kind):
     with pytest.raises(ValueError, match=match):
         build(coco_source(tmp_path, classes, kind))
+
+
+class Lvis:
+    """The part of the package lvis that mmdet's datasets use; the package has no release for new Pythons."""
+
+    def __init__(self, path):
+        content = json.loads(Path(path).read_text())
+        self.categories, self.images = ({entry["id"]: entry for entry in content[k]} for k in ("categories", "images"))
+        self.annotations = {a["id"]: a for a in content["annotations"]}
+        self.cat_img_map = {a["category_id"]: [a["image_id"]] for a in content["annotations"]}
+
+    def get_cat_ids(self):
+        return list(self.categories)
+
+    def get_img_ids(self):
+        return list(self.images)
+
+    def load_imgs(self, ids):
+        return [{"coco_url": f"http://a/b/{self.images[i]['file_name']}", **self.images[i]} for i in ids]
+
+    def get_ann_ids(self, img_ids):
+        return [number for number, a in self.annotations.items() if a["image_id"] in img_ids]
+
+    def load_anns(self, ids):
+        return [self.annotations[i] for i in ids]
+
+
+@pytest.mark.usefixtures("mmdet_scope")
+@pytest.mark.parametrize("kind", ["mmdet.LVISV1Dataset", "mmdet.LVISV05Dataset"])
+def test_lvis_that_would_mix_up_the_classes(tmp_path, monkeypatch, kind):
+    monkeypatch.setitem(sys.modules, "lvis", SimpleNamespace(LVIS=Lvis))
+    config = coco_source(tmp_path, ["cat", "dog", "cow"], kind)
+    with pytest.raises(UserError, match=r"label 0 is 'dog', not 'cat' as in label space 'pets'"):
+        build(config)
+    config["label_space"]["classes"] = ["dog", "cat", "cow"]
+    assert len(build(config)) == 2
+
+
+@DATASETS.register_module()
+class ClassesOfItsFiles(BaseDataset):
+    """A dataset that reads its classes from a file, as mmdet's OpenImages do."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self._metainfo["classes"] = ["grass", "cat", "dog"]
+
+    def load_data_list(self):
+        return [{"img_path": "a.jpg"}]
+
+
+@pytest.mark.usefixtures("mmdet_scope")
+def test_a_dataset_that_replaces_the_classes():
+    train = {"type": "mmdataseg.ClassesOfItsFiles", "pipeline": []}
+    config = {"name": "own", "task": "instance", "label_space": SPACE, "train": train}
+    with pytest.raises(UserError, match=r"source 'own', .* label 0 is 'grass', not 'cat' as in label space 'animals'"):
+        build(config)
+    space = {"name": "others", "classes": ["grass", "cat", "dog"], "is_thing": [True] * 3}
+    assert len(build({**config, "label_space": space})) == 1
 
 
 @pytest.mark.usefixtures("mmdet_scope")

@@ -55,6 +55,8 @@ def test_category_that_the_file_does_not_list(files):
     ("label_map", "match"),
     [
         ({"dgo": "dog"}, r"panoptic\.json': the file has no category 'dgo'; correct this key of label_map"),
+        ({3: "dog"}, "the file has no category '3'; correct this key of label_map; its keys are names, not ids"),
+        ({"dog": 1}, "label_map maps to 1, which is not a class of the label space; use one of its class names"),
         ({"dog": "wolf"}, "label_map maps to 'wolf', which is not a class of the label space"),
     ],
 )

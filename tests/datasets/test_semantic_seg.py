@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mmdataseg.datasets import LoadImage, LoadSemanticMap, SemanticSegDataset
+from mmdataseg.errors import UserError
 from tests.datasets.writing import METAINFO, write_image, write_png
 
 LABELS = np.array([[0, 1, 1], [3, 4, 255]], np.uint8)
@@ -56,11 +57,15 @@ def test_label_map_lacks_a_value(tmp_path):
 
 
 def test_label_map_to_an_unknown_class(tmp_path):
-    with pytest.raises(ValueError, match="label_map maps to 'gras', which is not a class of the label space"):
-        SemanticSegDataset(**make(tmp_path), label_map={1: "gras"})
+    for wrong in ("gras", 3):
+        with pytest.raises(UserError, match=f"label_map maps to {wrong!r}, which is not a class of the label space"):
+            SemanticSegDataset(**make(tmp_path), label_map={1: wrong})
 
 
 def test_label_map_with_an_impossible_value(tmp_path):
+    for key in ("cat", 1.5):
+        with pytest.raises(UserError, match=f"expected keys between 0 and 65535, got {key!r}; its keys are the values"):
+            SemanticSegDataset(**make(tmp_path), label_map={key: "cat"})
     with pytest.raises(ValueError, match="expected keys between 0 and 65535, got -1"):
         SemanticSegDataset(**make(tmp_path), label_map={-1: "cat"})
 

@@ -8,6 +8,7 @@ import pytest
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation.instance import InstanceMetric
 from mmdataseg.evaluation.multi_source import MultiSourceEvaluator
+from mmdataseg.formats.masks import describe_mask
 
 from .samples import instances, score
 
@@ -95,6 +96,34 @@ def nulls_and_text(file):
 def flat_polygons(file):
     for annotation in file["annotations"]:
         annotation["segmentation"] = annotation["segmentation"][0]
+
+
+def rle_without_the_sizes_of_images(file):
+    for annotation, box in zip(file["annotations"], [*BOXES.values()] * 2, strict=True):
+        annotation["segmentation"] = describe_mask(mask(*box))["segmentation"]
+    file["images"] = [{"id": image} for image in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("evaluator", ["hotcoco", None])
+def test_images_without_size_whose_masks_are_rle(tmp_path, monkeypatch, evaluator):
+    """Also an image without annotations, of which nobody knows the size."""
+    if evaluator is None:
+        monkeypatch.setattr("mmdataseg.evaluation.instance.fast_evaluator", lambda: None)
+    file = content()
+    rle_without_the_sizes_of_images(file)
+    (tmp_path / "a.json").write_text(json.dumps(file))
+    nothing = instances(np.zeros((0, *SIZE), bool), [], img_id=3)
+    metric = InstanceMetric(ann_file=str(tmp_path / "a.json"))
+    assert score(metric, [*PERFECT, nothing], META)["mask_AP"] == 100
+
+
+def test_annotations_for_images_of_another_size_are_refused(tmp_path):
+    """pycocotools compares no masks of different sizes, so AP would be 0."""
+    file = content()
+    file["images"][1]["height"] *= 2
+    (tmp_path / "a.json").write_text(json.dumps(file))
+    with pytest.raises(UserError, match=r"image has 48 x 64 pixels .*, but '.*a\.json' has 96 x 64; use annotations"):
+        score(InstanceMetric(ann_file=str(tmp_path / "a.json")), PERFECT, META)
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,26 @@ def test_bad_sources():
         MultiSourceEvaluator(metrics=[source("pets", [quality | dict(chanse=1)])])
 
 
+@pytest.mark.parametrize(
+    ("metric", "task"),
+    [
+        ("SemanticMetric", "panoptic"),
+        ("SemanticMetric", "instance"),
+        ("PanopticQualityMetric", "semantic"),
+        ("PanopticQualityMetric", "instance"),
+        ("InstanceMetric", "semantic"),
+    ],
+)
+def test_a_metric_of_another_task_is_refused_before_a_training(tmp_path, metric, task):
+    config = dict(type=f"mmdataseg.{metric}")
+    if metric == "InstanceMetric":
+        (tmp_path / "a.json").write_text('{"images": [], "annotations": [], "categories": []}')
+        config["ann_file"] = str(tmp_path / "a.json")
+    source = dict(name="pets", task=task, label_space=LABEL_SPACE, test={}, metrics=[config])
+    with pytest.raises(UserError, match=rf"source 'pets': {metric} scores the task '.*, but .* is '{task}'; use a"):
+        MultiSourceEvaluator(metrics=[source])
+
+
 def test_a_pipeline_that_loads_panoptic_maps_as_for_training():
     pets = source("pets", [dict(type="mmdataseg.PanopticQualityMetric")])
     pets["test"]["pipeline"] = [dict(type="mmdataseg.LoadImage"), dict(type="mmdataseg.LoadPanopticMap", scoring=True)]

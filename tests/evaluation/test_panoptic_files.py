@@ -96,6 +96,15 @@ def test_images_of_one_name_in_several_folders_are_told_apart(truth, tmp_path):
         panoptic_quality_of_files(truth, found)
 
 
+def test_names_that_differ_only_in_folders_of_other_images_match(truth, tmp_path):
+    """The predictions cover more images than the truth, two of them with the same name in other folders."""
+    expected = panoptic_quality_of_files(truth, predict(tmp_path))
+    _edited(truth, lambda c: c["images"][0].update(file_name="x/a.jpg"))
+    more = [{"id": 5, "file_name": "y/a.jpg"}, {"id": 1, "file_name": "x/a.jpg"}]
+    found = predict(tmp_path, images=more)
+    assert panoptic_quality_of_files(truth, found) == expected
+
+
 def test_only_the_annotations_are_needed(truth, tmp_path):
     expected = panoptic_quality_of_files(truth, predict(tmp_path))
     assert panoptic_quality_of_files(truth, predict(tmp_path, images=None, categories=None)) == expected

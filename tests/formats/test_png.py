@@ -96,8 +96,41 @@ def test_lossless_formats_are_read(kind):
 
 
 @pytest.mark.parametrize(
+    ("head", "largest", "dtype"),
+    [
+        (b"P5\n4 3\n20\n", 20, ">u1"),
+        (b"P5 # classes\n4\t3\n# the largest one\n1000\n", 1000, ">u2"),
+        (b"P5 4 3 255\n", 255, ">u1"),
+        (b"P5 4 3 65535\n", 65535, ">u2"),
+    ],
+)
+def test_netpbm_values_are_read_as_stored_whatever_their_largest_value(head, largest, dtype):
+    values = np.linspace(0, largest, 12).round().reshape(3, 4).astype(dtype)
+    assert decode(head + values.tobytes()).tolist() == values.tolist()
+
+
+def grey_tiff(values, depth, photometric=1):
+    """An uncompressed TIFF with one strip. PIL and tifffile write no such depths."""
+    bits = np.unpackbits(np.asarray(values, np.uint8)[..., None], axis=2)[..., 8 - depth :]
+    data = np.packbits(bits.reshape(len(values), -1), axis=1).tobytes()
+    height, width = np.shape(values)
+    tags = {256: width, 257: height, 258: depth, 259: 1, 262: photometric, 277: 1, 278: height, 279: len(data)}
+    tags[273] = 8 + 2 + 12 * (len(tags) + 1) + 4
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + data
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_each_depth_of_a_tiff_gives_the_values_stored(depth):
+    values = [[0, 1, 2**depth - 1], [1, 0, 2 ** (depth - 1)]]
+    assert decode(grey_tiff(values, depth)).tolist() == values
+
+
+@pytest.mark.parametrize(
     ("content", "match"),
     [
+        (grey_tiff([[0, 1, 2]], 8, photometric=0), "a TIFF in which 0 is white (.*); some programs invert its values"),
+        (grey_tiff([[0, 1, 2]], 4, photometric=0), "a TIFF in which 0 is white"),
         (saved(np.ones((4, 4), np.float32), "TIFF"), "'a.png': this annotation has float32 values; expected integers"),
         (saved(np.full((4, 4), -1, np.int32), "TIFF"), "has a value of -1; expected integers of at least 0"),
         (saved(np.ones((4, 4), np.uint8), "JPEG"), "saved as JPEG, which changes values; expected a PNG; create it"),

@@ -99,11 +99,11 @@ class LoadSemanticMap(BaseTransform):
         """Read ``seg_map_path``.
 
         Raises:
-            UserError: The PNG cannot be decoded, differs in size from the image or holds a value without a class; or
-                the source's task is not semantic.
+            UserError: The dataset has no label PNGs; the PNG cannot be decoded, differs in size from the image or holds
+                a value without a class; or the source's task is not semantic.
         """
         _require_task(results, (Task.SEMANTIC,), self)
-        path = results["seg_map_path"]
+        path = _require(results, "seg_map_path", self, "SemanticSegDataset")
         image = _read_png(results, path)
         if image.ndim != 2:
             raise UserError(
@@ -150,11 +150,12 @@ class LoadPanopticMap(BaseTransform):
         but the segment's ``is_thing`` is False.
 
         Raises:
-            UserError: The PNG cannot be decoded or differs in size from the image; PNG and JSON disagree on the ids; or
-                the source's task is instance.
+            UserError: The dataset has no panoptic annotations; the PNG cannot be decoded or differs in size from the
+                image; PNG and JSON disagree on the ids; or the source's task is instance.
         """
         task = _require_task(results, (Task.PANOPTIC, Task.SEMANTIC), self)
-        path = results["seg_map_path"]
+        infos = _require(results, "segments_info", self, "PanopticSegDataset")
+        path = _require(results, "seg_map_path", self, "PanopticSegDataset")
         image = _read_png(results, path)
         if image.ndim != 3 or image.shape[2] < 3:
             raise UserError(
@@ -163,7 +164,6 @@ class LoadPanopticMap(BaseTransform):
                 remedy="set ann_dir to the folder of the id PNGs",
             )
         _check_size(results, path, image.shape[:2])
-        infos = results["segments_info"]
         labels = [info["category"] for info in infos]
         said_thing = [bool(info["is_thing"]) for info in infos]
         space = results.get("label_space")
@@ -214,13 +214,14 @@ class LoadInstances(BaseTransform):
         """Read ``instances``.
 
         Raises:
-            UserError: An instance has no mask, or its mask is not valid or has another size; the annotation is for an
-                image of another size; or the source's task is not instance.
+            UserError: The dataset has no instances, or reads no masks; an instance has no mask, or its mask is not
+                valid or has another size; the annotation is for an image of another size; or the source's task is not
+                instance.
         """
         _require_task(results, (Task.INSTANCE,), self)
+        instances = _require(results, "instances", self, "InstanceSegDataset")
         if "height" in results:
             _check_size(results, results["img_path"], (results["height"], results["width"]))
-        instances = results["instances"]
         crowd = np.array([bool(i["ignore_flag"]) for i in instances], bool)
         rows = np.arange(len(instances)) if self.scoring else np.flatnonzero(~crowd)
         if self.with_masks:
@@ -235,6 +236,13 @@ class LoadInstances(BaseTransform):
 
     def _load_masks(self, results: dict[str, Any], crowd: np.ndarray, rows: np.ndarray) -> None:
         """Decode the masks one by one, into the bitmaps of the rows and the two maps that tell where void is."""
+        if results["instances"] and not any("mask" in instance for instance in results["instances"]):
+            raise UserError(
+                "LoadInstances(with_masks=True) needs masks, but the dataset reads only boxes",
+                **place(results, results["img_path"]),
+                remedy="set with_masks=True in the dataset, too, or train with boxes only (supervision='boxes', "
+                "LoadInstances(with_masks=False))",
+            )
         height, width = results["ori_shape"]
         bitmaps = np.zeros((len(rows), height, width), np.uint8)
         row_of = dict(zip(rows.tolist(), bitmaps, strict=True))
@@ -278,6 +286,17 @@ def _require_task(results: Mapping[str, Any], possible: tuple[Task, ...], transf
             remedy="change the transform or the task",
         )
     return task
+
+
+def _require(results: Mapping[str, Any], key: str, transform: BaseTransform, dataset: str) -> Any:
+    """Return the annotation under a key. The dataset may be one of another kind."""
+    if results.get(key) is None:
+        raise UserError(
+            f"{type(transform).__name__} needs {key!r}, which the dataset does not give",
+            **place(results, results["img_path"]),
+            remedy=f"use a dataset such as {dataset}, or the transform for the annotations of this one",
+        )
+    return results[key]
 
 
 def _read_png(results: Mapping[str, Any], path: str) -> np.ndarray:

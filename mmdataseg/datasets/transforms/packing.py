@@ -10,6 +10,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
 from mmdataseg.datasets.transforms.boxes import large_enough
+from mmdataseg.errors import UserError
 from mmdataseg.ops.id_map import VOID
 from mmdataseg.ops.runs import map_of_runs, run_starts
 from mmdataseg.registry import TRANSFORMS
@@ -53,6 +54,9 @@ class PackInputs(BaseTransform):
 
         Returns:
             ``inputs``: (3, H, W) uint8 tensor; ``data_samples``: `DetDataSample`.
+
+        Raises:
+            UserError: The id map has a value that is not a row: a transform filled it with a value of its own.
         """
         sample = DetDataSample()
         if "gt_bboxes" in results:
@@ -67,6 +71,7 @@ class PackInputs(BaseTransform):
         id_map, labels = np.ascontiguousarray(results["gt_seg_map"], np.int32), results["gt_segment_labels"]
         starts = run_starts(id_map)
         rows = id_map.ravel()[starts]
+        _check_rows(rows, len(labels), results)
         keep = np.bincount(rows + 1, minlength=len(labels) + 1)[1:] > 0
         if not keep.all():
             new_row = np.full(len(labels) + 1, VOID, np.int32)  # index -1 reads the last entry, so void stays void
@@ -92,11 +97,25 @@ class PackInputs(BaseTransform):
             "bboxes": torch.from_numpy(boxes[keep].astype(np.float32)),
         }
         if masks is not None:
+            # a transform that pads or rotates may fill with a value of its own, such as 255
             fields["masks"] = torch.from_numpy(masks[keep].astype(bool))
-            sample.gt_void = PixelData(data=torch.from_numpy(results["gt_seg_map"] < 0)[None])
+            sample.gt_void = PixelData(data=torch.from_numpy(results["gt_seg_map"] != 0)[None])
         if scoring:
             fields["is_crowd"] = torch.from_numpy(results["gt_segment_is_crowd"][keep])
         sample.gt_instances = InstanceData(**fields)
+
+
+def _check_rows(rows: np.ndarray, num_rows: int, results: dict[str, Any]) -> None:
+    wrong = rows[(rows < VOID) | (rows >= num_rows)]
+    if wrong.size:
+        raise UserError(
+            f"the id map has the value {int(wrong[0])}, but the image has {num_rows} segments: a transform filled it "
+            f"with a value that is not {VOID} (void)",
+            source=results.get("source"),
+            file=results.get("img_path"),
+            remedy=f"set the fill value of the transform to {VOID}: pad_val=dict(img=0, seg={VOID}) for Pad, "
+            f"seg_ignore_label={VOID} for mmdet's Rotate, Shear and Translate, seg_pad_val={VOID} for mmseg's",
+        )
 
 
 def _image_tensor(image: np.ndarray) -> torch.Tensor:

@@ -263,9 +263,7 @@ class TestInstances:
 
     def test_masks_asked_for_and_not_there(self, tmp_path):
         results = LoadImage()(InstanceSegDataset(**InstanceFiles(tmp_path).write()).get_data_info(1))
-        with pytest.raises(
-            ValueError, match=r"mask of instance 0: expected a segmentation of polygons or RLE.*with_masks=False"
-        ):
+        with pytest.raises(ValueError, match=r"needs masks, but the dataset reads only boxes; set .*with_masks=False"):
             LoadInstances(with_masks=True)(results)
 
     def test_image_of_another_size_than_the_json_says(self, tmp_path):
