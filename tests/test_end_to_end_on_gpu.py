@@ -17,7 +17,7 @@ def test_a_run_from_training_to_pictures(device: str, tmp_path: Path, monkeypatc
     options = {
         "optim_wrapper.type": "mmdataseg.Bfloat16OptimWrapper",
         "train_cfg.max_iters": 3,
-        "custom_hooks": [{"type": "mmdataseg.FiniteLoss"}],
+        "custom_hooks": [{"type": "mmdataseg.FiniteTraining"}],
     }
     runner = build_runner(config(tmp_path / "on_gpu", **options))
     model = runner.train()

@@ -4,7 +4,7 @@ import mmdataseg.quiet_mmdet  # noqa: F401
 from mmdataseg.engine.bfloat16 import Bfloat16OptimWrapper
 from mmdataseg.engine.check_weights import CheckWeights
 from mmdataseg.engine.draw_predictions import DrawPredictions
-from mmdataseg.engine.finite_loss import FiniteLoss
+from mmdataseg.engine.finite_training import FiniteTraining
 from mmdataseg.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from mmdataseg.engine.loops import ResumableTrainLoop
 from mmdataseg.engine.plot_curves import PlotCurves
@@ -15,7 +15,7 @@ __all__ = [
     "Bfloat16OptimWrapper",
     "CheckWeights",
     "DrawPredictions",
-    "FiniteLoss",
+    "FiniteTraining",
     "LayerDecayOptimWrapperConstructor",
     "PlotCurves",
     "ResumableTrainLoop",

@@ -1,4 +1,4 @@
-"""A model whose loss is not finite on one of eight samples, for tests of what is saved then."""
+"""Models whose loss or gradient is not finite on one of eight samples, for tests of what is saved then."""
 
 import torch
 from mmdet.structures import DetDataSample
@@ -26,3 +26,10 @@ class BreaksAtFive(BaseModel):
         assert data_samples
         bad = inputs[0] == 5
         return dict(loss_a=self.weight * (float("nan") if bad else 1.0), loss_b=self.weight * 1.0)
+
+
+class GradientBreaksAtFive(BreaksAtFive):
+    """All losses are finite until the step that follows the gradient."""
+
+    def forward(self, inputs, data_samples, mode):  # noqa: ARG002
+        return dict(loss=(self.weight * float(inputs[0] != 5)).sqrt())  # the slope of the root at 0 is infinite

@@ -1,0 +1,110 @@
+"""Stops a training whose losses or weights are not finite, before useless checkpoints replace the good ones."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmdataseg.errors import UserError
+from mmdataseg.registry import HOOKS
+
+_SKIPPED_IN_A_ROW = 20
+_SHOWN = 4
+
+
+@HOOKS.register_module()
+class FiniteTraining(Hook):
+    """Stop without saving if a loss or a weight is not finite: on all ranks, in the same iteration.
+
+    A gradient can be infinite although the loss is finite. Then the weights after its step are wrong, and the loss
+    shows it only one iteration later, when they may have been saved.
+
+    Mixed precision with a loss scale skips steps that overflow. If a loss is not finite, that is logged, and stops the
+    training only if there are more than 20 such steps in a row.
+    """
+
+    priority = "VERY_HIGH"  # before the checkpoint hook saves the weights of this step
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,  # noqa: ARG002
+        data_batch: Any = None,
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Check the losses of a batch, and the weights after its step.
+
+        Args:
+            runner: The runner.
+            batch_idx: Not used.
+            data_batch: The batch. The message names its source and images.
+            outputs: Name -> loss.
+
+        Raises:
+            UserError: A loss or a weight is not finite, on this rank or on another one.
+        """
+        losses = {name: value for name, value in (outputs or {}).items() if isinstance(value, Tensor | float)}
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        wrong = _not_finite([*losses.values(), *weights.values()])
+        wrong_losses, wrong_weights = wrong.tensor_split([len(losses)])
+        # one decision for all ranks: a rank that stops alone leaves the others waiting for it
+        somewhere = torch.stack([wrong_losses.any(), wrong_weights.any()]).int()
+        all_reduce(somewhere, op="max")
+        loss_is_wrong, weight_is_wrong = somewhere.tolist()
+        if not loss_is_wrong and not weight_is_wrong:
+            self._in_a_row = 0
+            return
+        self._in_a_row += 1
+        kind, ours, bad = ("loss", losses, wrong_losses) if loss_is_wrong else ("weight", weights, wrong_weights)
+        names = [name for name, is_bad in zip(ours, bad.tolist(), strict=True) if is_bad]
+        message = _message(runner.iter + 1, kind, names, data_batch)
+        skipped = hasattr(runner.optim_wrapper, "loss_scaler") and not weight_is_wrong
+        if skipped and self._in_a_row <= _SKIPPED_IN_A_ROW:
+            runner.logger.log(logging.WARNING, f"{message}; mixed precision skips this step")
+            return
+        raise UserError(message, remedy=_remedy(Path(runner.work_dir), "check these images, " if names else ""))
+
+
+def _not_finite(values: Sequence[Tensor | float]) -> Tensor:
+    """(N,) bool, which of N values are not finite. A tensor counts as one value."""
+    if not values:
+        return torch.zeros(0, dtype=torch.bool)
+    # a sum is finite if all its terms are; unlike isfinite, it makes no copy of the tensor
+    return ~torch.stack([torch.as_tensor(value).detach().sum(dtype=torch.float32) for value in values]).isfinite()
+
+
+def _message(iteration: int, kind: str, names: Sequence[str], data_batch: Any) -> str:
+    if not names:
+        return f"iteration {iteration}: a {kind} of another rank is not finite"
+    samples = data_batch.get("data_samples", ()) if isinstance(data_batch, Mapping) else ()
+    infos = [sample.metainfo for sample in samples if hasattr(sample, "metainfo")]
+    sources = sorted({repr(info["source"]) for info in infos if "source" in info})
+    images = [str(info["img_path"]) for info in infos if "img_path" in info]
+    of = f" of source {', '.join(sources)}" if sources else ""
+    where = f"; images {_first(images)}" if images else ""
+    if kind == "loss":
+        return f"iteration {iteration}{of}: not finite: {_first(names)}{where}"
+    return f"iteration {iteration}{of}: weights are not finite, after a gradient that was not: {_first(names)}{where}"
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
+
+
+def _remedy(work_dir: Path, what: str) -> str:
+    last = work_dir / "last_checkpoint"
+    saved = last.read_text(encoding="utf-8").strip() if last.is_file() else ""
+    last_good = f"--resume continues from {saved}" if saved else "no checkpoint was written yet"
+    return f"nothing was saved since; {last_good}; {what}lower the learning rate, or clip gradients"
