@@ -11,7 +11,9 @@ import sys
 import pytest
 import torch
 
-triton = pytest.importorskip("triton", reason="triton is not installed; it comes with torch for CUDA")
+pytest.importorskip("triton", reason="triton is not installed; it comes with torch for CUDA")
+
+import triton
 
 from mmdataseg.ops import deformable_attention_triton as module
 from mmdataseg.ops.deformable_attention import deformable_attention
