@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.overrides import TorchFunctionMode, resolve_name
+from torch.overrides import TorchFunctionMode, handle_torch_function, has_torch_function, resolve_name
 from torch.utils._pytree import tree_flatten, tree_map
 
 from mmdataseg.models import pixel_decoder
@@ -100,6 +100,16 @@ def _check(name: str, tensors: list[torch.Tensor], on_cuda: list[bool]) -> None:
         )
 
 
+def _for_modes(function: Any) -> Any:
+    """Give calls to the active mode; torch 2.1 does not do so for indexing."""
+
+    def called(*args: Any) -> Any:
+        tensor = args[:1]
+        return handle_torch_function(function, tensor, *args) if has_torch_function(tensor) else function(*args)
+
+    return called
+
+
 @contextmanager
 def fake_cuda() -> Iterator[None]:
     """Make ``device="cuda"`` work without a GPU."""
@@ -110,6 +120,8 @@ def fake_cuda() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch, FakeCuda():
         patch.setattr(torch, "autocast", Autocast)
+        for name in ("__getitem__", "__setitem__"):
+            patch.setattr(torch.Tensor, name, _for_modes(getattr(torch.Tensor, name)))
         # a mmcv that was compiled for GPUs must not get these tensors
         patch.setattr(pixel_decoder, "get_compiling_cuda_version", lambda: "not available")
         yield

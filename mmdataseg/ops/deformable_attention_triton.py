@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 ROWS = 16  # of a program
+MIN_TRITON = 3  # in the interpreter of 2.3.1, the kernels fail
 
 
 def deformable_attention_triton(
@@ -37,7 +38,12 @@ def deformable_attention_triton(
 
     Returns:
         (B, N, A, c), with the dtype of the value.
+
+    Raises:
+        ImportError: Triton is older than 3.0.
     """
+    if int(triton.__version__.partition(".")[0]) < MIN_TRITON:
+        raise ImportError(f"expected triton >= {MIN_TRITON}.0, found {triton.__version__}")
     points = (part.float().contiguous() for part in (x_BNALP, y_BNALP, weights_BNALP))
     return _Attention.apply(value_BSAc.contiguous(), *points, tuple(sizes))
 

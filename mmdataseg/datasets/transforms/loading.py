@@ -255,7 +255,8 @@ class LoadInstances(BaseTransform):
                 row_of[index][:] = mask
         void = (in_crowd > in_target).astype(bool)
         results["gt_seg_map"] = np.where(void, np.int32(VOID), np.int32(0))
-        results["gt_masks"] = BitmapMasks(bitmaps, height, width)
+        results["gt_masks"] = BitmapMasks(bitmaps[:0], height, width)
+        results["gt_masks"].masks = bitmaps  # not in the constructor, in which mmdet 3.3.0 copies them
         _add_seg_field(results)
 
     @staticmethod
