@@ -2,6 +2,7 @@
 
 import logging
 import re
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 
 from mmdataseg.apis.plain_config import PlainConfig
 from mmdataseg.formats.whole_files import written_aside
@@ -53,6 +55,17 @@ class NamedConfigRunner(Runner):
             return
         with written_aside(Path(out_dir, filename)) as aside:
             super().save_checkpoint(out_dir, aside.name, *args, **kwargs)
+
+    def build_visualizer(self, visualizer: Visualizer | dict[str, Any] | None = None) -> Visualizer:
+        """Build the visualizer of this run.
+
+        Its name is the log folder: from a name that a run before it in this process had, mmengine would return the
+        visualizer of that run, which writes into that run's folder. The config is copied, as mmengine adds the folder
+        to its backends.
+        """
+        if isinstance(visualizer, dict):
+            visualizer = {**deepcopy(visualizer), "name": self.log_dir}
+        return super().build_visualizer(visualizer)
 
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> MMLogger:
         """Build mmengine's logger, without the thousands of console lines before the first iteration.

@@ -44,7 +44,6 @@ def score(config: str, checkpoint: Path, out: Path) -> dict[str, float]:
     """Test a checkpoint as the config defines; no pictures are drawn."""
     cfg = read_config(config)
     cfg.default_hooks.pop("visualization")
-    cfg.visualizer.name = f"{Path(config).stem}_{out.name}"  # mmengine keeps the visualizers of a process by name
     return run_testing(cfg, str(checkpoint), work_dir=str(out))
 
 

@@ -20,6 +20,19 @@ def test_a_hook_is_removed_by_none_also_if_mmengine_has_no_such_default(tmp_path
     assert ("IterTimerHook" in found, "DrawPredictions" in found) == (name != "timer", name != "visualization")
 
 
+def test_each_run_of_a_process_logs_into_its_own_folder(tmp_path):
+    """Also with a name that mmdet's configs give to every visualizer."""
+    visualizer = {"type": "Visualizer", "vis_backends": [{"type": "LocalVisBackend"}], "name": "visualizer"}
+    for run in ("first", "second"):
+        folder = tmp_path / run
+        options = {"cfg": Config(), "experiment_name": run, "visualizer": visualizer}
+        made = NamedConfigRunner(model=BreaksAtFive(), work_dir=str(folder), **options)
+        made.visualizer.add_scalar("loss", 1.0)
+        (scalars,) = folder.glob("*/vis_data/scalars.json")
+        assert scalars.read_text().count("loss") == 1
+    assert visualizer == {"type": "Visualizer", "vis_backends": [{"type": "LocalVisBackend"}], "name": "visualizer"}
+
+
 @pytest.mark.parametrize(
     ("text", "brief", "with_table"),
     [
