@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 VENV = ROOT / ".venv"
 STAMP = "mmdataseg-setup.json"
-PYTHONS = ((3, 10), (3, 11), (3, 12))
+PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13))
 
 # mmcv and torchvision that were compiled for another torch can be imported, but fail when called
 WORKS = (HERE / "check_mmcv.py").read_text()
