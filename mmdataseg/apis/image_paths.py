@@ -56,7 +56,7 @@ def matching(pattern: str) -> list[Path]:
 
 
 def check_paths(given: Sequence[str]) -> None:
-    """Check that paths exist among paths, patterns, addresses and camera numbers, before anything slow starts.
+    """Check that each path exists, before anything slow starts. Addresses and camera numbers are accepted as they are.
 
     Raises:
         MissingFileError: A path does not exist, a folder has no image in it, or nothing matches a pattern.
