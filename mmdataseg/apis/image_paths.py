@@ -51,8 +51,9 @@ def matching(pattern: str) -> list[Path]:
 
     There are none for a path without wildcards.
     """
-    found = glob.glob(os.path.expanduser(pattern), recursive=True) if any(sign in pattern for sign in "*?[") else []
-    return [Path(path) for path in sorted(found)]
+    if not any(sign in pattern for sign in "*?["):
+        return []
+    return [Path(found) for found in sorted(glob.glob(os.path.expanduser(pattern), recursive=True))]
 
 
 def check_paths(given: Sequence[str]) -> None:

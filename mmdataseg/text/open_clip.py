@@ -73,7 +73,8 @@ class OpenClipEncoder:
                 remedy="give --quick-gelu for OpenAI's weights and all others trained with it, --no-quick-gelu for "
                 "the rest",
             )
-        self.quick_gelu = has_quick_gelu or bool(quick_gelu if self.is_file else self._tag.get("quick_gelu", False))
+        of_weights = quick_gelu if self.is_file else self._tag.get("quick_gelu", False)
+        self.quick_gelu = bool(has_quick_gelu or of_weights)
         if not self.is_file and quick_gelu not in (None, self.quick_gelu):
             raise UserError(
                 f"open_clip's {model} {pretrained} was trained {'with' if self.quick_gelu else 'without'} QuickGELU; "
