@@ -24,7 +24,7 @@ EDGES = {
         *("checkpoints", "dependencies", "engine", "errors", "formats", "models", "progress", "registry", "results"),
         *("sources", "structures", "text"),
     },
-    "checkpoints": {"errors", "ops", "text"},
+    "checkpoints": {"errors", "formats", "ops", "text"},
     "datasets": {"errors", "formats", "ops", "progress", "registry", "sources", "structures"},
     "dependencies": set(),
     "engine": {"errors", "progress", "quiet_mmdet", "registry", "visualization"},

@@ -22,6 +22,7 @@ from mmdataseg.apis.parsers import (
     build_web_parser,
 )
 from mmdataseg.apis.predict_arguments import check_files, check_outputs, check_words, is_config, split_inputs
+from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.errors import UserError
 from mmdataseg.progress import counted
@@ -77,8 +78,8 @@ def run_train(argv: Sequence[str] | None = None, *, prog: str | None = None) -> 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     with user_errors(debug=_debug(args.cfg_options)):
         check_config(path, args.cfg_options, "train_dataloader", "val_dataloader")
-        # imported only now: torch and the mm* packages take seconds, and mim asks for -h first
-        _import_components()
+        # only now, since torch and the mm* packages take seconds; and before other imports: it hides what mmdet prints
+        register_all_modules()
         from mmdataseg.apis.runs import run_training
 
         run_training(
@@ -104,7 +105,7 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
     with user_errors(debug=_debug(args.cfg_options)):
         if path is not None:
             check_config(path, args.cfg_options, "test_dataloader")
-        _import_components()
+        register_all_modules()
         from mmdataseg.apis.runs import run_testing
 
         run_testing(
@@ -141,7 +142,7 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
         for warning in check_words(things=args["things"], stuff=args["stuff"], embeddings=args["embeddings"]):
             print(f"warning: {warning}", file=sys.stderr)
 
-        _import_components()
+        register_all_modules()
         from mmdataseg.apis.predict import predict
 
         left_out = predict(checkpoint, images, config=config, options=options, **args)
@@ -158,7 +159,7 @@ def run_web(argv: Sequence[str] | None = None, *, prog: str | None = None) -> No
     with user_errors(debug=_debug(options)):
         check_files(args["pretrained"])
 
-        _import_components()
+        register_all_modules()
         from mmdataseg.apis.web.asking import Limits
         from mmdataseg.apis.web.serving import serve
 
@@ -172,7 +173,7 @@ def run_convert(argv: Sequence[str] | None = None, *, prog: str | None = None) -
     args = parser.parse_args(argv)
     _require_checkpoint(parser, args.checkpoint)
     with user_errors():
-        _import_components()
+        register_all_modules()
         from mmdataseg.apis.convert import convert
 
         print(convert(**vars(args), progress=sys.stderr.isatty()))
@@ -200,13 +201,6 @@ def _check_test_args(parser: ArgumentParser, args: Namespace) -> None:
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
         parser.error(f"--out must end in .pkl or .pickle, got {args.out!r}")
     _require_checkpoint(parser, args.checkpoint)
-
-
-def _import_components() -> None:
-    """Import the components, and with them mmdet, before anything else does: what mmdet prints is then hidden."""
-    from mmdataseg.apis.registration import register_all_modules
-
-    register_all_modules()
 
 
 def _with_inference(options: dict[str, Any], *, weight: float | None, bfloat16: bool) -> dict[str, Any]:

@@ -127,7 +127,10 @@ class ImageInputs:
             return
         check_paths([text])
         path = Path(text).expanduser()
-        files = files_in(path, without=self._without) if path.is_dir() else [path] if path.exists() else matching(text)
+        if path.is_dir():
+            files = files_in(path, without=self._without)
+        else:
+            files = [path] if path.exists() else matching(text)
         for file in files:
             base = self._root or (path if path.is_dir() else file.parent)
             name = os.path.relpath(os.path.abspath(file), os.path.abspath(base)).replace(os.sep, "/")

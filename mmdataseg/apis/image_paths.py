@@ -51,12 +51,13 @@ def matching(pattern: str) -> list[Path]:
 
     There are none for a path without wildcards.
     """
-    found = glob.glob(os.path.expanduser(pattern), recursive=True) if any(sign in pattern for sign in "*?[") else []
-    return [Path(path) for path in sorted(found)]
+    if not any(sign in pattern for sign in "*?["):
+        return []
+    return [Path(found) for found in sorted(glob.glob(os.path.expanduser(pattern), recursive=True))]
 
 
 def check_paths(given: Sequence[str]) -> None:
-    """Check that paths exist among paths, patterns, addresses and camera numbers, before anything slow starts.
+    """Check that each path exists, before anything slow starts. Addresses and camera numbers are accepted as they are.
 
     Raises:
         MissingFileError: A path does not exist, a folder has no image in it, or nothing matches a pattern.

@@ -206,7 +206,8 @@ def set_training(cfg: Config, *, resume: bool | str = False, amp: bool = False, 
             )
         cfg.auto_scale_lr.enable = True
     if resume:
-        cfg.resume, cfg.load_from = True, None if resume is True else resume
+        cfg.resume = True
+        cfg.load_from = None if resume is True else resume
 
 
 def set_test(cfg: Config, *, checkpoint: str, show_dir: str | None = None) -> None:

@@ -1,6 +1,5 @@
 """A Mask2Former of another project: its file, its parameter names, its classes and its sizes."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -15,6 +14,7 @@ from mmdataseg.checkpoints.classes import BY_NUMBER, classes_of, named_classes
 from mmdataseg.checkpoints.names import CLASS_LAYER, recognise
 from mmdataseg.checkpoints.reading import Checkpoint, read_checkpoint
 from mmdataseg.errors import UserError
+from mmdataseg.formats.json_files import read_json
 from mmdataseg.text.embeddings import load_embeddings
 
 
@@ -83,10 +83,7 @@ def _file_and_config(checkpoint: str) -> tuple[str, Mapping[str, Any]]:
 
 
 def _json(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"not valid JSON ({error})", file=path) from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise UserError(f"expected a JSON object, got a {type(content).__name__}", file=path)
     return content

@@ -79,7 +79,7 @@ _THEIR_CELL = (0, 2, 1, 3)
 
 
 def from_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give the parameters of a ``Mask2FormerForUniversalSegmentation`` on Swin mmdet's names.
+    """Rename the parameters of a ``Mask2FormerForUniversalSegmentation`` on Swin to mmdet's names.
 
     The projections are stacked, the joined cells reordered. The class layer becomes ``panoptic_head.cls_embed``.
     """

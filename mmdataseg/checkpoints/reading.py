@@ -1,9 +1,7 @@
 """Opening a checkpoint: a file or an address, read without running code."""
 
-import hashlib
 import pickle
 import warnings
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -18,6 +16,7 @@ from torch import Tensor
 from mmdataseg.checkpoints.addresses import download, is_address
 from mmdataseg.checkpoints.unpickling import CodeInPickleError, pickle_module, plain, restore_histories
 from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.formats.weights import file_sha256, is_torchscript
 
 STATE_KEYS = ("state_dict", "model")
 _HARMLESS = ("mmengine.config.", "mmengine.logging.", "mmengine.dist.", "argparse.Namespace", "torch.Tensor")
@@ -66,11 +65,7 @@ class Checkpoint:
 
     def sha256(self) -> str:
         """SHA-256 of the file, in hexadecimal."""
-        digest = hashlib.sha256()
-        with self.path.open("rb") as file:
-            while block := file.read(2**22):
-                digest.update(block)
-        return digest.hexdigest()
+        return file_sha256(self.path)
 
 
 def read_checkpoint(origin: str | PathLike[str], *, trust: bool = False, progress: bool = True) -> Checkpoint:
@@ -124,13 +119,10 @@ def _is_safetensors(path: Path) -> bool:
 
 def _refuse_torchscript(path: Path, name: str) -> None:
     try:
-        if not zipfile.is_zipfile(path):
-            return
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.namelist()
+        is_code = is_torchscript(path)
     except Exception as error:  # a damaged file can raise any error in the reader of zip files, too
         raise _unreadable(name, error) from error
-    if any(entry.endswith("/constants.pkl") for entry in entries):
+    if is_code:
         raise UserError(
             "expected a checkpoint, got a TorchScript program, which is code",
             file=name,

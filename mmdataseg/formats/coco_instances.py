@@ -263,7 +263,7 @@ class _Reader:
 
 
 def refuse_panoptic(annotation: Any, path: Path) -> None:
-    """Raise a `UserError` for an annotation of a panoptic file, which describes all segments of an image."""
+    """Refuse an annotation of a panoptic file, which describes all segments of an image, with a `UserError`."""
     if isinstance(annotation, Mapping) and "segments_info" in annotation:
         raise UserError(
             "expected an instance file, got a panoptic file: its annotations have 'segments_info'",

@@ -56,7 +56,7 @@ def broken(path: Path, what: str) -> UserError:
 
 
 def check_keys(keys: Iterable[str] | None, required: Sequence[str], path: Path) -> None:
-    """Check the keys of a JSON file; None: the file is not a JSON object.
+    """Check that a JSON file has the required keys. ``keys`` is None if it is not a JSON object.
 
     Raises:
         UserError: A key is missing.

@@ -111,7 +111,7 @@ def check_files(
 
 
 def other_form(missing: Iterable[str], present: Collection[str]) -> str:
-    """Return a clause for a message about a missing name that exists in another Unicode form; '' if there is none.
+    """Return a clause for a message about a missing name that is present in another Unicode form; '' if none is.
 
     The forms are composed (NFC) and decomposed (NFD, as macOS writes names).
     """

@@ -26,13 +26,13 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write bytes, or text as UTF-8, to a file."""
+    """Write bytes, or text as UTF-8, to a file, as `written_aside` does."""
     with written_aside(path) as aside:
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
-    """Open a file for writing text, as UTF-8, piece by piece."""
+    """Open a file for writing text, as UTF-8, piece by piece. It is replaced at the end, as by `written_aside`."""
     with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         yield file

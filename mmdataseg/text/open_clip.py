@@ -1,8 +1,6 @@
 """The open_clip text encoders. This is the only module that imports open_clip, and only when it is needed."""
 
-import hashlib
 import logging
-import zipfile
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.formats.weights import file_sha256, is_torchscript
 from mmdataseg.text.hub import why_unavailable
 from mmdataseg.text.recipe import EncoderInfo
 
@@ -74,7 +73,8 @@ class OpenClipEncoder:
                 remedy="give --quick-gelu for OpenAI's weights and all others trained with it, --no-quick-gelu for "
                 "the rest",
             )
-        self.quick_gelu = has_quick_gelu or bool(quick_gelu if self.is_file else self._tag.get("quick_gelu", False))
+        of_weights = quick_gelu if self.is_file else self._tag.get("quick_gelu", False)
+        self.quick_gelu = bool(has_quick_gelu or of_weights)
         if not self.is_file and quick_gelu not in (None, self.quick_gelu):
             raise UserError(
                 f"open_clip's {model} {pretrained} was trained {'with' if self.quick_gelu else 'without'} QuickGELU; "
@@ -89,7 +89,7 @@ class OpenClipEncoder:
             library=self.library,
             model=self.model,
             weights=file.name if self.is_file else self.pretrained,
-            weights_sha256=_file_sha256(file) if self.is_file else "",
+            weights_sha256=file_sha256(file) if self.is_file else "",
             quick_gelu=self.quick_gelu,
         )
 
@@ -116,8 +116,12 @@ class OpenClipEncoder:
 
     @cached_property
     def _network(self) -> nn.Module:
-        if self.is_file:
-            _refuse_torchscript(Path(self.pretrained))
+        if self.is_file and is_torchscript(Path(self.pretrained)):  # as OpenAI published its models
+            raise UserError(
+                "is a TorchScript archive, which has code besides weights, so it is not loaded",
+                file=self.pretrained,
+                remedy="give the same weights as a state dict, e.g. open_clip_model.safetensors of open_clip's own hub",
+            )
         repo = self._tag.get("hf_hub", "").rpartition("/")[0]
         reason = why_unavailable(repo) if repo else None
         if reason is not None:
@@ -193,25 +197,3 @@ def _find_tag(library: "ModuleType", model: str, pretrained: str) -> dict[str, A
             f"no such file; expected a checkpoint of open_clip's {model}, or one of its tags {tags}", file=pretrained
         )
     raise UserError(f"open_clip's {model} has no weights {pretrained!r}; expected a path, or one of its tags {tags}")
-
-
-def _refuse_torchscript(path: Path) -> None:
-    """Refuse TorchScript, which is code. OpenAI published its models in this format."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        is_script = any(Path(name).name == "constants.pkl" for name in archive.namelist())
-    if is_script:
-        raise UserError(
-            "is a TorchScript archive, which has code besides weights, so it is not loaded",
-            file=path,
-            remedy="give the same weights as a state dict, e.g. open_clip_model.safetensors of open_clip's own hub",
-        )
-
-
-def _file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
