@@ -1,5 +1,6 @@
 """COCO-style boxes and masks as columns, and their cache."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -290,6 +291,15 @@ def test_cache_that_cannot_be_written(files):
 
 def _length(arguments):
     return len(InstanceSegDataset(**arguments))
+
+
+def test_a_file_system_without_locks_has_caches_too(files, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert len(InstanceSegDataset(**files.write(), cache_dir="cache")) == 2
+    assert [path.suffix for path in (files.root / "cache").iterdir()] == [".safetensors"]
 
 
 def test_processes_that_start_together_share_one_cache(files):
