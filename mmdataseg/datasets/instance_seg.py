@@ -22,7 +22,8 @@ from mmdataseg.registry import DATASETS
 class InstanceSegDataset(BaseDataset):
     """COCO-style instance annotations, held as columns. Categories are matched to the label space by name.
 
-    Boxes that extend beyond their image are clipped and counted. Crowd regions are kept with ``ignore_flag``.
+    Boxes that extend beyond their image are clipped and counted. Crowd regions, and annotations with ``ignore`` 1, are
+    kept with ``ignore_flag``.
 
     Args:
         ann_file: The JSON file.

@@ -99,6 +99,15 @@ class RatioBatchSampler(Sampler[list[int]]):
             for i, (size, batch) in enumerate(zip(self.sizes, self.batch_sizes, strict=True))
         )
 
+    @property
+    def mix(self) -> dict[str, tuple[int, int, int]]:
+        """What the draws depend on, besides the seed: source name -> number of images, images per batch over all ranks,
+        and draws per block of iterations. A checkpoint keeps it."""
+        return {
+            name: (stream.size, stream.batch, count)
+            for name, stream, count in zip(self.source_names, self.streams, self.schedule.counts, strict=True)
+        }
+
     def set_iteration(self, iteration: int, *, stop: int | None = None) -> None:
         """Let the next ``iter()`` start at an iteration. Every iteration costs the same.
 

@@ -1,5 +1,6 @@
 """Semantic datasets: a folder of images and a folder of label PNGs, as in ADE20K."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mmdataseg.formats.id_maps import label_table
 from mmdataseg.formats.paths import list_files, other_form, require_dir, require_file, resolve
 from mmdataseg.formats.text_files import read_lines
 from mmdataseg.ops.id_map import VOID
+from mmdataseg.progress import counted
 from mmdataseg.registry import DATASETS
 
 
@@ -42,8 +44,8 @@ class SemanticSegDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: A folder or the file is missing; or an image has no label PNG, or a label PNG no image.
-        UserError: There are no images or no classes; ``ignore_index`` is the value of a class; or the label map names
-            a class that the label space does not have.
+        UserError: There are no images or no classes; ``ann_file`` has a name twice; ``ignore_index`` is the value of a
+            class; or the label map names a class that the label space does not have.
     """
 
     def __init__(  # noqa: PLR0913
@@ -85,6 +87,13 @@ class SemanticSegDataset(BaseDataset):
         else:
             names, origin = read_lines(require_file(self.name_file, "list of names")), self.name_file
             names = [name.replace("\\", "/") for name in names]
+            twice = [name for name, count in Counter(names).items() if count > 1]
+            if twice:
+                raise UserError(
+                    f"{counted(len(twice), 'name appears', 'names appear')} more than once, e.g. {twice[0]!r}",
+                    file=origin,
+                    remedy="remove the repetitions; ratios of the batch_sampler decide how often a source is drawn",
+                )
             what = f"names of '{self.name_file}' have no image"
             _refuse(set(names) - images, what, self.img_dir, self.suffixes[0], images)
         _refuse(set(names) - labels, "images have no label PNG", self.ann_dir, self.suffixes[1], labels)

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from mmdataseg.registry import LOOPS
 
 DATA_SEED = "data_seed"
+DATA_MIX = "data_mix"
 
 
 @LOOPS.register_module()
@@ -25,8 +26,9 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     If the batch sampler can start anywhere (it has ``set_iteration``, ``seed`` and ``reseed``, like
     `mmdataseg.RatioBatchSampler`), data loading starts at the iteration of the resume. mmengine would draw, and partly
     load, all batches before it. One iterator serves the whole run, so workers are started once. The sampler's seed is
-    saved with the checkpoint (message hub, ``data_seed``), so a run without a configured seed resumes, too. Other batch
-    samplers are handled as in the parent class.
+    saved with the checkpoint (message hub, ``data_seed``), so a run without a configured seed resumes, too. If the
+    sampler has a ``mix``, it is saved, and a warning says if it differs, e.g. since the number of GPUs changed. Other
+    batch samplers are handled as in the parent class.
 
     In every iteration ``random``, numpy and torch (CPU and devices) are seeded by (seed of the run, iteration, rank).
     So the random numbers of the model, e.g. the points of the mask losses or dropout, do not depend on where the run
@@ -61,6 +63,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if not hasattr(self.dataloader.batch_sampler, "set_iteration"):
             return super().run()
         self._take_data_seed()
+        self._compare_mix()
         if self.iter >= self.max_iters:
             print_log(
                 f"Already at iteration {self.iter} of {self.max_iters}: nothing to train; increase train_cfg.max_iters",
@@ -108,6 +111,19 @@ class ResumableTrainLoop(IterBasedTrainLoop):
                 sampler.reseed(resumed)
         hub.update_info(DATA_SEED, sampler.seed)
 
+    def _compare_mix(self) -> None:
+        mix, hub = getattr(self.dataloader.batch_sampler, "mix", None), self.runner.message_hub
+        before = hub.runtime_info.get(DATA_MIX)
+        if self.iter > 0 and before is not None and before != mix:
+            print_log(
+                f"The data mix differs from that of the checkpoint. It was {_described(before)}; now it is "
+                f"{_described(mix or {})}. Batches are drawn as if the whole run had the new one, so current epochs "
+                "repeat some images and leave others out",
+                logger="current",
+                level=logging.WARNING,
+            )
+        hub.update_info(DATA_MIX, mix)
+
     def _take_val_interval(self) -> None:
         """Set the validation interval that applies from the next iteration on."""
         self.val_interval = self.dynamic_intervals[bisect(self.dynamic_milestones, self.iter + 1) - 1]
@@ -116,6 +132,12 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if self.runner.val_loop is None or self.iter < self.val_begin:
             return False
         return self.iter % self.val_interval == 0 or self.iter == self.max_iters
+
+
+def _described(mix: dict[str, tuple[int, int, int]]) -> str:
+    return ", ".join(
+        f"{name!r} ({size} images, {batch} per batch, ratio {count})" for name, (size, batch, count) in mix.items()
+    )
 
 
 def _seed_generators(seed: int, iteration: int, rank: int) -> None:

@@ -113,7 +113,9 @@ class _Reader:
             "image_of": id_column([a["image_id"] for a in block], "image_id"),
             "categories": id_column([a["category_id"] for a in block], "category_id"),
             "boxes": box_column([a["bbox"] for a in block], "bbox"),
-            "is_crowd": flag_column([a.get("iscrowd", 0) for a in block], "iscrowd"),
+            # "ignore" is what some exporters write for difficult objects; mmdet leaves them out of training, too
+            "is_crowd": flag_column([a.get("iscrowd", 0) for a in block], "iscrowd")
+            | flag_column([a.get("ignore", 0) for a in block], "ignore"),
         }
         if self.with_masks:
             masks = [json.dumps(_segmentation(a), separators=(",", ":")).encode() for a in block]
@@ -285,8 +287,11 @@ def _segmentation(annotation: Mapping[str, Any]) -> Any:
     segmentation = annotation["segmentation"]
     if not segmentation:
         raise ValueError("its segmentation is empty")
-    if isinstance(segmentation, Mapping):
-        check_segmentation(segmentation)  # report a damaged RLE at the start
+    # report a damaged mask at the start; for polygons, the quick test comes first
+    if isinstance(segmentation, Mapping) or not all(
+        isinstance(points, list) and len(points) >= 6 and len(points) % 2 == 0 for points in segmentation
+    ):
+        check_segmentation(segmentation)
     return segmentation
 
 

@@ -32,6 +32,7 @@ def listed_images(
         UserError: The file is not valid JSON.
     """
     found: list[tuple[Any, str]] = []
+    left_out = frozenset(leave_out)
     for key, image in stream_json(path):
         if key != "images" or not isinstance(image, dict) or not isinstance(image.get("id"), int | float | str):
             continue
@@ -41,7 +42,7 @@ def listed_images(
             name = ""
         if path_parts is not None:
             name = "/".join(name.split("/")[-path_parts:])
-        if name not in leave_out:
+        if name not in left_out:
             found.append((id_key(image["id"]), name))
     return dict(_subset(found, indices))
 

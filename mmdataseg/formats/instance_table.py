@@ -28,7 +28,7 @@ class InstanceTable:
         box_offsets: (I + 1,) int64.
         boxes: (N, 4) float32, xyxy pixels, clipped to the image.
         labels: (N,) int32.
-        is_crowd: (N,) bool.
+        is_crowd: (N,) bool, crowd regions and annotations with ``ignore``.
         masks: Concatenated JSON of each ``segmentation``, uint8; empty without ``with_masks``.
         mask_offsets: (N + 1,) int64; empty without ``with_masks``.
         rows: (J,) int32, the images that are used: all but those in ``leave_out``.

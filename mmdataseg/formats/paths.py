@@ -48,7 +48,10 @@ def _missing(path: Path, what: str, other: str, remedy: str) -> MissingFileError
 
 
 def list_files(folder: Path, suffix: str) -> set[str]:
-    """List the files under a folder, at any depth. Links are followed, but not back into a folder that they are in.
+    """List the files under a folder, at any depth.
+
+    Links are followed, but not back into a folder that they are in. Names that begin with a dot are left out, as in
+    mmengine: what macOS and Jupyter put beside files, such as ``._a.jpg``, is no data.
 
     Args:
         folder: The folder.
@@ -66,6 +69,8 @@ def _names_in(folder: str | Path, prefix: str, above: tuple[str, ...]) -> Iterat
         return
     with os.scandir(folder) as entries:
         for entry in entries:
+            if entry.name.startswith("."):
+                continue
             if entry.is_dir():
                 yield from _names_in(entry.path, f"{prefix}{entry.name}/", (*above, real))
             else:

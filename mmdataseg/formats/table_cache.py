@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from mmdataseg.errors import UserError
 from mmdataseg.formats.instance_table import InstanceTable
 
-FORMAT = 5
+FORMAT = 6
 
 
 def cached_table(
@@ -87,14 +87,15 @@ def _write(table: InstanceTable, entry: Path) -> None:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock among the processes of this machine. A platform without locks relies on the rename."""
+    """Hold a lock among the processes of this machine. Platforms and file systems without locks rely on the rename."""
     try:
         import fcntl
     except ImportError:
         yield
         return
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # e.g. of Lustre without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield
         finally:

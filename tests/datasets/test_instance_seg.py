@@ -1,5 +1,6 @@
 """COCO-style boxes and masks as columns, and their cache."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmdataseg.datasets import InstanceSegDataset
+from mmdataseg.errors import UserError
 from mmdataseg.formats import coco_instances
 from mmdataseg.formats.instance_table import InstanceTable
 from tests.datasets.writing import METAINFO, InstanceFiles, write_json
@@ -109,6 +111,26 @@ def test_missing_field(files, key, field):
     del files.content[key][1][field]
     with pytest.raises(ValueError, match=rf"instances\.json': an entry of '{key}' has no '{field}': id \d"):
         InstanceSegDataset(**files.write())
+
+
+@pytest.mark.parametrize("wrong", [[1, 1, 2, 2], [1, 1, 2, 2, 3], 5])
+def test_a_polygon_that_is_none_is_found_before_a_training(files, wrong):
+    """One among those of an object that has others; such files come from editors."""
+    files.add_masks()
+    files.annotations[2]["segmentation"].append(wrong)
+    with pytest.raises(
+        UserError, match=r"instances\.json': an entry of 'annotations' .*polygon.*: id 3; repair the file"
+    ):
+        InstanceSegDataset(**files.write(), with_masks=True)
+    assert len(InstanceSegDataset(**files.write())) == 2
+
+
+def test_annotations_with_ignore_are_no_targets(files):
+    """As in mmdet, whose converter writes the flag for VOC's difficult objects."""
+    files.annotations[2]["ignore"] = 1
+    dataset = InstanceSegDataset(**files.write())
+    assert [i["ignore_flag"] for i in dataset.get_data_info(1)["instances"]] == [0, 1, 1]
+    assert dataset.table.num_targets == 1
 
 
 @pytest.mark.parametrize("segmentation", [None, []])
@@ -269,6 +291,15 @@ def test_cache_that_cannot_be_written(files):
 
 def _length(arguments):
     return len(InstanceSegDataset(**arguments))
+
+
+def test_a_file_system_without_locks_has_caches_too(files, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert len(InstanceSegDataset(**files.write(), cache_dir="cache")) == 2
+    assert [path.suffix for path in (files.root / "cache").iterdir()] == [".safetensors"]
 
 
 def test_processes_that_start_together_share_one_cache(files):

@@ -141,3 +141,11 @@ def test_no_classes(tmp_path):
 def test_unknown_argument(tmp_path):
     with pytest.raises(TypeError, match="reduce_zero"):
         SemanticSegDataset(**make(tmp_path), reduce_zero=True)
+
+
+def test_a_name_that_appears_twice(tmp_path):
+    """A test would count the image twice."""
+    config = make(tmp_path)
+    (tmp_path / "names.txt").write_text("a\nb\na\n")
+    with pytest.raises(UserError, match=r"names\.txt': 1 name appears more than once, e\.g\. 'a'; remove the"):
+        SemanticSegDataset(**config, ann_file="names.txt")

@@ -220,6 +220,21 @@ def test_run_without_a_configured_seed_resumes_with_the_seed_it_drew(tmp_path):
     assert_same_run((first.batches | second.batches, weights), (whole.batches, expected))
 
 
+def test_a_resumed_run_with_another_data_mix_says_so(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(loops, "print_log", lambda message, **_: said.append(message))
+    train(tmp_path, Record(stop=STOP))
+    train(tmp_path, Record(stop=STOP + 1), resume=True)
+    assert said == []
+    runner, _ = train(tmp_path, Record(), batch_size=2, resume=True)
+    (message,) = said
+    assert message.startswith(
+        "The data mix differs from that of the checkpoint. It was 's13' (13 images, 4 per batch, "
+    )
+    assert "; now it is 's13' (13 images, 2 per batch, ratio 1), 's20' (20 images, 2 per batch, ratio 2)." in message
+    assert runner.train_dataloader.batch_sampler.mix == {"s13": (13, 2, 1), "s20": (20, 2, 2)}
+
+
 def test_resuming_at_a_million_loads_only_what_it_trains_on(tmp_path, monkeypatch):
     loaded = []
     load = MultiSourceDataset.__getitem__

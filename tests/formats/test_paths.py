@@ -18,6 +18,13 @@ def test_files_of_a_suffix_at_any_depth(folder):
     assert list_files(folder, ".jpg") == {"a", "deep/er/ü c"}
 
 
+def test_hidden_files_of_macos_and_jupyter_are_no_data(folder):
+    for name in ("._a.jpg", ".ipynb_checkpoints/a-checkpoint.jpg", "deep/._b.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    assert list_files(folder, ".jpg") == {"a", "deep/er/ü c"}
+
+
 def test_links_to_files_and_to_folders_elsewhere_are_followed(folder, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/d.jpg").touch()

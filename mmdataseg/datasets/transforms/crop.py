@@ -90,7 +90,7 @@ class RandomCrop(BaseTransform):
         boxes.clip_(size)
         results["gt_bboxes"] = boxes[keep]
         if results.get("gt_masks") is not None:
-            bitmaps = results["gt_masks"].masks[keep][:, window[0], window[1]]
+            bitmaps = results["gt_masks"].masks[:, window[0], window[1]][keep]  # copies only the window
             results["gt_masks"] = BitmapMasks(bitmaps, *size)
         for key in ("gt_bboxes_labels", "gt_ignore_flags", "gt_segment_is_crowd"):
             if key in results:

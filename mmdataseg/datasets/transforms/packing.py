@@ -56,7 +56,8 @@ class PackInputs(BaseTransform):
             ``inputs``: (3, H, W) uint8 tensor; ``data_samples``: `DetDataSample`.
 
         Raises:
-            UserError: The id map has a value that is not a row: a transform filled it with a value of its own.
+            UserError: The image has no axis of channels, or integers above 255; or the id map has a value that is not a
+                row, because a transform filled it with a value of its own.
         """
         sample = DetDataSample()
         if "gt_bboxes" in results:
@@ -64,7 +65,7 @@ class PackInputs(BaseTransform):
         elif "gt_seg_map" in results:
             self._pack_id_map(sample, results)
         sample.set_metainfo(_metainfo(results))
-        return {"inputs": _image_tensor(results["img"]), "data_samples": sample}
+        return {"inputs": _image_tensor(results["img"], results), "data_samples": sample}
 
     @staticmethod
     def _pack_id_map(sample: DetDataSample, results: dict[str, Any]) -> None:
@@ -118,8 +119,16 @@ def _check_rows(rows: np.ndarray, num_rows: int, results: dict[str, Any]) -> Non
         )
 
 
-def _image_tensor(image: np.ndarray) -> torch.Tensor:
-    """Convert (H, W, 3) of any number type to (3, H, W) uint8, contiguous."""
+def _image_tensor(image: np.ndarray, results: dict[str, Any]) -> torch.Tensor:
+    """Convert (H, W, C) in 0 .. 255 of any number type to (C, H, W) uint8, contiguous."""
+    too_large = image.dtype.kind in "iu" and image.dtype != np.uint8 and image.size and int(image.max()) > 255
+    if image.ndim != 3 or too_large:
+        raise UserError(
+            f"expected an image (height, width, channels) of 8 bits, got shape {image.shape} of type {image.dtype}",
+            source=results.get("source"),
+            file=results.get("img_path"),
+            remedy="load it with color_type='color', which gives three channels of 8 bits",
+        )
     if image.dtype != np.uint8:  # mmdet's PhotoMetricDistortion leaves floats
         image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

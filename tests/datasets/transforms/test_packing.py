@@ -7,6 +7,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
 from mmdataseg.datasets import PackInputs
+from mmdataseg.errors import UserError
 
 IMAGE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
 
@@ -33,6 +34,13 @@ def test_image(img):
 def test_float_image_is_rounded_and_clipped():
     inputs, _ = pack(img=np.array([[[-3.0, 254.6, 300.0]]], np.float32))
     assert inputs.flatten().tolist() == [0, 255, 255]
+
+
+@pytest.mark.parametrize("img", [IMAGE[..., 0], IMAGE.astype(np.uint16) * 100])
+def test_an_image_without_channels_or_of_16_bits_is_refused(img):
+    """Values above 255 would all become 255."""
+    with pytest.raises(UserError, match=r"'a/b\.jpg': expected an image .* of 8 bits, got shape .*color_type='color'"):
+        pack(img=img)
 
 
 def test_rows_that_are_gone_are_dropped_and_ids_renumbered():
