@@ -86,6 +86,43 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
     assert differing == []
 
 
+def test_averaged_weights_are_resumed_exactly(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By mmengine's ``EMAHook``, with a validation of the averaged weights in between."""
+    monkeypatch.chdir(world)
+    average = dict(type="EMAHook", ema_type="ExpMomentumEMA", momentum=0.2, update_buffers=True)
+    options = {"custom_hooks": [average], "train_cfg.val_interval": 3}
+    build_runner(config(world / "average", **options)).train()
+    resume = {"load_from": str(world / "average/iter_2.pth"), "resume": True}
+    build_runner(config(world / "average_resumed", **options, **resume)).train()
+    once, twice = (
+        torch.load(world / name / "iter_4.pth", weights_only=False) for name in ("average", "average_resumed")
+    )
+    for part in ("state_dict", "ema_state_dict"):
+        assert once[part].keys() == twice[part].keys()
+        assert [name for name in once[part] if not torch.equal(once[part][name], twice[part][name])] == []
+    assert int(once["ema_state_dict"]["steps"]) == 4
+    averaged, last = once["state_dict"], once["ema_state_dict"]
+    assert any(not torch.equal(value, last[f"module.{name}"]) for name, value in averaged.items())
+
+
+def test_averaged_weights_start_from_a_checkpoint_without_the_embedding_files(
+    trained: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(world)
+    average = dict(type="EMAHook", ema_type="ExpMomentumEMA", momentum=0.2, update_buffers=True)
+    options = {"custom_hooks": [average], "train_cfg.max_iters": 2, "train_cfg.val_begin": 3}
+    (world / "data/toy/embeddings").rename(world / "away")
+    try:
+        build_runner(config(world / "from_checkpoint", load_from=str(trained / "iter_4.pth"), **options)).train()
+    finally:
+        (world / "away").rename(world / "data/toy/embeddings")
+    start, end = (
+        torch.load(file, weights_only=False)["state_dict"]
+        for file in (trained / "iter_4.pth", world / "from_checkpoint/iter_2.pth")
+    )
+    assert torch.equal(end["classifier._extra_state"], start["classifier._extra_state"])
+
+
 def test_one_test_answers_every_task_and_prints_one_table(
     trained: Path, world: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

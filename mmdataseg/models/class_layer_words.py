@@ -18,7 +18,8 @@ class ClassLayerWords(nn.Module):
 
     A copy that averages the weights of a training, such as that of mmengine's ``EMAHook``, makes no training step. It
     copies the tensors instead, by values. So discarded words keep their shape and become 0, in one tensor that is both
-    a buffer and the extra state: the copy discards them, too, whichever of the two it copies.
+    a buffer and the extra state: the copy discards them, too, whichever of the two it copies. That tensor is never
+    replaced by another one, as the copy may have been made before a checkpoint was loaded, and holds on to it.
 
     Args:
         embed_dim: D.
@@ -56,7 +57,7 @@ class ClassLayerWords(nn.Module):
             raise ValueError(
                 f"expected {len(text_KD) + 1} vectors of {text_KD.shape[1]} dimensions, got {tuple(vectors_JD.shape)}"
             )
-        self.rows = torch.cat([text_KD, vectors_JD]).detach().to(self.rows)
+        self.rows.data = torch.cat([text_KD, vectors_JD]).detach().to(self.rows)
 
     def forget(self) -> None:
         """Forget all words."""
@@ -102,4 +103,4 @@ class ClassLayerWords(nn.Module):
         if len(state) and state.shape[1:] == self.rows.shape[1:]:
             self.set(*state.tensor_split([len(state) // 2]))
         else:
-            self.rows = self.rows[:0]
+            self.rows.data = self.rows.data[:0]

@@ -236,4 +236,5 @@ def _normalisers(num_pairs: int, weights_BLQ: Tensor) -> tuple[Tensor, Tensor]:
     all_reduce(sums, "sum")
     num_targets, num_ranks, class_norm_L = sums[0], sums[1], sums[2:]
     # all weights are 0 if nothing is annotated and the background's weight is 0
-    return num_targets.clamp(min=1) / num_ranks, class_norm_L.clamp(min=torch.finfo(sums.dtype).tiny) / num_ranks
+    class_norm_L = torch.where(class_norm_L > 0, class_norm_L, 1.0)
+    return num_targets.clamp(min=1) / num_ranks, class_norm_L / num_ranks

@@ -88,6 +88,7 @@ class TextClassifier(CosineClassifier):
         self._absent: set[str] = set()
         self._of_files: dict[str, TextRecipe] = {}
         self._provenance: dict[str, Provenance] = {}
+        self._state = torch.zeros(0, dtype=torch.uint8)  # what get_extra_state returns
         for source in self._sources.values():
             text = self._read(source)
             rows = torch.zeros(len(source.label_space), embed_dim) if text is None else text.matrix
@@ -176,14 +177,16 @@ class TextClassifier(CosineClassifier):
 
         Returns:
             uint8, JSON in UTF-8: a tensor, because mmengine's EMA hook and strategies expect every value of a state
-            dict to be a tensor, and because every loader reads tensors without running code.
+            dict to be a tensor, and because every loader reads tensors without running code. It is always the same
+            tensor: mmengine's averaged model keeps the one that it got before a checkpoint was loaded.
         """
         known = {
             name: {"recipe": provenance.recipe.to_json(), "rows_sha256": provenance.rows_sha256}
             for name, provenance in self._provenance.items()
             if self._is_of(name, provenance)
         }
-        return torch.frombuffer(bytearray(dump_json(known).encode()), dtype=torch.uint8)
+        self._state.data = torch.frombuffer(bytearray(dump_json(known).encode()), dtype=torch.uint8)
+        return self._state
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take over the recipes of a checkpoint; torch calls this after it has loaded the checkpoint's rows.
@@ -205,6 +208,7 @@ class TextClassifier(CosineClassifier):
             if self._is_of(name, brought):
                 self._provenance[name] = brought
         self._require_one_encoder()
+        self.get_extra_state()  # bring the tensor up to date
 
     def _require_same_classes(self, name: str, classes: tuple[str, ...]) -> None:
         space = self._sources[name].label_space

@@ -98,6 +98,15 @@ def test_an_image_without_targets_trains_the_background_only(annotated, backgrou
     assert proposals.mask_features_BCHW.grad is None or torch.isfinite(classes.grad).all()
 
 
+def test_a_batch_in_which_nothing_counts_has_gradients_of_zero():
+    """Also if the loss is scaled, as with float16."""
+    classes = classes_of(0, BACKGROUND).requires_grad_()
+    criterion = criterion_of(class_weight=5.0, background_weight=0.0)
+    losses = losses_of(criterion, proposals_of(masks_of(LEFT, NOTHING)[None]), classes, [boxes(SIZE, [], [])])
+    (2.0**16 * losses["loss_class"]).backward()
+    assert torch.equal(classes.grad, torch.zeros_like(classes))
+
+
 @pytest.mark.parametrize("annotated", ["regions", "boxes"])
 def test_costs_are_float32_under_autocast(monkeypatch, left_map, annotated):
     """Sums over thousands of points: bfloat16 has 3 digits, float16 ends at 65504."""

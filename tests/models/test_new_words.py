@@ -140,6 +140,22 @@ def test_a_training_step_discards_the_words_of_the_averaged_weights(converted, u
     assert len(average.module.class_layer_words) == 0
 
 
+@pytest.mark.parametrize("update_buffers", [False, True])
+def test_averaged_weights_discard_words_that_were_loaded_later(converted, sources, update_buffers):
+    """``EMAHook`` copies the model before a checkpoint is loaded, and loads it into the copy as well."""
+    model = TextClassifier(sources=sources, embed_dim=3, normalize=False)
+    average = ExponentialMovingAverage(model, update_buffers=update_buffers)
+    for part in (model, average.module):
+        load_state_dict(part, deepcopy(converted.state_dict()), strict=True)
+        assert len(part.class_layer_words) == 2
+    for _ in range(2):
+        model.train()(torch.randn(5, 3), torch.eye(3)).sum().backward()
+        average.update_parameters(model)
+    assert len(average.module.class_layer_words) == 0
+    model.load_state_dict(TextClassifier(sources=sources, embed_dim=3, normalize=False).state_dict())
+    assert len(model.class_layer_words.rows) == 0
+
+
 def test_the_words_are_discarded_before_weights_are_averaged(converted):
     """``EMAHook`` copies the entries of the state dict until its ``begin_iter``."""
     copied = deepcopy(converted)

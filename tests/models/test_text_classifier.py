@@ -2,6 +2,7 @@
 
 import json
 import math
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,6 +157,21 @@ def test_mmengines_average_of_weights_keeps_the_recipes(classifier):
     average.update_parameters(classifier)
     average.update_parameters(classifier)
     assert average.module.recipe("two") == classifier.recipe("two")
+
+
+def test_mmengines_average_of_weights_takes_recipes_that_were_loaded_later(classifier, sources):
+    """``EMAHook`` copies the model before a checkpoint is loaded, here one that has to bring all text embeddings."""
+    files = [Path(source.embeddings) for source in sources]
+    for file in files:
+        file.rename(file.with_suffix(".away"))
+    model = TextClassifier(sources=sources, embed_dim=3)
+    average = ExponentialMovingAverage(model, update_buffers=True)
+    for part in (model, average.module):
+        load_state_dict(part, deepcopy(classifier.state_dict()), strict=True)
+    average.update_parameters(model)
+    assert average.module.absent == []
+    assert average.module.recipe("axes") == classifier.recipe("axes")
+    assert torch.equal(average.module.state_dict()["_extra_state"], classifier.state_dict()["_extra_state"])
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{}x", b'{"two": 1}', b'{"two": {"recipe": {}, "rows_sha256": ""}}'])
