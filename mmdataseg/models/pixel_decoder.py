@@ -68,7 +68,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
             Laid out as ``query``.
 
         Raises:
-            UserError: ``gpu_attention`` is ``triton``, and triton is not installed.
+            UserError: ``gpu_attention`` is ``triton``, and triton is not installed or too old.
         """
         value = query if value is None else value
         identity = query if identity is None else identity
@@ -109,8 +109,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
             return deformable_attention(*inputs, way=way).flatten(2)
         except ImportError as error:
             raise UserError(
-                f"gpu_attention='triton' needs triton, which cannot be imported ({error}); install it "
-                "(pip install triton), or set gpu_attention='auto'"
+                f"gpu_attention='triton' cannot be used ({error}); install triton >= 3.0, or set gpu_attention='auto'"
             ) from error
 
     def way(self, value: Tensor) -> str:

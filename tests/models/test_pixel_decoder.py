@@ -114,7 +114,7 @@ def test_triton_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(attention, "way", lambda _: "triton")
     monkeypatch.setitem(sys.modules, "mmdataseg.ops.deformable_attention_triton", None)
     points = {"reference_points": torch.rand(1, 6, 1, 2), "spatial_shapes": torch.tensor([[2, 3]])}
-    with pytest.raises(UserError, match=r"gpu_attention='triton' needs triton, .*or set gpu_attention='auto'"):
+    with pytest.raises(UserError, match=r"^gpu_attention='triton' cannot be used \(.*or set gpu_attention='auto'$"):
         attention(torch.randn(1, 6, 16), **points)
 
 
