@@ -18,6 +18,7 @@ from torch import nn
 from mmdataseg.datasets import MultiSourceDataset, RatioBatchSampler
 from mmdataseg.engine import ResumableTrainLoop, loops
 from mmdataseg.engine.loops import _seed_generators
+from mmdataseg.errors import UserError
 from mmdataseg.registry import DATASETS, TRANSFORMS
 
 SPACE = {"name": "one", "classes": ["cat"], "is_thing": [True]}
@@ -233,6 +234,14 @@ def test_a_resumed_run_with_another_data_mix_says_so(tmp_path, monkeypatch):
     )
     assert "; now it is 's13' (13 images, 2 per batch, ratio 1), 's20' (20 images, 2 per batch, ratio 2)." in message
     assert runner.train_dataloader.batch_sampler.mix == {"s13": (13, 2, 1), "s20": (20, 2, 2)}
+
+
+def test_ranks_with_different_data_are_refused(tmp_path, monkeypatch):
+    """A copy on one of two machines lacks images: their parts of a batch would overlap."""
+    monkeypatch.setattr(loops, "all_gather_object", lambda mix: [mix, {**mix, "s20": (19, 4, 2)}])
+    match = r"rank 0 has .*'s20' \(20 images, .*, and rank 1 has .*'s20' \(19 images, .*; complete the copy of the data"
+    with pytest.raises(UserError, match=match):
+        train(tmp_path, Record())
 
 
 def test_resuming_at_a_million_loads_only_what_it_trains_on(tmp_path, monkeypatch):
