@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dist import all_gather_object, get_rank
+from mmengine.hooks import EMAHook
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import DataLoader
@@ -81,6 +82,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         if self.iter == 0 == self.val_begin and self.runner.val_loop is not None:
+            self._start_averages()
             self.runner.val_loop.run()
         while self.iter < self.max_iters and not self.stop_training:
             self.runner.model.train()
@@ -97,6 +99,13 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         """Train on one batch, after seeding all generators for this iteration and rank."""
         _seed_generators(self.runner.seed, self.iter, get_rank())
         super().run_iter(data_batch)
+
+    def _start_averages(self) -> None:
+        """Give mmengine's EMAHook the weights that the training starts from: it copied the model before they were
+        set, and takes them over in the first iteration only."""
+        for hook in self.runner.hooks:
+            if isinstance(hook, EMAHook):
+                hook.ema_model.module.load_state_dict(hook.src_model.state_dict())
 
     def _batches(self) -> Iterator[Any]:
         while True:  # once, unless max_iters grows during the run
