@@ -74,7 +74,7 @@ def test_a_training_that_skips_every_step_stops(tmp_path):
     finite = {"loss": torch.tensor(1.0)}
     FiniteTraining().after_train_iter(fake_runner(tmp_path, loss_scaler=scaler(2.0**-24))[1], 0, outputs=finite)
     with pytest.raises(
-        UserError, match=r"iteration 1: mixed precision skips all steps, .* fell to 3\.0e-08; train wit"
+        UserError, match=r"iteration 1: mixed precision skips all steps, .* fell to 3\.0e-08; train"
     ):
         FiniteTraining().after_train_iter(fake_runner(tmp_path, loss_scaler=scaler(2.0**-25))[1], 0, outputs=finite)
 
