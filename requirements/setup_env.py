@@ -54,6 +54,7 @@ def main() -> None:
         set_up(active, own=False)
     else:
         if not (VENV / "bin" / "python").exists():
+            say_why_not_active()
             say(f"making {VENV}")
             subprocess.run([base_python(), "-m", "venv", str(VENV)], check=True)
         set_up(VENV / "bin" / "python", own=True)
@@ -61,14 +62,25 @@ def main() -> None:
 
 def active_python() -> Path | None:
     """The Python of an active environment that can be used; None if there is none other than our own ``.venv``."""
+    python = complete_python()
+    return python if python and (stamped(prefix(python)) or succeeds(python, WORKS)) else None
+
+
+def complete_python() -> Path | None:
+    """The Python of an active environment other than ``.venv`` that has torch, torchvision and mmcv, working or not."""
     found = shutil.which("python") or shutil.which("python3")
     if found is None:
         return None
     python = Path(found)
-    home = prefix(python)
-    if home == VENV or not succeeds(python, PRESENT):
-        return None
-    return python if stamped(home) or succeeds(python, WORKS) else None
+    return python if prefix(python) != VENV and succeeds(python, PRESENT) else None
+
+
+def say_why_not_active() -> None:
+    """Show the error of an active environment that has all packages, before several GB are installed elsewhere."""
+    python = complete_python()
+    if python:
+        say(f"not using {prefix(python)}: its torch, torchvision and mmcv fail")
+        succeeds(python, WORKS, show=True)
 
 
 def set_up(python: Path, *, own: bool) -> None:

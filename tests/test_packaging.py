@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections import Counter
 from configparser import ConfigParser
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,8 @@ def test_mim_finds_scripts_and_config_of_an_installed_wheel(site, tmp_path):
 @pytest.mark.parametrize("form", ["name from any folder", "path from the root"])
 def test_mim_finds_scripts_and_config_of_an_editable_install(repo_root, tmp_path, form):
     pytest.importorskip("mim", reason="mim is not installed")
+    if not any(dist.name == "onedl-mim" for dist in distributions()):
+        pytest.skip("openmim looks for an editable package in site-packages, where it has no files")
     leaf = find_config("dataseg_mini_3ds.py")
     path = leaf.relative_to(repo_root).as_posix()
     by_name = form == "name from any folder"

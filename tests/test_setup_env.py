@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,28 @@ def test_an_active_environment_counts_only_if_its_torch_and_mmcv_work(pinned, tm
     assert pinned.active_python() is None
     monkeypatch.setattr(pinned.shutil, "which", lambda _: None)
     assert pinned.active_python() is None
+
+
+def test_the_error_of_an_active_environment_that_is_not_used_is_shown(pinned, tmp_path, monkeypatch, capfd):
+    """Before another environment of several GB is made."""
+    home = tmp_path / "active"
+    monkeypatch.setattr(pinned.shutil, "which", lambda name: str(home / name))
+    monkeypatch.setattr(pinned, "prefix", lambda python: python.parent)
+    monkeypatch.setattr(pinned, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(pinned, "WORKS", "raise ImportError('no platformdirs')")
+    monkeypatch.setattr(pinned, "base_python", lambda: sys.exit("the end"))
+    run = pinned.subprocess.run
+    codes = {pinned.PRESENT: "", pinned.WORKS: pinned.WORKS}
+    monkeypatch.setattr(
+        pinned.subprocess, "run", lambda command, **options: run([sys.executable, "-c", codes[command[2]]], **options)
+    )
+    monkeypatch.setattr("sys.argv", ["setup_env.py"])
+    with pytest.raises(SystemExit, match="the end"):
+        pinned.main()
+    out, error = capfd.readouterr()
+    assert out.startswith(f"setup: not using {home}: its torch, torchvision and mmcv fail\n")
+    assert out.endswith(f"setup: making {tmp_path / '.venv'}\n")
+    assert error.endswith("ImportError: no platformdirs\n")
 
 
 @pytest.mark.parametrize("own", [True, False])

@@ -17,6 +17,8 @@ from mmdataseg.apis.stopping import sigterm_as_exit
 from mmdataseg.errors import UserError
 
 BEAT, SILENCE = 0.5, 10.0  # seconds
+# of the launcher's store: torch's DistError is a RuntimeError; torch 2.1 has only these two
+_STORE_ERRORS = (RuntimeError, TimeoutError)
 _RUNNING, _FINISHED, _STOPPED, _FAILED = range(4)
 
 
@@ -160,7 +162,7 @@ class SignsOfLife:
         """Return what is known of the ranks that are gone or failed, one clause per rank, within 10 seconds."""
         try:
             return self._lost(_connect())
-        except distributed.DistError:
+        except _STORE_ERRORS:
             return [f"rank 0 or the launcher at {os.environ['MASTER_ADDR']} is gone"]
 
     def close(self, end: int) -> None:
@@ -169,14 +171,14 @@ class SignsOfLife:
         self._thread.join()
         try:
             self._set_state(end)
-        except distributed.DistError:
+        except _STORE_ERRORS:
             pass  # nobody is left to read it
 
     def _beat(self) -> None:
         try:
             while not self._closed.wait(BEAT):
                 self._store.add(f"beat/{self._rank}", 1)
-        except distributed.DistError:
+        except _STORE_ERRORS:
             pass  # the store is gone, and with it the first rank or the launcher; the main thread will see it
 
     def _lost(self, store: distributed.Store) -> list[str]:

@@ -1,12 +1,14 @@
 """Make mmengine open every checkpoint with `read_checkpoint`: no file runs code unless the user trusts it."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import get_torchvision_models
+from torch import Tensor
 
 from mmdataseg.checkpoints.reading import read_checkpoint, surprising
 from mmdataseg.errors import UserError
@@ -34,10 +36,16 @@ def use_safe_reader(*, trust: bool = False) -> None:
                 logger="current",
                 level=logging.WARNING,
             )
-        return found.content
+        return _as_checkpoint(found.content)
 
     CheckpointLoader.register_scheme((LOCAL, *WEB, *TORCHVISION), load_from_safe_reader, force=True)
     CheckpointLoader.register_scheme(REFUSED, load_from_refused_address, force=True)
+
+
+def _as_checkpoint(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Put a file that holds only weights under ``state_dict``, where hooks such as mmengine's EMAHook expect them."""
+    only_weights = bool(content) and all(isinstance(value, Tensor) for value in content.values())
+    return {"state_dict": content} if only_weights else content
 
 
 def load_from_refused_address(filename: str, map_location: Any = None) -> Any:  # noqa: ARG001  # mmengine's signature

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
@@ -149,16 +149,26 @@ class CheckWeights(Hook):
         """Compare the checkpoint with the model, and log the result.
 
         Raises:
-            UserError: The run resumes from a checkpoint that has only weights; or `WeightsAccount.require_all` or,
-                before a training, `WeightsAccount.require_some` refuses it.
+            UserError: The run resumes from a checkpoint that has only weights, or, without mmengine's ``EMAHook``, from
+                one of a training with it; or `WeightsAccount.require_all` or, before a training,
+                `WeightsAccount.require_some` refuses it.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         file = runner.cfg.get("load_from")
-        if runner.cfg.get("resume") and not self.testing and not {"meta", "optimizer"} <= set(checkpoint):
+        resumes = bool(runner.cfg.get("resume")) and not self.testing
+        if resumes and not {"meta", "optimizer"} <= set(checkpoint):
             raise UserError(
                 "has only weights, without the state of optimizer and schedule that --resume needs",
                 file=file,
                 remedy="start a training from these weights with --cfg-options load_from=PATH",
+            )
+        # that hook has put the trained weights back into state_dict; without it, the averaged ones are still there
+        if resumes and "ema_state_dict" in checkpoint and not any(isinstance(hook, EMAHook) for hook in runner.hooks):
+            raise UserError(
+                "its training averaged the weights (EMAHook), and this config does not",
+                file=file,
+                remedy="resume with the config of its training, or start a training from the averaged weights with "
+                "--cfg-options load_from=PATH",
             )
         account = account_of_weights(checkpoint, model.state_dict(), file=file)
         if self.testing or runner.cfg.get("resume"):

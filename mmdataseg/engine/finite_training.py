@@ -17,6 +17,7 @@ from mmdataseg.registry import HOOKS
 
 _SKIPPED_IN_A_ROW = 20
 _SHOWN = 4
+_SMALLEST_SCALE = 2.0**-24  # the smallest float16: at this scale, a step overflows only if gradients exceed 2^40
 
 
 @HOOKS.register_module()
@@ -27,7 +28,8 @@ class FiniteTraining(Hook):
     shows it only one iteration later, when they may have been saved.
 
     Mixed precision with a loss scale skips steps that overflow. If a loss is not finite, that is logged, and stops the
-    training only if there are more than 20 such steps in a row.
+    training only if there are more than 20 such steps in a row. If only gradients are not finite, each step halves the
+    scale: the training stops when that is too small for any step to succeed.
     """
 
     priority = "VERY_HIGH"  # before the checkpoint hook saves the weights of this step
@@ -51,8 +53,9 @@ class FiniteTraining(Hook):
             outputs: Name -> loss.
 
         Raises:
-            UserError: A loss or a weight is not finite, on this rank or on another one.
+            UserError: A loss or a weight is not finite, on this rank or on another one; or all steps are skipped.
         """
+        _require_scale(runner)
         losses = {name: value for name, value in (outputs or {}).items() if isinstance(value, Tensor | float)}
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
@@ -74,6 +77,18 @@ class FiniteTraining(Hook):
             runner.logger.log(logging.WARNING, f"{message}; mixed precision skips this step")
             return
         raise UserError(message, remedy=_remedy(Path(runner.work_dir), "check these images, " if names else ""))
+
+
+def _require_scale(runner: Runner) -> None:
+    """Refuse a loss scale that has collapsed. Gradients are the same on all ranks, so the scale is, too."""
+    scaler = getattr(runner.optim_wrapper, "loss_scaler", None)
+    scale = 1.0 if scaler is None else scaler.get_scale()
+    if scale < _SMALLEST_SCALE:
+        raise UserError(
+            f"iteration {runner.iter + 1}: mixed precision skips all steps, as gradients are not finite; its loss "
+            f"scale fell to {scale:.1e}",
+            remedy="train without --amp, or in bfloat16 (configs/hardware); the weights are those before these steps",
+        )
 
 
 def _not_finite(values: Sequence[Tensor | float]) -> Tensor:

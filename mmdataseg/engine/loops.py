@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import all_gather_object, get_rank
+from mmengine.hooks import EMAHook
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
+from mmdataseg.errors import UserError
 from mmdataseg.registry import LOOPS
 
 DATA_SEED = "data_seed"
@@ -59,7 +61,11 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         super().__init__(runner, dataloader, max_iters, val_begin, val_interval, dynamic_intervals)
 
     def run(self) -> torch.nn.Module:
-        """Train until ``max_iters``."""
+        """Train until ``max_iters``.
+
+        Raises:
+            UserError: The ranks have different numbers of images.
+        """
         if not hasattr(self.dataloader.batch_sampler, "set_iteration"):
             return super().run()
         self._take_data_seed()
@@ -76,6 +82,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         if self.iter == 0 == self.val_begin and self.runner.val_loop is not None:
+            self._start_averages()
             self.runner.val_loop.run()
         while self.iter < self.max_iters and not self.stop_training:
             self.runner.model.train()
@@ -92,6 +99,13 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         """Train on one batch, after seeding all generators for this iteration and rank."""
         _seed_generators(self.runner.seed, self.iter, get_rank())
         super().run_iter(data_batch)
+
+    def _start_averages(self) -> None:
+        """Give mmengine's EMAHook the weights that the training starts from: it copied the model before they were
+        set, and takes them over in the first iteration only."""
+        for hook in self.runner.hooks:
+            if isinstance(hook, EMAHook):
+                hook.ema_model.module.load_state_dict(hook.src_model.state_dict())
 
     def _batches(self) -> Iterator[Any]:
         while True:  # once, unless max_iters grows during the run
@@ -113,6 +127,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
     def _compare_mix(self) -> None:
         mix, hub = getattr(self.dataloader.batch_sampler, "mix", None), self.runner.message_hub
+        _refuse_different_data(all_gather_object(mix))
         before = hub.runtime_info.get(DATA_MIX)
         if self.iter > 0 and before is not None and before != mix:
             print_log(
@@ -132,6 +147,17 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if self.runner.val_loop is None or self.iter < self.val_begin:
             return False
         return self.iter % self.val_interval == 0 or self.iter == self.max_iters
+
+
+def _refuse_different_data(mixes: Sequence[Any]) -> None:
+    """Each rank draws its part of a batch from the sizes of its own data."""
+    other = [rank for rank, mix in enumerate(mixes) if mix != mixes[0]]
+    if other:
+        raise UserError(
+            f"the ranks read different data: rank 0 has {_described(mixes[0])}, and rank {other[0]} has "
+            f"{_described(mixes[other[0]])}",
+            remedy="complete the copy of the data on each machine",
+        )
 
 
 def _described(mix: dict[str, tuple[int, int, int]]) -> str:

@@ -131,6 +131,7 @@ class WholeCheckpoints(CheckpointHook):
         paths = [*info.get(_SAVED, ()), info.get("last_ckpt")]
         self._saved = list(dict.fromkeys(PurePath(path).name for path in paths if path))
         runner.message_hub.update_info(_SAVED, list(self._saved))
+        self._check_interval(runner)
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Save a checkpoint if one is due, then remove the oldest ones over the limit."""
@@ -141,6 +142,16 @@ class WholeCheckpoints(CheckpointHook):
         """Save a checkpoint if one is due, then remove the oldest ones over the limit."""
         super().after_train_epoch(runner)
         self._remove_old(runner)
+
+    def _check_interval(self, runner: Runner) -> None:
+        accumulated = (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
+        if not self.by_epoch and self.interval > 0 and self.interval % accumulated:
+            next_one = -(-self.interval // accumulated) * accumulated
+            runner.logger.warning(
+                f"a checkpoint is saved every {self.interval} iterations, and a step accumulates the gradients of "
+                f"{accumulated}: a resumed training loses those of a step that is not complete; set "
+                f"default_hooks.checkpoint.interval={next_one}"
+            )
 
     def _remove_old(self, runner: Runner) -> None:
         name = None if self.last_ckpt is None else PurePath(self.last_ckpt).name

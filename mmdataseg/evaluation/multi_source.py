@@ -15,6 +15,7 @@ from mmengine.utils import apply_to
 from torch import Tensor
 
 from mmdataseg.errors import UserError, named
+from mmdataseg.evaluation.category_order import check_category_order
 from mmdataseg.registry import EVALUATOR
 from mmdataseg.sources import Source, build_sources
 
@@ -67,7 +68,8 @@ class MultiSourceEvaluator(Evaluator):
         FileNotFoundError: A file that a metric reads is missing.
         TypeError: A source or a metric has an unknown key.
         UserError: Two sources have the same name; a source has no metric; two metrics of one class in a source would
-            report under the same names; or a metric refuses its file or, in ``check_source``, its source.
+            report under the same names; a metric of mmdet would mix up the classes; or a metric refuses its file or, in
+            ``check_source``, its source.
     """
 
     def __init__(self, *, metrics: Sequence[Mapping[str, Any] | Source]) -> None:
@@ -244,9 +246,11 @@ def _shown(value: float) -> str:
 def _build(source: Source, metric: Mapping[str, Any]) -> BaseMetric:
     """Build a metric from its config. Its errors get the name of the source."""
     try:
-        return METRICS.build(dict(metric))
+        built = METRICS.build(dict(metric))
+        check_category_order(built, metric, source)
     except (FileNotFoundError, TypeError, ValueError) as error:
         raise named(error, source=source.name) from error
+    return built
 
 
 def _results_of(metric: BaseMetric, sample: dict) -> list[Any]:

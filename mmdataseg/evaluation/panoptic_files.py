@@ -74,7 +74,7 @@ class PanopticFiles:
                 file=self.file,
                 remedy="correct one of them",
             )
-        png = read_png(path, "panoptic PNG")
+        png = read_png(path, "panoptic PNG", colours=True)
         if png.ndim != 3 or png.shape[2] < 3:
             raise UserError(f"expected an RGB PNG of segment ids, got shape {png.shape}", file=path, remedy=_REPAIR)
         try:

@@ -10,7 +10,15 @@ from torch import Tensor
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator, mean_percent, pack_counts, sum_counts
 from mmdataseg.evaluation.count_metric import CountMetric
-from mmdataseg.evaluation.ground_truth import check_task, classes_of, describe, id_map_of, thing_flags_of
+from mmdataseg.evaluation.ground_truth import (
+    check_loaded,
+    check_task,
+    classes_of,
+    describe,
+    id_map_of,
+    steps_of_test,
+    thing_flags_of,
+)
 from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.ops.panoptic_quality import panoptic_counts, panoptic_quality, segment_intersections
 from mmdataseg.ops.segment_errors import KINDS, error_kinds, invented_segments
@@ -59,15 +67,13 @@ class PanopticQualityMetric(CountMetric):
             source: The source to test.
 
         Raises:
-            UserError: The task is not panoptic; the test pipeline loads panoptic maps as for training; or
+            UserError: The task is not panoptic; the test pipeline loads no annotations, or as for training; or
                 `CountMetric.check_source` refuses the source.
         """
         check_task(source, "panoptic", metric=self)
+        check_loaded(source, "LoadPanopticMap")
         super().check_source(source)
-        for step in (source.test or {}).get("pipeline", ()):
-            if not isinstance(step, Mapping):
-                continue
-            kind = getattr(step["type"], "__name__", step["type"]).rpartition(".")[2]
+        for kind, step in steps_of_test(source):
             if kind == "LoadPanopticMap" and not step.get("scoring"):
                 raise UserError(
                     "the test pipeline loads annotations as for training, without crowd regions, so predictions in "

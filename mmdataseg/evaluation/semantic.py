@@ -8,7 +8,7 @@ import torch
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator, mean_percent, pack_counts, sum_counts
 from mmdataseg.evaluation.count_metric import CountMetric
-from mmdataseg.evaluation.ground_truth import check_task, classes_of, describe, id_map_of
+from mmdataseg.evaluation.ground_truth import check_loaded, check_task, classes_of, describe, id_map_of
 from mmdataseg.ops.semantic_iou import class_areas, confusion_matrix, semantic_iou
 from mmdataseg.registry import METRICS
 from mmdataseg.sources import Source
@@ -40,15 +40,17 @@ class SemanticMetric(CountMetric):
     draws_chance = True
 
     def check_source(self, source: Source) -> None:
-        """Check the task and the groups of classes, at the start of a training.
+        """Check the task, the test pipeline and the groups of classes, at the start of a training.
 
         Args:
             source: The source to test.
 
         Raises:
-            UserError: The task is not semantic, or `CountMetric.check_source` refuses the source.
+            UserError: The task is not semantic, the test pipeline loads no annotations, or `CountMetric.check_source`
+                refuses the source.
         """
         check_task(source, "semantic", metric=self)
+        check_loaded(source, "LoadSemanticMap")
         super().check_source(source)
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002

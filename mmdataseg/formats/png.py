@@ -47,18 +47,19 @@ def encode_image(array: np.ndarray, kind: str = "PNG") -> bytes:
     return encoded.getvalue()
 
 
-def read_png(path: Path, what: str) -> np.ndarray:
-    """Read the values of a PNG as they are stored, (H, W) or (H, W, C). Messages call the file ``what``.
+def read_png(path: Path, what: str, *, colours: bool = False) -> np.ndarray:
+    """Read the values of a PNG as they are stored, (H, W) or (H, W, C), as `decode_png` does. Messages call the file
+    ``what``.
 
     Raises:
         FileNotFoundError: The file is missing.
         UserError: The file cannot be decoded.
     """
     require_file(path, what)
-    return decode_png(path.read_bytes(), path=path, what=what, remedy="download or unpack it again")
+    return decode_png(path.read_bytes(), path=path, what=what, remedy="download or unpack it again", colours=colours)
 
 
-def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> np.ndarray:
+def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str, colours: bool = False) -> np.ndarray:
     """Decode a PNG, or another lossless image, to the stored values.
 
     PIL keeps palette indices and 16 bits, while OpenCV expands palettes to colours. PIL scales greys of 1, 2 and 4 bits
@@ -72,6 +73,8 @@ def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> n
         path: Path of the file, for messages.
         what: Description of the file, for messages.
         remedy: What to do, for messages.
+        colours: The values are colours. A palette, with which programs that compress PNGs store an image of few
+            colours, is replaced by them.
 
     Returns:
         (H, W) unsigned integers, or (H, W, C) uint8.
@@ -92,7 +95,8 @@ def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str) -> n
                     remedy="create it again as a PNG: a conversion cannot restore the values",
                 )
             factor = _factor(image, content, path, what)
-            values = np.asarray(ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image)
+            turned = ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image
+            values = np.asarray(turned.convert("RGB") if colours and turned.mode == "P" else turned)
     except UserError:
         raise
     except Image.DecompressionBombError:

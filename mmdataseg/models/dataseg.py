@@ -182,6 +182,21 @@ class DaTaSeg(BaseDetector):
         )
         return {f"{source.name}/{name}": value for name, value in losses.items()}
 
+    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of the terms to train, and all values for the log.
+
+        mmengine sums all values with "loss" in their name, in which here a source may have that, too.
+
+        Args:
+            losses: Of `loss`.
+
+        Returns:
+            Scalar; and the values by name, the sum first, as ``loss``.
+        """
+        total, _ = super().parse_losses({n: value for n, value in losses.items() if "loss" in n.rpartition("/")[2]})
+        _, logged = super().parse_losses(losses)
+        return total, {**logged, "loss": total}
+
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True
     ) -> list[DetDataSample]:

@@ -18,6 +18,7 @@ from mmdataseg.ops.deformable_attention import deformable_attention
 from mmdataseg.registry import MODELS
 
 GPU_ATTENTIONS = ("auto", "grid_sample", "triton", "deformops")
+_PACKAGES = {"triton": "triton >= 3.0", "deformops": "deformops"}
 
 
 class DeformableAttention(MultiScaleDeformableAttention):
@@ -71,7 +72,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
             Laid out as ``query``.
 
         Raises:
-            UserError: ``gpu_attention`` is ``triton`` or ``deformops``, and that package cannot be imported.
+            UserError: ``gpu_attention`` is ``triton`` or ``deformops``, and that package is not installed or too old.
         """
         value = query if value is None else value
         identity = query if identity is None else identity
@@ -112,8 +113,8 @@ class DeformableAttention(MultiScaleDeformableAttention):
             return deformable_attention(*inputs, way=way).flatten(2)
         except ImportError as error:
             raise UserError(
-                f"gpu_attention={way!r} needs {way}, which cannot be imported ({error}); install it "
-                f"(pip install {way}), or set gpu_attention='grid_sample'"
+                f"gpu_attention={way!r} cannot be used ({error}); install {_PACKAGES[way]}, or set "
+                "gpu_attention='grid_sample'"
             ) from error
 
     def way(self, value: Tensor) -> str:

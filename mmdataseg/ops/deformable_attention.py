@@ -52,7 +52,8 @@ def deformable_attention(
         (B, N, A, c), with the dtype of the value.
 
     Raises:
-        ImportError: The way is ``triton`` or ``deformops``, and the package of that name is not installed.
+        ImportError: The way is ``triton``, and triton is not installed or too old; or it is ``deformops``, which is not
+            installed.
         ValueError: The way is unknown or not for this device; the cells are not those of the levels; or positions and
             weights differ in shape.
     """

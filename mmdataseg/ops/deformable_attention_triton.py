@@ -43,7 +43,7 @@ def deformable_attention_triton(
         ImportError: Triton is older than 3.0.
     """
     if int(triton.__version__.partition(".")[0]) < MIN_TRITON:
-        raise ImportError(f"expected triton >= {MIN_TRITON}.0, found {triton.__version__}")
+        raise ImportError(f"triton {triton.__version__} is too old: expected >= {MIN_TRITON}.0")
     points = (part.float().contiguous() for part in (x_BNALP, y_BNALP, weights_BNALP))
     return _Attention.apply(value_BSAc.contiguous(), *points, tuple(sizes))
 

@@ -194,8 +194,9 @@ def merge_masks(mask_logits_SHW: Tensor, group_S: Tensor, num_groups: int) -> Te
     if len(group_S) == num_groups:  # groups of one: no maximum to take, and none to differentiate
         return mask_logits_SHW[group_S.argsort()]
     index = group_S[:, None, None].expand_as(mask_logits_SHW)
-    empty = mask_logits_SHW.new_zeros(num_groups, *mask_logits_SHW.shape[1:])
-    return empty.scatter_reduce(0, index, mask_logits_SHW, reduce="amax", include_self=False)
+    # not zeros: torch would give a part of the gradient of a maximum of 0 to them, even with include_self=False
+    lowest = mask_logits_SHW.new_full((num_groups, *mask_logits_SHW.shape[1:]), float("-inf"))
+    return lowest.scatter_reduce(0, index, mask_logits_SHW, reduce="amax")
 
 
 def _check_rows(rows_LQ: Tensor, values_LQX: Tensor) -> None:

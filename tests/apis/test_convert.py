@@ -97,9 +97,17 @@ def test_hugging_faces_bin_file_gives_what_its_safetensors_give(tmp_path, texts)
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.3])
-def test_the_panoptic_answer_is_mmdets_pixel_by_pixel(tmp_path, texts, ridge):
-    """By mmdet's own post-processing, on images of three sizes that were resized and padded."""
+def test_the_panoptic_answer_is_mmdets_pixel_by_pixel(tmp_path, texts, ridge, monkeypatch):
+    """By mmdet's own post-processing, on images of three sizes that were resized and padded.
+
+    Pixels where rounding could change mmdet's answer are left out. With torch 2.1.2, one of 100,000 did differ.
+    """
     model = foreign.mmdet_model(R50, shrink=True, object_mask_thr=0.1, iou_thr=0.1, instance_on=False)
+    outputs = []
+    answer = model.panoptic_fusion_head.panoptic_postprocess
+    monkeypatch.setattr(
+        model.panoptic_fusion_head, "panoptic_postprocess", lambda *args: outputs.append(args) or answer(*args)
+    )
     config = foreign.ours("mask2former_r50_coco-panoptic.py", shrink=True)
     config.model.postprocessors.panoptic.update(score_threshold=0.1, kept_share=0.1)
     file = save_as_published(model, tmp_path / "theirs.pth", "coco133")
@@ -114,11 +122,23 @@ def test_the_panoptic_answer_is_mmdets_pixel_by_pixel(tmp_path, texts, ridge):
             theirs = model.predict(image, [DetDataSample(metainfo=meta)])[0].pred_panoptic_seg.sem_seg[0]
             sample = DetDataSample(metainfo={**meta, "source": "coco_panoptic"})
             ours = made.predict(image, [sample])[0].pred_panoptic_seg.sem_seg[0]
+        decided = are_decided(*outputs.pop(), least=0.1)
+        assert decided.float().mean() > 0.998
+        ours, theirs = ours[decided], theirs[decided]
         assert torch.equal(torch.where(ours == 0, 133, ours % 1000), theirs.long() % 1000)
-        pairs = torch.stack([ours.flatten(), theirs.flatten().long()]).unique(dim=1)
+        pairs = torch.stack([ours, theirs.long()]).unique(dim=1)
         assert pairs.shape[1] == len(ours.unique()) == len(theirs.unique()), "segments are the same, not classes alone"
         segments += pairs.shape[1]
     assert segments > 6
+
+
+def are_decided(class_logits, mask_logits, *, least):
+    """Pixels at which one mask is clearly the best for mmdet, and clearly on one side of its threshold of 0.5."""
+    scores, labels = class_logits.softmax(-1).max(-1)
+    kept = (labels < class_logits.shape[-1] - 1) & (scores > least)
+    probs = mask_logits[kept].sigmoid()
+    (best, second), rows = (scores[kept, None, None] * probs).topk(2, dim=0)
+    return (best - second > 1e-5) & ((probs.gather(0, rows[:1])[0] - 0.5).abs() > 1e-5)
 
 
 def test_a_file_with_older_names_gives_the_same(tmp_path, texts):

@@ -15,7 +15,8 @@ def no_yapf(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("yapf was asked")
 
-    monkeypatch.setattr(yapf_api, "FormatCode", refuse)  # mmengine imports it when it is asked for a text
+    monkeypatch.setattr(yapf_api, "FormatCode", refuse)  # onedl-mmengine imports it when it is asked for a text
+    monkeypatch.setattr("mmengine.config.config.FormatCode", refuse, raising=False)  # mmengine 0.10.7 has imported it
 
 
 @pytest.mark.usefixtures("no_yapf")

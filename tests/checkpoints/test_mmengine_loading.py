@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.runner import CheckpointLoader, load_checkpoint
+from safetensors.torch import save_file
 
 from mmdataseg.checkpoints.mmengine_loading import REFUSED, use_safe_reader
 from mmdataseg.errors import MissingFileError, UserError
@@ -55,6 +56,18 @@ def test_tensors_and_plain_values_are_loaded(tmp_path):
     layer = torch.nn.Linear(1, 1, bias=False)
     assert load_checkpoint(layer, str(tmp_path / "a.pth"))["meta"] == {"iter": 7}
     assert layer.weight.item() == 3.0
+
+
+@pytest.mark.usefixtures("schemes")
+def test_a_file_of_only_weights_is_a_checkpoint_for_hooks(tmp_path):
+    """mmengine's EMAHook reads ``state_dict``."""
+    weights = {"weight": torch.full((1, 1), 3.0)}
+    torch.save(weights, tmp_path / "a.pth")
+    save_file(weights, tmp_path / "a.safetensors")
+    for name in ("a.pth", "a.safetensors"):
+        assert CheckpointLoader.load_checkpoint(str(tmp_path / name)) == {"state_dict": weights}
+    torch.save({"model": weights}, tmp_path / "b.pth")  # as Swin's authors publish theirs; mmdet looks for the key
+    assert CheckpointLoader.load_checkpoint(str(tmp_path / "b.pth")) == {"model": weights}
 
 
 @pytest.mark.usefixtures("schemes")

@@ -82,20 +82,23 @@ def test_names_are_summed_up():
     assert summary(f"n{i}.x" for i in range(9)).endswith("n5.x, and 3 other groups")
 
 
-def load(tmp_path, state, *, testing, resume=False):
+def load(tmp_path, state, *, testing, resume=False, hooks=(), **content):
     """What mmengine's Runner does with a checkpoint, with the hook."""
     path = tmp_path / "some.pth"
     tmp_path.mkdir(exist_ok=True)
     more = dict(meta={}, optimizer={}) if resume == "whole" else {}
-    torch.save({"state_dict": state, **more}, path)
+    torch.save({"state_dict": state, **more, **content}, path)
     runner = Runner(
         model=Model(),
         work_dir=str(tmp_path / "work"),
         cfg=Config(dict(load_from=str(path), resume=resume)),
         experiment_name=tmp_path.name,
         default_hooks=dict(runtime_info=None, logger=None, checkpoint=None, timer=None, param_scheduler=None),
+        custom_hooks=list(hooks),
+        resume=bool(resume),
     )
     runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=testing))
+    runner.call_hook("before_run")
     runner.load_checkpoint(str(path))
     return runner
 
@@ -114,3 +117,20 @@ def test_a_test_refuses_a_part_and_a_training_logs_it(tmp_path):
     assert runner.model.backbone.weight.tolist() == [[1, 1]] * 3
     (log,) = (tmp_path / "d/work").glob("*/*.log")
     assert "1 of the model's 3 weights are in the checkpoint; missing: " in log.read_text()
+
+
+def test_averaged_weights_are_not_resumed_as_trained_ones(tmp_path):
+    """With ``EMAHook``, ``state_dict`` in the file holds the averaged weights."""
+    trained, averaged = ({name: torch.full_like(v, value) for name, v in OWN.items()} for value in (1.0, 2.0))
+    average = {"ema_state_dict": {f"module.{name}": value for name, value in trained.items()}}
+    with pytest.raises(UserError, match=r"some\.pth': its training averaged the weights .*; resume with the config of"):
+        load(tmp_path / "a", averaged, testing=False, resume="whole", **average)
+    for name, resume, hooks, expected in (
+        ("b", "whole", [dict(type="EMAHook")], 1.0),
+        ("c", False, [], 2.0),
+        ("d", False, [dict(type="EMAHook")], 2.0),
+    ):
+        runner = load(tmp_path / name, averaged, testing=False, resume=resume, hooks=hooks, **average)
+        assert runner.model.backbone.weight.unique().tolist() == [expected]
+    runner = load(tmp_path / "e", averaged, testing=True, **average)
+    assert runner.model.backbone.weight.unique().tolist() == [2.0]

@@ -65,8 +65,22 @@ def fake_runner(tmp_path, **wrapper):
     return logged, SimpleNamespace(iter=0, work_dir=tmp_path, **parts)
 
 
+def scaler(scale=1.0):
+    return SimpleNamespace(get_scale=lambda: scale)
+
+
+def test_a_training_that_skips_every_step_stops(tmp_path):
+    """Its losses and weights stay finite. torch halves the scale in each step that it skips, from 2^16."""
+    finite = {"loss": torch.tensor(1.0)}
+    FiniteTraining().after_train_iter(fake_runner(tmp_path, loss_scaler=scaler(2.0**-24))[1], 0, outputs=finite)
+    with pytest.raises(
+        UserError, match=r"iteration 1: mixed precision skips all steps, .* fell to 3\.0e-08; train wit"
+    ):
+        FiniteTraining().after_train_iter(fake_runner(tmp_path, loss_scaler=scaler(2.0**-25))[1], 0, outputs=finite)
+
+
 def test_steps_that_mixed_precision_skips_are_logged_and_end_it_after_twenty_in_a_row(tmp_path):
-    logged, runner = fake_runner(tmp_path, loss_scaler=object())
+    logged, runner = fake_runner(tmp_path, loss_scaler=scaler())
     hook, bad = FiniteTraining(), {"loss": torch.tensor(float("inf"))}
     for _ in range(20):
         hook.after_train_iter(runner, 0, outputs=bad)
@@ -80,7 +94,7 @@ def test_steps_that_mixed_precision_skips_are_logged_and_end_it_after_twenty_in_
 
 
 def test_a_weight_that_is_not_finite_is_no_skipped_step(tmp_path):
-    _, runner = fake_runner(tmp_path, loss_scaler=object())
+    _, runner = fake_runner(tmp_path, loss_scaler=scaler())
     runner.model.weight.data.fill_(float("inf"))
     with pytest.raises(UserError, match="iteration 1: weights are not finite, after a gradient that was not: weight;"):
         FiniteTraining().after_train_iter(runner, 0, outputs={"loss": torch.tensor(1.0)})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import BaseDataset
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -18,6 +18,7 @@ from torch import nn
 from mmdataseg.datasets import MultiSourceDataset, RatioBatchSampler
 from mmdataseg.engine import ResumableTrainLoop, loops
 from mmdataseg.engine.loops import _seed_generators
+from mmdataseg.errors import UserError
 from mmdataseg.registry import DATASETS, TRANSFORMS
 
 SPACE = {"name": "one", "classes": ["cat"], "is_thing": [True]}
@@ -235,6 +236,14 @@ def test_a_resumed_run_with_another_data_mix_says_so(tmp_path, monkeypatch):
     assert runner.train_dataloader.batch_sampler.mix == {"s13": (13, 2, 1), "s20": (20, 2, 2)}
 
 
+def test_ranks_with_different_data_are_refused(tmp_path, monkeypatch):
+    """A copy on one of two machines lacks images: their parts of a batch would overlap."""
+    monkeypatch.setattr(loops, "all_gather_object", lambda mix: [mix, {**mix, "s20": (19, 4, 2)}])
+    match = r"rank 0 has .*'s20' \(20 images, .*, and rank 1 has .*'s20' \(19 images, .*; complete the copy of the data"
+    with pytest.raises(UserError, match=match):
+        train(tmp_path, Record())
+
+
 def test_resuming_at_a_million_loads_only_what_it_trains_on(tmp_path, monkeypatch):
     loaded = []
     load = MultiSourceDataset.__getitem__
@@ -319,6 +328,25 @@ def test_hooks_and_validation_come_where_mmengine_puts_them(tmp_path, monkeypatc
     ours = events("mmdataseg.ResumableTrainLoop")
     assert ours == events("IterBasedTrainLoop")
     assert ours.count("validate") == (3 if stop is None else 1)  # after iterations 6, 9 and 11
+
+
+def test_averaged_weights_that_are_validated_before_training_are_the_initial_ones(tmp_path, monkeypatch):
+    """mmengine's ``EMAHook`` copies the model before its weights are initialised."""
+    seen = []
+
+    def validate():
+        (average,) = (hook for hook in runner.hooks if isinstance(hook, EMAHook))
+        average.before_val_epoch(runner)
+        seen.append(runner.model.linear.weight.detach().clone())
+        average.after_val_epoch(runner)
+
+    monkeypatch.setattr(Runner, "val_loop", property(lambda self: SimpleNamespace(run=validate)))  # noqa: ARG005
+    monkeypatch.setattr(TinyModel, "init_weights", lambda self: nn.init.constant_(self.linear.weight, 7.0))
+    runner = make_runner(tmp_path, dict(type="EMAHook"), max_iters=2)
+    runner._train_loop.update(val_begin=0)
+    runner.train()
+    assert torch.equal(seen[0], torch.full((3, 3), 7.0))
+    assert not torch.equal(seen[1], seen[0])
 
 
 def test_unknown_keyword_is_a_type_error(tmp_path):

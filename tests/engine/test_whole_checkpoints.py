@@ -13,11 +13,11 @@ from mmdataseg.errors import MissingFileError, UserError
 from tests.engine.breaking_model import BreaksAtFive, Numbers
 
 
-def train(work_dir, max_iters=4, load_from=None, **hook):
+def train(work_dir, max_iters=4, load_from=None, accumulated=1, **hook):
     runner = NamedConfigRunner(
         model=BreaksAtFive(),
         work_dir=str(work_dir),
-        cfg=Config(),
+        cfg=Config(dict(optim_wrapper=dict(accumulative_counts=accumulated))),
         load_from=load_from and str(load_from),
         resume=load_from is not None,
         experiment_name=f"{work_dir.name}{max_iters}",
@@ -25,8 +25,10 @@ def train(work_dir, max_iters=4, load_from=None, **hook):
             dataset=Numbers(), batch_size=1, num_workers=0, sampler=dict(type=DefaultSampler, shuffle=False)
         ),
         train_cfg=dict(by_epoch=False, max_iters=max_iters),
-        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
-        default_hooks=dict(checkpoint=dict(type="mmdataseg.WholeCheckpoints", interval=1, by_epoch=False, **hook)),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=accumulated),
+        default_hooks=dict(
+            checkpoint=dict(dict(type="mmdataseg.WholeCheckpoints", interval=1, by_epoch=False), **hook)
+        ),
     )
     runner.train()
 
@@ -40,6 +42,15 @@ def test_the_given_number_of_checkpoints_is_kept(tmp_path, keep, left):
     train(tmp_path, max_keep_ckpts=keep)
     assert names(tmp_path) == [f"iter_{step}.pth" for step in left]
     assert (tmp_path / "last_checkpoint").read_text() == str(tmp_path / "iter_4.pth")
+
+
+@pytest.mark.parametrize(("interval", "warned"), [(4, True), (3, False), (6, False)])
+def test_an_interval_that_cuts_an_accumulated_step_is_warned_of(tmp_path, interval, warned):
+    train(tmp_path, accumulated=3, interval=interval)
+    (log,) = tmp_path.glob("*/*.log")
+    advice = f"a checkpoint is saved every {interval} iterations, and a step accumulates the gradients of 3: "
+    assert (advice in log.read_text()) == warned
+    assert ("set default_hooks.checkpoint.interval=6" in log.read_text()) == warned
 
 
 @pytest.mark.parametrize(("keep", "left"), [(1, [6]), (3, [4, 5, 6])])

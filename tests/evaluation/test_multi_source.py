@@ -280,6 +280,27 @@ def test_a_metric_of_another_task_is_refused_before_a_training(tmp_path, metric,
         MultiSourceEvaluator(metrics=[source])
 
 
+@pytest.mark.parametrize("task", ["semantic", "panoptic"])
+def test_a_pipeline_that_loads_no_annotations_is_refused_before_a_training(task):
+    metric, loader = {
+        "semantic": ("SemanticMetric", "LoadSemanticMap"),
+        "panoptic": ("PanopticQualityMetric", "LoadPanopticMap"),
+    }[task]
+    steps = [
+        dict(type="mmdataseg.LoadImage"),
+        dict(type="mmdet.Resize", scale=(8, 8)),
+        dict(type="mmdataseg.PackInputs"),
+    ]
+    source = dict(name="pets", task=task, label_space=LABEL_SPACE, test=dict(pipeline=steps))
+    source["metrics"] = [dict(type=f"mmdataseg.{metric}")]
+    with pytest.raises(
+        UserError, match=rf"source 'pets': the test pipeline loads no annotations, .*{loader}', scoring"
+    ):
+        MultiSourceEvaluator(metrics=[source])
+    steps.insert(2, dict(type="mine.LoadMyAnnotations"))
+    assert MultiSourceEvaluator(metrics=[source]).metrics
+
+
 def test_a_pipeline_that_loads_panoptic_maps_as_for_training():
     pets = source("pets", [dict(type="mmdataseg.PanopticQualityMetric")])
     pets["test"]["pipeline"] = [dict(type="mmdataseg.LoadImage"), dict(type="mmdataseg.LoadPanopticMap", scoring=True)]

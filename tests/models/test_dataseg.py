@@ -60,6 +60,18 @@ def test_a_batch_without_targets_trains_and_touches_every_parameter(model, sourc
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
+def test_the_loss_has_no_other_values_whatever_the_name_of_the_source(model):
+    terms = {"loss_class": torch.tensor(2.0, requires_grad=True), "loss_dice": torch.tensor(3.0, requires_grad=True)}
+    values = {f"hair_loss/{name}": value for name, value in {**terms, "rows_per_target": torch.tensor(7.0)}.items()}
+    loss, logged = model.parse_losses(values)
+    assert {name: float(value) for name, value in logged.items()} == {
+        "loss": 5.0, "hair_loss/loss_class": 2.0, "hair_loss/loss_dice": 3.0, "hair_loss/rows_per_target": 7.0
+    }  # fmt: skip
+    assert next(iter(logged)) == "loss"
+    loss.backward()
+    assert all(value.grad == 1 for value in terms.values())
+
+
 def test_a_training_batch_of_two_sources_is_refused(model):
     with pytest.raises(ValueError, match=r"one source, got \['boxes', 'panoptic'\]"):
         total_loss(model, make_sample("boxes"), make_sample("panoptic"))

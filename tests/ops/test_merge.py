@@ -188,6 +188,13 @@ class TestMasks:
         (merge_masks(masks, torch.tensor([1, 0, 1]), 2) * weights).sum().backward()
         assert masks.grad.tolist() == [[[30.0, 0.0]], [[10.0, 20.0]], [[0.0, 40.0]]]
 
+    @pytest.mark.parametrize("value", [0.0, 3.0])
+    def test_the_whole_gradient_reaches_the_members(self, value):
+        """In equal parts if they are equal, whatever their value is."""
+        masks = torch.full((3, 1, 1), value, requires_grad=True)
+        merge_masks(masks, torch.tensor([0, 0, 1]), 2).sum().backward()
+        assert masks.grad.flatten().tolist() == [0.5, 0.5, 1.0]
+
     def test_groups_of_one_are_only_reordered(self):
         masks, order = torch.randn(4, 3, 5), torch.tensor([2, 0, 3, 1])
         assert torch.equal(merge_masks(masks, order, 4)[order], masks)

@@ -48,6 +48,7 @@ def test_a_missing_yardstick_is_skipped_with_its_reason():
     assert report.line(row) == "skipped: row, against them: not installed"
 
 
+@pytest.mark.skipif(torch.__version__ < comparing.PROFILER, reason="the profiler of this torch is too coarse")
 def test_operations_are_counted_without_views_and_the_first_call():
     calls = []
 
@@ -57,6 +58,12 @@ def test_operations_are_counted_without_views_and_the_first_call():
 
     row = Comparison("row", "them", lambda: {"ours": call, "theirs": lambda: torch.ones(2).add_(1)}, "size")
     assert comparing.operations(row) == {"ours": 3, "theirs": 2}  # two fills and a product; a fill and a sum
+
+
+def test_operations_are_not_counted_by_a_coarse_profiler(monkeypatch):
+    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion("2.1.2+cpu"))
+    with pytest.raises(Missing, match=r"operations are counted with torch >= 2\.5, here is 2\.1\.2\+cpu"):
+        comparing.operations(Comparison("row", "them", dict, "size"))
 
 
 def test_a_row_is_printed_as_soon_as_it_is_measured(command, capsys, monkeypatch):

@@ -22,6 +22,7 @@ import torch
 
 SIDES = ("ours", "theirs")
 MIB = 1 << 20
+PROFILER = "2.5"  # torch whose profiler was tried; that of 2.1.2 has microseconds, in which short operations overlap
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 # torch operations that start nothing on a GPU, unless an operation inside them does
 _NO_LAUNCH = frozenset(
@@ -227,8 +228,11 @@ def operations(comparison: Comparison) -> dict[str, int]:
         Side -> number of operations.
 
     Raises:
-        Missing: The alternative is not available.
+        Missing: The alternative is not available, or the profiler of this torch cannot tell which operation is part of
+            which.
     """
+    if torch.__version__ < PROFILER:
+        raise Missing(f"operations are counted with torch >= {PROFILER}, here is {torch.__version__}")
     counts = {}
     for side, call in comparison.prepare().items():
         call()  # the first call is not counted: some things are made only then

@@ -141,7 +141,7 @@ def from_mask2former(json_file: Path, space: LabelSpace) -> tuple[list[PanopticI
 
     def convert(image: PanopticImage) -> PanopticSegments:
         path = png_dir / image.png
-        ids = rgb_to_id(read_png(path, "id PNG")[..., :3])
+        ids = rgb_to_id(read_png(path, "id PNG", colours=True)[..., :3])
         known = {s["id"]: s for s in content.annotations[image.image_id]["segments_info"]}
         present = [int(i) for i in np.unique(ids) if i]
         unknown = [i for i in present if i not in known]

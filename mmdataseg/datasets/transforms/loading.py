@@ -156,7 +156,7 @@ class LoadPanopticMap(BaseTransform):
         task = _require_task(results, (Task.PANOPTIC, Task.SEMANTIC), self)
         infos = _require(results, "segments_info", self, "PanopticSegDataset")
         path = _require(results, "seg_map_path", self, "PanopticSegDataset")
-        image = _read_png(results, path)
+        image = _read_png(results, path, colours=True)
         if image.ndim != 3 or image.shape[2] < 3:
             raise UserError(
                 f"expected an RGB PNG of segment ids, got shape {image.shape}",
@@ -300,10 +300,10 @@ def _require(results: Mapping[str, Any], key: str, transform: BaseTransform, dat
     return results[key]
 
 
-def _read_png(results: Mapping[str, Any], path: str) -> np.ndarray:
+def _read_png(results: Mapping[str, Any], path: str, *, colours: bool = False) -> np.ndarray:
     """Return the values as stored, (H, W) or (H, W, 3)."""
     with naming(source=results.get("source")):
-        return decode_png(fileio.get(path), path=path, what="annotation", remedy="replace the file")
+        return decode_png(fileio.get(path), path=path, what="annotation", remedy="replace the file", colours=colours)
 
 
 def _check_size(results: Mapping[str, Any], path: str, size: tuple[int, int]) -> None:

@@ -140,6 +140,16 @@ class TestPanopticMap:
     def test_task_absent_is_panoptic(self, panoptic):
         assert LoadPanopticMap()(panoptic[1])["gt_segment_labels"].tolist() == [1, 2, 0]
 
+    def test_ids_stored_with_a_palette(self, panoptic):
+        """As programs that compress PNGs store an image of few colours."""
+        files, results = panoptic
+        expected = LoadPanopticMap()(dict(results))["gt_seg_map"]
+        with Image.open(files.root / "pngs/a.png") as image:
+            image.quantize(256).save(files.root / "pngs/a.png")
+        with Image.open(files.root / "pngs/a.png") as image:
+            assert image.mode == "P"
+        assert (LoadPanopticMap()(dict(results))["gt_seg_map"] == expected).all()
+
     def test_semantic_task_merges_things(self, panoptic):
         files, results = panoptic
         for info in results["segments_info"]:
