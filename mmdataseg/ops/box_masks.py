@@ -39,13 +39,11 @@ class BoxMask:
 
     def full(self) -> Tensor:
         """Return the mask, (H, W) bool on the CPU."""
-        return torch.from_numpy(self.__array__())
+        return full_masks([self], self.size)[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return `full` as an array, which is always a new one."""
-        mask = np.zeros(self.size, bool)  # the system provides only the memory of the pixels in the box
-        x1, y1, x2, y2 = self.box
-        mask[y1:y2, x1:x2] = self.window().numpy()
+        mask = self.full().numpy()
         return mask if dtype is None else mask.astype(dtype, copy=False)
 
 
@@ -69,15 +67,8 @@ def pack_mask(mask_hw: Tensor, *, corner: tuple[int, int], size: tuple[int, int]
 
 
 def full_masks(masks: Sequence[BoxMask], size: tuple[int, int]) -> Tensor:
-    """Compute all masks.
-
-    Args:
-        masks: N masks.
-        size: (H, W).
-
-    Returns:
-        (N, H, W) bool, on the CPU.
-    """
+    """Compute N masks of an image of size (H, W): (N, H, W) bool, on the CPU."""
+    # of NumPy's zeros, the system provides only the memory of the pixels in the boxes
     full = torch.from_numpy(np.zeros((len(masks), *size), bool))
     for mask, found in zip(full, masks, strict=True):
         x1, y1, x2, y2 = found.box

@@ -47,7 +47,7 @@ def segment_ious(intersections_N1M1: Tensor) -> Tensor:
     """
     shared_NM = intersections_N1M1[1:, 1:]
     gt_area_N = intersections_N1M1[1:].sum(1)
-    pred_area_M = intersections_N1M1[1:, 1:].sum(0)  # without its void
+    pred_area_M = shared_NM.sum(0)  # without its void
     union_NM = gt_area_N[:, None] + pred_area_M[None] - shared_NM
     return shared_NM.double() / union_NM.clamp(min=1)
 
@@ -107,11 +107,7 @@ def excused_segments(
     More than half of such a segment is on void and on the crowd segment of its class. Of several crowd segments of one
     class, only the last one counts: the evaluator of the COCO panoptic task keeps one for each class.
 
-    Args:
-        intersections_N1M1: (N + 1, M + 1) pixel counts of `segment_intersections`.
-        gt_labels_N: (N,) integers, class of each true segment.
-        gt_is_crowd_N: (N,) bool, whether each true segment is a crowd region.
-        pred_labels_M: (M,) integers, class of each predicted segment.
+    The arguments are those of `panoptic_counts`.
 
     Returns:
         (M,) bool; False for a segment without a pixel.
@@ -151,14 +147,7 @@ def panoptic_quality(counts_K4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def check_segments(
     intersections_N1M1: Tensor, gt_labels_N: Tensor, gt_is_crowd_N: Tensor, pred_labels_M: Tensor, num_classes: int
 ) -> None:
-    """Check that the pixel counts and the labels of one image fit together.
-
-    Args:
-        intersections_N1M1: (N + 1, M + 1) pixel counts of `segment_intersections`.
-        gt_labels_N: (N,) integers, class of each true segment.
-        gt_is_crowd_N: (N,) bool, whether each true segment is a crowd region.
-        pred_labels_M: (M,) integers, class of each predicted segment.
-        num_classes: K.
+    """Check the arguments of `panoptic_counts`.
 
     Raises:
         ValueError: The numbers of segments do not fit together, or a label is outside 0 .. K - 1.

@@ -83,16 +83,7 @@ def point_focal_cost(logits_LQP: Tensor, targets_NP: Tensor, weights_P: Tensor) 
 
 
 def point_bce_loss(logits_RP: Tensor, targets_RP: Tensor, weights_RP: Tensor) -> Tensor:
-    """Mean binary cross-entropy over the known points of each row.
-
-    Args:
-        logits_RP: (R, P) mask logits.
-        targets_RP: (R, P) in [0, 1].
-        weights_RP: (R, P), 1 for a known point, 0 for void.
-
-    Returns:
-        (R,); 0 for a row without a known point.
-    """
+    """Mean binary cross-entropy over the known points of each row; arguments and result as in `point_focal_loss`."""
     loss_RP = F.binary_cross_entropy_with_logits(logits_RP, targets_RP, reduction="none") * weights_RP
     return loss_RP.sum(1) / weights_RP.sum(1).clamp(min=1)
 
@@ -100,13 +91,7 @@ def point_bce_loss(logits_RP: Tensor, targets_RP: Tensor, weights_RP: Tensor) ->
 def point_dice_loss(logits_RP: Tensor, targets_RP: Tensor, weights_RP: Tensor) -> Tensor:
     """Dice loss over the known points of each row: 1 - (2 |p t| + 1) / (|p| + |t| + 1).
 
-    Args:
-        logits_RP: (R, P) mask logits.
-        targets_RP: (R, P) in [0, 1].
-        weights_RP: (R, P), 1 for a known point, 0 for void.
-
-    Returns:
-        (R,); 0 for a row without a known point.
+    Arguments and result as in `point_focal_loss`.
     """
     probs_RP = logits_RP.sigmoid() * weights_RP
     targets_RP = targets_RP * weights_RP
@@ -116,16 +101,7 @@ def point_dice_loss(logits_RP: Tensor, targets_RP: Tensor, weights_RP: Tensor) -
 
 
 def point_bce_cost(logits_LQP: Tensor, targets_NP: Tensor, weights_P: Tensor) -> Tensor:
-    """`point_bce_loss` of every query with every target, on shared points.
-
-    Args:
-        logits_LQP: (L, Q, P) mask logits.
-        targets_NP: (N, P) in [0, 1].
-        weights_P: (P,), 1 for a known point, 0 for void.
-
-    Returns:
-        (L, Q, N).
-    """
+    """`point_bce_loss` of every query with every target; arguments and result as in `point_focal_cost`."""
     # bce(x, t) = softplus(x) - x t: one product instead of one for the ones and one for the zeros
     background_LQ = (F.softplus(logits_LQP) * weights_P).sum(-1)
     agreement_LQN = logits_LQP @ (targets_NP * weights_P).T
@@ -133,16 +109,7 @@ def point_bce_cost(logits_LQP: Tensor, targets_NP: Tensor, weights_P: Tensor) ->
 
 
 def point_dice_cost(logits_LQP: Tensor, targets_NP: Tensor, weights_P: Tensor) -> Tensor:
-    """`point_dice_loss` of every query with every target, on shared points.
-
-    Args:
-        logits_LQP: (L, Q, P) mask logits.
-        targets_NP: (N, P) in [0, 1].
-        weights_P: (P,), 1 for a known point, 0 for void.
-
-    Returns:
-        (L, Q, N).
-    """
+    """`point_dice_loss` of every query with every target; arguments and result as in `point_focal_cost`."""
     probs_LQP = logits_LQP.sigmoid() * weights_P
     targets_NP = targets_NP * weights_P
     overlap_LQN = 2 * probs_LQP @ targets_NP.T

@@ -36,14 +36,7 @@ TOUCH = 0.1
 def error_kinds(
     intersections_N1M1: Tensor, *, gt_labels_N: Tensor, gt_is_crowd_N: Tensor, pred_labels_M: Tensor, num_classes: int
 ) -> Tensor:
-    """Give each true segment its kind.
-
-    Args:
-        intersections_N1M1: (N + 1, M + 1) pixel counts of `mmdataseg.ops.panoptic_quality.segment_intersections`.
-        gt_labels_N: (N,) integers, class of each true segment.
-        gt_is_crowd_N: (N,) bool, whether each true segment is a crowd region.
-        pred_labels_M: (M,) integers, class of each predicted segment.
-        num_classes: K.
+    """Give each true segment its kind. The arguments are those of `mmdataseg.ops.panoptic_quality.panoptic_counts`.
 
     Returns:
         (N,) int64, index of the kind in `KINDS`; -1 for crowd regions, which are never matched.
@@ -85,14 +78,7 @@ def invented_segments(
     """Find predicted segments at places where there is nothing of the kind.
 
     An invented segment has IoU below 0.1 with every true segment, of any class. It is not excused by void or by a crowd
-    region (`mmdataseg.ops.panoptic_quality.excused_segments`).
-
-    Args:
-        intersections_N1M1: As in `error_kinds`.
-        gt_labels_N: As in `error_kinds`.
-        gt_is_crowd_N: As in `error_kinds`.
-        pred_labels_M: As in `error_kinds`.
-        num_classes: K.
+    region (`mmdataseg.ops.panoptic_quality.excused_segments`). The arguments are those of `error_kinds`.
 
     Returns:
         (M,) bool; False for a segment without a pixel.

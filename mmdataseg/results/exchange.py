@@ -20,11 +20,7 @@ COLUMNS = ("image", "task", "vocabulary", "id", "name", "label", "is_thing", "sc
 
 
 def to_json(answer: Answer) -> dict[str, Any]:
-    """Convert an answer to JSON values, with masks as COCO RLE.
-
-    Args:
-        answer: The answer.
-    """
+    """Convert an answer to JSON values, with masks as COCO RLE."""
     segments = [
         {
             **dict(id=s.id, name=s.name, label=s.label, is_thing=s.is_thing, score=s.score, area=s.area),
@@ -36,12 +32,7 @@ def to_json(answer: Answer) -> dict[str, Any]:
 
 
 def rows(image: str, answer: Answer) -> list[dict[str, Any]]:
-    """Convert an answer to the rows of a table, with the keys in `COLUMNS`.
-
-    Args:
-        image: Name of the image.
-        answer: An answer about the image.
-    """
+    """Convert an answer about the image of this name to the rows of a table, with the keys in `COLUMNS`."""
     head = (image, answer.task.value, answer.label_space.name)
     return [
         dict(zip(COLUMNS, (*head, s.id, s.name, s.label, s.is_thing, s.score, s.area, *s.box), strict=True))
@@ -50,10 +41,7 @@ def rows(image: str, answer: Answer) -> list[dict[str, Any]]:
 
 
 def to_df(table: Sequence[dict[str, Any]]) -> "pandas.DataFrame":
-    """Convert rows to a pandas DataFrame.
-
-    Args:
-        table: Rows from `rows`.
+    """Convert rows from `rows` to a pandas DataFrame.
 
     Raises:
         UserError: pandas is not installed.
@@ -66,13 +54,7 @@ def to_df(table: Sequence[dict[str, Any]]) -> "pandas.DataFrame":
 
 
 def to_coco(name: str, answer: Answer, *, image_id: int) -> dict[str, Any]:
-    """Return the COCO JSON of one image; see `mmdataseg.results.result.Result.to_coco`.
-
-    Args:
-        name: Name of the image.
-        answer: An answer about the image.
-        image_id: Id of the image.
-    """
+    """Return the COCO JSON of the image of this name; see `mmdataseg.results.result.Result.to_coco`."""
     height, width = answer.size
     space = answer.label_space
     return {
@@ -85,10 +67,7 @@ def to_coco(name: str, answer: Answer, *, image_id: int) -> dict[str, Any]:
 def coco_annotations(png: str, answer: Answer, *, image_id: int) -> list[dict[str, Any]]:
     """Return the COCO annotations of one image. Ids of annotations count from 1.
 
-    Args:
-        png: Name of the PNG with the ids of its panoptic segments.
-        answer: An answer about the image.
-        image_id: Id of the image.
+    A panoptic answer has a single one, for the PNG with the ids of its segments.
     """
     if answer.task is Task.PANOPTIC:
         infos = [
@@ -110,10 +89,7 @@ def coco_annotations(png: str, answer: Answer, *, image_id: int) -> list[dict[st
 
 
 def to_detections(answer: Answer) -> "supervision.Detections":
-    """Convert an answer to ``supervision.Detections``.
-
-    Args:
-        answer: An answer with N segments.
+    """Convert an answer with N segments to ``supervision.Detections``.
 
     Returns:
         ``xyxy`` (N, 4) float32 pixels, ``mask`` (N, H, W) bool, ``confidence`` (N,) float32 (None for a semantic map),
@@ -138,11 +114,7 @@ def to_detections(answer: Answer) -> "supervision.Detections":
 
 
 def to_transformers(answer: Answer) -> dict[str, Any]:
-    """Convert an answer; see `mmdataseg.results.result.Result.to_transformers`.
-
-    Args:
-        answer: An answer of the panoptic task.
-    """
+    """Convert a panoptic answer; see `mmdataseg.results.result.Result.to_transformers`."""
     if not answer.segments:
         return {"segmentation": torch.full(answer.size, -1, dtype=torch.int32), "segments_info": []}
     infos = [{"id": s.id, "label_id": s.label, "was_fused": not s.is_thing, "score": s.score} for s in answer.segments]

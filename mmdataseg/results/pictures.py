@@ -26,57 +26,27 @@ _DIMMED = 0.45
 
 
 def overlay(image: np.ndarray, answer: Answer) -> np.ndarray:
-    """Draw the segments of an answer over the image.
-
-    Args:
-        image: (H, W, 3).
-        answer: An answer about the image.
-
-    Returns:
-        (H, W, 3).
-    """
-    size = (image.shape[0], image.shape[1])
-    return draw_predicted(image, answer.prediction, answer.source, size=size, min_score=answer.min_score)
+    """Draw the segments of an answer over the image (H, W, 3), at its size."""
+    return _drawn(image, answer, (image.shape[0], image.shape[1]))
 
 
 def sheet(image: np.ndarray, answers: Iterable[Answer], *, title: str) -> np.ndarray:
-    """Draw the image and its answers side by side.
-
-    Args:
-        image: (H, W, 3).
-        answers: Answers about the image.
-        title: Title of the image.
-
-    Returns:
-        (height, width, 3). Small images are enlarged, large ones are shrunk.
-    """
+    """Draw the image (H, W, 3) with its title, and its answers, side by side at the size of `shown`."""
     answered = [(f"{answer.task.value} segments", panel(image, answer)) for answer in answers]
     return side_by_side([(title, shown(image)), *answered])
 
 
 def shown(image: np.ndarray) -> np.ndarray:
-    """Resize the image to the size of a panel: small images are enlarged, large ones are shrunk.
-
-    Args:
-        image: (H, W, 3).
-
-    Returns:
-        (height, width, 3).
-    """
+    """Resize an image (H, W, 3) to the size of a panel: small images are enlarged, large ones are shrunk."""
     return resize(image, panel_size(*image.shape[:2]))
 
 
 def panel(image: np.ndarray, answer: Answer) -> np.ndarray:
-    """Draw the segments of an answer over the image, at the size of `shown`.
+    """Draw the segments of an answer over the image (H, W, 3), at the size of `shown`."""
+    return _drawn(image, answer, panel_size(*image.shape[:2]))
 
-    Args:
-        image: (H, W, 3).
-        answer: An answer about the image.
 
-    Returns:
-        (height, width, 3).
-    """
-    size = panel_size(*image.shape[:2])
+def _drawn(image: np.ndarray, answer: Answer, size: tuple[int, int]) -> np.ndarray:
     return draw_predicted(image, answer.prediction, answer.source, size=size, min_score=answer.min_score)
 
 
@@ -99,15 +69,7 @@ def spotlight(image: np.ndarray, mask: np.ndarray, *, name: str, label: int) -> 
 
 
 def cut_outs(image: np.ndarray, answer: Answer) -> Iterator[tuple[segments.Segment, np.ndarray]]:
-    """Cut each segment out of the image, transparent outside its mask.
-
-    Args:
-        image: (H, W, 3).
-        answer: An answer about the image.
-
-    Yields:
-        The segment, and the part of the image in its box, (h, w, 4) RGBA.
-    """
+    """Yield each segment and its box of the image (H, W, 3), as (h, w, 4) RGBA, transparent outside the mask."""
     for segment in answer.segments:
         x1, y1, x2, y2 = segment.box
         alpha = np.where(segment.window, np.uint8(255), np.uint8(0))

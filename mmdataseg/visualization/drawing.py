@@ -108,7 +108,7 @@ def draw_segments(
     """
     picture = resize(image, size).astype(np.float32)
     scale = size[0] / image.shape[0], size[1] / image.shape[1]
-    zoom = _zoom(size)
+    zoom = max(1.0, max(size) / PANEL[1])  # of letters and lines, so that large pictures stay legible when shrunk
     outlines, labels = [], []
     for segment in segments:
         if segment.mask is None:
@@ -155,30 +155,14 @@ def side_by_side(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
 
 
 def panel_size(height: int, width: int) -> tuple[int, int]:
-    """Return the size at which an image is shown; see `PANEL`.
-
-    Args:
-        height: Height of the image, in pixels.
-        width: Width of the image, in pixels.
-
-    Returns:
-        (height, width).
-    """
+    """Return the (height, width) at which an image is shown, in pixels; see `PANEL`."""
     longer = max(height, width)
     scale = math.ceil(PANEL[0] / longer) if longer < PANEL[0] else min(1, PANEL[1] / longer)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize an image, with smooth interpolation for both enlarging and shrinking.
-
-    Args:
-        image: (H, W, 3).
-        size: New (height, width).
-
-    Returns:
-        (height, width, 3).
-    """
+    """Resize an image (H, W, 3) to (height, width, 3), smoothly for both enlarging and shrinking."""
     if image.shape[:2] == size:
         return image.copy()
     how = cv2.INTER_CUBIC if size[0] > image.shape[0] else cv2.INTER_AREA
@@ -186,14 +170,9 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize a mask with smooth outlines. A mask that would vanish is resized with nearest neighbours instead.
+    """Resize a mask (H, W) bool with smooth outlines: (height, width) uint8, 0 or 1.
 
-    Args:
-        mask: (H, W) bool.
-        size: New (height, width).
-
-    Returns:
-        (height, width) uint8, 0 or 1.
+    A mask that would vanish is resized with nearest neighbours instead.
     """
     if mask.shape == size:
         return mask.astype(np.uint8)
@@ -206,11 +185,6 @@ def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _corners(box: tuple[float, float, float, float], scale: tuple[float, float]) -> np.ndarray:
     x1, y1, x2, y2 = (round(v * s) for v, s in zip(box, (scale[1], scale[0]) * 2, strict=True))
     return np.array([[[x1, y1]], [[x2, y1]], [[x2, y2]], [[x1, y2]]], np.int32)
-
-
-def _zoom(size: tuple[int, int]) -> float:
-    """Return the scale of letters and lines, more than 1 for large pictures, so that they stay legible when shrunk."""
-    return max(1.0, max(size) / PANEL[1])
 
 
 def _hatching(size: tuple[int, int], zoom: float) -> np.ndarray:

@@ -95,8 +95,6 @@ def shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
 
 def _inside(mask: np.ndarray, width: float, height: float) -> Box | None:
     """The place of a rectangle inside a mask that is nearest to the mask's innermost point; None: it does not fit."""
-    if not mask.any():
-        return None
     columns, rows = int(np.ceil(width)) + 2, int(np.ceil(height)) + 2
     # 1 where a rectangle that is centred there is inside the mask
     centres = cv2.erode(mask, np.ones((rows, columns), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
@@ -117,10 +115,9 @@ def _beside(wanted: Box, taken: Sequence[Box], size: tuple[int, int]) -> Box:
     for step in (0, 1, -1, 2, -2, 3, -3, 4, -4):
         upper = min(max(top + step * (height + 1), 0), size[1] - height - 1)
         places.append((left, upper, left + width, upper + height))
-    for place in places:
-        if not any(
-            place[0] < other[2] and other[0] < place[2] and place[1] < other[3] and other[1] < place[3]
-            for other in taken
-        ):
-            return place
-    return places[0]
+    free = (place for place in places if not any(_meet(place, other) for other in taken))
+    return next(free, places[0])
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
