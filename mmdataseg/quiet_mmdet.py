@@ -5,8 +5,12 @@ its messages are recognised by their text.
 """
 
 import warnings
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from io import StringIO
+
+# mmengine imports it, and torch 2.5 then shows a warning of its own whatever the filters are
+with suppress(ImportError), warnings.catch_warnings(record=True):
+    import torch.distributed.optim  # noqa: F401
 
 with redirect_stdout(StringIO()) as printed, warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="faster_coco_eval is not installed")
