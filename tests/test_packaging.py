@@ -10,7 +10,6 @@ import sys
 import zipfile
 from collections import Counter
 from configparser import ConfigParser
-from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ import build_hooks
 import mmdataseg
 from mmdataseg.apis.config_files import config_root, find_config, leaf_configs
 from mmdataseg.dependencies import FAMILIES
+from tests.mim import skip_unless_it_finds_editable_packages
 
 # print the package's folder as mim sees it, and the commands that mim would run for a config
 MIM_COMMANDS = """
@@ -167,9 +167,7 @@ def test_mim_finds_scripts_and_config_of_an_installed_wheel(site, tmp_path):
 
 @pytest.mark.parametrize("form", ["name from any folder", "path from the root"])
 def test_mim_finds_scripts_and_config_of_an_editable_install(repo_root, tmp_path, form):
-    pytest.importorskip("mim", reason="mim is not installed")
-    if not any(dist.name == "onedl-mim" for dist in distributions()):
-        pytest.skip("openmim looks for an editable package in site-packages, where it has no files")
+    skip_unless_it_finds_editable_packages()
     leaf = find_config("dataseg_mini_3ds.py")
     path = leaf.relative_to(repo_root).as_posix()
     by_name = form == "name from any folder"

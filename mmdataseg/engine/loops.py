@@ -58,7 +58,9 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         val_interval: int = 1000,
         dynamic_intervals: Sequence[tuple[int, int]] | None = None,
     ) -> None:
-        super().__init__(runner, dataloader, max_iters, val_begin, val_interval, dynamic_intervals)
+        # mmengine 0.10.7 starts the dataloader here, which draws a number before the weights are initialised
+        with torch.random.fork_rng(devices=[]):
+            super().__init__(runner, dataloader, max_iters, val_begin, val_interval, dynamic_intervals)
 
     def run(self) -> torch.nn.Module:
         """Train until ``max_iters``.

@@ -1,6 +1,7 @@
 """Keeps only complete checkpoints, and removes old ones only after a new one is saved."""
 
 import zipfile
+from collections.abc import Mapping
 from inspect import signature
 from os import PathLike
 from pathlib import Path, PurePath
@@ -135,7 +136,8 @@ class WholeCheckpoints(CheckpointHook):
         self._remove_old(runner)
 
     def _check_interval(self, runner: Runner) -> None:
-        accumulated = (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
+        settings = runner.cfg.get("optim_wrapper")
+        accumulated = settings.get("accumulative_counts", 1) if isinstance(settings, Mapping) else 1
         if not self.by_epoch and self.interval > 0 and self.interval % accumulated:
             next_one = -(-self.interval // accumulated) * accumulated
             runner.logger.warning(

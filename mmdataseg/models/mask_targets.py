@@ -34,6 +34,8 @@ TERMS = {
 # Rows times points that the loss holds at a time. A CPU works several times faster on tensors that fit its caches; a
 # GPU takes all rows at once, as each further step costs a launch.
 VALUES_AT_A_TIME = {"cpu": 2**20}
+# Pixels of bitmaps that are read at a time, in float32: those of all rows of an image would take gigabytes.
+PIXELS_AT_A_TIME = 2**26
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ class MaskAnnotation(Annotation):
         """
         if self.id_map_HW is not None:
             return sample_id_map(self.id_map_HW, targets_N, points)
-        return sample_bitmaps(self.masks_NHW[targets_N], points)
+        masks = max(1, PIXELS_AT_A_TIME // max(1, self.void_HW.numel()))
+        points_NP2 = points.expand(len(targets_N), *points.shape[-2:])
+        parts = zip(targets_N.split(masks), points_NP2.split(masks), strict=True)
+        return torch.cat([sample_bitmaps(self.masks_NHW[targets], own) for targets, own in parts])
 
     def known_at(self, points: Tensor) -> Tensor:
         """(...) float32 weights of (..., 2) points: 0 on void, else 1."""

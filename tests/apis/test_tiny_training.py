@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.apis.tiny_training import TINY_CONFIG, TINY_PARTS
+from tests.mim import skip_unless_it_finds_editable_packages
 
 DRIVER = """
 import sys
@@ -62,7 +63,7 @@ def test_a_loss_that_is_not_finite_ends_the_command_and_keeps_the_checkpoint(tmp
 @pytest.mark.parametrize("start", [["-m", "mim"], ["-m", "mmdataseg"]], ids=["mim", "python -m"])
 def test_each_front_end_trains_and_tests(start, tmp_path):
     if start[1] == "mim":
-        pytest.importorskip("mim", reason="mim is not installed")
+        skip_unless_it_finds_editable_packages()
         start = ["-c", "import sys; from mim.cli import cli; cli()"]
     package = ["mmdataseg"] if "mim" in start[1] else []
     (tmp_path / "tiny_parts.py").write_text(TINY_PARTS)

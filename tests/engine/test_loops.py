@@ -276,6 +276,24 @@ def test_the_iterator_that_mmengines_constructor_starts_is_released(tmp_path, mo
     assert first.batches | second.batches == expected.batches
 
 
+def test_a_dataloader_that_is_started_early_does_not_change_the_initial_weights(tmp_path, monkeypatch):
+    """mmengine 0.10.7 starts it in the constructor of its loop; the weights are initialised afterwards."""
+    iterator = mmengine.runner.loops._InfiniteDataloaderIterator
+    build = iterator.__init__
+    started = []
+
+    def build_eagerly(self, dataloader):
+        build(self, dataloader)
+        started.append(iter(dataloader))
+
+    monkeypatch.setattr(iterator, "__init__", build_eagerly)
+    runner = make_runner(tmp_path, Record())
+    state = torch.get_rng_state()
+    assert isinstance(runner.train_loop, ResumableTrainLoop)
+    assert len(started) == 1
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_one_iterator_serves_a_run_of_several_passes(tmp_path, monkeypatch):
     """mmengine 0.10.7 starts another one, in the constructor of its loop, and takes no batch from it."""
     drawn = []

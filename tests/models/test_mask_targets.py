@@ -89,6 +89,21 @@ class TestMaskLoss:
         expected = self.losses(masks, classes_of(0, BACKGROUND), by_map)
         torch.testing.assert_close(self.losses(masks, classes_of(0, BACKGROUND), by_bitmap), expected)
 
+    @pytest.mark.parametrize("shared", [True, False])
+    def test_bitmaps_are_read_a_few_at_a_time(self, monkeypatch, shared):
+        """Those of all decoder outputs at once, in float32, would take gigabytes."""
+        generator = torch.Generator().manual_seed(0)
+        masks = torch.rand(3, *SIZE, generator=generator) > 0.5
+        annotation = MaskAnnotation(torch.arange(3), SIZE, torch.zeros(SIZE, dtype=torch.bool), masks_NHW=masks)
+        rows = torch.tensor([2, 0, 1, 2, 1])
+        points = torch.rand(*(() if shared else (5,)), 7, 2, generator=generator)
+        expected, sizes, read = annotation.masks_at(rows, points), [], mask_targets.sample_bitmaps
+        monkeypatch.setattr(mask_targets, "PIXELS_AT_A_TIME", 2 * masks[0].numel())
+        monkeypatch.setattr(mask_targets, "sample_bitmaps", lambda m, p: (sizes.append(len(m)), read(m, p))[1])
+        assert torch.equal(annotation.masks_at(rows, points), expected)
+        assert sizes == [2, 2, 1]
+        assert annotation.masks_at(rows[:0], points[..., :0, :, :] if not shared else points).shape == (0, 7)
+
     def test_focal_and_dice_are_the_default_and_weights_are_those_given(self, left_map):
         masks, targets = masks_of(TOP_LEFT) / 4, regions(left_map, 0)
 
