@@ -7,11 +7,7 @@ from mmdataseg.errors import UserError
 
 
 def class_names(metainfo: Mapping[str, Any] | None, kind: str) -> tuple[str, ...]:
-    """Return the class names of the label space from a dataset's metainfo.
-
-    Args:
-        metainfo: The dataset's metainfo.
-        kind: Name of the dataset's class, for the message.
+    """Return the class names of the label space from the metainfo of a dataset; ``kind`` is the name of its class.
 
     Raises:
         UserError: The metainfo has no class names.

@@ -39,10 +39,7 @@ def _class_of(config: Mapping[str, Any]) -> Any:
 
 
 def build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
-    """Build a dataset and read its annotations.
-
-    Args:
-        config: Config of the dataset, for ``DATASETS.build``.
+    """Build a dataset from its config and read its annotations.
 
     Returns:
         The dataset, and the class names in the order of its labels. The names are empty if the labels are those of
@@ -105,15 +102,8 @@ def _init(dataset: Any) -> None:
 
 
 def first_difference(names: Sequence[str], label_space: LabelSpace) -> str:
-    """Describe the first difference between the categories of a file and the classes of a label space.
-
-    Args:
-        names: Names of the categories in the order of the labels. They differ from those of the label space.
-        label_space: Label space of the source.
-
-    Returns:
-        A clause for a message.
-    """
+    """Describe the first difference between the categories of a file, in the order of the labels, and the classes of a
+    label space: a clause for a message. They must differ."""
     missing = [c for c in label_space.classes if c not in names]
     if missing:
         return f"and the file has no category {missing[0]!r} of label space '{label_space.name}'"

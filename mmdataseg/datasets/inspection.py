@@ -71,8 +71,7 @@ def loading_transforms(dataset: MultiSourceDataset) -> list[BaseTransform]:
 def later_transforms(dataset: MultiSourceDataset) -> list[BaseTransform]:
     """Return `PackInputs` and what follows it in the pipeline of a dataset's only source: own kinds of supervision.
 
-    Returns:
-        The transforms; none if `PackInputs` is the last one or is not there.
+    Nothing is returned if `PackInputs` is the last transform or is not there.
     """
     steps = list(dataset.datasets[0].pipeline.transforms)
     places = [place for place, step in enumerate(steps) if isinstance(step, PackInputs)]
@@ -163,13 +162,9 @@ def check_source(source: Source, split: str, workers: int, limit: int | None) ->
 
 
 def judge(source: Source, total: Findings, dataset: Any, *, complete: bool) -> None:
-    """Add the problems and notes that only show over all images.
+    """Add the problems and notes that only show over all images to the findings of a source.
 
-    Args:
-        source: The source.
-        total: Findings of its images. Changed in place.
-        dataset: Its dataset.
-        complete: Whether these are all images of a training split.
+    ``complete`` tells whether these are all images of a training split.
     """
     problems = [*flag_problems(source, total)]
     if complete and not total.problems:

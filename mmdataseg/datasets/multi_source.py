@@ -97,13 +97,7 @@ class MultiSourceDataset(Dataset):
         """Do nothing: the constructor has read all annotations. mmengine calls this method."""
 
     def get_source(self, idx: int) -> tuple[int, int]:
-        """Return the source of a sample, and its index there.
-
-        Args:
-            idx: Position in this dataset, 0 <= idx < len(self).
-
-        Returns:
-            Position of the sample's source, and the sample's index within that source.
+        """Return the position of a sample's source, and the sample's index within that source.
 
         Raises:
             IndexError: There is no such sample.

@@ -12,6 +12,7 @@ from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
 from mmdataseg.formats.coco_panoptic import load_panoptic_json
 from mmdataseg.formats.coco_values import as_flag, as_id, id_key
+from mmdataseg.formats.json_files import broken
 from mmdataseg.formats.paths import check_files, require_dir, resolve
 from mmdataseg.ops.id_map import VOID
 from mmdataseg.registry import DATASETS
@@ -82,11 +83,7 @@ class PanopticSegDataset(BaseDataset):
         try:
             data_list = [self._data_info(image, annotations[key], labels, is_thing) for key, image in images.items()]
         except KeyError as error:
-            raise UserError(
-                f"an image or annotation has no key {error}",
-                file=self.json_file,
-                remedy="repair the file",
-            ) from None
+            raise broken(self.json_file, f"an image or annotation has no key {error}") from None
         self._compare_flags(labels, is_thing)
         check_files(self.img_dir, (i["file_name"] for i in images.values()), "images", self.json_file)
         check_files(self.ann_dir, (a["file_name"] for a in annotations.values()), "panoptic PNGs", self.json_file)
@@ -104,7 +101,6 @@ class PanopticSegDataset(BaseDataset):
         self, image: Mapping[str, Any], annotation: Mapping[str, Any], labels: Mapping[int, int], is_thing: list[bool]
     ) -> dict[str, Any]:
         segments = []
-        ids = set()
         for segment in annotation["segments_info"]:
             category_id = id_key(segment["category_id"])
             label = labels.get(category_id, UNKNOWN)
@@ -119,13 +115,9 @@ class PanopticSegDataset(BaseDataset):
                     "iscrowd": self._flag(segment, "iscrowd"),
                 }
             )
-            ids.add(segments[-1]["id"])
+        ids = {segment["id"] for segment in segments}
         if len(ids) != len(segments) or 0 in ids:
-            raise UserError(
-                f"image {image['id']}: expected distinct, positive segment ids",
-                file=self.json_file,
-                remedy="repair the file",
-            )
+            raise broken(self.json_file, f"image {image['id']}: expected distinct, positive segment ids")
         return {
             "img_path": str(self.img_dir / image["file_name"]),
             "seg_map_path": str(self.ann_dir / annotation["file_name"]),
@@ -148,9 +140,7 @@ class PanopticSegDataset(BaseDataset):
             raise self._unreadable(entry, error) from None
 
     def _unreadable(self, entry: Mapping[str, Any], error: ValueError) -> UserError:
-        return UserError(
-            f"an entry cannot be read ({error}): {str(entry)[:200]}", file=self.json_file, remedy="repair the file"
-        )
+        return broken(self.json_file, f"an entry cannot be read ({error}): {str(entry)[:200]}")
 
     def _compare_flags(self, labels: Mapping[Any, int], is_thing: Sequence[bool]) -> None:
         """Compare the thing flags of the label space with those of the file, if it has any.

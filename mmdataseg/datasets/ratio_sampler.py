@@ -84,11 +84,8 @@ class RatioBatchSampler(Sampler[list[int]]):
     def reseed(self, seed: int) -> None:
         """Set another seed, e.g. that of the run that is resumed.
 
-        Args:
-            seed: 0 <= seed < 2**32.
-
         Raises:
-            UserError: It is not a whole number in this range.
+            UserError: It is not a whole number in [0, 2**32).
         """
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < SEED_LIMIT:
             raise UserError(f"RatioBatchSampler: expected seed to be a whole number in [0, 2**32), got {seed!r}")

@@ -24,12 +24,6 @@ class SeededIndex(int):
     seed: int
 
     def __new__(cls, value: int, seed: int) -> "SeededIndex":
-        """Make an index.
-
-        Args:
-            value: The index.
-            seed: Seed of the sample's augmentation, 0 <= seed < 2**64.
-        """
         index = super().__new__(cls, value)
         index.seed = seed
         return index

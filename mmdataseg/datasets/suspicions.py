@@ -22,16 +22,7 @@ DARK = 32
 
 
 def training_problems(source: Source, found: Findings, dataset: Any) -> Iterator[str]:
-    """Describe why a training would see no targets, or miss a class.
-
-    Args:
-        source: The source.
-        found: Findings in all images of its training split.
-        dataset: Its dataset.
-
-    Yields:
-        Clauses without the source's name.
-    """
+    """Yield clauses on why a training would see no targets, or miss a class; ``found`` is of all its images."""
     space = source.label_space
     classes = space.thing_classes if source.task is Task.INSTANCE else space.classes  # boxes are of things only
     if not found.classes:
@@ -62,14 +53,9 @@ def _hints(found: Findings, dataset: Any) -> str:
 
 
 def values_of_label_maps(dataset: Any, count: int) -> set[int]:
-    """Return the values stored in the first label PNGs of a semantic dataset.
+    """Return the values stored in the first 50 label PNGs of a dataset of ``count`` images.
 
-    Args:
-        dataset: A dataset with ``get_data_info``.
-        count: Number of its images.
-
-    Returns:
-        The values of the first 50 images; empty if their annotations are not label PNGs.
+    The set is empty if its annotations are not label PNGs.
     """
     values: set[int] = set()
     for index in range(min(count, _MAPS)):
@@ -86,15 +72,7 @@ def values_of_label_maps(dataset: Any, count: int) -> set[int]:
 
 
 def flag_problems(source: Source, found: Findings) -> Iterator[str]:
-    """Describe objects of classes that an instance source flags as stuff: they are trained but never predicted.
-
-    Args:
-        source: The source.
-        found: Findings in its images.
-
-    Yields:
-        Clauses without the source's name.
-    """
+    """Yield clauses on objects of classes that an instance source flags as stuff: trained but never predicted."""
     space = source.label_space
     stuff = [space.classes[label] for label in sorted(found.classes) if not space.is_thing[label]]
     if source.task is Task.INSTANCE and stuff:
@@ -105,15 +83,7 @@ def flag_problems(source: Source, found: Findings) -> Iterator[str]:
 
 
 def notes(source: Source, found: Findings) -> Iterator[str]:
-    """Describe what may be intended but needs a look.
-
-    Args:
-        source: The source.
-        found: Findings in its images.
-
-    Yields:
-        Clauses without the source's name.
-    """
+    """Yield clauses on what may be intended but needs a look."""
     if source.task is Task.PANOPTIC:
         yield from _flag_notes(source.label_space.classes, source.label_space.is_thing, found)
     if found.turned:
@@ -149,15 +119,7 @@ def _flag_notes(classes: Sequence[str], is_thing: Sequence[bool], found: Finding
 
 
 def shared_images(trained: Findings, tested: Findings) -> str | None:
-    """Describe the images that a training split and a test split share, compared by content.
-
-    Args:
-        trained: Findings in a training split.
-        tested: Findings in a test split.
-
-    Returns:
-        A clause; None if the splits share no image.
-    """
+    """Return a clause on the images that a training and a test split share, compared by content; None: no image."""
     both = [digest for digest in tested.paths if digest in trained.paths]
     if not both:
         return None

@@ -20,11 +20,7 @@ class Bfloat16OptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Enable autocast, and disable the exchange of gradients within an accumulated step.
-
-        Args:
-            model: The model in training.
-        """
+        """Enable autocast, and disable the exchange of gradients within an accumulated step."""
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
             yield

@@ -46,10 +46,7 @@ class WeightsAccount:
         return "; ".join(parts)
 
     def require_some(self, file: str | None) -> None:
-        """Refuse a checkpoint without any weight that fits.
-
-        Args:
-            file: Path of the checkpoint, for the message.
+        """Refuse a checkpoint without any weight that fits; the message names its file.
 
         Raises:
             UserError: No weight is taken.
@@ -63,10 +60,7 @@ class WeightsAccount:
             )
 
     def require_all(self, file: str | None) -> None:
-        """Refuse a checkpoint of another model.
-
-        Args:
-            file: Path of the checkpoint, for the message.
+        """Refuse a checkpoint of another model; the message names its file.
 
         Raises:
             UserError: A weight is missing, has another shape, or is not in the model.
@@ -118,11 +112,7 @@ def account_of_weights(content: Any, own: Mapping[str, Any], *, file: str | None
 
 
 def summary(names: Iterable[str]) -> str:
-    """Return names grouped by their first two parts: ``backbone.layer1 (12), backbone.layer2 (15)``.
-
-    Args:
-        names: Dotted names.
-    """
+    """Return dotted names grouped by their first two parts: ``backbone.layer1 (12), backbone.layer2 (15)``."""
     counts = Counter(".".join(name.split(".")[:2]) for name in names)
     shown = [f"{name} ({count})" if count > 1 else name for name, count in list(counts.items())[:_SHOWN]]
     more = [f"and {len(counts) - _SHOWN} other groups"] if len(counts) > _SHOWN else []

@@ -47,9 +47,6 @@ class DrawPredictions(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         """Reset the counts.
 
-        Args:
-            runner: Runner of the test.
-
         Raises:
             UserError: The evaluator has no sources.
         """
@@ -67,14 +64,7 @@ class DrawPredictions(Hook):
         data_batch: Any = None,  # noqa: ARG002
         outputs: Sequence[DetDataSample] | None = None,
     ) -> None:
-        """Draw the samples of a batch whose source does not have all its pictures yet.
-
-        Args:
-            runner: Runner of the test.
-            batch_idx: Not used.
-            data_batch: Not used.
-            outputs: Predictions with their ground truth.
-        """
+        """Draw the predictions of a batch, with their ground truth, until each source has its pictures."""
         if not is_main_process():
             return
         sources = {source.name: source for source in runner.test_evaluator.sources}
@@ -88,12 +78,7 @@ class DrawPredictions(Hook):
             mmcv.imwrite(picture[..., ::-1], str(self._folder(runner) / name))
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        """Log where the pictures are.
-
-        Args:
-            runner: Runner of the test.
-            metrics: Not used.
-        """
+        """Log where the pictures are."""
         if is_main_process():
             runner.logger.info(f"{sum(self._drawn.values())} pictures of predictions are in {self._folder(runner)}")
 

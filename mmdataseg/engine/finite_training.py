@@ -44,13 +44,7 @@ class FiniteTraining(Hook):
         data_batch: Any = None,
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Check the losses of a batch, and the weights after its step.
-
-        Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: The batch. The message names its source and images.
-            outputs: Name -> loss.
+        """Check the losses of a batch, ``outputs``, and the weights after its step.
 
         Raises:
             UserError: A loss or a weight is not finite, on this rank or on another one; or all steps are skipped.

@@ -97,14 +97,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def undecayed(model: nn.Module) -> set[str]:
-    """Return the names of the parameters without weight decay.
-
-    Args:
-        model: Any module.
-
-    Returns:
-        Names of its vectors and scalars (which include all norms and biases), embedding tables and positions.
-    """
+    """Return the names of the parameters without weight decay: those of vectors and scalars (which include all norms
+    and biases), embedding tables and positions."""
     names = set()
     for prefix, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):

@@ -30,20 +30,11 @@ class PlotCurves(Hook):
         self.metrics = tuple(metrics)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        """Draw the training so far.
-
-        Args:
-            runner: Runner of the training.
-            metrics: Not used: they are in the files.
-        """
+        """Draw the training so far. The metrics are read from the files, too."""
         self._draw(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Draw the whole training.
-
-        Args:
-            runner: Runner of the training.
-        """
+        """Draw the whole training."""
         self._draw(runner)
 
     @master_only

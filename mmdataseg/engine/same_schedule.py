@@ -24,10 +24,6 @@ class SameSchedule(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
         """Compare the schedulers.
 
-        Args:
-            runner: The runner.
-            checkpoint: Content of the checkpoint.
-
         Raises:
             UserError: They differ.
         """

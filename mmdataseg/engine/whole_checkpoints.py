@@ -1,7 +1,7 @@
 """Keeps only complete checkpoints, and removes old ones only after a new one is saved."""
 
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from inspect import signature
 from os import PathLike
 from pathlib import Path, PurePath
@@ -19,11 +19,7 @@ _PATTERNS = ("iter_*.pth", "epoch_*.pth")
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a checkpoint is complete. torch writes zip files, whose directory is at the end.
-
-    Args:
-        path: The file.
-    """
+    """Whether a checkpoint is complete. torch writes zip files, whose directory is at the end."""
     try:
         return path.is_file() and zipfile.is_zipfile(path)
     except zipfile.BadZipFile:  # of some damaged files, is_zipfile raises that
@@ -31,11 +27,7 @@ def is_whole(path: Path) -> bool:
 
 
 def newest_whole(work_dir: Path) -> Path | None:
-    """Return the newest complete checkpoint of a run, or None.
-
-    Args:
-        work_dir: Work_dir of the run.
-    """
+    """Return the newest complete checkpoint of a run, or None."""
     found = [path for pattern in _PATTERNS for path in work_dir.glob(pattern) if is_whole(path)]
     return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
 
@@ -159,13 +151,8 @@ class WholeCheckpoints(CheckpointHook):
         if name is None or name in self._saved[-1:]:
             return
         self._saved = [*(other for other in self._saved if other != name), name]
-        if self.num_kept > 0:
-            self._remove(self._saved[: -self.num_kept])
-            self._saved = self._saved[-self.num_kept :]
-        runner.message_hub.update_info(_SAVED, list(self._saved))
-
-    def _remove(self, names: Iterable[str]) -> None:
-        for name in names if is_main_process() else ():
-            path = self.file_backend.join_path(self.out_dir, name)
-            if self.file_backend.isfile(path):
+        while 0 < self.num_kept < len(self._saved):
+            path = self.file_backend.join_path(self.out_dir, self._saved.pop(0))
+            if is_main_process() and self.file_backend.isfile(path):
                 self.file_backend.remove(path)
+        runner.message_hub.update_info(_SAVED, list(self._saved))

@@ -17,12 +17,8 @@ def check_category_order(metric: BaseMetric, config: Mapping[str, Any], source: 
     """Check that the categories of the file are in the order of the label space.
 
     mmdet's metrics take the categories whose names are among the classes, in the order of the file, and read label k as
-    the k-th of them. With another order, or if a class is missing, the scores are those of other classes.
-
-    Args:
-        metric: The metric. Only mmdet's own are checked: `InstanceMetric` matches by name.
-        config: Its config.
-        source: The source to test.
+    the k-th of them. With another order, or if a class is missing, the scores are those of other classes. Only metrics
+    of mmdet are checked: `InstanceMetric` matches by name.
 
     Raises:
         UserError: The order differs, or a class is missing.

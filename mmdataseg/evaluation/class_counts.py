@@ -49,11 +49,7 @@ def sum_counts(packed: Iterable[PackedCounts], *, num_classes: int) -> Tensor:
 
 
 def mean_percent(values: Tensor) -> float:
-    """Return the mean over the entries that are not nan, times 100; nan if all are.
-
-    Args:
-        values: Qualities in 0 .. 1, any shape.
-    """
+    """Return the mean of qualities in 0 .. 1, of any shape, in percent, without those that are nan; nan if all are."""
     return float(values.nanmean() * 100) if values.numel() else float("nan")
 
 

@@ -57,9 +57,6 @@ class CountMetric(BaseMetric):
     def check_source(self, source: Source) -> None:
         """Compare the groups of classes with the source, at the start of a training.
 
-        Args:
-            source: The source to test.
-
         Raises:
             UserError: A class of a group is not in the label space.
         """

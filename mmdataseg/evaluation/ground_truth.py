@@ -48,13 +48,7 @@ def id_map_of(sample: Mapping[str, Any], *, size: tuple[int, ...]) -> tuple[Tens
 
 
 def check_task(source: Source, *tasks: str, metric: Any) -> None:
-    """Check that the predictions of a source are of the kind that a metric scores, before a training rather than after
-    it.
-
-    Args:
-        source: The source to test.
-        tasks: Tasks that the metric can score.
-        metric: The metric, for the message.
+    """Check that the task of a source is one that a metric scores, before a training rather than after it.
 
     Raises:
         UserError: The source has another task.
@@ -78,9 +72,7 @@ def steps_of_test(source: Source) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def check_loaded(source: Source, loader: str) -> None:
     """Check that the test pipeline loads the ground truth, before a training rather than at its first validation.
 
-    Args:
-        source: The source to test.
-        loader: The transform that loads it, for the message.
+    The message names the transform that loads it.
 
     Raises:
         UserError: All steps are transforms that load no annotation.

@@ -63,18 +63,15 @@ class InstanceMetric(CocoMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(metric="segm", prefix=prefix)
-        what = "InstanceMetric: annotation file"
-        require_file(Path(ann_file), what, remedy="set ann_file in the metrics of the source")
+        remedy = "set ann_file in the metrics of the source"
+        path = require_file(Path(ann_file), "InstanceMetric: annotation file", remedy=remedy)
         self.ann_file = ann_file
-        self._coco_api = _index(renumbered(read_mask_annotations(Path(ann_file))))
+        self._coco_api = _index(renumbered(read_mask_annotations(path)))
         self.classes = None if classes is None else tuple(name.strip() for name in classes)
         self.fill_boxes = fill_boxes
 
     def check_source(self, source: Source) -> None:
         """Compare the annotation file with the source, at the start of a training.
-
-        Args:
-            source: The source to test.
 
         Raises:
             UserError: The source's task is semantic; the file has objects of a class that the label space flags as
@@ -140,9 +137,7 @@ class InstanceMetric(CocoMetric):
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         """Store the detections of some images, with run-length encoded masks.
 
-        Args:
-            data_batch: Not used.
-            data_samples: Data samples as dicts with ``pred_instances`` (labels, scores, bboxes, masks) and ``img_id``.
+        Each sample has ``pred_instances`` (labels, scores, bboxes, masks) and ``img_id``.
 
         Raises:
             UserError: A sample has no masks; or the annotation file does not list its image, or with another size.
@@ -171,21 +166,13 @@ class InstanceMetric(CocoMetric):
         super().process(data_batch, [{**sample, "img_id": id_key(sample["img_id"])} for sample in data_samples])
 
     def compute_metrics(self, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
-        """Return the average precision over all images.
-
-        Args:
-            results: Results of `process`, one per image.
-
-        Returns:
-            Name -> percent.
+        """Return the average precision over all images: name -> percent.
 
         Raises:
             UserError: The metric does not know its classes.
         """
         position = np.full(len(classes_of(self.dataset_meta)), -1)
-        labels, self.cat_ids = self._labels, self._category_ids
-        self.img_ids = [gt["img_id"] for gt, _ in results]
-        position[labels] = np.arange(len(labels))
+        position[self._labels] = np.arange(len(self._labels))
         results = [(gt, _select(pred, position)) for gt, pred in results]
         metrics = self._average_precision(results)
         if self.fill_boxes:
@@ -198,15 +185,15 @@ class InstanceMetric(CocoMetric):
         if not any(len(pred["labels"]) for _, pred in results):
             results = [(results[0][0], _hit_nothing(results[0])), *results[1:]]
         detections = [
-            dict(image_id=pred["img_id"], category_id=self.cat_ids[label], score=float(score), segmentation=mask)
+            dict(image_id=pred["img_id"], category_id=self._category_ids[label], score=float(score), segmentation=mask)
             for _, pred in results
             for label, score, mask in zip(pred["labels"], pred["scores"], pred["masks"], strict=True)
         ]
         values = mask_average_precision(
             self._coco_api,
             detections,
-            image_ids=self.img_ids,
-            category_ids=self.cat_ids,
+            image_ids=[gt["img_id"] for gt, _ in results],
+            category_ids=self._category_ids,
             evaluator=fast_evaluator(),
         )
         # three digits, as mmdet has them
@@ -268,9 +255,6 @@ def renumbered(content: Mapping[str, Any]) -> dict[str, Any]:
 
     pycocotools reads annotation id 0 as "no match", treats annotations with the same id as one, and treats categories
     with the same name as different.
-
-    Args:
-        content: Result of `read_mask_annotations`.
     """
     first: dict[str, int] = {}
     for category in content["categories"]:

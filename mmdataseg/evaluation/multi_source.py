@@ -100,11 +100,7 @@ class MultiSourceEvaluator(Evaluator):
         self._whole_meta = dataset_meta
 
     def process(self, data_samples: Sequence[BaseDataElement | dict], data_batch: Any = None) -> None:  # noqa: ARG002
-        """Send each sample to the metrics of its source.
-
-        Args:
-            data_samples: Predictions with their ground truth, and metainfo ``source`` and ``sample_idx``.
-            data_batch: Not used.
+        """Send each sample, with metainfo ``source`` and ``sample_idx``, to the metrics of its source.
 
         Raises:
             UserError: The source of a sample is not tested here, or a sample has no ``sample_idx``.
@@ -192,13 +188,10 @@ class MultiSourceEvaluator(Evaluator):
 
 
 def format_table(rows: Iterable[Score]) -> str:
-    """Format scores as a table for a log in a monospaced font.
+    """Format scores as a table for a log in a monospaced font, with lines of equal length.
 
-    Args:
-        rows: The rows in order. Consecutive rows with the same source, task and images show these once.
-
-    Returns:
-        Lines of equal length, without a line break at the end. There is a baseline column if a row has a baseline.
+    Consecutive rows with the same source, task and images show these once. There is a baseline column if a row has a
+    baseline.
     """
     rows = list(rows)
     head = ["source", "task", "images", "metric", "value", "baseline"]
@@ -233,10 +226,8 @@ def _rows(source: Source, images: int, scores: Mapping[str, float]) -> list[Scor
 
 
 def _baseline_of(key: str, scores: Mapping[str, float]) -> str:
-    found = [
-        f"{_shown(scores[key + ending])} ({label})" for ending, label in BASELINES.items() if key + ending in scores
-    ]
-    return ", ".join(found)
+    present = [(scores[key + ending], label) for ending, label in BASELINES.items() if key + ending in scores]
+    return ", ".join(f"{_shown(value)} ({label})" for value, label in present)
 
 
 def _shown(value: float) -> str:

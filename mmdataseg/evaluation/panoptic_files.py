@@ -21,12 +21,12 @@ from mmdataseg.formats.coco_panoptic import (
 )
 from mmdataseg.formats.coco_values import as_flag, id_column, id_key
 from mmdataseg.formats.id_maps import Segments, segments_of_panoptic_png
+from mmdataseg.formats.json_files import broken
 from mmdataseg.formats.paths import require_dir, require_file
 from mmdataseg.formats.png import read_png
 from mmdataseg.ops.panoptic_quality import segment_intersections
 from mmdataseg.progress import counted, progress_bar
 
-_REPAIR = "repair the file"
 _GIVE_FOLDER = "give the folder (--truth-folder, --predictions-folder)"
 
 
@@ -66,7 +66,7 @@ class PanopticFiles:
             is_crowd = [as_flag(info.get("iscrowd"), "iscrowd") for info in infos]
             categories = [id_key(info["category_id"]) for info in infos]
         except (KeyError, ValueError) as error:
-            raise UserError(f"{_image(annotation)}: {_fault(error)}", file=self.file, remedy=_REPAIR) from None
+            raise broken(self.file, f"{_image(annotation)}: {_fault(error)}") from None
         unknown = [category for category in categories if labels.get(category, UNKNOWN) == UNKNOWN]
         if unknown:
             raise UserError(
@@ -76,7 +76,7 @@ class PanopticFiles:
             )
         png = read_png(path, "panoptic PNG", colours=True)
         if png.ndim != 3 or png.shape[2] < 3:
-            raise UserError(f"expected an RGB PNG of segment ids, got shape {png.shape}", file=path, remedy=_REPAIR)
+            raise broken(path, f"expected an RGB PNG of segment ids, got shape {png.shape}")
         try:
             return segments_of_panoptic_png(
                 rgb_to_id(png[..., :3]),
@@ -203,9 +203,9 @@ def _thing_flags(categories: Sequence[Mapping[str, Any]], file: Path) -> dict[st
         try:
             is_thing = as_flag(category["isthing"], "isthing")
         except (KeyError, ValueError) as error:
-            raise UserError(f"category {name!r}: {_fault(error)}", file=file, remedy=_REPAIR) from None
+            raise broken(file, f"category {name!r}: {_fault(error)}") from None
         if flags.setdefault(name, is_thing) != is_thing:
-            raise UserError(f"category {name!r} appears twice, as a thing and as stuff", file=file, remedy=_REPAIR)
+            raise broken(file, f"category {name!r} appears twice, as a thing and as stuff")
     return flags
 
 

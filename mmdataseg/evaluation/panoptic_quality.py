@@ -63,9 +63,6 @@ class PanopticQualityMetric(CountMetric):
     def check_source(self, source: Source) -> None:
         """Check the task and how annotations are loaded, at the start of a training.
 
-        Args:
-            source: The source to test.
-
         Raises:
             UserError: The task is not panoptic; the test pipeline loads no annotations, or as for training; or
                 `CountMetric.check_source` refuses the source.
@@ -85,10 +82,6 @@ class PanopticQualityMetric(CountMetric):
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002
         """Count the segments of some images.
 
-        Args:
-            data_batch: Not used.
-            data_samples: Data samples as dicts.
-
         Raises:
             UserError: A sample has no ground truth or no prediction; the ground truth was not loaded for scoring; the
                 sizes differ; or a class is not in the label space.
@@ -103,16 +96,14 @@ class PanopticQualityMetric(CountMetric):
                     "pack gt_instances.is_crowd"
                 )
             pairs = segment_intersections(gt_ids, pred_ids, num_gt=len(gt_labels), num_pred=len(pred_labels))
-            generator = chance_generator(sample, len(self.results))
-            self.results.append(
-                self.count_segments(
-                    pairs,
-                    gt_labels_N=gt_labels.cpu(),
-                    gt_is_crowd_N=is_crowd.cpu(),
-                    pred_labels_M=pred_labels,
-                    generator=generator,
-                )
+            counts = self.count_segments(
+                pairs,
+                gt_labels_N=gt_labels.cpu(),
+                gt_is_crowd_N=is_crowd.cpu(),
+                pred_labels_M=pred_labels,
+                generator=chance_generator(sample, len(self.results)),
             )
+            self.results.append(counts)
 
     def count_segments(
         self,
@@ -125,12 +116,7 @@ class PanopticQualityMetric(CountMetric):
     ) -> PackedCounts:
         """Count the segments of one image, by class.
 
-        Args:
-            intersections_N1M1: (N + 1, M + 1) pixel counts of `segment_intersections`.
-            gt_labels_N: (N,) int64, class of each true segment.
-            gt_is_crowd_N: (N,) bool, whether each true segment is a crowd region.
-            pred_labels_M: (M,) int64, class of each predicted segment.
-            generator: Generator of the chance draws.
+        The arguments are those of `panoptic_counts`, and the generator of the chance draws.
 
         Returns:
             One of the ``results`` of `compute_metrics`.
@@ -148,9 +134,6 @@ class PanopticQualityMetric(CountMetric):
 
     def compute_metrics(self, results: Sequence[PackedCounts]) -> dict[str, float]:
         """Return the qualities from the counts of all images.
-
-        Args:
-            results: Results of `process`, one per image.
 
         Returns:
             Name -> percent; nan if no class has a count.

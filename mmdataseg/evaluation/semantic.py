@@ -42,9 +42,6 @@ class SemanticMetric(CountMetric):
     def check_source(self, source: Source) -> None:
         """Check the task, the test pipeline and the groups of classes, at the start of a training.
 
-        Args:
-            source: The source to test.
-
         Raises:
             UserError: The task is not semantic, the test pipeline loads no annotations, or `CountMetric.check_source`
                 refuses the source.
@@ -55,10 +52,6 @@ class SemanticMetric(CountMetric):
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002
         """Count the pixels of some images.
-
-        Args:
-            data_batch: Not used.
-            data_samples: Data samples as dicts.
 
         Raises:
             UserError: A sample has no ground truth or no prediction; the sizes differ; or a class is not in the label
@@ -86,9 +79,6 @@ class SemanticMetric(CountMetric):
 
     def compute_metrics(self, results: Sequence[PackedCounts]) -> dict[str, float]:
         """Return the scores from the areas of all images.
-
-        Args:
-            results: Results of `process`, one per image.
 
         Returns:
             Name -> percent; nan if there is nothing to score.

@@ -44,11 +44,7 @@ class ClassLayerWords(nn.Module):
         return self.rows[len(self) :] if len(self) else self.rows[:0]
 
     def set(self, text_KD: Tensor, vectors_JD: Tensor) -> None:
-        """Remember words, in place of any earlier ones.
-
-        Args:
-            text_KD: (K, D) float, their text embeddings, of any length.
-            vectors_JD: (K + 1, D) float, their vectors and the background's.
+        """Remember K words, in place of any earlier ones, with (K, D) text embeddings and (K + 1, D) vectors.
 
         Raises:
             ValueError: There is not one vector for each word and the background.

@@ -46,11 +46,8 @@ class CosineClassifier(BaseModule):
     def start_at(self, scale: float) -> None:
         """Set s before a training.
 
-        Args:
-            scale: s, over 0 and at most 100.
-
         Raises:
-            UserError: The scale is outside this range.
+            UserError: It is not over 0 and at most 100.
         """
         if not 0 < scale <= LARGEST_SCALE:
             raise UserError(f"initial_scale: expected a number over 0 and at most {LARGEST_SCALE:g}, got {scale}")
@@ -97,11 +94,7 @@ class CosineClassifier(BaseModule):
             return self._scale() * embeds @ self.vectors(text_KD, source).T
 
     def vectors(self, text_KD: Tensor, source: str | None) -> Tensor:
-        """The vectors whose products with class embeddings are the logits, up to the scale.
-
-        Args:
-            text_KD: As in `forward`.
-            source: As in `forward`.
+        """The vectors whose products with class embeddings are the logits, up to the scale; arguments as in `forward`.
 
         Returns:
             (K + 1, D) float32 unit rows, background last.

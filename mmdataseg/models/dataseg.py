@@ -250,7 +250,7 @@ class DaTaSeg(BaseDetector):
             label_space: The label space of the K classes.
             task: Selects the post-processor.
             padded: (height, width) of the padded batch, in pixels.
-            rescale: True: answers have the size of the image on disk; False: the size of the resized image.
+            rescale: As in `predict`.
             compact: As in `PostProcessor.forward`.
             min_score: As in `PostProcessor.forward`.
 

@@ -13,7 +13,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
 from torch import Tensor
 
-from mmdataseg.models.postprocessors import PanopticPostProcessor
+from mmdataseg.models.postprocessors import PanopticPostProcessor, pixel_data
 from mmdataseg.ops.postprocess import ImageSizes
 from mmdataseg.registry import MODELS
 from mmdataseg.structures import LabelSpace
@@ -65,14 +65,9 @@ class FusionPanopticPostProcessor(PanopticPostProcessor):
         masks_Qhw = F.interpolate(mask_logits_QHW[kept_Q][None], sizes.padded, mode="bilinear", align_corners=False)[0]
         sample = DetDataSample(metainfo={"img_shape": sizes.image, "ori_shape": sizes.original})
         (answer,) = fusion.predict(logits_QJ[kept_Q][None], masks_Qhw[None], [sample], rescale=True)
-        segmentation = PixelData(sem_seg=_numbered(answer["pan_results"].sem_seg, order_K))
-        scores = self._scores(class_logits_QJ[kept_Q], masks_Qhw, sizes, segmentation.sem_seg[0])
-        if compact:
-            segmentation.sem_seg = segmentation.sem_seg.int()
-        segmentation.set_metainfo(
-            {"label_names": list(label_space.classes), "ignore_index": 0, "scores": scores.tolist()}
-        )
-        return {"pred_panoptic_seg": segmentation}
+        map_HW = _numbered(answer["pan_results"].sem_seg[0], order_K)
+        scores = self._scores(class_logits_QJ[kept_Q], masks_Qhw, sizes, map_HW).tolist()
+        return {"pred_panoptic_seg": pixel_data(map_HW, label_space, compact=compact, ignore_index=0, scores=scores)}
 
     def _kept(self, class_logits_QJ: Tensor) -> Tensor:
         """(Q,) bool, the proposals that take part. mmdet enlarges the masks of all others, too, before it drops them.
@@ -101,7 +96,7 @@ class FusionPanopticPostProcessor(PanopticPostProcessor):
 
 
 def _numbered(theirs: Tensor, order_K: Tensor) -> Tensor:
-    """(1, Ho, Wo) our ids (class + 1000 n, n from 1, void 0) from mmdet's, in which stuff has n = 0 and void is K."""
+    """(Ho, Wo) our ids (class + 1000 n, n from 1, void 0) from mmdet's, in which stuff has n = 0 and void is K."""
     found, place = theirs.long().unique(return_inverse=True)
     number = torch.arange(1, len(found) + 1, device=found.device)
     label = torch.cat([order_K, order_K.new_zeros(1)])[found % INSTANCE_OFFSET]

@@ -184,16 +184,7 @@ def decoder_layer(
 ) -> Tensor:
     """What mmdet's ``Mask2FormerTransformerDecoderLayer`` computes, with its weights, through fused attention.
 
-    Args:
-        layer: mmdet's decoder layer.
-        queries_BQE: (B, Q, E).
-        query_pos_BQE: (B, Q, E).
-        keys_BSE: (B, S, E).
-        key_pos_1SE: (1, S, E).
-        masked_BQS: (B, Q, S) bool, True where a query must not attend.
-
-    Returns:
-        (B, Q, E).
+    ``masked_BQS`` is bool, True where a query must not attend. Returns the queries, (B, Q, E).
     """
     cross, own = layer.cross_attn, layer.self_attn
     cross_out_BQE = attend(cross.attn, queries_BQE + query_pos_BQE, keys_BSE + key_pos_1SE, keys_BSE, masked_BQS)

@@ -58,13 +58,7 @@ class LearnedClassifier(CosineClassifier):
             self.add_module(name, nn.Embedding(len(space), embed_dim))
 
     def matrix(self, source: str) -> Tensor:
-        """Learned vectors of a source's classes.
-
-        Args:
-            source: Its name.
-
-        Returns:
-            (K, D), of any length.
+        """Learned vectors of a source's classes, (K, D), of any length.
 
         Raises:
             UserError: The model was built without this source.

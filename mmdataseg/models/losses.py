@@ -77,14 +77,5 @@ class BoxProjectionCost(BaseMatchCost):
         return self.of_profiles(rows_QH[None], columns_QW[None], gt_instances.bboxes)[0]
 
     def of_profiles(self, rows_LQH: Tensor, columns_LQW: Tensor, boxes_N4: Tensor) -> Tensor:
-        """Return the cost matrices of several outputs, from the projections of their masks.
-
-        Args:
-            rows_LQH: (L, Q, H) of `mmdataseg.ops.box_projection.mask_profiles`.
-            columns_LQW: (L, Q, W) of the same.
-            boxes_N4: (N, 4) xyxy pixels.
-
-        Returns:
-            (L, Q, N).
-        """
+        """Return the cost matrices of several outputs; arguments and result as in `projection_cost`."""
         return self.weight * projection_cost(rows_LQH, columns_LQW, boxes_N4, self.stride)

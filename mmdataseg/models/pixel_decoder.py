@@ -120,8 +120,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
     def way(self, value: Tensor) -> str:
         """Return how the attention of a value is computed: ``mmcv``, or a way of `mmdataseg.ops.deformable_attention`.
 
-        Args:
-            value: The projected value, of any shape; only its device and dtype are read.
+        Only the device and the dtype of the value are read.
         """
         if not value.is_cuda:
             return "auto"

@@ -6,6 +6,7 @@ mask logits, (Ho, Wo) the original image.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from mmdet.evaluation.functional import INSTANCE_OFFSET
@@ -24,9 +25,6 @@ class PostProcessor(nn.Module, ABC):
 
     def check(self, label_space: LabelSpace) -> None:
         """Check that the task suits a vocabulary; most tasks suit any.
-
-        Args:
-            label_space: The vocabulary.
 
         Raises:
             UserError: It does not.
@@ -59,6 +57,13 @@ class PostProcessor(nn.Module, ABC):
         """
 
 
+def pixel_data(map_HW: Tensor, label_space: LabelSpace, *, compact: bool, **metainfo: Any) -> PixelData:
+    """Return a map of integers as mmdet's ``sem_seg``, (1, H, W) int64, int32 if ``compact``, with its metainfo."""
+    data = PixelData(sem_seg=(map_HW.int() if compact else map_HW.long())[None])
+    data.set_metainfo({"label_names": list(label_space.classes), **metainfo})
+    return data
+
+
 @MODELS.register_module()
 class PanopticPostProcessor(PostProcessor):
     """Segments that do not overlap (Gu et al., 2023, "MERGE"; Cheng et al., MaskFormer, 2021).
@@ -75,9 +80,6 @@ class PanopticPostProcessor(PostProcessor):
 
     def check(self, label_space: LabelSpace) -> None:
         """Check that panoptic ids can hold the vocabulary.
-
-        Args:
-            label_space: The vocabulary.
 
         Raises:
             UserError: It has more classes than an id can hold.
@@ -119,12 +121,9 @@ class PanopticPostProcessor(PostProcessor):
         )
         number_N = torch.arange(1, len(labels_N) + 1, device=labels_N.device)
         ids = torch.cat([labels_N.new_zeros(1), labels_N + INSTANCE_OFFSET * number_N])
-        ids_HW = look_up_(segment_map, ids)
-        segmentation = PixelData(sem_seg=(ids_HW if compact else ids_HW.long())[None])
-        segmentation.set_metainfo(
-            {"label_names": list(label_space.classes), "ignore_index": 0, "scores": scores_N.tolist()}
-        )
-        return {"pred_panoptic_seg": segmentation}
+        map_HW = look_up_(segment_map, ids)
+        scores = scores_N.tolist()
+        return {"pred_panoptic_seg": pixel_data(map_HW, label_space, compact=compact, ignore_index=0, scores=scores)}
 
 
 @MODELS.register_module()
@@ -160,9 +159,7 @@ class SemanticPostProcessor(PostProcessor):
             ``pred_sem_seg`` with ``sem_seg`` (1, Ho, Wo) int64 in 0..K-1; int32 if ``compact``.
         """
         labels = semantic_map(class_logits_QJ, mask_logits_QHW, sizes, merge=self.merge)
-        segmentation = PixelData(sem_seg=(labels if compact else labels.long())[None])
-        segmentation.set_metainfo({"label_names": list(label_space.classes)})
-        return {"pred_sem_seg": segmentation}
+        return {"pred_sem_seg": pixel_data(labels, label_space, compact=compact)}
 
 
 @MODELS.register_module()
@@ -179,9 +176,6 @@ class InstancePostProcessor(PostProcessor):
 
     def check(self, label_space: LabelSpace) -> None:
         """Check that the vocabulary has things to find.
-
-        Args:
-            label_space: The vocabulary.
 
         Raises:
             UserError: All classes are stuff.

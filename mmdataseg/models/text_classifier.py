@@ -119,18 +119,10 @@ class TextClassifier(CosineClassifier):
         )
 
     def forward(self, class_embeds: Tensor, text_KD: Tensor, source: str | None = None) -> Tensor:
-        """Class logits over any vocabulary.
-
-        Args:
-            class_embeds: As in `CosineClassifier.forward`.
-            text_KD: As in `CosineClassifier.forward`.
-            source: As in `CosineClassifier.forward`.
-
-        Returns:
-            (..., K + 1) float32, background last.
+        """Class logits over any vocabulary; arguments, result and errors as in `CosineClassifier.forward`.
 
         Raises:
-            UserError: As in `CosineClassifier.forward`; or there is a weight for new words, and `trained_words` raises.
+            UserError: Also if there is a weight for new words, and `trained_words` raises.
         """
         if self.training:
             self.class_layer_words.forget()
@@ -141,15 +133,7 @@ class TextClassifier(CosineClassifier):
         return logits + math.log(self.new_words_weight) * torch.cat([is_new_K, is_new_K.new_zeros(1)])
 
     def vectors(self, text_KD: Tensor, source: str | None) -> Tensor:
-        """The vectors whose products with class embeddings are the logits, up to the scale.
-
-        Args:
-            text_KD: As in `forward`.
-            source: As in `forward`.
-
-        Returns:
-            (K + 1, D) float32, background last: unit rows, except for the words of a converted class layer.
-        """
+        """As `CosineClassifier.vectors`; those of the words of a converted class layer are not of unit length."""
         return self.class_layer_words(super().vectors(text_KD, source))
 
     def trained_words(self) -> Tensor:
@@ -246,16 +230,7 @@ class TextClassifier(CosineClassifier):
             MissingFileError: Neither its file nor a checkpoint has the embeddings of a source.
         """
         for source in self._sources:
-            self._check(source)
-
-    def _check(self, source: str) -> None:
-        if self._is_absent(source):
-            path = self._sources[source].embeddings
-            raise MissingFileError(
-                f"text embeddings {path}: no such file, and they were not in a checkpoint",
-                source=source,
-                remedy=build_remedy(path, self._sources[source].label_space, self.embed_dim),
-            )
+            self.matrix(source)
 
     def _is_absent(self, source: str) -> bool:
         if source in self._absent and self.get_buffer(f"embeddings_{source}").any():
@@ -263,13 +238,7 @@ class TextClassifier(CosineClassifier):
         return source in self._absent
 
     def matrix(self, source: str) -> Tensor:
-        """Text embeddings of a source's classes.
-
-        Args:
-            source: Its name.
-
-        Returns:
-            (K, D) float32 unit rows.
+        """Text embeddings of a source's classes, (K, D) float32 unit rows.
 
         Raises:
             UserError: The model was built without this source.
@@ -279,14 +248,17 @@ class TextClassifier(CosineClassifier):
             raise UserError(
                 f"the model has no source '{source}'; it was built with {list(self._sources)}; name one of them"
             )
-        self._check(source)
+        if self._is_absent(source):
+            path = self._sources[source].embeddings
+            raise MissingFileError(
+                f"text embeddings {path}: no such file, and they were not in a checkpoint",
+                source=source,
+                remedy=build_remedy(path, self._sources[source].label_space, self.embed_dim),
+            )
         return self.get_buffer(f"embeddings_{source}")
 
     def recipe(self, source: str) -> TextRecipe:
         """How a source's classes were embedded, to embed further words in the same way.
-
-        Args:
-            source: Its name.
 
         Raises:
             UserError: As in `matrix`; or the checkpoint has the embeddings without their recipe.
@@ -304,12 +276,7 @@ class TextClassifier(CosineClassifier):
 
 
 def _take_missing_words_as_none(classifier: TextClassifier, keys: Any) -> None:
-    """Let a checkpoint without an entry for `ClassLayerWords` count as complete: earlier versions wrote none.
-
-    Args:
-        classifier: The module that was loaded.
-        keys: torch's incompatible keys; ``missing_keys`` is changed in place.
-    """
+    """Let a checkpoint without an entry for `ClassLayerWords` count as complete: earlier versions wrote none."""
     entries = [key for key in keys.missing_keys if key.endswith("class_layer_words._extra_state")]
     for entry in entries:
         keys.missing_keys.remove(entry)

@@ -7,12 +7,14 @@ names, SAM's own image encoder, and timm's SAM-ViT.
 import logging
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
+from timm.layers import resample_abs_pos_embed_nhwc
 from torch import Tensor, nn
 
 from mmdataseg.checkpoints.reading import read_checkpoint
@@ -37,6 +39,7 @@ MMPRETRAIN_NAMES = (
     (re.compile(r"\.ffn\.layers\.1\."), ".mlp.fc2."),
 )
 KINDS = (("SAM", SAM_NAMES), ("mmpretrain", MMPRETRAIN_NAMES))
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -128,14 +131,7 @@ def load_vit_checkpoint(vit: nn.Module, path: str | Path) -> LoadReport:
 
 
 def rename(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """Turn the names of a file into timm's.
-
-    Args:
-        state: Name -> tensor, as in the file.
-
-    Returns:
-        The same tensors under timm's names, and the kind of names that they had.
-    """
+    """Return the tensors of a file under timm's names, and the kind of names that they had."""
     for kind, rules in KINDS:
         if any(rules[0][0].match(name) for name in state):
             return {_apply(rules, name): value for name, value in state.items()}, kind
@@ -168,10 +164,7 @@ def resize_position_embedding(embedding: Tensor, grid: tuple[int, int]) -> Tenso
                 f"pos_embed: expected the tokens of a square grid, with or without one class token, got {tokens} tokens"
             )
         embedding = embedding.reshape(1, side, side, -1)
-    if tuple(embedding.shape[1:3]) == tuple(grid):
-        return embedding
-    resized = F.interpolate(embedding.float().permute(0, 3, 1, 2), size=tuple(grid), mode="bicubic", antialias=True)
-    return resized.permute(0, 2, 3, 1).to(embedding.dtype)
+    return resample_abs_pos_embed_nhwc(embedding, grid)
 
 
 def resize_relative_positions(table: Tensor, length: int) -> Tensor:
@@ -202,5 +195,5 @@ def _apply(rules: tuple[tuple[re.Pattern[str], str], ...], name: str) -> str:
     return name
 
 
-def _first(names: tuple[str, ...] | list[str], count: int = 8) -> str:
-    return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -130,14 +130,7 @@ class ViTDet(BaseModule):
         return crop_to_strides(self.pyramid(self.forward_vit(images_BCHW)), tuple(images_BCHW.shape[-2:]))
 
     def forward_vit(self, images_BCHW: Tensor) -> Tensor:
-        """The last block's map, before the pyramid.
-
-        Args:
-            images_BCHW: (B, 3, H, W) float, normalised.
-
-        Returns:
-            (B, embed_dim, ceil(H / 16), ceil(W / 16)).
-        """
+        """The last block's map, before the pyramid: (B, 3, H, W) -> (B, embed_dim, ceil(H / 16), ceil(W / 16))."""
         return self.vit.forward_features(pad_to_multiple(images_BCHW, PATCH_SIZE))
 
     def init_weights(self) -> None:
@@ -158,10 +151,7 @@ class ViTDet(BaseModule):
         self.is_init = True
 
     def layer_of(self, name: str) -> int:
-        """Which layer a parameter belongs to, for layer-wise learning rates.
-
-        Args:
-            name: As in ``named_parameters`` of this module.
+        """Which layer a parameter of this module belongs to, for layer-wise learning rates.
 
         Returns:
             0 for the patch and position embeddings, i + 1 for block i, depth + 1 for the pyramid.

@@ -47,13 +47,8 @@ def attend(
 def unmask_fully_masked_rows(masked_BQS: Tensor) -> Tensor:
     """Let a query that must not attend anywhere attend everywhere, as in Mask2Former's code.
 
-    Its attention would be undefined otherwise.
-
-    Args:
-        masked_BQS: (B, Q, S) bool, True where a query must not attend.
-
-    Returns:
-        (B, Q, S) bool; each row has a False.
+    Its attention would be undefined otherwise. Masks are (B, Q, S) bool, True where a query must not attend; each row
+    of the result has a False.
     """
     return masked_BQS & ~masked_BQS.all(dim=-1, keepdim=True)
 

@@ -41,10 +41,7 @@ def box_profiles(boxes_N4: Tensor, size: tuple[int, int], stride: float) -> tupl
 
 
 def mask_profiles(mask_logits: Tensor) -> tuple[Tensor, Tensor]:
-    """The projections of masks: the largest probability of each row and of each column.
-
-    Args:
-        mask_logits: (..., H, W).
+    """The projections of masks (..., H, W): the largest probability of each row and of each column.
 
     Returns:
         (..., H) for the rows and (..., W) for the columns, in [0, 1].

@@ -11,7 +11,7 @@ rows. Positions are in cells: 0 is the centre of the first.
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -134,54 +134,41 @@ def _by_sparse_product(
     batch, num_queries, num_heads = x_BNALP.shape[:3]
     if not num_queries:
         return value_BSAc.new_zeros(batch, 0, num_heads, value_BSAc.shape[-1])
-    layout = _Layout.of(sizes, batch, num_queries, num_heads, x_BNALP.shape[-1])
+    layout = _Layout(sizes, batch, num_queries, num_heads, x_BNALP.shape[-1])
     points = (part.float().flatten(2) for part in (x_BNALP, y_BNALP, weights_BNALP))
     answer_Rc = _SparseProduct.apply(value_BSAc.float(), *points, layout)
     return answer_Rc.view(batch, num_queries, num_heads, -1).to(value_BSAc.dtype)
 
 
-class _Layout(NamedTuple):
-    """Where each level's cells are in the table of all cells with borders; one value for each point of a query."""
+class _Layout:
+    """Where each level's cells are in the table of all cells with borders; one value for each point of a query.
 
-    sizes: tuple[tuple[int, int], ...]
-    num_cells: int  # V
-    num_heads: int
-    heights_H: Tensor  # H = A K points of a query, float
-    widths_H: Tensor  # float
-    firsts_B1H: Tensor  # int32 row of the table at which the level begins, for the head and image
-    steps_A4K: Tensor  # int32 rows of the table from the upper left cell to each of the four
+    Raises:
+        ValueError: There are more cells or points than int32 can count.
+    """
 
-    @classmethod
-    def of(
-        cls, sizes: Sequence[tuple[int, int]], batch: int, num_queries: int, num_heads: int, num_points: int
-    ) -> "_Layout":
-        """The layout of a call.
-
-        Raises:
-            ValueError: There are more cells or points than int32 can count.
-        """
+    def __init__(
+        self, sizes: Sequence[tuple[int, int]], batch: int, num_queries: int, num_heads: int, num_points: int
+    ) -> None:
         bordered = [(height + 2 * BORDER) * (width + 2 * BORDER) for height, width in sizes]
-        num_cells, points_per_head = sum(bordered), len(sizes) * num_points
-        largest = batch * num_heads * max(num_cells, 4 * num_queries * points_per_head)
+        self.sizes, self.num_heads, self.num_cells = tuple(sizes), num_heads, sum(bordered)
+        largest = batch * num_heads * max(self.num_cells, 4 * num_queries * len(sizes) * num_points)
         if largest >= 2**31:
             raise ValueError(f"expected fewer than 2^31 cells and points in a batch, got {largest}; use fewer images")
         first_L = torch.tensor([0, *bordered[:-1]]).cumsum(0)
         table_3K = torch.cat([torch.tensor(sizes).T, first_L[None]]).repeat_interleave(num_points, dim=1)
         heights_K, widths_K, firsts_K = table_3K
+        self.heights_H = heights_K.float().repeat(num_heads)
+        self.widths_H = widths_K.float().repeat(num_heads)
         firsts_AK = firsts_K * num_heads + torch.arange(num_heads)[:, None]
-        firsts_B1H = firsts_AK.flatten() + (torch.arange(batch) * num_cells * num_heads)[:, None, None]
+        firsts_B11 = (torch.arange(batch) * self.num_cells * num_heads)[:, None, None]
+        # rows of the table at which the level begins, for the image and the head
+        self.firsts_B1H = (firsts_AK.flatten() + firsts_B11).int()
         pitch_K = (widths_K + 2 * BORDER) * num_heads
         zero_K = torch.zeros_like(pitch_K)
         steps_4K = torch.stack([zero_K, zero_K + num_heads, pitch_K, pitch_K + num_heads])
-        return cls(
-            tuple(sizes),
-            num_cells,
-            num_heads,
-            heights_K.float().repeat(num_heads),
-            widths_K.float().repeat(num_heads),
-            firsts_B1H.int(),
-            steps_4K.int().expand(num_heads, -1, -1),
-        )
+        # rows of the table from the upper left cell to each of the four
+        self.steps_A4K = steps_4K.int().expand(num_heads, -1, -1)
 
     def levels(self, table_BVAc: Tensor) -> list[Tensor]:
         """A view (B, height, width, A, c) of each level, without its border."""

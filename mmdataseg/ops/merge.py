@@ -54,26 +54,12 @@ def merge_rows(class_logits_LQJ: Tensor, mergeable: Sequence[bool]) -> Tensor:
 
 
 def followers(rows_LQ: Tensor) -> Tensor:
-    """Which proposals do not lead their row.
-
-    Args:
-        rows_LQ: (..., Q) of `merge_rows`.
-
-    Returns:
-        (..., Q) bool.
-    """
+    """Which proposals do not lead their row, (..., Q) bool, for (..., Q) rows of `merge_rows`."""
     return rows_LQ != torch.arange(rows_LQ.shape[-1], device=rows_LQ.device)
 
 
 def row_sizes(rows_LQ: Tensor) -> Tensor:
-    """The number of members of each proposal's row.
-
-    Args:
-        rows_LQ: (L, Q) of `merge_rows`.
-
-    Returns:
-        (L, Q) int64, at least 1.
-    """
+    """The number of members of each proposal's row, (L, Q) int64, at least 1, for (L, Q) rows of `merge_rows`."""
     sizes_LQ = torch.zeros_like(rows_LQ).scatter_add(1, rows_LQ, torch.ones_like(rows_LQ))
     return sizes_LQ.gather(1, rows_LQ)
 

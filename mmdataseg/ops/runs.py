@@ -26,15 +26,7 @@ def run_starts(*maps_HW: np.ndarray) -> np.ndarray:
 
 
 def run_lengths(starts_R: np.ndarray, pixels: int) -> np.ndarray:
-    """Return the number of pixels of each run.
-
-    Args:
-        starts_R: (R,) of `run_starts`.
-        pixels: Number of pixels of the map.
-
-    Returns:
-        (R,) int64.
-    """
+    """Return the number of pixels of each run, (R,) int64, for the result of `run_starts` and the pixels of the map."""
     return np.diff(starts_R, append=pixels)
 
 

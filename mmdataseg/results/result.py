@@ -125,12 +125,9 @@ class Result:
         Image.fromarray(self.plot(task, vocabulary)).show(title=self.name)
 
     def save(self, path: str | PathLike[str], task: str | None = None, vocabulary: str | None = None) -> Path:
-        """Write the picture of `plot` to an image file.
+        """Write the picture of `plot` to a file, whose suffix (such as .png or .jpg) decides the format.
 
-        Args:
-            path: Path of the file; its suffix (such as .png or .jpg) decides the format. Missing folders are created.
-            task: Task of the answer.
-            vocabulary: Name of its vocabulary.
+        Missing folders are created.
 
         Raises:
             UserError: The suffix is not that of an image format.
@@ -167,10 +164,6 @@ class Result:
 
     def to_df(self, task: str | None = None, vocabulary: str | None = None) -> "pandas.DataFrame":
         """Return `rows` as a pandas DataFrame.
-
-        Args:
-            task: As for `rows`.
-            vocabulary: As for `rows`.
 
         Raises:
             UserError: No answer fits, or pandas is not installed.

@@ -12,10 +12,7 @@ Curves = dict[str, list[tuple[int, float]]]
 
 
 def read_curves(work_dir: Path) -> Curves:
-    """Read the scalars that the runs of a work_dir logged.
-
-    Args:
-        work_dir: Work_dir with a folder per run, which has ``vis_data/scalars.json``.
+    """Read the scalars that the runs of a work_dir logged in ``vis_data/scalars.json`` of their folders.
 
     Returns:
         Name -> (iteration, value) pairs, sorted by iteration. Where runs overlap, the later run counts.

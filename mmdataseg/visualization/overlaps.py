@@ -14,14 +14,9 @@ SAME_PLACE = 0.5
 
 
 def overlap(first: Sequence[Segment], second: Sequence[Segment]) -> np.ndarray:
-    """Intersection over union of each pair of segments; of their boxes where one of the two has no mask.
+    """Intersection over union of each pair of N and M segments, (N, M) float64 in 0 .. 1.
 
-    Args:
-        first: N segments.
-        second: M segments of the same image.
-
-    Returns:
-        (N, M) float64, 0 .. 1.
+    It is that of their boxes where one of the two has no mask.
     """
     found = np.zeros((len(first), len(second)))
     if not found.size:
@@ -39,10 +34,6 @@ def overlap(first: Sequence[Segment], second: Sequence[Segment]) -> np.ndarray:
 def same_objects(first: Sequence[Segment], second: Sequence[Segment]) -> dict[int, int]:
     """Pair the segments of one class that overlap by `SAME_OBJECT` or more, those that overlap most first.
 
-    Args:
-        first: Segments.
-        second: Segments of the same image.
-
     Returns:
         Index in ``first`` -> index in ``second``; each appears at most once.
     """
@@ -58,14 +49,7 @@ def same_objects(first: Sequence[Segment], second: Sequence[Segment]) -> dict[in
 
 
 def best_at_each_place(segments: Sequence[Segment]) -> list[Segment]:
-    """Leave out segments that overlap a better one, of any class, by more than `SAME_PLACE`.
-
-    Args:
-        segments: The best last.
-
-    Returns:
-        Those that are left, in their order.
-    """
+    """Return the segments, the best last, that do not overlap a better one, of any class, by more than `SAME_PLACE`."""
     iou = overlap(segments, segments)
     kept: list[int] = []
     for index in reversed(range(len(segments))):

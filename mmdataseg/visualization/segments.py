@@ -21,15 +21,9 @@ from mmdataseg.visualization.overlaps import best_at_each_place, same_objects
 
 
 def draw_sample(sample: DetDataSample, source: Source, *, min_score: float) -> np.ndarray:
-    """Draw image, ground truth and prediction of a sample side by side.
+    """Draw image, ground truth and prediction of a sample side by side: (H, W, 3) uint8, RGB.
 
-    Args:
-        sample: The sample, on the CPU, at the size of the original image, which is read from its ``img_path``.
-        source: Source of the sample.
-        min_score: Instances with a lower score are left out.
-
-    Returns:
-        (H, W, 3) uint8, RGB.
+    The sample is on the CPU, at the size of the original image, which is read from its ``img_path``.
 
     Raises:
         FileNotFoundError: The image is missing.
@@ -49,16 +43,9 @@ def draw_sample(sample: DetDataSample, source: Source, *, min_score: float) -> n
 
 
 def draw_true(image: np.ndarray, sample: DetDataSample, source: Source, *, size: tuple[int, int]) -> np.ndarray:
-    """Draw the ground truth of a sample on the image. Pixels without a label are hatched, and a note says so.
+    """Draw the `true_segments` on the image (H, W, 3) uint8 RGB: a picture of the given size, (height, width, 3).
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        sample: The sample, as in `true_segments`.
-        source: Source of the sample.
-        size: (height, width) of the picture.
-
-    Returns:
-        (height, width, 3) uint8 RGB.
+    Pixels without a label are hatched, and a note says so.
     """
     segments, unlabelled = true_segments(sample, source), None
     note = "" if segments else "nothing is annotated"
@@ -77,20 +64,9 @@ def draw_predicted(
     min_score: float,
     like: Sequence[Segment] = (),
 ) -> np.ndarray:
-    """Draw the prediction for a sample on the image.
+    """Draw the `predicted_segments` on the image (H, W, 3) uint8 RGB: a picture of the given size, (height, width, 3).
 
     If several instances are at the same place, only the best is drawn, and a note says how many are left out.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        sample: The sample, as in `predicted_segments`.
-        source: Source of the sample.
-        size: (height, width) of the picture.
-        min_score: Instances with a lower score are left out.
-        like: Segments whose colors the same objects get, as in `predicted_segments`.
-
-    Returns:
-        (height, width, 3) uint8 RGB.
     """
     found = predicted_segments(sample, source, min_score=min_score, like=like)
     drawn = best_at_each_place(found) if source.task is Task.INSTANCE else found
@@ -105,9 +81,7 @@ def draw_predicted(
 def true_segments(sample: DetDataSample, source: Source) -> list[Segment]:
     """Return the segments of the ground truth; none if the sample has no ground truth.
 
-    Args:
-        sample: A sample with ``gt_id_map`` and ``gt_instances``, or with ``gt_instances`` that have masks or boxes.
-        source: Source of the sample.
+    They are those of ``gt_id_map`` with ``gt_instances``, or the masks or boxes of ``gt_instances``.
     """
     if "gt_instances" not in sample:
         return []

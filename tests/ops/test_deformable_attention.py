@@ -124,4 +124,4 @@ def test_bad_shapes_are_refused():
 
 def test_more_cells_than_int32_can_count_are_refused():
     with pytest.raises(ValueError, match=r"fewer than 2\^31 cells and points"):
-        module._Layout.of([(2**15, 2**15)], 1, 1, 8, 4)
+        module._Layout([(2**15, 2**15)], 1, 1, 8, 4)
