@@ -42,6 +42,8 @@ class DaTaSeg(BaseDetector):
             source that is trained on. Then train in parallel with ``find_unused_parameters = True``.
         inference_dtype: ``float32``, or ``bfloat16``: in evaluation mode, backbone, neck and head run under autocast.
             Weights, answers and scores stay float32. Training is not affected; see `Bfloat16OptimWrapper`.
+        channels_last: Whether the backbone computes on channels-last memory. The values are the same up to rounding.
+            docs/benchmarks.md has the times.
         neck: Config of a neck, or None.
         data_preprocessor: Config of mmdet's ``DetDataPreprocessor``.
         init_cfg: mmengine's.
@@ -63,13 +65,15 @@ class DaTaSeg(BaseDetector):
         postprocessors: Mapping[str, Mapping[str, Any]],
         queries: str = "shared",
         inference_dtype: str = "float32",
+        channels_last: bool = False,
         neck: Mapping[str, Any] | None = None,
         data_preprocessor: Mapping[str, Any] | None = None,
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.sources = {source.name: source for source in build_sources(sources)}
-        self.backbone = MODELS.build(backbone)
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.backbone = MODELS.build(backbone).to(memory_format=self.memory_format)
         if neck is not None:
             self.neck = MODELS.build(neck)
         self.classifier = MODELS.build({**classifier, "sources": list(self.sources.values())})
@@ -132,7 +136,7 @@ class DaTaSeg(BaseDetector):
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """Maps of the backbone (and neck), fine to coarse, of (B, 3, height, width) images."""
-        features = self.backbone(batch_inputs)
+        features = self.backbone(batch_inputs.contiguous(memory_format=self.memory_format))
         return self.neck(features) if self.with_neck else features
 
     def propose(self, batch_inputs: Tensor, batch_data_samples: Sequence[DetDataSample]) -> Proposals:

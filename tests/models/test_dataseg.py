@@ -160,6 +160,36 @@ def test_bfloat16_of_inference_does_not_change_a_training(embeddings_file, monke
     assert losses[0] == losses[1]
 
 
+@pytest.mark.parametrize("neck", [False, True])
+def test_channels_last_memory_changes_proposals_and_gradients_by_rounding_only(embeddings_file, neck):
+    """Also from weights that were saved with the other layout."""
+    config = {}
+    if neck:  # the maps of the backbone are read by another module than the head
+        config["neck"] = {"type": "mmdataseg.PositionChannels", "num_frequencies": 1}
+        config["panoptic_head"] = {**head_config(), "in_channels": [64 + 6, 128 + 6, 256 + 6, 512 + 6]}
+    found = []
+    for channels_last in (False, True):
+        model = MODELS.build(model_config(embeddings_file, channels_last=channels_last, **config))
+        model.load_state_dict(found[0][2] if found else model.state_dict())
+        formats = []
+        model.backbone.register_forward_pre_hook(
+            lambda _, inputs, seen=formats: seen.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
+        )
+        data = model.data_preprocessor(make_batch(make_sample("panoptic"), make_sample("boxes", seed=1)))
+        proposals = model.eval().propose(data["inputs"], data["data_samples"])
+        sum(part.square().mean() for part in proposals).backward()
+        gradients = {name: p.grad.clone() for name, p in model.backbone.named_parameters()}
+        found.append((proposals, gradients, model.state_dict()))
+        weights = [p for p in model.backbone.parameters() if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+        assert formats == [channels_last]
+        assert all(p.is_contiguous(memory_format=torch.channels_last) is channels_last for p in weights)
+    (expected, expected_gradients, _), (actual, gradients, _) = found
+    for part, expected_part in zip(actual, expected, strict=True):
+        torch.testing.assert_close(part, expected_part, **THROUGH_LAYERS)
+    for name, gradient in gradients.items():
+        assert (gradient - expected_gradients[name]).norm() <= 1e-3 * expected_gradients[name].norm(), name
+
+
 def test_an_unknown_dtype_of_inference_is_refused(embeddings_file):
     with pytest.raises(UserError, match=r"inference_dtype: expected one of \('float32', 'bfloat16'\), got 'half'"):
         MODELS.build(model_config(embeddings_file, inference_dtype="half"))
