@@ -9,6 +9,7 @@ import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor, nn
 
+from mmdataseg.models import TimmBackbone
 from mmdataseg.models.pixel_decoder import DeformableAttention, deformops_is_installed
 from tools.benchmarks import networks
 from tools.benchmarks.comparing import Comparison, Missing, Setting
@@ -56,6 +57,10 @@ def train_steps(setting: Setting) -> list[Comparison]:
         Comparison("deformable attention, both ways", "mmcv", lambda: _attention(setting), sizes),
         Comparison("deformable attention, both ways", "deformops", lambda: _against_deformops(setting), sizes),
         Comparison("deformable attention by Triton, both ways", "grid_sample", lambda: _by_triton(setting), sizes),
+        *(
+            Comparison(f"{name}, channels-last, both ways", "contiguous", partial(_channels_last, setting, name), sizes)
+            for name in ("mobilenetv2_100", "resnet50")
+        ),
     ]
 
 
@@ -122,6 +127,25 @@ def _against_transformers(setting: Setting) -> dict[str, Callable[[], Any]]:
         theirs.zero_grad()
 
     return {"ours": _step(networks.our_model(setting), images, samples), "theirs": their_step}
+
+
+def _channels_last(setting: Setting, name: str) -> dict[str, Callable[[], Any]]:
+    """A backbone of timm, with random weights, in both layouts of memory."""
+    images = torch.randn(setting.batch, 3, setting.size, setting.size, generator=torch.Generator().manual_seed(0))
+    calls = {}
+    for side, layout in (("ours", torch.channels_last), ("theirs", torch.contiguous_format)):
+        backbone = TimmBackbone(model=name, out_indices=(1, 2, 3, 4)).train()
+        backbone.to(setting.device, memory_format=layout)
+        calls[side] = _backbone_step(backbone, images.to(setting.device, memory_format=layout))
+    return calls
+
+
+def _backbone_step(backbone: nn.Module, images: Tensor) -> Callable[[], None]:
+    def step() -> None:
+        sum(features.square().mean() for features in backbone(images)).backward()
+        backbone.zero_grad()
+
+    return step
 
 
 def _by_triton(setting: Setting) -> Mapping[str, Callable[[], Any]]:
