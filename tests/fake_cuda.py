@@ -100,8 +100,23 @@ def _check(name: str, tensors: list[torch.Tensor], on_cuda: list[bool]) -> None:
         )
 
 
+def _mode_sees_indexing() -> bool:
+    """Whether an active mode gets the calls of ``tensor[...]``; with torch 2.1 it does not."""
+    seen = []
+
+    class Mode(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.append(getattr(func, "__name__", ""))
+            return func(*args, **(kwargs or {}))
+
+    tensor = torch.zeros(1)
+    with Mode():
+        tensor[0]
+    return "__getitem__" in seen
+
+
 def _for_modes(function: Any) -> Any:
-    """Give calls to the active mode; torch 2.1 does not do so for indexing."""
+    """Give calls to the active mode."""
 
     def called(*args: Any) -> Any:
         tensor = args[:1]
@@ -120,7 +135,8 @@ def fake_cuda() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch, FakeCuda():
         patch.setattr(torch, "autocast", Autocast)
-        for name in ("__getitem__", "__setitem__"):
+        # only if needed: after this is undone, a tensor without dimensions still counts as a sequence for torch
+        for name in () if _mode_sees_indexing() else ("__getitem__", "__setitem__"):
             patch.setattr(torch.Tensor, name, _for_modes(getattr(torch.Tensor, name)))
         # a mmcv that was compiled for GPUs must not get these tensors
         patch.setattr(pixel_decoder, "get_compiling_cuda_version", lambda: "not available")
