@@ -16,7 +16,8 @@ from mmengine.config import Config
 from mmdataseg.apis import ranks
 from mmdataseg.errors import UserError
 
-ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
+AGENT_STORE = "TORCHELASTIC_USE_AGENT_STORE"
+ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", AGENT_STORE)
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="the processes would take GPUs")
 
 
@@ -34,10 +35,19 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def work(rank: int, world_size: int, port: int, folder: Path, step: Callable[[int, int], None], timeout: float) -> None:
+def work(
+    rank: int,
+    world_size: int,
+    port: int,
+    folder: Path,
+    step: Callable[[int, int], None],
+    timeout: float,
+    launcher: bool,
+) -> None:
     """Exchange a number again and again, as a training does, and write down how it ended."""
     torch.set_num_threads(1)
     values = dict(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=world_size, MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    values[AGENT_STORE] = launcher
     os.environ |= {name: str(value) for name, value in values.items()} | {"GLOO_SOCKET_IFNAME": "lo"}
     try:
         ranks.start_without_gpus(Config(dict(launcher="pytorch", env_cfg=dict(dist_cfg=dict(timeout=timeout)))))
@@ -53,17 +63,30 @@ def work(rank: int, world_size: int, port: int, folder: Path, step: Callable[[in
 
 
 class Group:
-    """Processes that work together until something happens to one of them."""
+    """Processes that work together until something happens to one of them.
 
-    def __init__(self, folder: Path, world_size: int, step: Callable[[int, int], None], timeout: float = 60) -> None:
+    This process has their store, as torchrun's has. Without ``launcher``, rank 0 has it, and its end ends the store.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        world_size: int,
+        step: Callable[[int, int], None],
+        timeout: float = 60,
+        *,
+        launcher: bool = True,
+    ) -> None:
         self.folder = folder
         port, context = free_port(), multiprocessing.get_context("fork")
         self.processes = [
-            context.Process(target=work, args=(rank, world_size, port, folder, step, timeout))
+            context.Process(target=work, args=(rank, world_size, port, folder, step, timeout, launcher))
             for rank in range(world_size)
         ]
         for process in self.processes:
             process.start()
+        if launcher:
+            self.store = torch.distributed.TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
 
     def send(self, number: int, *to: int) -> None:
         """Send a signal to ranks, after all ranks have exchanged some numbers."""
@@ -110,7 +133,7 @@ def test_the_others_name_a_rank_that_was_killed(tmp_path: Path, killed: int) -> 
 
 @NO_GPU
 def test_a_killed_first_rank_takes_the_store_with_it(tmp_path: Path) -> None:
-    group = Group(tmp_path, 2, nothing)
+    group = Group(tmp_path, 2, nothing, launcher=False)
     group.send(signal.SIGKILL, 0)
     (end,) = group.ends(1)
     assert end.startswith("UserError: rank 0 or the launcher at 127.0.0.1 is gone, so rank 1 of 2 stops; ")
