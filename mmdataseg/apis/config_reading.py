@@ -75,7 +75,7 @@ def check_config(config: str | PathLike[str], options: Mapping[str, Any] | None,
 
 def _parse(path: Path, custom_imports: bool) -> Config:
     try:
-        # it has a line for each environment variable, which nobody needs, and imports torch for it, which takes seconds
+        # mmengine logs a line for each environment variable, and imports torch for it, which takes seconds
         with patch("mmengine.config.config.print_log"):
             return Config.fromfile(path, import_custom_modules=custom_imports)
     except FileNotFoundError:

@@ -116,8 +116,8 @@ def from_pillow(image: Image.Image, *, name: str = "image", max_pixels: int = MA
 def from_array(array: np.ndarray, *, channels: Channels | None, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Convert a uint8 array to (H, W, 3) uint8 BGR. ``name`` and ``max_pixels`` are those of `decode_image`.
 
-    A grey array is (H, W) or (H, W, 1). One of colours is (H, W, 3), or (H, W, 4), whose last channel is dropped, and
-    ``channels`` is their order.
+    A grey array is (H, W) or (H, W, 1). A colour array is (H, W, 3) or (H, W, 4), of which the last channel is dropped;
+    ``channels`` is the order of the others.
 
     Raises:
         UserError: The array has colours, but ``channels`` is not given.

@@ -59,9 +59,9 @@ class NamedConfigRunner(Runner):
     def build_visualizer(self, visualizer: Visualizer | dict[str, Any] | None = None) -> Visualizer:
         """Build the visualizer of this run.
 
-        Its name is the log folder: from a name that a run before it in this process had, mmengine would return the
-        visualizer of that run, which writes into that run's folder. The config is copied, as mmengine adds the folder
-        to its backends.
+        Its name is the log folder. With the name of an earlier run in this process, mmengine would return the
+        visualizer of that run, which writes into that run's folder. The config is copied, because mmengine adds the
+        folder to its backends.
         """
         if isinstance(visualizer, dict):
             visualizer = {**deepcopy(visualizer), "name": self.log_dir}

@@ -73,7 +73,7 @@ class _Callable:
 
 
 class PlainUnpickler(pickle.Unpickler):
-    """Reads a pickle without importing what it names. A subclass, as of `pickle_module`, is for one file.
+    """Reads a pickle without importing what it names. `pickle_module` makes a subclass for each file.
 
     Attributes:
         skipped: Name of a type that was not built -> its stand-in.
@@ -157,7 +157,7 @@ def plain(value: Any) -> Any:
 
 
 def pickle_module(skipped: dict[str, type], histories: list[Any]) -> Any:
-    """Return a replacement for the module ``pickle``, for ``torch.load``, which fills the arguments as it reads."""
+    """Return a replacement for the module ``pickle``, for ``torch.load``. Its reader fills both arguments."""
     unpickler = type("Unpickler", (PlainUnpickler,), {"skipped": skipped, "histories": histories})
 
     def load(file: BinaryIO, **kwargs: Any) -> Any:

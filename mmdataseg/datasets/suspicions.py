@@ -22,7 +22,7 @@ DARK = 32
 
 
 def training_problems(source: Source, found: Findings, dataset: Any) -> Iterator[str]:
-    """Yield clauses on why a training would see no targets, or miss a class; ``found`` is of all its images."""
+    """Yield clauses on why a training would see no targets, or miss a class. ``found`` must cover all its images."""
     space = source.label_space
     classes = space.thing_classes if source.task is Task.INSTANCE else space.classes  # boxes are of things only
     if not found.classes:
@@ -119,7 +119,7 @@ def _flag_notes(classes: Sequence[str], is_thing: Sequence[bool], found: Finding
 
 
 def shared_images(trained: Findings, tested: Findings) -> str | None:
-    """Return a clause on the images that a training and a test split share, compared by content; None: no image."""
+    """Return a clause on the images that two splits share, compared by content; None if they share none."""
     both = [digest for digest in tested.paths if digest in trained.paths]
     if not both:
         return None

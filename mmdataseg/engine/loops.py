@@ -152,7 +152,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
 
 def _refuse_different_data(mixes: Sequence[Any]) -> None:
-    """Each rank draws its part of a batch from the sizes of its own data."""
+    """Raise a `UserError` if the ranks have different mixes: each would draw its part of a batch by its own."""
     other = [rank for rank, mix in enumerate(mixes) if mix != mixes[0]]
     if other:
         raise UserError(

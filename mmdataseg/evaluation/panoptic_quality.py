@@ -116,7 +116,7 @@ class PanopticQualityMetric(CountMetric):
     ) -> PackedCounts:
         """Count the segments of one image, by class.
 
-        The arguments are those of `panoptic_counts`, and the generator of the chance draws.
+        The arguments are those of `panoptic_counts`, and ``generator`` for the chance draws.
 
         Returns:
             One of the ``results`` of `compute_metrics`.

@@ -24,9 +24,10 @@ def cached_table(
 ) -> InstanceTable:
     """Return the table of an annotation file, memory-mapped from the cache. The first call parses the file.
 
-    The key is the file's path from the cache folder, its size and time of change, with the options. So a change of the
-    file or of the label space causes a new parse, and a move of both does not. Two files that an archive gave the same
-    name and time in different folders are told apart. One process per machine parses, and the others wait for it.
+    The key is the file's path relative to the cache folder, its size and time of change, with the options. So a change
+    of the file or of the label space causes a new parse, but a move of the file with its cache does not. Two files with
+    the same name and time in different folders, as from an archive, are told apart. One process per machine parses, and
+    the others wait for it.
 
     Args:
         path: The annotation file.

@@ -19,7 +19,7 @@ class ClassLayerWords(nn.Module):
     A copy that averages the weights of a training, such as that of mmengine's ``EMAHook``, makes no training step. It
     copies the tensors instead, by values. So discarded words keep their shape and become 0, in one tensor that is both
     a buffer and the extra state: the copy discards them, too, whichever of the two it copies. That tensor is never
-    replaced by another one, as the copy may have been made before a checkpoint was loaded, and holds on to it.
+    replaced by another one, because a copy that was made before a checkpoint was loaded still refers to it.
 
     Args:
         embed_dim: D.
@@ -44,7 +44,11 @@ class ClassLayerWords(nn.Module):
         return self.rows[len(self) :] if len(self) else self.rows[:0]
 
     def set(self, text_KD: Tensor, vectors_JD: Tensor) -> None:
-        """Remember K words, in place of any earlier ones, with (K, D) text embeddings and (K + 1, D) vectors.
+        """Remember K words, in place of any earlier ones.
+
+        Args:
+            text_KD: (K, D) float, their text embeddings, of any length.
+            vectors_JD: (K + 1, D) float, their vectors, the background's last.
 
         Raises:
             ValueError: There is not one vector for each word and the background.

@@ -47,7 +47,7 @@ class CosineClassifier(BaseModule):
         """Set s before a training.
 
         Raises:
-            UserError: It is not over 0 and at most 100.
+            UserError: The scale is not over 0 and at most 100.
         """
         if not 0 < scale <= LARGEST_SCALE:
             raise UserError(f"initial_scale: expected a number over 0 and at most {LARGEST_SCALE:g}, got {scale}")

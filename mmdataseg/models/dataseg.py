@@ -189,7 +189,7 @@ class DaTaSeg(BaseDetector):
     def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum of the terms to train, and all values for the log.
 
-        mmengine sums all values with "loss" in their name, in which here a source may have that, too.
+        mmengine sums all values with "loss" in their name. Here, the name of a source may contain it, too.
 
         Args:
             losses: Of `loss`.

@@ -77,5 +77,5 @@ class BoxProjectionCost(BaseMatchCost):
         return self.of_profiles(rows_QH[None], columns_QW[None], gt_instances.bboxes)[0]
 
     def of_profiles(self, rows_LQH: Tensor, columns_LQW: Tensor, boxes_N4: Tensor) -> Tensor:
-        """Return the cost matrices of several outputs; arguments and result as in `projection_cost`."""
+        """Return the weighted cost matrices of several outputs, (L, Q, N); arguments as in `projection_cost`."""
         return self.weight * projection_cost(rows_LQH, columns_LQW, boxes_N4, self.stride)

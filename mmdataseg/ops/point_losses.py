@@ -118,5 +118,10 @@ def point_dice_cost(logits_LQP: Tensor, targets_NP: Tensor, weights_P: Tensor) -
 
 
 def class_cost(class_logits_LQJ: Tensor, labels_N: Tensor) -> Tensor:
-    """Minus the probability of each target's class, (L, Q, N), for logits with the background last."""
+    """Minus the probability of each target's class, (L, Q, N).
+
+    Args:
+        class_logits_LQJ: (L, Q, K + 1), background last.
+        labels_N: (N,) int64 in 0 .. K - 1.
+    """
     return -torch.softmax(class_logits_LQJ, dim=-1)[..., labels_N]

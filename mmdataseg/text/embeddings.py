@@ -145,7 +145,7 @@ def load_embeddings(
     source: str | None = None,
     dim: int | None = None,
 ) -> TextEmbeddings:
-    """Read a file of text embeddings and check it.
+    """Read a file of text embeddings, (K, D) float32 rows of unit length, and check it.
 
     Args:
         path: A ``.safetensors`` file written by `save_embeddings`.
@@ -197,7 +197,9 @@ def encoder_mismatch(encoders: Mapping[str, EncoderInfo]) -> str | None:
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """Read the metadata of a file of text embeddings, without its matrix: name -> text, as listed for this module.
+    """Read the metadata of a file of text embeddings, without its matrix.
+
+    The names and texts are those in the docstring of this module.
 
     Raises:
         UserError: The file is not a safetensors file, has another format version, or an entry is missing.

@@ -90,7 +90,7 @@ def embed_classes(
     batch_size: int = 256,
     progress: bool = False,
 ) -> TextEmbeddings:
-    """Embed class names.
+    """Embed K class names, in (K, D) rows of unit length.
 
     Args:
         encoder: Embeds texts.

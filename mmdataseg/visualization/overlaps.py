@@ -49,7 +49,10 @@ def same_objects(first: Sequence[Segment], second: Sequence[Segment]) -> dict[in
 
 
 def best_at_each_place(segments: Sequence[Segment]) -> list[Segment]:
-    """Return the segments, the best last, that do not overlap a better one, of any class, by more than `SAME_PLACE`."""
+    """Leave out segments that overlap a better one, of any class, by more than `SAME_PLACE`.
+
+    The best segment is the last one. The order is kept.
+    """
     iou = overlap(segments, segments)
     kept: list[int] = []
     for index in reversed(range(len(segments))):

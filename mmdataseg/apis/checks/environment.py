@@ -111,7 +111,7 @@ def _attention_on_gpu() -> Finding:
         return Finding(name, "ok", f"mmcv's compiled operator; in bfloat16 {other}")
     if deformops_is_installed():
         return Finding(name, "ok", other)
-    remedy = "compile mmcv with CUDA, or with Python 3.12 and torch 2.11 or newer: pip install deformops"
+    remedy = "compile mmcv with CUDA, or run pip install deformops (it needs Python 3.12 and torch 2.11, or newer)"
     return Finding(name, "missing", f"{other}, which is slower", remedy)
 
 

@@ -55,7 +55,10 @@ def check_embeddings() -> Iterator[Finding]:
 
 
 def paths_of(dataset: Mapping[str, Any]) -> list[Path]:
-    """Return the folders and files that the config of a dataset names, of this package, mmdet or mmseg."""
+    """Return the paths of the folders and files in the config of a dataset, joined to its ``data_root``.
+
+    The dataset may be of this package, mmdet or mmseg.
+    """
     root = Path(dataset.get("data_root") or "")
     named = [value for key, value in dataset.items() if key.endswith(("_dir", "_file")) and key != "cache_dir"]
     named += list((dataset.get("data_prefix") or {}).values())

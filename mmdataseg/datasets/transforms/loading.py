@@ -290,7 +290,7 @@ def _require_task(results: Mapping[str, Any], possible: tuple[Task, ...], transf
 
 
 def _require(results: Mapping[str, Any], key: str, transform: BaseTransform, dataset: str) -> Any:
-    """Return the annotation under a key. The dataset may be one of another kind."""
+    """Return the annotation under a key, or raise a `UserError` if the dataset is of another kind and has none."""
     if results.get(key) is None:
         raise UserError(
             f"{type(transform).__name__} needs {key!r}, which the dataset does not give",
