@@ -15,8 +15,8 @@ check_dependencies()
 
 from mmengine.config.utils import MODULE2PACKAGE  # noqa: E402  only once it is known to be installed
 
-# Lets a config anywhere say `_base_ = ["mmdataseg::_base_/models/dataseg_r50.py"]`. mmengine 0.10.7 expects the files
-# of an editable distribution in site-packages, where it has none, but finds a module wherever it is.
+# Lets a config anywhere say `_base_ = ["mmdataseg::_base_/models/dataseg_r50.py"]`. mmengine 0.10.7 looks for
+# the files of a distribution in site-packages, where an editable one has none. It finds a module anywhere.
 MODULE2PACKAGE.setdefault(__name__, f"{__name__}.registry")
 
 

@@ -29,6 +29,17 @@ from mmdataseg.progress import progress_bar
 from tools.benchmarks import annotations, answers, comparing, metrics, pipelines, report, sampling, saved, training
 from tools.benchmarks.comparing import PRESETS, Comparison, Result, Setting
 
+_ABOUT = {
+    "train-step": "training steps of whole networks, and their parts",
+    "inference": "from an image to segments",
+    "postprocess": "from proposals to the answer at the size of the image on disk",
+    "data": "training pipelines, from files to packed samples",
+    "metric": "panoptic quality and mask AP",
+    "sampler": "batches of a training, and the start at a late iteration",
+    "all": "all of these",
+    "annotations": "time and memory to load the annotations of an Objects365-sized file",
+    "saved": "memory that a training step of a config keeps for its backward pass",
+}
 SUBCOMMANDS: dict[str, Callable[[Setting], list[Comparison]]] = {
     "train-step": training.train_steps,
     "inference": training.inferences,
@@ -46,10 +57,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="subcommand", required=True)
     for name in (*SUBCOMMANDS, "all"):
-        _add_arguments(commands.add_parser(name, allow_abbrev=False))
-    reading = commands.add_parser("annotations", allow_abbrev=False)
+        _add_arguments(commands.add_parser(name, help=_ABOUT[name], allow_abbrev=False))
+    reading = commands.add_parser("annotations", help=_ABOUT["annotations"], allow_abbrev=False)
     annotations.add_arguments(reading)
-    saving = commands.add_parser("saved", allow_abbrev=False)
+    saving = commands.add_parser("saved", help=_ABOUT["saved"], allow_abbrev=False)
     saved.add_arguments(saving)
     args = parser.parse_args(arguments)
     if args.subcommand == "annotations":

@@ -17,7 +17,7 @@ from mmdataseg.apis.stopping import sigterm_as_exit
 from mmdataseg.errors import UserError
 
 BEAT, SILENCE = 0.5, 10.0  # seconds
-# of the launcher's store: torch's DistError is a RuntimeError; torch 2.1 has only these two
+# errors of the launcher's store: torch's DistError is a RuntimeError, and torch 2.1 does not have it
 _STORE_ERRORS = (RuntimeError, TimeoutError)
 _RUNNING, _FINISHED, _STOPPED, _FAILED = range(4)
 

@@ -79,8 +79,8 @@ def _require_scale(runner: Runner) -> None:
     scale = 1.0 if scaler is None else scaler.get_scale()
     if scale < _SMALLEST_SCALE:
         raise UserError(
-            f"iteration {runner.iter + 1}: mixed precision skips all steps, as gradients are not finite; its loss "
-            f"scale fell to {scale:.1e}",
+            f"iteration {runner.iter + 1}: mixed precision skips all steps, because gradients are not finite: the "
+            f"loss scale fell to {scale:.1e}",
             remedy="train without --amp, or in bfloat16 (configs/hardware); the weights are those before these steps",
         )
 
@@ -104,7 +104,7 @@ def _message(iteration: int, kind: str, names: Sequence[str], data_batch: Any) -
     where = f"; images {_first(images)}" if images else ""
     if kind == "loss":
         return f"iteration {iteration}{of}: not finite: {_first(names)}{where}"
-    return f"iteration {iteration}{of}: weights are not finite, after a gradient that was not: {_first(names)}{where}"
+    return f"iteration {iteration}{of}: weights are not finite, because a gradient was not: {_first(names)}{where}"
 
 
 def _first(names: Sequence[str]) -> str:

@@ -127,7 +127,7 @@ class Result:
     def save(self, path: str | PathLike[str], task: str | None = None, vocabulary: str | None = None) -> Path:
         """Write the picture of `plot` to a file, whose suffix (such as .png or .jpg) decides the format.
 
-        Missing folders are created.
+        Missing folders are created. ``task`` and ``vocabulary`` are as for `plot`.
 
         Raises:
             UserError: The suffix is not that of an image format.

@@ -51,7 +51,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
         run(tmp_path, GradientBreaksAtFive(), type="mmdataseg.WholeCheckpoints")
     text = str(caught.value)
     assert text.startswith(
-        "iteration 6 of source 'ade': weights are not finite, after a gradient that was not: weight; "
+        "iteration 6 of source 'ade': weights are not finite, because a gradient was not: weight; "
         "images img/5.jpg; nothing was saved"
     )
     assert f"--resume continues from {tmp_path / 'iter_4.pth'}" in text
@@ -94,7 +94,7 @@ def test_steps_that_mixed_precision_skips_are_logged_and_end_it_after_twenty_in_
 def test_a_weight_that_is_not_finite_is_no_skipped_step(tmp_path):
     _, runner = fake_runner(tmp_path, loss_scaler=scaler())
     runner.model.weight.data.fill_(float("inf"))
-    with pytest.raises(UserError, match="iteration 1: weights are not finite, after a gradient that was not: weight;"):
+    with pytest.raises(UserError, match="iteration 1: weights are not finite, because a gradient was not: weight;"):
         FiniteTraining().after_train_iter(runner, 0, outputs={"loss": torch.tensor(1.0)})
     with pytest.raises(UserError, match="iteration 1: not finite: loss;"):
         FiniteTraining().after_train_iter(runner, 0, outputs={"loss": torch.tensor(float("nan"))})
@@ -150,7 +150,7 @@ def test_a_gradient_of_one_rank_stops_all_in_the_same_iteration(two_ranks):
     """The mean of the gradients is infinite, so all ranks have the same wrong weights. Only the first one saves."""
     for rank, image in enumerate(("img/4.jpg", "img/5.jpg")):
         assert (two_ranks / f"gradient/{rank}.end").read_text() == (
-            "UserError: iteration 3 of source 'ade': weights are not finite, after a gradient that was not: weight; "
+            "UserError: iteration 3 of source 'ade': weights are not finite, because a gradient was not: weight; "
             f"images {image}; nothing was saved since; --resume continues from {two_ranks / 'gradient/iter_2.pth'}; "
             "check these images, lower the learning rate, or clip gradients"
         )
