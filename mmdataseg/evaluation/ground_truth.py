@@ -1,15 +1,12 @@
-"""Reads the ground truth of a data sample: id map, labels of its rows, crowd flags; and checks a metric's source."""
+"""Reads the ground truth of a data sample: id map, labels of its rows, crowd flags."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmdataseg.errors import UserError
-from mmdataseg.sources import Source
-
-_LOAD_NO_ANNOTATION = {"LoadImage", "LoadImageFromFile", "Resize", "Pad", "PackInputs"}
 
 
 def id_map_of(sample: Mapping[str, Any], *, size: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -45,45 +42,6 @@ def id_map_of(sample: Mapping[str, Any], *, size: tuple[int, ...]) -> tuple[Tens
         )
     crowd = sample["gt_instances"].get("is_crowd")
     return ids, labels, None if crowd is None else crowd.bool()
-
-
-def check_task(source: Source, *tasks: str, metric: Any) -> None:
-    """Check that the task of a source is one that a metric scores, before a training rather than after it.
-
-    Raises:
-        UserError: The source has another task.
-    """
-    if source.task.value not in tasks:
-        raise UserError(
-            f"{type(metric).__name__} scores the task {' or '.join(map(repr, tasks))}, but the source's task is "
-            f"{source.task.value!r}",
-            source=source.name,
-            remedy="use a metric of this task, or correct the task",
-        )
-
-
-def steps_of_test(source: Source) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the name without prefix, and the config, of each step of a source's test pipeline."""
-    for step in (source.test or {}).get("pipeline", ()):
-        if isinstance(step, Mapping) and "type" in step:
-            yield getattr(step["type"], "__name__", step["type"]).rpartition(".")[2], step
-
-
-def check_loaded(source: Source, loader: str) -> None:
-    """Check that the test pipeline loads the ground truth, before a training rather than at its first validation.
-
-    The message names the transform that loads it.
-
-    Raises:
-        UserError: All steps are transforms that load no annotation.
-    """
-    kinds = {kind for kind, _ in steps_of_test(source)}
-    if kinds and kinds <= _LOAD_NO_ANNOTATION:
-        raise UserError(
-            "the test pipeline loads no annotations, so there would be nothing to score",
-            source=source.name,
-            remedy=f"add dict(type='mmdataseg.{loader}', scoring=True) after Resize",
-        )
 
 
 def describe(sample: Mapping[str, Any]) -> str:

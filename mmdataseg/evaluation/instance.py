@@ -14,8 +14,9 @@ from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 
 from mmdataseg.errors import UserError
-from mmdataseg.evaluation.ground_truth import check_task, classes_of, describe
+from mmdataseg.evaluation.ground_truth import classes_of, describe
 from mmdataseg.evaluation.mask_ap import fast_evaluator, mask_average_precision
+from mmdataseg.evaluation.source_checks import check_task
 from mmdataseg.formats.coco_values import id_key
 from mmdataseg.formats.image_list import listed_images
 from mmdataseg.formats.mask_annotations import read_mask_annotations

@@ -11,14 +11,12 @@ from mmdataseg.errors import UserError
 from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator, mean_percent, pack_counts, sum_counts
 from mmdataseg.evaluation.count_metric import CountMetric
 from mmdataseg.evaluation.ground_truth import (
-    check_loaded,
-    check_task,
     classes_of,
     describe,
     id_map_of,
-    steps_of_test,
     thing_flags_of,
 )
+from mmdataseg.evaluation.source_checks import check_loaded, check_task, steps_of_test
 from mmdataseg.ops.panoptic_map import read_panoptic_map
 from mmdataseg.ops.panoptic_quality import panoptic_counts, panoptic_quality, segment_intersections
 from mmdataseg.ops.segment_errors import KINDS, error_kinds, invented_segments

@@ -8,7 +8,8 @@ import torch
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation.class_counts import PackedCounts, chance_generator, mean_percent, pack_counts, sum_counts
 from mmdataseg.evaluation.count_metric import CountMetric
-from mmdataseg.evaluation.ground_truth import check_loaded, check_task, classes_of, describe, id_map_of
+from mmdataseg.evaluation.ground_truth import classes_of, describe, id_map_of
+from mmdataseg.evaluation.source_checks import check_loaded, check_task
 from mmdataseg.ops.semantic_iou import class_areas, confusion_matrix, semantic_iou
 from mmdataseg.registry import METRICS
 from mmdataseg.sources import Source
