@@ -2,6 +2,7 @@
 
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.dataset import DefaultSampler
 from mmengine.model import BaseModel
 from torch import nn
 from torch.utils.data import Dataset
@@ -14,6 +15,12 @@ class Numbers(Dataset):
     def __getitem__(self, index):
         sample = DetDataSample(metainfo=dict(source="ade", img_path=f"img/{index}.jpg"))
         return dict(inputs=torch.tensor(float(index)), data_samples=sample)
+
+
+def one_by_one():
+    """Config of a loader of one number at a time, in their order."""
+    sampler = {"type": DefaultSampler, "shuffle": False}
+    return {"dataset": Numbers(), "batch_size": 1, "num_workers": 0, "sampler": sampler}
 
 
 class BreaksAtFive(BaseModel):

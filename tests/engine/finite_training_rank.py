@@ -6,13 +6,12 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.dataset import DefaultSampler
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
 import mmdataseg.engine  # noqa: F401
 from mmdataseg.errors import UserError
-from tests.engine.breaking_model import BreaksAtFive, GradientBreaksAtFive, Numbers
+from tests.engine.breaking_model import BreaksAtFive, GradientBreaksAtFive, one_by_one
 
 CASES = {"loss": BreaksAtFive, "gradient": GradientBreaksAtFive}
 
@@ -25,9 +24,7 @@ def train(folder: Path, model: BaseModel) -> None:
         launcher="pytorch",
         cfg=Config(dict(model_wrapper_cfg=dict(type="MMDistributedDataParallel", device_ids=None))),
         experiment_name=folder.name,
-        train_dataloader=dict(
-            dataset=Numbers(), batch_size=1, num_workers=0, sampler=dict(type=DefaultSampler, shuffle=False)
-        ),
+        train_dataloader=one_by_one(),
         train_cfg=dict(by_epoch=False, max_iters=4),
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
         default_hooks=dict(

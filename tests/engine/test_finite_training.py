@@ -1,20 +1,17 @@
 """A loss or weight that is not finite ends the training in the same iteration, and the checkpoints do not change."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.dataset import DefaultSampler
 from mmengine.runner import Runner
 
 from mmdataseg.engine.finite_training import FiniteTraining
 from mmdataseg.errors import UserError
-from tests.engine.breaking_model import BreaksAtFive, GradientBreaksAtFive, Numbers
+from tests.engine.breaking_model import BreaksAtFive, GradientBreaksAtFive, one_by_one
+from tests.rank_processes import run_ranks
 
 
 def run(tmp_path, model=None, **checkpoints):
@@ -23,9 +20,7 @@ def run(tmp_path, model=None, **checkpoints):
         work_dir=str(tmp_path),
         cfg=Config(),
         experiment_name=tmp_path.name,
-        train_dataloader=dict(
-            dataset=Numbers(), batch_size=1, num_workers=0, sampler=dict(type=DefaultSampler, shuffle=False)
-        ),
+        train_dataloader=one_by_one(),
         train_cfg=dict(by_epoch=False, max_iters=8),
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
         default_hooks=dict(
@@ -119,20 +114,7 @@ def test_large_weights_are_finite(tmp_path, dtype):
 def two_ranks(tmp_path_factory, repo_root):
     """The folder of trainings by two processes."""
     folder = tmp_path_factory.mktemp("two_ranks")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "LOCAL_RANK": "0"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.engine.finite_training_rank", str(rank), str(folder)],
-            cwd=repo_root, env=environment, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    try:
-        errors = [process.communicate(timeout=400)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)[-4000:]
+    run_ranks("tests.engine.finite_training_rank", 2, [str(folder)], repo_root, LOCAL_RANK="0")
     return folder
 
 

@@ -392,10 +392,7 @@ def test_a_prefix_tells_two_metrics_of_one_class_apart():
 
 
 def test_names_that_collide_are_refused():
-    @METRICS.register_module(force=True)
-    class SameNameMetric(OrderMetric):
-        pass
-
+    METRICS.register_module(module=type("SameNameMetric", (OrderMetric,), {}), force=True)
     evaluator = MultiSourceEvaluator(metrics=[source("pets", [dict(type="OrderMetric"), dict(type="SameNameMetric")])])
     evaluator.process([pets(0)])
     with pytest.raises(ValueError, match="source 'pets': two metrics report 'order'"):

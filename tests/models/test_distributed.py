@@ -1,13 +1,10 @@
 """Processes that share a batch learn what one process learns from all of it."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from tests.models.distributed_rank import CASES, build, gradients, same_points, samples
+from tests.rank_processes import run_ranks
 
 ALL = [
     pytest.param(design, number, id=f"{design}-{source}-empty{list(empty)}")
@@ -25,21 +22,7 @@ def ranks(request, tmp_path_factory, embeddings_file, repo_root):
     """The gradients of each rank and case; a hang ends in an error."""
     world_size = request.param
     folder = tmp_path_factory.mktemp("ranks")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    module, shared = "tests.models.distributed_rank", (str(world_size), str(folder), embeddings_file)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", module, str(rank), *shared],
-            cwd=repo_root, env=environment, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(world_size)
-    ]  # fmt: skip
-    try:
-        errors = [process.communicate(timeout=400)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0] * world_size, "\n".join(errors)[-4000:]
+    run_ranks("tests.models.distributed_rank", world_size, [str(world_size), str(folder), embeddings_file], repo_root)
     return [torch.load(folder / f"{rank}.pth", weights_only=True) for rank in range(world_size)]
 
 
