@@ -21,7 +21,7 @@ def check_category_order(metric: BaseMetric, config: Mapping[str, Any], source: 
     of mmdet are checked: `InstanceMetric` matches by name.
 
     Raises:
-        UserError: The order differs, or a class is missing.
+        UserError: The order differs, or a class is missing or appears twice.
     """
     file = config.get("ann_file")
     if not isinstance(metric, CocoMetric | CocoPanopticMetric) or isinstance(metric, InstanceMetric) or not file:
@@ -32,12 +32,14 @@ def check_category_order(metric: BaseMetric, config: Mapping[str, Any], source: 
     if used == list(classes):
         return
     missing = [name for name in classes if name not in used]
+    repeated = [name for name in classes if used.count(name) > 1]
     if missing:
         what = f"the file has no category {missing[0]!r}"
+    elif repeated:
+        what = f"category {repeated[0]!r} appears twice in the file"
     else:
-        label, (theirs, ours) = next(
-            (label, pair) for label, pair in enumerate(zip(used, classes, strict=False)) if pair[0] != pair[1]
-        )
+        pairs = enumerate(zip(used, classes, strict=True))
+        label, theirs, ours = next((label, *pair) for label, pair in pairs if pair[0] != pair[1])
         what = f"label {label} is {theirs!r} there, and {ours!r} in label space '{source.label_space.name}'"
     raise UserError(
         f"{type(metric).__name__} numbers classes in the order of the file, and {what}",

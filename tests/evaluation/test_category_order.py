@@ -15,12 +15,12 @@ NAMES = ("cat", "dog", "cow")
 
 
 @pytest.fixture
-def evaluator(tmp_path):
+def evaluator(tmp_path, request):
     """Build an evaluator of mmdet's box AP over a source with the given classes."""
     init_default_scope("mmdet")
     content = {
         "images": [{"id": 1, "height": 40, "width": 40, "file_name": "a.jpg"}],
-        "categories": [{"id": number, "name": name} for number, name in enumerate(NAMES)],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(getattr(request, "param", NAMES))],
         "annotations": [
             {"id": k + 1, "image_id": 1, "category_id": k, "bbox": [5 * k, 5 * k, 10, 10], "area": 100, "iscrowd": 0}
             for k in range(2)
@@ -45,6 +45,12 @@ def test_perfect_boxes_score_1_in_the_order_of_the_file(evaluator, classes):
     sample.pred_instances = InstanceData(bboxes=boxes, scores=torch.ones(2), labels=torch.arange(2))
     metrics.process([sample])
     assert metrics.evaluate(1)["a/coco/bbox_mAP"] == 1
+
+
+@pytest.mark.parametrize("evaluator", [("cat", "dog", "cat")], indirect=True)
+def test_a_category_that_appears_twice_is_refused(evaluator):
+    with pytest.raises(UserError, match=r"CocoMetric numbers classes .*, and category 'cat' appears twice in the file"):
+        evaluator(("cat", "dog"), metric="bbox")
 
 
 @pytest.mark.parametrize(
