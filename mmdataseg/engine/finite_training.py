@@ -50,7 +50,7 @@ class FiniteTraining(Hook):
             UserError: A loss or a weight is not finite, on this rank or on another one; or all steps are skipped.
         """
         _require_scale(runner)
-        losses = {name: value for name, value in (outputs or {}).items() if isinstance(value, Tensor | float)}
+        losses = {name: value for name, value in (outputs or {}).items() if isinstance(value, Tensor)}
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         wrong = _not_finite([*losses.values(), *weights.values()])
@@ -85,12 +85,12 @@ def _require_scale(runner: Runner) -> None:
         )
 
 
-def _not_finite(values: Sequence[Tensor | float]) -> Tensor:
+def _not_finite(values: Sequence[Tensor]) -> Tensor:
     """(N,) bool, which of N values are not finite. A tensor counts as one value."""
     if not values:
         return torch.zeros(0, dtype=torch.bool)
-    # a sum is finite if all its terms are; unlike isfinite, it makes no copy of the tensor
-    return ~torch.stack([torch.as_tensor(value).detach().sum(dtype=torch.float32) for value in values]).isfinite()
+    # the sum of a tensor with inf or nan is not finite; unlike isfinite, it makes no copy of the tensor
+    return ~torch.stack([value.detach().sum(dtype=torch.float32) for value in values]).isfinite()
 
 
 def _message(iteration: int, kind: str, names: Sequence[str], data_batch: Any) -> str:

@@ -129,12 +129,14 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
     def _compare_mix(self) -> None:
         mix, hub = getattr(self.dataloader.batch_sampler, "mix", None), self.runner.message_hub
+        if mix is None:  # of another batch sampler, on all ranks
+            return
         _refuse_different_data(all_gather_object(mix))
         before = hub.runtime_info.get(DATA_MIX)
         if self.iter > 0 and before is not None and before != mix:
             print_log(
                 f"The data mix differs from that of the checkpoint. It was {_described(before)}; now it is "
-                f"{_described(mix or {})}. Batches are drawn as if the whole run had the new one, so current epochs "
+                f"{_described(mix)}. Batches are drawn as if the whole run had the new one, so current epochs "
                 "repeat some images and leave others out",
                 logger="current",
                 level=logging.WARNING,

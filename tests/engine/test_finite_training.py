@@ -140,5 +140,5 @@ def test_a_gradient_of_one_rank_stops_all_in_the_same_iteration(two_ranks):
 
 
 @pytest.mark.parametrize("outputs", [None, {}, {"loss": torch.tensor(1.0), "images": 3}])
-def test_finite_traininges_and_none_pass(tmp_path, outputs):
+def test_finite_losses_and_none_pass(tmp_path, outputs):
     FiniteTraining().after_train_iter(fake_runner(tmp_path)[1], 0, outputs=outputs)
