@@ -13,6 +13,7 @@ from torch import Tensor
 
 import mmdataseg
 from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.parsers import DEFAULT_RIDGE
 from mmdataseg.apis.plain_config import PlainConfig
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.checkpoints.architecture import architecture_of
@@ -27,7 +28,6 @@ from mmdataseg.sources import Source, build_sources
 from mmdataseg.text.embeddings import TextEmbeddings, build_remedy, load_embeddings, matrix_sha256
 from mmdataseg.text.vocabularies import get_label_space
 
-DEFAULT_RIDGE = 0.003  # compared with others in docs/start_from_mask2former.md
 FORMAT = "1"
 # Label space -> its part of the file names in configs/from_mask2former.
 LEAVES = {"coco133": "coco-panoptic", "coco80": "coco-instance", "ade150": "ade", "cityscapes19": "cityscapes"}

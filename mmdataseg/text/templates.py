@@ -94,6 +94,7 @@ def get_templates(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def fill_template(template: str, phrase: str) -> str:
-    """Insert a phrase into a template. The article is "an" before a vowel (by letter, as in ViLD)."""
+    """Replace ``{}`` in a template by a phrase, and ``{article}`` by "an" before a vowel (by letter, as in ViLD), else
+    by "a"."""
     article = "an" if phrase[:1].lower() in tuple("aeiou") else "a"
     return template.replace("{article}", article).replace("{}", phrase)

@@ -23,7 +23,8 @@ from mmdataseg.visualization.overlaps import best_at_each_place, same_objects
 def draw_sample(sample: DetDataSample, source: Source, *, min_score: float) -> np.ndarray:
     """Draw image, ground truth and prediction of a sample side by side: (H, W, 3) uint8, RGB.
 
-    The sample is on the CPU, at the size of the original image, which is read from its ``img_path``.
+    The sample is on the CPU, at the size of the original image, which is read from its ``img_path``. Predicted
+    instances with a score below ``min_score`` are left out.
 
     Raises:
         FileNotFoundError: The image is missing.
@@ -66,7 +67,8 @@ def draw_predicted(
 ) -> np.ndarray:
     """Draw the `predicted_segments` on the image (H, W, 3) uint8 RGB: a picture of the given size, (height, width, 3).
 
-    If several instances are at the same place, only the best is drawn, and a note says how many are left out.
+    Instances with a score below ``min_score`` are left out. Objects that are also in ``like`` get the colours they have
+    there. If several instances are at the same place, only the best is drawn, and a note says how many are left out.
     """
     found = predicted_segments(sample, source, min_score=min_score, like=like)
     drawn = best_at_each_place(found) if source.task is Task.INSTANCE else found

@@ -165,7 +165,7 @@ class _ByDeformops(DeformableAttention):
 def _against_deformops(setting: Setting) -> Mapping[str, Callable[[], Any]]:
     """The sparse product on a CPU, Triton's kernels on a GPU."""
     if not deformops_is_installed():
-        raise Missing("not installed; it needs Python 3.12 and torch 2.11 or newer")
+        raise Missing("not installed; it needs Python 3.12 or 3.13, and torch >= 2.11")
     return _attention(setting, sides=(partial(DeformableAttention, gpu_attention="triton"), _ByDeformops))
 
 

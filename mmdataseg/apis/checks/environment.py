@@ -111,7 +111,7 @@ def _attention_on_gpu() -> Finding:
         return Finding(name, "ok", f"mmcv's compiled operator; in bfloat16 {other}")
     if deformops_is_installed():
         return Finding(name, "ok", other)
-    remedy = "compile mmcv with CUDA, or run pip install deformops (it needs Python 3.12 and torch 2.11, or newer)"
+    remedy = "compile mmcv with CUDA, or pip install deformops==3.0.1 (Python 3.12 or 3.13, torch >= 2.11)"
     return Finding(name, "missing", f"{other}, which is slower", remedy)
 
 
