@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import make_categories
 from mmdataseg.formats.coco_panoptic import PanopticSegments, load_panoptic_json, rgb_to_id
@@ -35,9 +36,7 @@ _INSTANCES_PER_CLASS = 1000  # ids of a class's things: 1000 * category + instan
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--root",
         type=Path,

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
 from mmdataseg.formats.json_files import load_json
@@ -49,9 +50,7 @@ KEPT, CROWD, NO_MASK, EMPTY_MASK, IGNORED = (
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("json", type=Path, help="o365_instance_seg_val.json of the published set")
     parser.add_argument(
         "--ignore-unmasked",

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.errors import UserError
 from mmdataseg.formats.paths import require_dir, require_file
 from mmdataseg.formats.png import image_size, require_size, write_png
@@ -33,9 +34,7 @@ FOLDERS = {459: "SegmentationClassContext459", 59: "SegmentationClassContext"}
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--root", type=Path, default=Path("data/VOCdevkit/VOC2010"), help="(default: data/VOCdevkit/VOC2010)"
     )
