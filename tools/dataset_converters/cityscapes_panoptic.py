@@ -81,6 +81,8 @@ def find_images(root: Path, split: str) -> tuple[list[PanopticImage], Callable[[
     def convert(image: PanopticImage) -> PanopticSegments:
         path = truth / image.file_name.replace("_leftImg8bit.png", _SUFFIX)
         instance_ids = read_png(path, "instance map")
+        if instance_ids.ndim != 2:
+            raise UserError("expected one channel", file=path, remedy="unpack gtFine_trainvaltest again")
         picture = pictures / image.file_name
         require_size(path, instance_ids.shape[:2], image_size(picture), picture)
         try:
