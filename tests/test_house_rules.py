@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mmdataseg
-from tests.test_architecture import importable_modules
+from tests.test_architecture import importable_modules, imports_of
 
 PACKAGE = Path(mmdataseg.__file__).parent
 TOOLS = PACKAGE.parent / "tools"
@@ -121,6 +121,16 @@ def test_no_constructor_changes_the_process():
                     for call in calls
                     if call.split(".")[-1] in ("filterwarnings", "simplefilter", "init_default_scope")
                 }
+    assert strays == set()
+
+
+def test_no_module_for_tests_is_imported():
+    strays = {
+        f"{file.relative_to(PACKAGE)}: {name}"
+        for file in PACKAGE.rglob("*.py")
+        for name in imports_of(file)
+        if name.split(".")[0] in ("unittest", "pytest", "doctest")
+    }
     assert strays == set()
 
 
