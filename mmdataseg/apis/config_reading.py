@@ -43,7 +43,8 @@ def read_config(
         custom_imports: Import the modules that the config names in ``custom_imports``.
 
     Raises:
-        FileNotFoundError: The config does not exist.
+        MissingFileError: The config does not exist.
+        FileNotFoundError: A file in its ``_base_`` does not exist.
         UserError: The file is not a config; or neither the config nor mmengine's Runner has an option, which mmengine
             would ignore.
     """

@@ -46,7 +46,7 @@ class InstanceSegDataset(BaseDataset):
             image folders do not have. Any other missing image is an error.
 
     Raises:
-        FileNotFoundError: The JSON, the image folder or an image is missing. Images are only checked when the file is
+        MissingFileError: The JSON, the image folder or an image is missing. Images are only checked when the file is
             parsed, not when it comes from the cache.
         UserError: ``path_parts`` is below 1, or `read_instance_table` refuses the file.
     """

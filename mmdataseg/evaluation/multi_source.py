@@ -69,7 +69,7 @@ class MultiSourceEvaluator(Evaluator):
             because mmengine's Runner builds a custom evaluator only from a config with this key.
 
     Raises:
-        FileNotFoundError: A file that a metric reads is missing.
+        MissingFileError: A file that a metric reads is missing.
         TypeError: A source or a metric has an unknown key.
         UserError: Two sources have the same name; a source has no metric; two metrics of a source have the same prefix
             and compute their scores by the same method; a metric of mmdet would mix up the classes; or a metric refuses

@@ -45,7 +45,7 @@ def read_instance_table(
         leave_out: File names, shortened by ``path_parts``, of images that are not used.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        MissingFileError: There is no such file.
         UserError: The file is not valid JSON, or not a COCO file; an annotation belongs to an unlisted image, or its
             category is not in the label space; a box is not finite, has no extent (see ``drop_bad_boxes``) or is
             outside its image; or an annotation has no segmentation although ``with_masks`` is set.

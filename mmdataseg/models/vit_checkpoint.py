@@ -95,7 +95,7 @@ def load_vit_checkpoint(vit: nn.Module, path: str | Path) -> LoadReport:
         The report; also logged, as a warning if it is surprising.
 
     Raises:
-        FileNotFoundError: There is no such file, or ``path`` is an address.
+        MissingFileError: There is no such file, or ``path`` is an address.
         UserError: The file cannot be read, has no block of a ViT, or has a shape that interpolation cannot correct.
     """
     state, kind = rename(read_checkpoint(path).state_dict)

@@ -66,7 +66,7 @@ def make_voc(voc: Path, out: Path, *, sbd: Path | None = None, lists: Path | Non
         Name of a set -> description of its content.
 
     Raises:
-        FileNotFoundError: A file is missing.
+        MissingFileError: A file is missing.
         UserError: A file cannot be read, or two sets share an image.
     """
     require_dir(voc / "JPEGImages", "folder of VOC's photographs")

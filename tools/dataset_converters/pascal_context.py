@@ -53,7 +53,7 @@ def read_labels(path: Path) -> np.ndarray:
     """(H, W) uint16 labels of a ``.mat`` file: 0 = unlabelled, 1 to 459.
 
     Raises:
-        FileNotFoundError: The file is missing.
+        MissingFileError: The file is missing.
         UserError: It cannot be read, or is not a label map.
     """
     require_file(path, "annotation of Pascal Context")

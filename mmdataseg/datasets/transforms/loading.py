@@ -56,7 +56,7 @@ class LoadImage(LoadImageFromFile):
             The sample with ``img`` (H, W, 3) uint8 BGR, ``img_shape`` and ``ori_shape`` (H, W).
 
         Raises:
-            FileNotFoundError: The file is missing.
+            MissingFileError: The file is missing.
             ImageReadError: The image cannot be decoded.
         """
         try:
