@@ -103,8 +103,10 @@ def _message(iteration: int, kind: str, names: Sequence[str], data_batch: Any) -
     images = [str(info["img_path"]) for info in infos if "img_path" in info]
     of = f" of source {', '.join(sources)}" if sources else ""
     where = f"; images {first_names(images, _SHOWN)}" if images else ""
-    what = "not finite" if kind == "loss" else "weights are not finite, because a gradient was not"
-    return f"iteration {iteration}{of}: {what}: {first_names(names, _SHOWN)}{where}"
+    shown = first_names(names, _SHOWN)
+    if kind == "loss":
+        return f"iteration {iteration}{of}: not finite: {shown}{where}"
+    return f"iteration {iteration}{of}: weights are not finite, because a gradient was not: {shown}{where}"
 
 
 def _remedy(work_dir: Path, what: str) -> str:
