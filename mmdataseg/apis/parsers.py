@@ -1,4 +1,4 @@
-"""The arguments of all commands. Imports nothing heavy, because mim asks for -h first."""
+"""The arguments of all commands, and the parser of the tools. Imports nothing heavy, because mim asks for -h first."""
 
 import re
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -68,8 +68,11 @@ class Parser(ArgumentParser):
         found, rest = self.parse_known_intermixed_args(args, namespace)  # options may come before images
         options = [word for word in rest if word.startswith("-")]
         if options:
-            near = get_close_matches(options[0], re.findall(r"--[\w-]+", self.format_help()), n=1)
-            self.error(f"unknown option {options[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            unknown = options[0].partition("=")[0]
+            # in the help, a line of options has two blanks at its start, and two or more before the explanation
+            own = re.findall(r"^  (-.+?)(?:  |$)", self.format_help(), flags=re.MULTILINE)
+            near = get_close_matches(unknown, re.findall(r"--[\w-]+", " ".join(own)), n=1)
+            self.error(f"unknown option {unknown!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         if rest:
             self.error(f"argument {rest[0]!r} is one too many")
         return found

@@ -1,13 +1,15 @@
 """Keeps only complete checkpoints, and removes old ones only after a new one is saved."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from inspect import signature
 from os import PathLike
 from pathlib import Path, PurePath
 from typing import Any
 
-from mmengine.dist import is_main_process
+import torch
+from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
@@ -97,7 +99,8 @@ class WholeCheckpoints(CheckpointHook):
     """mmengine's ``CheckpointHook``, but old checkpoints are removed after the new one is saved, not before.
 
     So with ``max_keep_ckpts=1``, a save that fails, e.g. on a full disk, leaves the last good checkpoint. A resumed run
-    also counts and removes the checkpoints of the run before, but only in its own folder.
+    also counts and removes the checkpoints of the run before, but only in its own folder. A save that fails ends all
+    ranks: the first one saves for all, and the others would wait for it until the timeout of the process group.
 
     Args:
         max_keep_ckpts: Number of checkpoints to keep; -1: all.
@@ -126,14 +129,50 @@ class WholeCheckpoints(CheckpointHook):
         self._check_interval(runner)
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """Save a checkpoint if one is due, then remove the oldest ones over the limit."""
-        super().after_train_iter(runner, *args, **kwargs)
+        """Save a checkpoint if one is due, then remove the oldest ones over the limit.
+
+        Raises:
+            UserError: It cannot be saved, on this rank or on the first one.
+        """
+        with self._failing_together():
+            super().after_train_iter(runner, *args, **kwargs)
         self._remove_old(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Save a checkpoint if one is due, then remove the oldest ones over the limit."""
-        super().after_train_epoch(runner)
+        """Save a checkpoint if one is due, then remove the oldest ones over the limit. Errors are as above."""
+        with self._failing_together():
+            super().after_train_epoch(runner)
         self._remove_old(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
+        """Save a checkpoint if it is the best one and ``save_best`` is set. Errors are as above."""
+        with self._failing_together(may_save=bool(self.save_best)):
+            super().after_val_epoch(runner, metrics)
+
+    @contextmanager
+    def _failing_together(self, *, may_save: bool = False) -> Iterator[None]:
+        """Tell all ranks if the block fails on one. Without ``may_save``, only if its save has set ``last_ckpt``."""
+        before, failed = self.last_ckpt, None
+        try:
+            yield
+        except Exception as error:
+            failed = error
+        if may_save or self.last_ckpt != before:  # set before the save, on all ranks
+            somewhere = torch.tensor([failed is not None], dtype=torch.int)
+            all_reduce(somewhere, op="max")
+            if failed is None and somewhere.item():
+                raise UserError(
+                    "the first rank could not save a checkpoint, so this one stops, too",
+                    remedy="look for the cause in what the first rank printed",
+                )
+        if isinstance(failed, OSError | RuntimeError):  # torch's writer raises a RuntimeError
+            raise UserError(
+                f"cannot save a checkpoint ({type(failed).__name__}: {failed})",
+                file=self.out_dir,
+                remedy="free space on the disk, or correct the folder; then run the same command with --resume",
+            ) from failed
+        if failed is not None:
+            raise failed
 
     def _check_interval(self, runner: Runner) -> None:
         settings = runner.cfg.get("optim_wrapper")

@@ -49,7 +49,7 @@ class InstanceMetric(CocoMetric):
         prefix: Prefix of the names of the metrics.
 
     Raises:
-        FileNotFoundError: There is no such annotation file.
+        MissingFileError: There is no such annotation file.
         UserError: The file is not a COCO annotation file, or has no masks.
     """
 

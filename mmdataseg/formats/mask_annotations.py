@@ -24,7 +24,7 @@ def read_mask_annotations(path: Path) -> _JSON:
         computed from the mask, in pixels. A missing size of an image is that of its RLE masks.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        MissingFileError: There is no such file.
         UserError: The file is not valid JSON, or a key is missing; a category id or an image id appears twice; an
             annotation has no mask, or belongs to an image that is not listed; or an id, a number or a mask is not
             valid.
