@@ -124,6 +124,13 @@ def test_memory_of_each_side_in_a_fresh_process(command, capsys):
     assert re.search(r"^\| resumed sampler .* \| (-|[\d.]+) \|$", capsys.readouterr().out, flags=re.M)
 
 
+def test_a_process_that_was_killed_is_named_as_such(tmp_path, capsys):
+    script = tmp_path / "killed.py"
+    script.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    assert comparing.memory_of("row", "sampler", [], script) == {}
+    assert "row: no peak memory of ours: its process was killed (signal 9)" in capsys.readouterr().err
+
+
 def test_the_trace_has_a_call_of_ours_for_each_row(command, tmp_path):
     path = tmp_path / "trace.json"
     command.main(["postprocess", "--preset", "tiny", "--trace", str(path)])

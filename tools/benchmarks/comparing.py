@@ -273,7 +273,10 @@ def memory_of(name: str, subcommand: str, arguments: Sequence[str], script: Path
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
         lines = done.stdout.splitlines()
         if done.returncode or not lines:
-            print(f"{name}: no peak memory of {side}: {(done.stderr.splitlines() or ['?'])[-1]}", file=sys.stderr)
+            why = (done.stderr.splitlines() or ["?"])[-1]
+            if done.returncode < 0:
+                why = f"its process was killed (signal {-done.returncode}), as it is if the machine has no memory left"
+            print(f"{name}: no peak memory of {side}: {why}", file=sys.stderr)
             return {}
         found[side] = json.loads(lines[-1])["peak"]
     return found
