@@ -1,7 +1,7 @@
-"""Keeps only complete checkpoints, and removes old ones only after a new one is saved."""
+"""Keeps only complete checkpoints and the best one, and removes old ones only after a new one is saved."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from os import PathLike
 from pathlib import Path, PurePath
@@ -101,22 +101,39 @@ class WholeCheckpoints(CheckpointHook):
 
     Args:
         max_keep_ckpts: Number of checkpoints to keep; -1: all.
+        save_best: Score, or list of scores, whose best checkpoint is also kept, as ``best_SCORE_iter_N.pth``:
+            ``SOURCE/NAME``, such as ``coco_panoptic/PQ``, or ``auto`` for the first score. None: none.
+        rule: ``greater`` or ``less``: which value of ``save_best`` is better, or a list with one rule per score.
+            mmengine would infer it from the name, and does not know that a greater PQ is better.
         **kwargs: Arguments of mmengine's hook.
 
     Raises:
         TypeError: mmengine's hook does not have an argument of this name.
     """
 
-    def __init__(self, *, max_keep_ckpts: int = -1, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        max_keep_ckpts: int = -1,
+        save_best: str | Sequence[str] | None = None,
+        rule: str | Sequence[str] = "greater",
+        **kwargs: Any,
+    ) -> None:
         unknown = set(kwargs) - set(signature(CheckpointHook).parameters)
         if unknown:  # mmengine's hook would pass them to the function that saves, which ignores them
             raise TypeError(f"WholeCheckpoints got an unexpected keyword argument {min(unknown)!r}")
-        super().__init__(max_keep_ckpts=-1, **kwargs)
+        scores, rules = (list(value) if isinstance(value, tuple) else value for value in (save_best, rule))
+        super().__init__(max_keep_ckpts=-1, save_best=scores, rule=rules, **kwargs)
         self.num_kept = max_keep_ckpts
         self._saved: list[str] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Prepare the folder, and take over the names of the checkpoints that the resumed run saved."""
+        """Prepare the folder, and take over the names of the checkpoints that the resumed run saved.
+
+        Raises:
+            UserError: ``save_best`` names a source that is not tested, or nothing is validated.
+        """
+        self._check_best(runner)
         super().before_train(runner)
         info = runner.message_hub.runtime_info if runner.iter > 0 else {}
         # the list in a checkpoint ends before that checkpoint, whose own path mmengine keeps as last_ckpt
@@ -134,6 +151,34 @@ class WholeCheckpoints(CheckpointHook):
         """Save a checkpoint if one is due, then remove the oldest ones over the limit."""
         super().after_train_epoch(runner)
         self._remove_old(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float]) -> None:
+        """Save the best checkpoint if there is a new one.
+
+        Raises:
+            UserError: The validation reports no score of the name in ``save_best``.
+        """
+        unknown = [score for score in self.save_best or () if metrics and score not in (*metrics, "auto")]
+        if unknown:
+            raise UserError(
+                f"save_best: the validation reports no {unknown[0]!r}", remedy=f"take one of {', '.join(metrics)}"
+            )
+        super().after_val_epoch(runner, metrics)
+
+    def _check_best(self, runner: Runner) -> None:
+        """Check ``save_best`` before hours of training. The names after the source are known only after a test."""
+        if not self.save_best:
+            return
+        if runner.val_loop is None:
+            raise UserError("save_best needs a validation, and the config has none", remedy="set val_dataloader, too")
+        # another evaluator has no sources
+        tested = [source.name for source in getattr(runner.val_loop.evaluator, "sources", ())]
+        unknown = [score for score in self.save_best if tested and score.partition("/")[0] not in (*tested, "auto")]
+        if unknown:
+            raise UserError(
+                f"save_best={unknown[0]!r}: expected SOURCE/SCORE, where SOURCE is one of {tested}",
+                remedy=f"for example save_best='{tested[0]}/{unknown[0].rpartition('/')[2]}'",
+            )
 
     def _check_interval(self, runner: Runner) -> None:
         settings = runner.cfg.get("optim_wrapper")

@@ -1,30 +1,39 @@
 """A failed save loses nothing, and a run resumes from a complete checkpoint."""
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.dataset import DefaultSampler
+from mmengine.evaluator import Evaluator
 
 from mmdataseg.apis.runner import NamedConfigRunner
 from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, is_whole, newest_whole, require_whole
 from mmdataseg.errors import MissingFileError, UserError
-from tests.engine.breaking_model import BreaksAtFive, Numbers
+from tests.engine.breaking_model import BreaksAtFive, one_by_one
 
 
-def train(work_dir, max_iters=4, load_from=None, accumulated=1, **hook):
+class Scored(BreaksAtFive):
+    """Returns the samples as its predictions, for evaluators that read none."""
+
+    def forward(self, inputs, data_samples, mode):
+        return data_samples if mode == "predict" else super().forward(inputs, data_samples, mode)
+
+
+def train(work_dir, max_iters=4, load_from=None, accumulated=1, val_dataloader=None, val_evaluator=None, **hook):
     runner = NamedConfigRunner(
-        model=BreaksAtFive(),
+        model=Scored(),
         work_dir=str(work_dir),
         cfg=Config(dict(optim_wrapper=dict(accumulative_counts=accumulated))),
         load_from=load_from and str(load_from),
         resume=load_from is not None,
         experiment_name=f"{work_dir.name}{max_iters}",
-        train_dataloader=dict(
-            dataset=Numbers(), batch_size=1, num_workers=0, sampler=dict(type=DefaultSampler, shuffle=False)
-        ),
-        train_cfg=dict(by_epoch=False, max_iters=max_iters),
+        train_dataloader=one_by_one(),
+        train_cfg=dict(by_epoch=False, max_iters=max_iters, val_interval=1),
+        val_dataloader=val_dataloader,
+        val_evaluator=val_evaluator,
+        val_cfg=None if val_evaluator is None else dict(),
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=accumulated),
         default_hooks=dict(
             checkpoint=dict(dict(type="mmdataseg.WholeCheckpoints", interval=1, by_epoch=False), **hook)
@@ -152,3 +161,56 @@ def test_a_new_run_starts_but_one_with_only_broken_checkpoints_does_not(saved, t
         UserError, match=r"which is missing or incomplete, and no checkpoint in this folder is complete; give"
     ):
         checkpoint_to_resume(saved)
+
+
+class Falling(Evaluator):
+    """Reports a PQ that is best at the second validation."""
+
+    values = (20.0, 30.0, 10.0, 25.0)
+
+    def __init__(self, names=()):
+        super().__init__([])
+        self.sources = [SimpleNamespace(name=name) for name in names]
+        self.asked = 0
+
+    def process(self, data_samples, data_batch=None):
+        pass
+
+    def evaluate(self, size):  # noqa: ARG002
+        self.asked += 1
+        return {"coco/PQ": self.values[self.asked - 1], "coco/SQ": 50.0}
+
+
+def validated(evaluator):
+    return dict(val_dataloader=one_by_one(), val_evaluator=evaluator, max_keep_ckpts=1)
+
+
+@pytest.mark.parametrize("score", ["coco/PQ", "auto", ["coco/PQ", "coco/SQ"]])
+def test_the_best_checkpoint_is_kept_and_greater_is_better(tmp_path, score):
+    train(tmp_path, **validated(Falling(["coco"])), save_best=score)
+    best = ["best_coco_PQ_iter_2.pth"] + ["best_coco_SQ_iter_1.pth"] * isinstance(score, list)
+    assert [name for name in names(tmp_path) if name.startswith("best")] == best
+
+
+def test_the_rule_of_a_score_can_be_less(tmp_path):
+    train(tmp_path, **validated(Falling(["coco"])), save_best="coco/PQ", rule="less")
+    assert "best_coco_PQ_iter_3.pth" in names(tmp_path)
+
+
+@pytest.mark.parametrize("score", ["PQ", "ade/PQ", ["coco/PQ", "PQ"]])
+def test_a_best_score_of_no_tested_source_is_refused_before_the_training(tmp_path, score):
+    message = r"expected SOURCE/SCORE, where SOURCE is one of \['coco'\]; for example save_best='coco/PQ'$"
+    with pytest.raises(UserError, match=message):
+        train(tmp_path, **validated(Falling(["coco"])), save_best=score)
+    assert not names(tmp_path)
+
+
+@pytest.mark.parametrize("sources", [["coco"], []])
+def test_a_best_score_that_is_not_reported_names_those_that_are(tmp_path, sources):
+    with pytest.raises(UserError, match=r"reports no 'coco/mIoU'; take one of coco/PQ, coco/SQ$"):
+        train(tmp_path, **validated(Falling(sources)), save_best="coco/mIoU")
+
+
+def test_a_best_score_needs_a_validation(tmp_path):
+    with pytest.raises(UserError, match="save_best needs a validation, and the config has none"):
+        train(tmp_path, save_best="coco/PQ")
