@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from inspect import signature
 from os import PathLike
 from pathlib import Path, PurePath
@@ -108,7 +109,7 @@ class WholeCheckpoints(CheckpointHook):
         **kwargs: Arguments of mmengine's hook.
 
     Raises:
-        TypeError: mmengine's hook does not have an argument of this name.
+        UserError: mmengine's hook does not have an argument of this name.
     """
 
     def __init__(
@@ -119,9 +120,12 @@ class WholeCheckpoints(CheckpointHook):
         rule: str | Sequence[str] = "greater",
         **kwargs: Any,
     ) -> None:
-        unknown = set(kwargs) - set(signature(CheckpointHook).parameters)
-        if unknown:  # mmengine's hook would pass them to the function that saves, which ignores them
-            raise TypeError(f"WholeCheckpoints got an unexpected keyword argument {min(unknown)!r}")
+        known = set(signature(CheckpointHook).parameters)
+        for name in kwargs:  # mmengine's hook would pass an unknown one to the function that saves, which ignores it
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else "remove it"
+                raise UserError(f"WholeCheckpoints (default_hooks.checkpoint) has no setting {name!r}", remedy=hint)
         scores, rules = (list(value) if isinstance(value, tuple) else value for value in (save_best, rule))
         super().__init__(max_keep_ckpts=-1, save_best=scores, rule=rules, **kwargs)
         self.num_kept = max_keep_ckpts

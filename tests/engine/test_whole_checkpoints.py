@@ -9,7 +9,13 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 
 from mmdataseg.apis.runner import NamedConfigRunner
-from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, is_whole, newest_whole, require_whole
+from mmdataseg.engine.whole_checkpoints import (
+    WholeCheckpoints,
+    checkpoint_to_resume,
+    is_whole,
+    newest_whole,
+    require_whole,
+)
 from mmdataseg.errors import MissingFileError, UserError
 from tests.engine.breaking_model import BreaksAtFive, one_by_one
 
@@ -214,3 +220,9 @@ def test_a_best_score_that_is_not_reported_names_those_that_are(tmp_path, source
 def test_a_best_score_needs_a_validation(tmp_path):
     with pytest.raises(UserError, match="save_best needs a validation, and the config has none"):
         train(tmp_path, save_best="coco/PQ")
+
+
+@pytest.mark.parametrize(("name", "hint"), [("intervall", "did you mean 'interval'\\?"), ("zzz", "remove it")])
+def test_an_unknown_setting_is_refused(name, hint):
+    with pytest.raises(UserError, match=rf"WholeCheckpoints .* has no setting '{name}'; {hint}$"):
+        WholeCheckpoints(**{name: 3})
