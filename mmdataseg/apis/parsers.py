@@ -113,6 +113,7 @@ def build_test_parser(prog: str | None = None) -> Parser:
     parser.add_argument(
         "-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="checkpoint to test, as an option"
     )
+    parser.add_argument("--classwise", action="store_true", help="also report the scores of each class")
     parser.add_argument("--out", metavar="FILE", help="also write the predictions to this .pkl file")
     parser.add_argument(
         "--show-dir",

@@ -105,6 +105,7 @@ def run_testing(
     options: Mapping[str, Any] | None = None,
     out: str | None = None,
     show_dir: str | None = None,
+    classwise: bool = False,
     launcher: Launcher = "none",
     trust_checkpoint: bool = False,
 ) -> dict[str, float]:
@@ -118,6 +119,7 @@ def run_testing(
         options: As for `run_training`.
         out: Also write the predictions to this pickle file.
         show_dir: Also draw the predictions into this folder.
+        classwise: Also report the scores of each class.
         launcher: As for `run_training`.
         trust_checkpoint: As for `run_training`.
 
@@ -127,7 +129,8 @@ def run_testing(
     Raises:
         MissingFileError: The config or the data do not exist (`check_data_roots`).
         UserError: As `require_whole`, `read_config`, `check_components`, `completed_for_test` and the components; the
-            config has neither a model nor test data; or ``show_dir`` is given but the config has no visualization hook.
+            config has neither a model nor test data; ``show_dir`` is given but the config has no visualization hook; or
+            ``classwise`` is given but the config has another evaluator.
     """
     require_whole(checkpoint)
     read = None if config is None else read_config(config)
@@ -138,7 +141,7 @@ def run_testing(
     if work_dir is None and read.filename is None:
         work_dir = str(Path("work_dirs", Path(checkpoint).stem))
     cfg = load_config(read, work_dir=work_dir, options=options, launcher=launcher)
-    set_test(cfg, checkpoint=checkpoint, show_dir=show_dir)
+    set_test(cfg, checkpoint=checkpoint, show_dir=show_dir, classwise=classwise)
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
@@ -210,9 +213,17 @@ def set_training(cfg: Config, *, resume: bool | str = False, amp: bool = False, 
         cfg.load_from = None if resume is True else resume
 
 
-def set_test(cfg: Config, *, checkpoint: str, show_dir: str | None = None) -> None:
+def set_test(cfg: Config, *, checkpoint: str, show_dir: str | None = None, classwise: bool = False) -> None:
     """Write the options of a test into a config; see `run_testing` for arguments and errors."""
     cfg.load_from = checkpoint
+    if classwise:
+        evaluator = cfg.get("test_evaluator")
+        if not isinstance(evaluator, dict) or evaluator.get("type") != "mmdataseg.MultiSourceEvaluator":
+            raise UserError(
+                "--classwise needs a test_evaluator of type 'mmdataseg.MultiSourceEvaluator'",
+                remedy="set classwise=True in the metrics of this config",
+            )
+        evaluator.classwise = True
     if show_dir is None:
         return
     hook = cfg.get("default_hooks", {}).get("visualization")

@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation.ground_truth import classes_of, describe
-from mmdataseg.evaluation.mask_ap import fast_evaluator, mask_average_precision
+from mmdataseg.evaluation.mask_ap import by_category, fast_evaluator, mask_precision, summary
 from mmdataseg.evaluation.source_checks import check_task
 from mmdataseg.formats.coco_values import id_key
 from mmdataseg.formats.image_list import listed_images
@@ -43,6 +43,7 @@ class InstanceMetric(CocoMetric):
         ann_file: COCO annotations with masks, of at least the tested images. A missing ``iscrowd`` is 0, and a missing
             ``area`` is that of the mask.
         classes: Score only these classes, e.g. those whose training data have only boxes. None: all in the file.
+        classwise: Also report ``mask_AP/<class>``.
         fill_boxes: Score the same detections again with every mask replaced by its filled bounding box. The results are
             ``mask_AP_filled_boxes``, ``mask_AP50_filled_boxes`` and ``mask_AP75_filled_boxes``, the baseline of masks
             that are learned from boxes.
@@ -60,10 +61,11 @@ class InstanceMetric(CocoMetric):
         *,
         ann_file: str,
         classes: Sequence[str] | None = None,
+        classwise: bool = False,
         fill_boxes: bool = False,
         prefix: str | None = None,
     ) -> None:
-        super().__init__(metric="segm", prefix=prefix)
+        super().__init__(metric="segm", classwise=classwise, prefix=prefix)
         remedy = "set ann_file in the metrics of the source"
         path = require_file(Path(ann_file), "InstanceMetric: annotation file", remedy=remedy)
         self.ann_file = ann_file
@@ -190,16 +192,20 @@ class InstanceMetric(CocoMetric):
             for _, pred in results
             for label, score, mask in zip(pred["labels"], pred["scores"], pred["masks"], strict=True)
         ]
-        values = mask_average_precision(
+        precision = mask_precision(
             self._coco_api,
             detections,
             image_ids=[gt["img_id"] for gt, _ in results],
             category_ids=self._category_ids,
             evaluator=fast_evaluator(),
         )
-        # three digits, as mmdet has them
-        percent = [float("nan") if value < 0 else round(100 * round(float(value), 3), 2) for value in values]
-        return dict(zip(_NAMES, percent, strict=True))
+        metrics = dict(zip(_NAMES, map(_percent, summary(precision)), strict=True))
+        if self.classwise:
+            names = [classes_of(self.dataset_meta)[label] for label in self._labels]
+            of_category = dict(zip(sorted(self._category_ids), by_category(precision), strict=True))
+            pairs = zip(names, self._category_ids, strict=True)
+            metrics |= {f"mask_AP/{name}": _percent(of_category[category]) for name, category in pairs}
+        return metrics
 
     def _categories(self) -> tuple[list[int], list[int]]:
         """Return the labels to score, and their category ids."""
@@ -243,6 +249,11 @@ class InstanceMetric(CocoMetric):
 
     def _source(self) -> str:
         return self.dataset_meta.get("source", "?")
+
+
+def _percent(value: float) -> float:
+    """A value in percent with the three digits that mmdet has; nan where there is no object."""
+    return float("nan") if value < 0 else round(100 * round(float(value), 3), 2)
 
 
 def _is_one_file(name: str, other: str) -> bool:

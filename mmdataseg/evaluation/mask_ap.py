@@ -31,19 +31,36 @@ def mask_average_precision(
     category_ids: Sequence[int],
     evaluator: ModuleType | None,
 ) -> np.ndarray:
-    """Return the average precision of masks.
+    """Return the average precision of masks. The arguments are those of `mask_precision`.
+
+    Returns:
+        (6,) as `summary`.
+    """
+    scored = dict(image_ids=image_ids, category_ids=category_ids)
+    return summary(mask_precision(truth, detections, **scored, evaluator=evaluator))
+
+
+def mask_precision(
+    truth: COCO,
+    detections: Sequence[Mapping[str, Any]],
+    *,
+    image_ids: Sequence[Any],
+    category_ids: Sequence[int],
+    evaluator: ModuleType | None,
+) -> np.ndarray:
+    """Compute the precision of masks at each recall.
 
     Args:
         truth: The annotations, indexed.
-        detections: At least one; each with ``image_id``, ``category_id``, ``score`` and ``segmentation``, a compressed
-            run-length encoding.
+        detections: At least one, all of images and categories to score; each with ``image_id``, ``category_id``,
+            ``score`` and ``segmentation``, a compressed run-length encoding.
         image_ids: The images to score.
-        category_ids: The categories to score.
+        category_ids: The categories to score, all different.
         evaluator: Result of `fast_evaluator`; None: pycocotools. The numbers are the same to the last digit.
 
     Returns:
-        (6,) float64 in 0 .. 1: over IoU thresholds 0.50 .. 0.95, at 0.50, at 0.75, of small, of medium and of large
-        objects; -1 where there is no object.
+        (T, R, K, A, M) float64 in 0 .. 1, or -1 where there is no object: for T IoU thresholds 0.50, 0.55 ... 0.95, R
+        recalls, the K categories in the order of their ids, A areas (all, small, medium, large) and M maxDets.
     """
     with (
         redirect_stdout(StringIO()),
@@ -60,18 +77,33 @@ def mask_average_precision(
         found.params.maxDets = list(_MAX_DETECTIONS)
         found.evaluate()
         found.accumulate()
-    return _summary(np.asarray(found.eval["precision"]))
+    return np.asarray(found.eval["precision"])
 
 
-def _summary(precision_TRKAM: np.ndarray) -> np.ndarray:
-    """pycocotools' summary; hotcoco's own takes the last of maxDets for AP, too.
+def summary(precision_TRKAM: np.ndarray) -> np.ndarray:
+    """Average the result of `mask_precision` as pycocotools does; hotcoco takes the last of maxDets for AP, too.
 
-    Letters: T IoU thresholds 0.50, 0.55 ..., R recalls, K categories, A areas (all, small, medium, large), M maxDets.
+    Returns:
+        (6,) float64 in 0 .. 1: AP over IoU thresholds 0.50 .. 0.95, at 0.50, at 0.75, of small, of medium and of large
+        objects; -1 where there is no object.
     """
     by_area = [precision_TRKAM[:, :, :, area, -1] for area in (1, 2, 3)]
     at_50, at_75 = precision_TRKAM[0, :, :, 0, -1], precision_TRKAM[5, :, :, 0, -1]
-    found = [values[values > -1] for values in (precision_TRKAM[:, :, :, 0, 0], at_50, at_75, *by_area)]
-    return np.array([values.mean() if len(values) else -1.0 for values in found])
+    return np.array([_mean(values) for values in (precision_TRKAM[:, :, :, 0, 0], at_50, at_75, *by_area)])
+
+
+def by_category(precision_TRKAM: np.ndarray) -> np.ndarray:
+    """Average the result of `mask_precision` for each category.
+
+    Returns:
+        (K,) float64 in 0 .. 1: AP over IoU thresholds 0.50 .. 0.95; -1 where there is no object.
+    """
+    return np.array([_mean(values) for values in np.moveaxis(precision_TRKAM[:, :, :, 0, 0], 2, 0)])
+
+
+def _mean(values: np.ndarray) -> float:
+    there = values[values > -1]
+    return float(there.mean()) if len(there) else -1.0
 
 
 def _numbered(

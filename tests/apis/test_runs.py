@@ -122,6 +122,17 @@ def test_the_folder_of_the_pictures_reaches_either_kind_of_hook(tmp_path, monkey
         assert cfg.default_hooks.visualization == dict(type=kind, **expected)
 
 
+def test_scores_of_each_class_need_our_evaluator():
+    cfg = tiny_config(test_evaluator=dict(type="mmdataseg.MultiSourceEvaluator", metrics=[]))
+    runs.set_test(cfg, checkpoint="some.pth")
+    assert "classwise" not in cfg.test_evaluator
+    runs.set_test(cfg, checkpoint="some.pth", classwise=True)
+    assert cfg.test_evaluator.classwise is True
+    for other in (dict(type="CocoMetric"), [dict(type="CocoMetric")], None):
+        with pytest.raises(UserError, match=r"--classwise needs .*; set classwise=True in the metrics of this config"):
+            runs.set_test(tiny_config(test_evaluator=other), checkpoint="some.pth", classwise=True)
+
+
 @pytest.mark.parametrize("spelling", ["--local-rank=3", "--local_rank=3"])
 def test_both_spellings_of_the_launchers_rank_are_accepted(spelling):
     assert train_args(spelling).local_rank == 3
