@@ -1,5 +1,6 @@
 """Run a training or a test: read the config, apply the user's options, and start mmengine's Runner."""
 
+import re
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -115,7 +116,8 @@ def run_testing(
         config: As for `run_training`. If it has no model, the checkpoint's config supplies it. None: the checkpoint's
             config supplies the data, too.
         checkpoint: Path or address of the weights.
-        work_dir: As for `run_training`.
+        work_dir: As for `run_training`. Without a config, None means ``work_dirs/<folder of the checkpoint>``, or
+            ``work_dirs/<checkpoint>`` if its name is not one that a training gives.
         options: As for `run_training`.
         out: Also write the predictions to this pickle file.
         show_dir: Also draw the predictions into this folder.
@@ -139,7 +141,7 @@ def run_testing(
     if read is None or read.get("model") is None:
         read = completed_for_test(read, read_checkpoint(checkpoint, trust=trust_checkpoint))
     if work_dir is None and read.filename is None:
-        work_dir = str(Path("work_dirs", Path(checkpoint).stem))
+        work_dir = str(Path("work_dirs", _run_of(checkpoint)))
     cfg = load_config(read, work_dir=work_dir, options=options, launcher=launcher)
     set_test(cfg, checkpoint=checkpoint, show_dir=show_dir, classwise=classwise)
     register_all_modules()
@@ -153,6 +155,12 @@ def run_testing(
         runner.register_hook(DumpPredictionsHook(out_file=out))
     with lost_ranks_named(then="run the same command again"):
         return runner.test()
+
+
+def _run_of(checkpoint: str) -> str:
+    """Return the name of the training that a checkpoint is from: every training has an iter_N.pth in its folder."""
+    path = Path(checkpoint)
+    return path.absolute().parent.name if re.match("(iter|epoch|best)_", path.stem) else path.stem
 
 
 def load_config(
