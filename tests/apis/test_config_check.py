@@ -51,8 +51,8 @@ def _registered():
             r"config: param_scheduler\.0: LinearLR has no setting 'start_facto'; did you mean 'start_factor'\?",
         ),
         (
-            dict(default_hooks=dict(logger=dict(type="LoggerHook", intervall=5))),
-            r"config: default_hooks\.logger: LoggerHook has no setting 'intervall'; did you mean 'interval'\?",
+            dict(default_hooks=dict(logger=dict(type="LoggerHook", intervals=5))),
+            r"config: default_hooks\.logger: LoggerHook has no setting 'intervals'; did you mean 'interval'\?",
         ),
         (
             dict(custom_hooks=[dict(type="Zzz")]),

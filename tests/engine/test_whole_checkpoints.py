@@ -222,7 +222,7 @@ def test_a_best_score_needs_a_validation(tmp_path):
         train(tmp_path, save_best="coco/PQ")
 
 
-@pytest.mark.parametrize(("name", "hint"), [("intervall", "did you mean 'interval'\\?"), ("zzz", "remove it")])
+@pytest.mark.parametrize(("name", "hint"), [("intervals", "did you mean 'interval'\\?"), ("zzz", "remove it")])
 def test_an_unknown_setting_is_refused(name, hint):
     with pytest.raises(UserError, match=rf"WholeCheckpoints .* has no setting '{name}'; {hint}$"):
         WholeCheckpoints(**{name: 3})
