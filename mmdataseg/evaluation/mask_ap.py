@@ -1,4 +1,4 @@
-"""Average precision of masks: by hotcoco if it is installed, otherwise by pycocotools, with the same numbers."""
+"""Average precision: of masks by hotcoco if it is installed, otherwise by pycocotools, with the same numbers."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -31,32 +31,35 @@ def mask_average_precision(
     category_ids: Sequence[int],
     evaluator: ModuleType | None,
 ) -> np.ndarray:
-    """Return the average precision of masks. The arguments are those of `mask_precision`.
+    """Return the average precision of masks. The arguments are those of `precision_at_recalls`.
 
     Returns:
         (6,) as `summary`.
     """
     scored = dict(image_ids=image_ids, category_ids=category_ids)
-    return summary(mask_precision(truth, detections, **scored, evaluator=evaluator))
+    return summary(precision_at_recalls(truth, detections, **scored, evaluator=evaluator))
 
 
-def mask_precision(
+def precision_at_recalls(
     truth: COCO,
     detections: Sequence[Mapping[str, Any]],
     *,
     image_ids: Sequence[Any],
     category_ids: Sequence[int],
     evaluator: ModuleType | None,
+    boxes: bool = False,
 ) -> np.ndarray:
-    """Compute the precision of masks at each recall.
+    """Compute the precision of masks or boxes at each recall.
 
     Args:
         truth: The annotations, indexed.
         detections: At least one, all of images and categories to score; each with ``image_id``, ``category_id``,
-            ``score`` and ``segmentation``, a compressed run-length encoding.
+            ``score`` and ``segmentation``, a compressed run-length encoding, or ``bbox``, x, y, width and height.
         image_ids: The images to score.
         category_ids: The categories to score, all different.
-        evaluator: Result of `fast_evaluator`; None: pycocotools. The numbers are the same to the last digit.
+        evaluator: Result of `fast_evaluator`; None: pycocotools. The numbers are the same to the last digit. Boxes are
+            always scored by pycocotools, for which they are fast.
+        boxes: Compare boxes, not masks.
 
     Returns:
         (T, R, K, A, M) float64 in 0 .. 1, or -1 where there is no object: for T IoU thresholds 0.50, 0.55 ... 0.95, R
@@ -67,8 +70,9 @@ def mask_precision(
         warnings.catch_warnings(),
     ):  # both print; hotcoco warns of other maxDets than COCO's
         warnings.simplefilter("ignore")
-        if evaluator is None:
-            found = COCOeval(truth, truth.loadRes([dict(detection) for detection in detections]), "segm")
+        if evaluator is None or boxes:
+            kind = "bbox" if boxes else "segm"
+            found = COCOeval(truth, truth.loadRes([dict(detection) for detection in detections]), kind)
             found.params.imgIds, found.params.catIds = list(image_ids), list(category_ids)
         else:
             coco, ours = evaluator.COCO, _numbered(truth, detections, image_ids, category_ids)
@@ -81,7 +85,7 @@ def mask_precision(
 
 
 def summary(precision_TRKAM: np.ndarray) -> np.ndarray:
-    """Average the result of `mask_precision` as pycocotools does; hotcoco takes the last of maxDets for AP, too.
+    """Average the result of `precision_at_recalls` as pycocotools does; hotcoco takes the last of maxDets for AP, too.
 
     Returns:
         (6,) float64 in 0 .. 1: AP over IoU thresholds 0.50 .. 0.95, at 0.50, at 0.75, of small, of medium and of large
@@ -93,7 +97,7 @@ def summary(precision_TRKAM: np.ndarray) -> np.ndarray:
 
 
 def by_category(precision_TRKAM: np.ndarray) -> np.ndarray:
-    """Average the result of `mask_precision` for each category.
+    """Average the result of `precision_at_recalls` for each category.
 
     Returns:
         (K,) float64 in 0 .. 1: AP over IoU thresholds 0.50 .. 0.95; -1 where there is no object.

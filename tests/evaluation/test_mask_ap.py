@@ -14,7 +14,7 @@ from mmdataseg.evaluation.mask_ap import (
     by_category,
     fast_evaluator,
     mask_average_precision,
-    mask_precision,
+    precision_at_recalls,
     summary,
 )
 
@@ -127,7 +127,7 @@ def test_each_category_has_the_value_that_it_has_alone(seed, name):
     """In the order of the ids, whatever the order that was asked for; their mean is the value of all."""
     truth, found = generated(seed, images=[1, 2, 3, 4], crowds=0.2)
     scored = dict(image_ids=[1, 2, 3, 4], evaluator=evaluator(name))
-    precision = mask_precision(truth, found, category_ids=[17, 3, 5], **scored)
+    precision = precision_at_recalls(truth, found, category_ids=[17, 3, 5], **scored)
     values = by_category(precision)
     of_each = {category: [one for one in found if one["category_id"] == category] for category in (3, 5, 17)}
     alone = [mask_average_precision(truth, own, category_ids=[c], **scored)[0] for c, own in of_each.items()]
