@@ -10,14 +10,20 @@ from mmdet.models.backbones import ResNet, SwinTransformer
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
+from mmdataseg.apis import runs
 from mmdataseg.apis.config_check import check_components
+from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.parsers import build_test_parser, build_train_parser
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.engine.whole_checkpoints import WholeCheckpoints
 
 PAGE = (Path(__file__).parents[1] / "docs/train_and_test.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.S)
 CHANGES = re.findall(r"^\| .* \| `(--cfg-options [^`]+)`", PAGE, flags=re.M)
+
+
+SCORES = {"garden_small/mIoU": 94.5}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -55,7 +61,7 @@ def test_a_change_is_accepted_and_reaches_the_config(change):
 
 
 def test_what_other_packages_take_has_the_names_of_the_page():
-    assert len(CHANGES) == 11
+    assert len(CHANGES) == 12
     names = {name for change in CHANGES for name in changed(change)[1]}
     assert {"frozen_stages", "with_cp"} <= set(signature(ResNet).parameters) & set(
         signature(SwinTransformer).parameters
@@ -63,12 +69,13 @@ def test_what_other_packages_take_has_the_names_of_the_page():
     assert {n.removeprefix("model.backbone.") for n in names if n.startswith("model.")} == {"frozen_stages", "with_cp"}
     assert "accumulative_counts" in signature(OptimWrapper).parameters
     hook = {n.rpartition(".")[2]: 1 for n in names if n.startswith("default_hooks.checkpoint.")}
-    assert set(hook) == {"save_best", "interval", "max_keep_ckpts"}
-    assert WholeCheckpoints(**{**hook, "save_best": "coco_panoptic/PQ"}).rules == ["greater"]
+    assert set(hook) == {"save_best", "interval", "max_keep_ckpts", "published_keys"}
+    texts = {"save_best": "coco_panoptic/PQ", "published_keys": ["meta", "state_dict"]}
+    assert WholeCheckpoints(**{**hook, **texts}).rules == ["greater"]
 
 
 def test_the_config_of_the_page_is_accepted(tmp_path, repo_root):
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.S)
+    block, _ = BLOCKS
     (tmp_path / "own.py").write_text(block.replace("./configs", f"{repo_root}/configs"))
     cfg = Config.fromfile(tmp_path / "own.py")
     check_components(cfg)
@@ -77,3 +84,18 @@ def test_the_config_of_the_page_is_accepted(tmp_path, repo_root):
     assert cfg.visualizer.type == read_config("dataseg_r50_3ds.py").visualizer.type
     monitored = cfg.custom_hooks[-1].monitor.partition("/")[0]
     assert monitored in {source.name for source in cfg.val_evaluator.metrics}
+
+
+def test_the_functions_take_what_the_page_gives_them(monkeypatch):
+    """The lines as printed, with functions that only compare the arguments with their own."""
+    _, block = BLOCKS
+    asked = []
+    for function in (runs.run_training, runs.run_testing):
+        bind = signature(function).bind
+        monkeypatch.setattr(runs, function.__name__, lambda *a, bind=bind, **k: asked.append(bind(*a, **k)) or SCORES)
+    exec(block, {})
+    training, testing = (bound.arguments for bound in asked)
+    assert find_config(training["config"]).is_file()
+    assert (
+        testing["checkpoint"] == f"work_dirs/{find_config(training['config']).stem}/iter_{training['iterations']}.pth"
+    )
