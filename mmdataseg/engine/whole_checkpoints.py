@@ -97,8 +97,8 @@ def checkpoint_to_resume(work_dir: Path) -> tuple[Path | None, str]:
 class WholeCheckpoints(CheckpointHook):
     """mmengine's ``CheckpointHook``, but old checkpoints are removed after the new one is saved, not before.
 
-    So with ``max_keep_ckpts=1``, a save that fails, e.g. on a full disk, leaves the last good checkpoint. A resumed run
-    also counts and removes the checkpoints of the run before, but only in its own folder.
+    So with ``max_keep_ckpts=1``, a save that fails, e.g. on a full disk, leaves the last good checkpoint, and the best
+    one. A resumed run also counts and removes the checkpoints of the run before, but only in its own folder.
 
     Args:
         max_keep_ckpts: Number of checkpoints to keep; -1: all.
@@ -167,7 +167,29 @@ class WholeCheckpoints(CheckpointHook):
             raise UserError(
                 f"save_best: the validation reports no {unknown[0]!r}", remedy=f"take one of {', '.join(metrics)}"
             )
+        if not self.save_best:
+            return
+        earlier = self._best_paths()
+        self._set_best_paths([None] * len(earlier))  # otherwise, mmengine removes them before it saves new ones
         super().after_val_epoch(runner, metrics)
+        pairs = list(zip(earlier, self._best_paths(), strict=True))
+        self._set_best_paths([new or old for old, new in pairs])
+        for old, new in pairs:
+            replaced = old is not None and new is not None and PurePath(old).name != PurePath(new).name
+            if replaced and PurePath(old).parent == PurePath(self.out_dir) and is_main_process():
+                self.file_backend.remove(old)
+
+    def _best_paths(self) -> list[str | None]:
+        """Return the best checkpoint of each score of ``save_best``, in its order; None: not saved yet."""
+        if len(self.key_indicators) == 1:
+            return [self.best_ckpt_path]
+        return [self.best_ckpt_path_dict.get(score) for score in self.key_indicators]
+
+    def _set_best_paths(self, paths: Sequence[str | None]) -> None:
+        if len(self.key_indicators) == 1:
+            self.best_ckpt_path = paths[0]
+        else:
+            self.best_ckpt_path_dict = dict(zip(self.key_indicators, paths, strict=True))
 
     def _check_best(self, runner: Runner) -> None:
         """Check ``save_best`` before hours of training. The names after the source are known only after a test."""

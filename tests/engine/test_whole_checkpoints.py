@@ -1,6 +1,7 @@
 """A failed save loses nothing, and a run resumes from a complete checkpoint."""
 
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -196,6 +197,42 @@ def test_the_best_checkpoint_is_kept_and_greater_is_better(tmp_path, score):
     train(tmp_path, **validated(Falling(["coco"])), save_best=score)
     best = ["best_coco_PQ_iter_2.pth"] + ["best_coco_SQ_iter_1.pth"] * isinstance(score, list)
     assert [name for name in names(tmp_path) if name.startswith("best")] == best
+
+
+@pytest.mark.parametrize("score", ["coco/PQ", ["coco/PQ", "coco/SQ"]])
+def test_a_resumed_run_keeps_the_best_checkpoint_of_the_run_before_in_another_folder(tmp_path, score):
+    """The first run is stopped after its best validation; the second one finds a better one."""
+    train(tmp_path / "first", 2, **validated(Falling(["coco"])), save_best=score)
+    better = Falling(["coco"])
+    better.values = (40.0,)
+    first = tmp_path / "first" / "iter_2.pth"
+    train(tmp_path / "second", 3, load_from=first, **validated(better), save_best=score)
+    assert "best_coco_PQ_iter_2.pth" in names(tmp_path / "first")
+    assert "best_coco_PQ_iter_3.pth" in names(tmp_path / "second")
+
+
+def test_a_resumed_run_removes_the_best_checkpoint_in_its_own_folder(tmp_path):
+    train(tmp_path, 2, **validated(Falling(["coco"])), save_best="coco/PQ")
+    better = Falling(["coco"])
+    better.values = (40.0,)
+    train(tmp_path, 3, load_from=tmp_path / "iter_2.pth", **validated(better), save_best="coco/PQ")
+    assert [name for name in names(tmp_path) if name.startswith("best")] == ["best_coco_PQ_iter_3.pth"]
+
+
+def test_a_best_checkpoint_that_cannot_be_saved_leaves_the_one_before(tmp_path, monkeypatch):
+    import mmengine.runner.runner as module
+
+    save = module.save_checkpoint
+
+    def full_disk(checkpoint, filename, *args, **kwargs):
+        if Path(filename).name.startswith("best_coco_PQ_iter_2"):
+            raise OSError(28, "No space left on device")
+        save(checkpoint, filename, *args, **kwargs)
+
+    monkeypatch.setattr(module, "save_checkpoint", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        train(tmp_path, **validated(Falling(["coco"])), save_best="coco/PQ")
+    assert [name for name in names(tmp_path) if name.startswith("best")] == ["best_coco_PQ_iter_1.pth"]
 
 
 def test_the_rule_of_a_score_can_be_less(tmp_path):
