@@ -30,11 +30,12 @@ garden_instances = dict(
         data_root="data/garden",
         img_dir="images/val",
         ann_file="instances_val.json",
+        with_masks=True,  # for the pictures; the metric reads the masks itself
         test_mode=True,
         pipeline=[
             dict(type="mmdataseg.LoadImage"),
             dict(type="Resize", scale=(2048, 512), keep_ratio=True),
-            dict(type="mmdataseg.LoadInstances", scoring=True),
+            dict(type="mmdataseg.LoadInstances", with_masks=True, scoring=True),
             dict(type="mmdataseg.PackInputs"),
         ],
     ),

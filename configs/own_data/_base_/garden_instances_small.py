@@ -27,7 +27,7 @@ garden_instances_small = dict(
         pipeline=[
             dict(type="mmdataseg.LoadImage"),
             dict(type="Resize", scale=(512, 128), keep_ratio=True),
-            dict(type="mmdataseg.LoadInstances", scoring=True),
+            dict(type="mmdataseg.LoadInstances", with_masks=True, scoring=True),
             dict(type="mmdataseg.PackInputs"),
         ],
     ),
