@@ -112,8 +112,10 @@ def _check_keywords(
             raise UserError(f"config: {place}: {kind} has no setting {keyword!r}{_nearest(keyword, parameters)}")
 
 
-def _parameters(component: type) -> Mapping[str, Parameter] | None:
+def _parameters(component: Any) -> Mapping[str, Parameter] | None:
     """Return what a constructor takes, with what it passes on to its base class; None: any keyword."""
+    if not isinstance(component, type):  # a function may be registered, too
+        return signature(component).parameters
     found: dict[str, Parameter] = {}
     takes_any = False
     for base in component.__mro__[:-1]:

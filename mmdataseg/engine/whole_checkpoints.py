@@ -175,8 +175,9 @@ class WholeCheckpoints(CheckpointHook):
         pairs = list(zip(earlier, self._best_paths(), strict=True))
         self._set_best_paths([new or old for old, new in pairs])
         for old, new in pairs:
-            replaced = old is not None and new is not None and PurePath(old).name != PurePath(new).name
-            if replaced and PurePath(old).parent == PurePath(self.out_dir) and is_main_process():
+            if old is None or new is None or not is_main_process() or PurePath(old).parent != PurePath(self.out_dir):
+                continue
+            if PurePath(old).name != PurePath(new).name and self.file_backend.isfile(old):
                 self.file_backend.remove(old)
 
     def _best_paths(self) -> list[str | None]:

@@ -83,14 +83,22 @@ def test_other_components_of_others_and_what_mmengine_takes_are_left_to_them(con
     check_components(Config(config))
 
 
-def test_a_class_of_others_that_takes_any_keyword_is_left_to_itself():
+def test_a_class_of_others_that_takes_any_keyword_is_left_to_itself_and_a_function_is_checked():
     @OPTIMIZERS.register_module(force=True)
     class Any(torch.optim.SGD):
         def __init__(self, params, **mine):
             super().__init__(params, **mine)
 
+    @OPTIMIZERS.register_module(force=True)
+    def made(params, lr):
+        return torch.optim.SGD(params, lr)
+
     check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="Any", zzz=1)))))
-    OPTIMIZERS.module_dict.pop("Any")
+    check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="made", lr=1)))))
+    with pytest.raises(UserError, match=r"optimizer: made has no setting 'zzz'; expected one of lr, params"):
+        check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="made", zzz=1)))))
+    for name in ("Any", "made"):
+        OPTIMIZERS.module_dict.pop(name)
 
 
 @pytest.mark.parametrize("leaf", leaf_configs(), ids=lambda leaf: leaf.stem)

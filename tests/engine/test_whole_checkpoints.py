@@ -211,8 +211,11 @@ def test_a_resumed_run_keeps_the_best_checkpoint_of_the_run_before_in_another_fo
     assert "best_coco_PQ_iter_3.pth" in names(tmp_path / "second")
 
 
-def test_a_resumed_run_removes_the_best_checkpoint_in_its_own_folder(tmp_path):
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_resumed_run_removes_the_best_checkpoint_in_its_own_folder(tmp_path, removed):
     train(tmp_path, 2, **validated(Falling(["coco"])), save_best="coco/PQ")
+    if removed:  # by the user
+        (tmp_path / "best_coco_PQ_iter_2.pth").unlink()
     better = Falling(["coco"])
     better.values = (40.0,)
     train(tmp_path, 3, load_from=tmp_path / "iter_2.pth", **validated(better), save_best="coco/PQ")
