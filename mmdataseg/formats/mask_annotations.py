@@ -26,7 +26,7 @@ def read_mask_annotations(path: Path) -> _JSON:
         computed from the mask, in pixels. A missing size of an image is that of its RLE masks.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        MissingFileError: There is no such file.
         UserError: The file is not valid JSON, or a key is missing; a category id or an image id appears twice; an
             annotation has no mask, or belongs to an image that is not listed; or an id, a number or a mask is not
             valid.
@@ -46,7 +46,7 @@ def read_box_annotations(path: Path) -> _JSON:
         pixels. A missing ``area`` is that of the box.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        MissingFileError: There is no such file.
         UserError: As `read_mask_annotations`, for boxes.
     """
     content, _, categories = _read(path, "bbox", "box", remedy="box AP needs boxes")
