@@ -1,6 +1,7 @@
-"""Progress bars for terminals and log files, and numbers with their nouns."""
+"""Progress bars for terminals and log files, numbers with their nouns, and the first of many names."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from tqdm import tqdm
@@ -24,3 +25,9 @@ def progress_bar(*args: Any, unit: str = "", **options: Any) -> tqdm:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """Return a number with its noun. Without ``many``, the plural takes an s."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def first_names(names: Sequence[str], number: int = 8) -> str:
+    """Return the first names of a list, and how many others there are: ``a, b and 3 more``."""
+    more = f" and {len(names) - number} more" if len(names) > number else ""
+    return f"{', '.join(names[:number])}{more}"

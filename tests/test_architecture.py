@@ -31,7 +31,7 @@ EDGES = {
     "errors": set(),
     "evaluation": {"errors", "formats", "ops", "progress", "quiet_mmdet", "registry", "sources"},
     "formats": {"errors", "ops", "progress", "structures"},
-    "models": {"checkpoints", "errors", "ops", "quiet_mmdet", "registry", "sources", "structures", "text"},
+    "models": {"checkpoints", "errors", "ops", "progress", "quiet_mmdet", "registry", "sources", "structures", "text"},
     "ops": set(),
     "progress": set(),
     "quiet_mmdet": set(),

@@ -1,4 +1,4 @@
-"""Links within the repository lead to an existing file and heading."""
+"""Links within the repository lead to an existing file and heading; lines of prose are not long."""
 
 import re
 from pathlib import Path
@@ -43,3 +43,32 @@ def test_there_are_links_to_check_and_a_dead_one_is_found(tmp_path: Path) -> Non
     page = tmp_path / "page.md"
     page.write_text("# One `thing`, two\n[a](#one-thing-two) [b](#two) [c](none.md) [d](page.md#one-thing-two)\n")
     assert dead_links(page) == ["#two", "none.md"]
+
+
+# A study writes its page, except for the notes; the others are made from docstrings and from measurements.
+STUDIES, GENERATED = ("real_study.md", "toy_study.md"), ("benchmarks.md", "configs.md")
+
+
+def long_lines(page: Path) -> list[str]:
+    """The lines of prose of more than 120 characters: not code, tables, or lines that are only an image."""
+    text = text_of(page)
+    if page.name in STUDIES:
+        text = text.partition("<!-- notes")[2].partition("<!-- end of notes")[0]
+    lines = [line for line in text.splitlines() if len(line) > 120]
+    return [line for line in lines if not line.startswith("|") and not re.fullmatch(r"!\[.*\]\(\S+\)", line)]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.parent.name == "docs" and page.name not in GENERATED],
+    ids=lambda page: page.name,
+)
+def test_lines_of_prose_have_at_most_120_characters(page: Path) -> None:
+    assert long_lines(page) == []
+
+
+def test_a_long_line_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    long = "word " * 25
+    page.write_text(f"{long}\n| {long} |\n![{long}](a.svg)\n```\n{long}\n```\n- {long}\nshort\n")
+    assert long_lines(page) == [long, f"- {long}"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mmdataseg
-from tests.test_architecture import importable_modules
+from tests.test_architecture import importable_modules, imports_of
 
 PACKAGE = Path(mmdataseg.__file__).parent
 TOOLS = PACKAGE.parent / "tools"
@@ -122,6 +122,38 @@ def test_no_constructor_changes_the_process():
                     if call.split(".")[-1] in ("filterwarnings", "simplefilter", "init_default_scope")
                 }
     assert strays == set()
+
+
+def test_no_module_for_tests_is_imported():
+    strays = {
+        f"{file.relative_to(PACKAGE)}: {name}"
+        for file in PACKAGE.rglob("*.py")
+        for name in imports_of(file)
+        if name.split(".")[0] in ("unittest", "pytest", "doctest")
+    }
+    assert strays == set()
+
+
+# Functions that let the error of Python or of another library pass: all others raise a `MissingFileError`.
+PLAIN_ERRORS = {
+    "mmdataseg/apis/config_reading.py: read_config",  # a file in ``_base_``
+    "mmdataseg/formats/image_list.py: listed_images",
+    "mmdataseg/formats/json_stream.py: stream_json",
+    "mmdataseg/visualization/segments.py: draw_sample",
+    "tools/picture_sheet.py: stack",
+    "tools/words_without_training.py: read_rows",
+}
+
+
+def test_docstrings_say_which_error_a_missing_file_is():
+    found = {
+        f"{file.relative_to(PACKAGE.parent)}: {node.name}"
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and re.search(r"^ *FileNotFoundError: ", ast.get_docstring(node) or "", flags=re.MULTILINE)
+    }
+    assert found == PLAIN_ERRORS
 
 
 def is_text_of_error(node: ast.AST) -> bool:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from mmdataseg.progress import counted, progress_bar
+from mmdataseg.progress import counted, first_names, progress_bar
 
 
 class Terminal(io.StringIO):
@@ -32,3 +32,9 @@ def test_no_monitor_thread_writes_to_the_log(monkeypatch):
 def test_a_number_with_its_noun():
     assert [counted(number, "image") for number in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
     assert [counted(number, "box", "boxes") for number in (1, 2)] == ["1 box", "2 boxes"]
+
+
+def test_the_first_of_many_names():
+    assert first_names([], 2) == ""
+    assert first_names(["a", "b"], 2) == "a, b"
+    assert first_names(("a", "b", "c", "d", "e"), 2) == "a, b and 3 more"

@@ -26,6 +26,7 @@ from mmengine.registry import init_default_scope
 
 from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.data_roots import check_data_root
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.datasets.findings import Findings
 from mmdataseg.datasets.inspection import check_source, loading_transforms, report
 from mmdataseg.datasets.multi_source import MultiSourceDataset
@@ -59,9 +60,7 @@ def sources_of(config: Config) -> Iterable[tuple[str, Source]]:
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="a config that mmdataseg trains or tests")
     parser.add_argument("--workers", type=int, default=2, help="processes that read (default: %(default)s)")
     parser.add_argument("--limit", type=int, help="read only the first LIMIT images of each source")

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.errors import UserError
 from mmdataseg.text.embeddings import TextEmbeddings, encoder_mismatch, load_embeddings, read_thing_flags
@@ -75,9 +76,7 @@ class Pair:
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", help="files of text embeddings (.safetensors), or one checkpoint (.pth)")
     parser.add_argument("--out", type=Path, default=Path("class_map.png"), help="default: %(default)s")
     parser.add_argument(

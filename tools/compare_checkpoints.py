@@ -19,6 +19,7 @@ import numpy as np
 from mmdataseg.apis.image_decoding import MAX_PIXELS, UnreadableImageError
 from mmdataseg.apis.image_inputs import ImageInputs
 from mmdataseg.apis.image_paths import common_root, count_images
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.segmenter import Segmenter
 from mmdataseg.apis.user_errors import user_errors
@@ -34,9 +35,7 @@ from mmdataseg.visualization.segments import draw_predicted, predicted_segments
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("first", help="a checkpoint")
     parser.add_argument("second", help="the checkpoint to compare it with")
     parser.add_argument("images", nargs="+", help="files, folders or patterns")

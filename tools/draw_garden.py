@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.errors import UserError
 from mmdataseg.formats.json_files import write_coco_json
@@ -166,9 +167,7 @@ def write_gardens(folder: Path, *, seed: int = 0) -> int:
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "out", nargs="?", type=Path, default=Path("data/garden"), help="folder to write (default: %(default)s)"
     )

@@ -23,6 +23,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.runs import load_config
 
 MOMENTS = ("any time", "saving", "building the cache")
@@ -72,9 +73,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(1 if faults else 0)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Build the parser of the command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="path of a config, or the file name of one of mmdataseg's own")
     parser.add_argument("--iterations", type=int, default=60, help="length of the training (default: %(default)s)")
     parser.add_argument("--interval", type=int, default=5, help="iterations between checkpoints (default: %(default)s)")

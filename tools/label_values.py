@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.formats.paths import list_files, require_dir
@@ -149,9 +150,7 @@ def source_lines(names: dict[int, str], things: Sequence[str], *, vocabulary: st
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="folder of label maps, at any depth")
     parser.add_argument(
         "--names", nargs="+", default=[], metavar="NAME", help="class names, in the order of the values"

@@ -17,6 +17,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.evaluation.panoptic_files import PanopticFiles, panoptic_quality_of_files
 from mmdataseg.formats.whole_files import write_whole
@@ -24,9 +25,7 @@ from mmdataseg.formats.whole_files import write_whole
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("truth", type=Path, help="panoptic JSON of the truth")
     parser.add_argument("predictions", type=Path, help="panoptic JSON of the predictions")
     parser.add_argument("--truth-folder", type=Path, help="folder of the PNGs of the truth")

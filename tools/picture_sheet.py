@@ -11,6 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmdataseg.apis.parsers import Parser
+
 QUALITY = 80  # of WebP, 1 to 100
 
 
@@ -26,9 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="image to write, .webp or .png")
     parser.add_argument("pictures", type=Path, nargs="+", help="pictures, row by row")
     parser.add_argument("--columns", type=int, default=1, help="pictures per row (default: 1)")

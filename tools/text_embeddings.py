@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.errors import UserError
 from mmdataseg.text.embeddings import TextEmbeddings, matrix_sha256, read_metadata, save_embeddings
 from mmdataseg.text.encoding import TextEncoder, embed_classes, import_matrix
@@ -216,9 +217,7 @@ def write(path: Path, embeddings: TextEmbeddings) -> None:
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_argument_group("what to embed")
     what.add_argument(
         "vocabularies",

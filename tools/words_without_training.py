@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm, normalize
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.ops.class_layer import background_direction, class_layer_for_vectors
 
 KNOWN = "coco133"
@@ -162,7 +163,7 @@ def table(folder: Path) -> str:
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="with vocabularies.json and the rows of each vocabulary as .npy")
     return parser.parse_args(arguments)
 

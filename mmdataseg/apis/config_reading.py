@@ -2,14 +2,15 @@
 
 import ast
 import codecs
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from mmengine.config import Config
+from mmengine.config import config as mmengine_config
 
 from mmdataseg.apis.config_check import check_leaf
 from mmdataseg.apis.config_files import find_config
@@ -42,7 +43,8 @@ def read_config(
         custom_imports: Import the modules that the config names in ``custom_imports``.
 
     Raises:
-        FileNotFoundError: The config does not exist.
+        MissingFileError: The config does not exist.
+        FileNotFoundError: A file in its ``_base_`` does not exist.
         UserError: The file is not a config; or neither the config nor mmengine's Runner has an option, which mmengine
             would ignore.
     """
@@ -75,14 +77,26 @@ def check_config(config: str | PathLike[str], options: Mapping[str, Any] | None,
 
 def _parse(path: Path, custom_imports: bool) -> Config:
     try:
-        # mmengine logs a line for each environment variable, and imports torch for it, which takes seconds
-        with patch("mmengine.config.config.print_log"):
+        with _without_log_lines():
             return Config.fromfile(path, import_custom_modules=custom_imports)
     except FileNotFoundError:
         raise
     except Exception as error:  # a config is the user's code and may raise anything
         found = _syntax_error(path) if isinstance(error, SyntaxError) else None
         raise found or UserError(f"cannot read this config: {type(error).__name__}: {error}", file=path) from error
+
+
+@contextmanager
+def _without_log_lines() -> Iterator[None]:
+    """Silence mmengine's parser of configs. It logs a line for each environment variable, and imports torch for it,
+    which takes seconds. It has no option for this, and a logger that drops the line would be made by the same import.
+    """
+    print_log = mmengine_config.print_log
+    mmengine_config.print_log = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        mmengine_config.print_log = print_log
 
 
 def _syntax_error(path: Path) -> UserError | None:

@@ -1,4 +1,4 @@
-"""The arguments of all commands. Imports nothing heavy, because mim asks for -h first."""
+"""The arguments of all commands, and the parser of the tools. Imports nothing heavy, because mim asks for -h first."""
 
 import re
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -94,7 +94,9 @@ class Parser(ArgumentParser):
         options = [word for word in rest if word.startswith("-")]
         if options:
             unknown = options[0].partition("=")[0]
-            near = get_close_matches(unknown, re.findall(r"--[\w-]+", self.format_help()), n=1)
+            # in the help, a line of options has two blanks at its start, and two or more before the explanation
+            own = re.findall(r"^  (-.+?)(?:  |$)", self.format_help(), flags=re.MULTILINE)
+            near = get_close_matches(unknown, re.findall(r"--[\w-]+", " ".join(own)), n=1)
             hint = self._instead.get(unknown) or (f"did you mean {near[0]!r}?" if near else None)
             self.error(f"unknown option {unknown!r}" + (f"; {hint}" if hint else ""))
         if rest:

@@ -17,7 +17,7 @@ def split_inputs(words: Sequence[str]) -> tuple[Path | None, str, list[str]]:
     """Split ``[CONFIG] CHECKPOINT IMAGE ...`` into the path of the config or None, the checkpoint, and the images.
 
     Raises:
-        FileNotFoundError: The config or the checkpoint does not exist.
+        MissingFileError: The config or the checkpoint does not exist.
         UserError: There are too few arguments, or the checkpoint is a folder.
     """
     config = find_config(words[0]) if is_config(words[0]) else None

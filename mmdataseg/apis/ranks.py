@@ -13,6 +13,7 @@ from mmengine.device import get_device
 from mmengine.dist import get_dist_info, is_distributed
 from torch import distributed
 
+from mmdataseg.apis.config_check import dicts
 from mmdataseg.apis.stopping import sigterm_as_exit
 from mmdataseg.errors import UserError
 
@@ -67,6 +68,31 @@ def check_strategy(cfg: Config) -> None:
         raise UserError(
             f"strategy FSDPStrategy: {why}",
             remedy="leave strategy and runner_type out: --launcher pytorch trains with DDP (see configs/hardware)",
+        )
+
+
+def check_recomputation(cfg: Config) -> None:
+    """Refuse what stops torch in the first step of several processes, with an error that does not name the setting.
+
+    A part of another package with ``with_cp`` runs its forward pass again in the backward pass, in which its parameters
+    become ready. With ``find_unused_parameters``, torch has marked them before. This package's ViTDet works with both.
+
+    Raises:
+        UserError: Several processes train with ``find_unused_parameters``, and a part of the model has ``with_cp``.
+    """
+    wrapper = cfg.get("model_wrapper_cfg")
+    parallel = cfg if wrapper is None else wrapper  # mmengine reads only one of them
+    if cfg.get("launcher", "none") == "none" or not parallel.get("find_unused_parameters"):
+        return
+    places = [
+        place
+        for place, part in dicts(cfg.get("model") or {}, "model")
+        if part.get("with_cp") and not str(part.get("type", "")).startswith("mmdataseg.")
+    ]
+    if places and not parallel.get("static_graph"):
+        raise UserError(
+            f"{places[0]}.with_cp and find_unused_parameters cannot be used together by several processes",
+            remedy=f"set {places[0]}.with_cp=False, or train with one process, without --launcher",
         )
 
 

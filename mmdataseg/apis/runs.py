@@ -14,7 +14,13 @@ from mmdataseg.apis.config_check import check_components, check_leaf
 from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.data_roots import check_data_roots
 from mmdataseg.apis.initial_weights import fetch_initial_weights
-from mmdataseg.apis.ranks import check_launcher, check_strategy, lost_ranks_named, start_without_gpus
+from mmdataseg.apis.ranks import (
+    check_launcher,
+    check_recomputation,
+    check_strategy,
+    lost_ranks_named,
+    start_without_gpus,
+)
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
 from mmdataseg.apis.schedule import scale_schedule
@@ -58,9 +64,9 @@ def run_training(
     Raises:
         MissingFileError: The config or the data do not exist (`check_data_roots`).
         UserError: As `read_config`, `check_leaf`, `scale_schedule`, `require_whole`, `check_components`,
-            `check_strategy`, `fetch_initial_weights` and the components; the config is only for testing; mixed
-            precision has no GPU or cannot replace the config's optimizer wrapper; or the config has no base batch size
-            to scale the learning rate from.
+            `check_strategy`, `check_recomputation`, `fetch_initial_weights` and the components; the config is only for
+            testing; mixed precision has no GPU or cannot replace the config's optimizer wrapper; or the config has no
+            base batch size to scale the learning rate from.
     """
     cfg = load_config(config, work_dir=work_dir, options=options, launcher=launcher)
     check_leaf(cfg)
@@ -72,6 +78,7 @@ def run_training(
     use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
     check_strategy(cfg)
+    check_recomputation(cfg)
     check_data_roots(cfg, "train_dataloader", "val_dataloader")
     fetch_initial_weights(cfg)
     found, said = checkpoint_to_resume(Path(cfg.work_dir)) if resume is True else (None, "")

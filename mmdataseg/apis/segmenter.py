@@ -59,7 +59,7 @@ class Segmenter:
         checkpoint: The checkpoint that the weights come from.
 
     Raises:
-        FileNotFoundError: The config or the checkpoint does not exist.
+        MissingFileError: The config or the checkpoint does not exist.
         UserError: As `mmdataseg.apis.trained_model.load_trained_model`.
     """
 
@@ -108,7 +108,7 @@ class Segmenter:
         Raises:
             UserError: The model's classifier takes no words; a word appears twice; a string is given instead of a list;
                 the encoder cannot be found; or ``pretrained`` is given without words.
-            FileNotFoundError: The file ``pretrained`` does not exist.
+            MissingFileError: The file ``pretrained`` does not exist.
         """
         things, stuff = _words(things, "things"), _words(stuff, "stuff")
         if not (things or stuff):

@@ -61,7 +61,7 @@ def load_trained_model(
     The embedding files that the config names need not exist: the checkpoint contains the embeddings.
 
     Raises:
-        FileNotFoundError: The config or the checkpoint does not exist.
+        MissingFileError: The config or the checkpoint does not exist.
         UserError: As `require_whole`, `read_checkpoint`, `stored_config`, `check_stored` and `read_config`; the model
             is not a `DaTaSeg`; the device or source does not exist; no source has a test pipeline; or the weights
             belong to another model.

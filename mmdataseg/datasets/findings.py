@@ -14,7 +14,7 @@ class Findings:
         pixels: Number of pixels of the id maps, void ones included.
         void: Number of void pixels.
         crowd: Number of crowd regions. They are void in training.
-        tiny: Number of boxes less than a pixel wide or high. Training drops them.
+        tiny: Number of boxes without masks that are less than a pixel wide or high. Training drops them.
         empty: Number of images without any target.
         vanished: Number of masks without a pixel. Training drops them.
         fractions: Number of these masks that are polygons with coordinates within 0 .. 1.

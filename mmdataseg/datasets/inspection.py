@@ -90,13 +90,13 @@ def inspect(results: Mapping[str, Any]) -> Findings:
         areas = np.bincount(results["gt_seg_map"].ravel() + 1, minlength=len(labels) + 1)[1:]
         found.wide = Counter(np.unique(labels[areas > _WIDE * found.pixels]).tolist())
     elif "gt_bboxes_labels" in results:
-        keep = large_enough(results["gt_bboxes"].tensor.numpy())
-        found.tiny = int((~keep).sum())
         if results.get("gt_masks") is not None:
-            visible = results["gt_masks"].masks.any(axis=(1, 2))
-            found.vanished = int((~visible).sum())
+            keep = results["gt_masks"].masks.any(axis=(1, 2))
+            found.vanished = int((~keep).sum())
             found.fractions = sum(_within_one(instance.get("mask")) for instance in annotated) if found.vanished else 0
-            keep = visible
+        else:
+            keep = large_enough(results["gt_bboxes"].tensor.numpy())
+            found.tiny = int((~keep).sum())
         labels = results["gt_bboxes_labels"][keep]
     else:
         labels = np.empty(0, np.int64)

@@ -39,14 +39,14 @@ class InstanceSegDataset(BaseDataset):
         cache_dir: Folder, relative to ``data_root``, that keeps the parsed file, so that the next start takes seconds;
             None: no cache.
         drop_bad_boxes: Leave out and count boxes that have no extent, hold NaN or are outside their image, instead of
-            refusing the file.
+            refusing the file. With ``with_masks``, objects whose box has width or height 0 are used, by their mask.
         path_parts: Number of parts, from the end, of a file name in the JSON that give its path in ``img_dir``: with 2,
             ``images/v1/patch8/a.jpg`` is read from ``patch8/a.jpg``. None: the whole name.
         leave_out: Images to leave out, given by their paths in ``img_dir``: those that the JSON lists but the published
             image folders do not have. Any other missing image is an error.
 
     Raises:
-        FileNotFoundError: The JSON, the image folder or an image is missing. Images are only checked when the file is
+        MissingFileError: The JSON, the image folder or an image is missing. Images are only checked when the file is
             parsed, not when it comes from the cache.
         UserError: ``path_parts`` is below 1, or `read_instance_table` refuses the file.
     """

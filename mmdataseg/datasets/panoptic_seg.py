@@ -35,7 +35,7 @@ class PanopticSegDataset(BaseDataset):
             name.
 
     Raises:
-        FileNotFoundError: A folder, the JSON, an image or a PNG is missing.
+        MissingFileError: A folder, the JSON, an image or a PNG is missing.
         UserError: The JSON is not valid or has no such key; an image has no annotation, or an annotation no image; a
             category is not in the label space; an id or a flag is not valid; or file and label space swap things and
             stuff.

@@ -44,7 +44,7 @@ class SemanticSegDataset(BaseDataset):
         label_map: Value on disk -> class name, or None for void. It replaces the rule above. Other values are errors.
 
     Raises:
-        FileNotFoundError: A folder or the file is missing; or an image has no label PNG, or a label PNG no image.
+        MissingFileError: A folder or the file is missing; or an image has no label PNG, or a label PNG no image.
         UserError: There are no images or no classes; ``ann_file`` has a name twice; two images differ only in the
             suffix; ``ignore_index`` is the value of a class; or the label map names a class that the label space does
             not have.

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmdataseg.errors import UserError
+from mmdataseg.progress import first_names
 from mmdataseg.registry import HOOKS
 
 _SKIPPED_IN_A_ROW = 20
@@ -101,15 +102,11 @@ def _message(iteration: int, kind: str, names: Sequence[str], data_batch: Any) -
     sources = sorted({repr(info["source"]) for info in infos if "source" in info})
     images = [str(info["img_path"]) for info in infos if "img_path" in info]
     of = f" of source {', '.join(sources)}" if sources else ""
-    where = f"; images {_first(images)}" if images else ""
+    where = f"; images {first_names(images, _SHOWN)}" if images else ""
+    shown = first_names(names, _SHOWN)
     if kind == "loss":
-        return f"iteration {iteration}{of}: not finite: {_first(names)}{where}"
-    return f"iteration {iteration}{of}: weights are not finite, because a gradient was not: {_first(names)}{where}"
-
-
-def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"
+        return f"iteration {iteration}{of}: not finite: {shown}{where}"
+    return f"iteration {iteration}{of}: weights are not finite, because a gradient was not: {shown}{where}"
 
 
 def _remedy(work_dir: Path, what: str) -> str:

@@ -1,14 +1,16 @@
 """Keeps only complete checkpoints and the best one, and removes old ones only after a new one is saved."""
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from inspect import signature
 from os import PathLike
 from pathlib import Path, PurePath
 from typing import Any
 
-from mmengine.dist import is_main_process
+import torch
+from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
@@ -98,7 +100,9 @@ class WholeCheckpoints(CheckpointHook):
     """mmengine's ``CheckpointHook``, but old checkpoints are removed after the new one is saved, not before.
 
     So with ``max_keep_ckpts=1``, a save that fails, e.g. on a full disk, leaves the last good checkpoint, and the best
-    one. A resumed run also counts and removes the checkpoints of the run before, but only in its own folder.
+    one. A resumed run also counts and removes the checkpoints of the run before, but only in its own folder. A save
+    that fails ends all ranks: the first one saves for all, and the others would wait for it until the timeout of the
+    process group.
 
     Args:
         max_keep_ckpts: Number of checkpoints to keep; -1: all.
@@ -147,20 +151,26 @@ class WholeCheckpoints(CheckpointHook):
         self._check_interval(runner)
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """Save a checkpoint if one is due, then remove the oldest ones over the limit."""
-        super().after_train_iter(runner, *args, **kwargs)
+        """Save a checkpoint if one is due, then remove the oldest ones over the limit.
+
+        Raises:
+            UserError: It cannot be saved, on this rank or on the first one.
+        """
+        with self._failing_together():
+            super().after_train_iter(runner, *args, **kwargs)
         self._remove_old(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Save a checkpoint if one is due, then remove the oldest ones over the limit."""
-        super().after_train_epoch(runner)
+        """Save a checkpoint if one is due, then remove the oldest ones over the limit. Errors are as above."""
+        with self._failing_together():
+            super().after_train_epoch(runner)
         self._remove_old(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float]) -> None:
         """Save the best checkpoint if there is a new one.
 
         Raises:
-            UserError: The validation reports no score of the name in ``save_best``.
+            UserError: The validation reports no score of the name in ``save_best``; also as above.
         """
         unknown = [score for score in self.save_best or () if metrics and score not in (*metrics, "auto")]
         if unknown:
@@ -171,7 +181,8 @@ class WholeCheckpoints(CheckpointHook):
             return
         earlier = self._best_paths()
         self._set_best_paths([None] * len(earlier))  # otherwise, mmengine removes them before it saves new ones
-        super().after_val_epoch(runner, metrics)
+        with self._failing_together(may_save=True):
+            super().after_val_epoch(runner, metrics)
         pairs = list(zip(earlier, self._best_paths(), strict=True))
         self._set_best_paths([new or old for old, new in pairs])
         for old, new in pairs:
@@ -206,6 +217,31 @@ class WholeCheckpoints(CheckpointHook):
                 f"save_best={unknown[0]!r}: expected SOURCE/SCORE, where SOURCE is one of {tested}",
                 remedy=f"for example save_best='{tested[0]}/{unknown[0].rpartition('/')[2]}'",
             )
+
+    @contextmanager
+    def _failing_together(self, *, may_save: bool = False) -> Iterator[None]:
+        """Tell all ranks if the block fails on one. Without ``may_save``, only if its save has set ``last_ckpt``."""
+        before, failed = self.last_ckpt, None
+        try:
+            yield
+        except Exception as error:
+            failed = error
+        if may_save or self.last_ckpt != before:  # set before the save, on all ranks
+            somewhere = torch.tensor([failed is not None], dtype=torch.int)
+            all_reduce(somewhere, op="max")
+            if failed is None and somewhere.item():
+                raise UserError(
+                    "the first rank could not save a checkpoint, so this one stops, too",
+                    remedy="look for the cause in what the first rank printed",
+                )
+        if isinstance(failed, OSError | RuntimeError):  # torch's writer raises a RuntimeError
+            raise UserError(
+                f"cannot save a checkpoint ({type(failed).__name__}: {failed})",
+                file=self.out_dir,
+                remedy="free space on the disk, or correct the folder; then run the same command with --resume",
+            ) from failed
+        if failed is not None:
+            raise failed
 
     def _check_interval(self, runner: Runner) -> None:
         settings = runner.cfg.get("optim_wrapper")

@@ -51,7 +51,7 @@ class InstanceMetric(CocoMetric):
         prefix: Prefix of the names of the metrics.
 
     Raises:
-        FileNotFoundError: There is no such annotation file.
+        MissingFileError: There is no such annotation file.
         UserError: The file is not a COCO annotation file, or has no masks, or no boxes; or boxes are scored and shall
             be filled.
     """

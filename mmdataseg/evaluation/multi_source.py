@@ -2,8 +2,9 @@
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, count
 from typing import Any
 
 from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
@@ -60,17 +61,20 @@ class MultiSourceEvaluator(Evaluator):
     with one sample at a time and without the batch (``data_batch=None``). A metric ``X_chance`` or ``X_filled_boxes``
     is shown as the baseline of ``X``, in the same row of the table.
 
+    The metrics of a source must report different names. Which ones a metric reports is known after the test; if two
+    share a name then, the later metric gets its class as the prefix, with a warning, and no score is lost.
+
     Args:
         metrics: The tested sources, as configs (see ``configs/_base_/sources``) or built. The argument has this name
             because mmengine's Runner builds a custom evaluator only from a config with this key.
         classwise: Let every metric that can also report each class, as ``classwise=True`` of that metric does.
 
     Raises:
-        FileNotFoundError: A file that a metric reads is missing.
+        MissingFileError: A file that a metric reads is missing.
         TypeError: A source or a metric has an unknown key.
-        UserError: Two sources have the same name; a source has no metric; two metrics of one class in a source would
-            report under the same names; a metric of mmdet would mix up the classes; or a metric refuses its file or, in
-            ``check_source``, its source.
+        UserError: Two sources have the same name; a source has no metric; two metrics of a source have the same prefix
+            and compute their scores by the same method; a metric of mmdet would mix up the classes; or a metric refuses
+            its file or, in ``check_source``, its source.
     """
 
     def __init__(self, *, metrics: Sequence[Mapping[str, Any] | Source], classwise: bool = False) -> None:
@@ -84,7 +88,7 @@ class MultiSourceEvaluator(Evaluator):
         self._metrics = {source.name: [next(built) for _ in source.metrics] for source in self.sources}
         self._results: dict[str, dict[int, list[list[Any]]]] = {source.name: {} for source in self.sources}
         for source in self.sources:
-            self._check_prefixes(source)
+            _check_prefixes(source, self._metrics[source.name])
             for metric in self._metrics[source.name]:
                 if classwise and hasattr(metric, "classwise"):
                     metric.classwise = True
@@ -133,9 +137,6 @@ class MultiSourceEvaluator(Evaluator):
 
         Returns:
             ``<source>/<metric>`` -> value, the same on every rank.
-
-        Raises:
-            UserError: Two metrics of a source report under the same name.
         """
         values: dict[str, float] = {}
         rows: list[Score] = []
@@ -164,30 +165,21 @@ class MultiSourceEvaluator(Evaluator):
             _warn(f"source '{source.name}': no image was tested, so it has no scores")
             return {}
         scores: dict[str, float] = {}
+        metric_of: dict[str, str] = {}
         for number, metric in enumerate(self._metrics[source.name]):
             found = metric.compute_metrics([one for sample in results for one in sample[number]])
-            for name, value in found.items():
-                key = f"{metric.prefix}/{name}" if metric.prefix else name
-                if key in scores:
-                    raise UserError(
-                        f"two metrics report '{key}'",
-                        source=source.name,
-                        remedy="give one of them a prefix, prefix='...'",
-                    )
-                scores[key] = value
-        return scores
-
-    def _check_prefixes(self, source: Source) -> None:
-        seen = set()
-        for metric in self._metrics[source.name]:
-            kind = (type(metric), metric.prefix)
-            if kind in seen:
-                raise UserError(
-                    f"two {type(metric).__name__} would report under the same names",
-                    source=source.name,
-                    remedy="give one of them a prefix, prefix='...'",
+            named_scores = {f"{metric.prefix}/{name}" if metric.prefix else name: v for name, v in found.items()}
+            kind = type(metric).__name__
+            if taken := [name for name in named_scores if name in scores]:
+                prefix = _free_prefix(kind, named_scores, scores)
+                _warn(
+                    f"source '{source.name}': {metric_of[taken[0]]} and {kind} both report '{taken[0]}'; the scores of "
+                    f"the latter are named '{prefix}/...'. To choose the name, give one of them a prefix, prefix='...'"
                 )
-            seen.add(kind)
+                named_scores = {f"{prefix}/{name}": value for name, value in named_scores.items()}
+            scores |= named_scores
+            metric_of |= dict.fromkeys(named_scores, kind)
+        return scores
 
 
 def format_table(rows: Iterable[Score]) -> str:
@@ -245,6 +237,27 @@ def _build(source: Source, metric: Mapping[str, Any]) -> BaseMetric:
     except (FileNotFoundError, TypeError, ValueError) as error:
         raise named(error, source=source.name) from error
     return built
+
+
+def _check_prefixes(source: Source, metrics: Sequence[BaseMetric]) -> None:
+    """Refuse two metrics that have the same prefix and inherit `compute_metrics` one from the other."""
+    for first, second in combinations(metrics, 2):
+        one, other = type(first), type(second)
+        related = issubclass(one, other) or issubclass(other, one)
+        if related and one.compute_metrics is other.compute_metrics and first.prefix == second.prefix:
+            both = f"two {one.__name__}" if one is other else f"{one.__name__} and {other.__name__}"
+            raise UserError(
+                f"{both} would report under the same names",
+                source=source.name,
+                remedy="give one of them a prefix, prefix='...'",
+            )
+
+
+def _free_prefix(kind: str, names: Iterable[str], taken: Collection[str]) -> str:
+    """Return the name of a metric's class, with a number if one of the names would be taken with it, too."""
+    names = list(names)
+    prefixes = (kind if number == 1 else f"{kind}{number}" for number in count(1))
+    return next(prefix for prefix in prefixes if not any(f"{prefix}/{name}" in taken for name in names))
 
 
 def _results_of(metric: BaseMetric, sample: dict) -> list[Any]:

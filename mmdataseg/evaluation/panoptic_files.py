@@ -55,7 +55,7 @@ class PanopticFiles:
             labels: Category id -> label, of `category_labels`.
 
         Raises:
-            FileNotFoundError: There is no PNG.
+            MissingFileError: There is no PNG.
             UserError: A key is missing or a value cannot be read; a category has no label; the PNG cannot be decoded;
                 or PNG and JSON disagree on the ids.
         """
@@ -110,7 +110,7 @@ def panoptic_quality_of_files(
         Name -> percent, as `PanopticQualityMetric` reports them.
 
     Raises:
-        FileNotFoundError: A file or folder is missing.
+        MissingFileError: A file or folder is missing.
         UserError: A file cannot be read; a category of the truth has no valid ``isthing``; an image has no prediction;
             two PNGs differ in size; or a predicted category is not in the truth.
     """

@@ -39,15 +39,16 @@ def read_instance_table(
         classes: Class names of the label space; a label is a position in it.
         label_map: Category name in the file -> class name, or None for void.
         with_masks: Keep ``segmentation``, which every annotation must then have.
-        drop_bad_boxes: Leave out and count bad boxes instead of raising.
+        drop_bad_boxes: Leave out and count bad boxes instead of raising. With ``with_masks``, a box of width or height
+            0 inside its image is not bad: the object has its mask.
         path_parts: Number of parts to keep, from the end, of each file name; None: all.
         leave_out: File names, shortened by ``path_parts``, of images that are not used.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        MissingFileError: There is no such file.
         UserError: The file is not valid JSON, or not a COCO file; an annotation belongs to an unlisted image, or its
-            category is not in the label space; a box is not finite, has no extent or is outside its image; or an
-            annotation has no segmentation although ``with_masks`` is set.
+            category is not in the label space; a box is not finite, has no extent (see ``drop_bad_boxes``) or is
+            outside its image; or an annotation has no segmentation although ``with_masks`` is set.
     """
     require_file(path, "annotation file")
     reader = _Reader(path, with_masks, path_parts, leave_out)
@@ -159,22 +160,25 @@ class _Reader:
             block["corners"] = _are_corners(block["boxes"], sizes[block["images"]])
             block["boxes"][:, 2:] += block["boxes"][:, :2]
             block["outside"] = np.any(block["boxes"][:, 2:] > sizes[block["images"], ::-1] + 1, axis=1)
-            block["bad"], block["clipped"] = _check_boxes(block["boxes"], sizes[block["images"]])
+            block |= _check_boxes(block["boxes"], sizes[block["images"]], allow_flat=self.with_masks)
+            block["fractions"] &= ~block["flat"]  # such as zeros where an exporter had no box
         num_bad = sum(int(block["bad"].sum()) for block in blocks)
         if num_bad and not drop_bad_boxes:
             raise self.bad_box(num_bad, sizes)
         bad, labels = _column(blocks, "bad", bool), _column(blocks, "labels", np.int32)
+        clipped, flat = _column(blocks, "clipped", bool), _column(blocks, "flat", bool)
         void = labels == VOID
         images = _column(blocks, "images", np.int32)
         kept = np.flatnonzero(~void & ~bad)
         kept = kept[np.argsort(images[kept], kind="stable")]
         per_image = np.bincount(images[kept], minlength=len(image_ids))
         is_crowd = _column(blocks, "is_crowd", bool)[kept]
-        clipped, *suspect = (
-            int(_column(blocks, n, bool).sum()) for n in ("clipped", "outside", "corners", "fractions")
-        )
+        suspect = [_column(blocks, name, bool).sum() for name in ("outside", "corners", "fractions")]
         ids = _column(blocks, "annotation_ids", np.int64)
-        counts = (void.sum(), clipped, (bad & ~void).sum(), is_crowd.sum(), (per_image == 0).sum(), *suspect)
+        counts = (
+            *(void.sum(), clipped[kept].sum(), (bad & ~void).sum(), is_crowd.sum(), (per_image == 0).sum(), *suspect),
+            *(len(ids) - len(np.unique(ids)), flat[kept].sum()),
+        )
         masks, mask_offsets = self.sorted_masks(kept)
         return InstanceTable(
             image_ids=image_ids,
@@ -188,7 +192,7 @@ class _Reader:
             masks=masks,
             mask_offsets=mask_offsets,
             rows=self.rows,
-            counts=np.array((*counts, len(ids) - len(np.unique(ids))), np.int64),
+            counts=np.array(counts, np.int64),
         )
 
     def sorted_image_ids(self, image_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -301,18 +305,20 @@ def _are_corners(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.all(is_box, axis=1)
 
 
-def _check_boxes(boxes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _check_boxes(boxes: np.ndarray, sizes: np.ndarray, *, allow_flat: bool) -> _Block:
     """Clip (N, 4) xyxy boxes in place to their images, (N, 2) height and width.
 
     Returns:
-        (N,) bool, the bad boxes, which are not changed; and (N,) bool, the clipped boxes.
+        Three columns (N,) bool: ``bad``, the boxes that are not changed; ``clipped``; and ``flat``, the boxes of width
+        or height 0 inside their image, which are bad unless ``allow_flat``.
     """
     inside = np.clip(boxes, 0, sizes[:, [1, 0, 1, 0]].astype(np.float32))
-    bad = ~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
-    bad |= ~(inside[:, 2:] > inside[:, :2]).all(axis=1)
+    visible = inside[:, 2:] > inside[:, :2]  # for x and for y
+    flat = allow_flat & (boxes[:, 2:] == boxes[:, :2]) & (inside[:, :2] == boxes[:, :2])
+    bad = ~(np.isfinite(boxes) & np.tile(visible | flat, 2)).all(axis=1)
     clipped = (inside != boxes).any(axis=1) & ~bad
     boxes[clipped] = inside[clipped]
-    return bad, clipped
+    return {"bad": bad, "clipped": clipped, "flat": flat.any(axis=1) & ~bad}
 
 
 def _column(blocks: list[_Block], name: str, dtype: type, width: int = 0) -> np.ndarray:

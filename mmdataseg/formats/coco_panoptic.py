@@ -111,7 +111,7 @@ def load_panoptic_json(path: Path) -> PanopticJson:
     """Read a panoptic JSON, and check that each image has exactly one annotation.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        MissingFileError: There is no such file.
         UserError: The file is not valid JSON, or a key is missing; it is an instance file; an entry has no such key, or
             no valid file name; an image has no annotation, or an annotation no image; or an image or a file appears
             twice.
@@ -150,7 +150,7 @@ def load_panoptic_predictions(path: Path) -> PanopticPredictions:
     """Read the annotations of a panoptic JSON of predictions, which may lack ``images`` and ``categories``.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        MissingFileError: There is no such file.
         UserError: The file is not valid JSON; an entry cannot be read; or an image or a file appears twice.
     """
     content = load_json(path, ("annotations",))

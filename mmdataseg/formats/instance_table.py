@@ -26,16 +26,16 @@ class InstanceTable:
         names: Concatenated UTF-8 file names, uint8.
         name_offsets: (I + 1,) int64.
         box_offsets: (I + 1,) int64.
-        boxes: (N, 4) float32, xyxy pixels, clipped to the image.
+        boxes: (N, 4) float32, xyxy pixels, clipped to the image. With masks, some may have width or height 0.
         labels: (N,) int32.
         is_crowd: (N,) bool, crowd regions and annotations with ``ignore``.
         masks: Concatenated JSON of each ``segmentation``, uint8; empty without ``with_masks``.
         mask_offsets: (N + 1,) int64; empty without ``with_masks``.
         rows: (J,) int32, the images that are used: all but those in ``leave_out``.
-        counts: (9,) int64, the numbers of: boxes left out because their category is void, boxes clipped to their image,
-            boxes dropped as bad, crowd regions, images without a box, boxes that extend beyond their image by more than
-            a pixel, boxes whose four numbers are a box inside their image as xyxy, boxes within 0 .. 1, and annotations
-            whose id is not unique.
+        counts: (10,) int64. Of the N boxes: clipped to their image (1), crowd regions (3), of width or height 0 (9). Of
+            all boxes in the file: left out because their category is void (0), other boxes dropped as bad (2),
+            extending beyond their image by more than a pixel (5), inside their image if read as xyxy (6), within 0 .. 1
+            with an extent (7). Images without a box (4), annotations whose id is not unique (8).
     """
 
     image_ids: np.ndarray
@@ -79,11 +79,12 @@ class InstanceTable:
 
     def summary(self) -> str:
         """Return one line of counts for the log."""
-        void, clipped, dropped, crowd, empty = self.counts[:5].tolist()
+        void, clipped, dropped, crowd, empty, *_, flat = self.counts.tolist()
+        by_mask = f", {flat} without extent, of which only the mask is used" if flat else ""
         return (
             f"{len(self)} images ({empty} without box, {len(self) - len(self.rows)} left out by leave_out), "
-            f"{len(self.boxes)} boxes ({crowd} crowd, {clipped} clipped to their image; left out: {void} void by "
-            f"label_map, {dropped} bad)"
+            f"{len(self.boxes)} boxes ({crowd} crowd, {clipped} clipped to their image{by_mask}; left out: {void} void "
+            f"by label_map, {dropped} bad)"
         )
 
     @property
@@ -96,7 +97,7 @@ class InstanceTable:
     @property
     def _only_fractions(self) -> bool:
         """Whether each box in the file is within 0 .. 1."""
-        void, _, dropped, *_, fractions, _ = self.counts.tolist()
+        void, _, dropped, *_, fractions, _, _ = self.counts.tolist()
         return 0 < fractions == len(self.boxes) + void + dropped
 
     @property

@@ -30,7 +30,7 @@ def load_json(path: Path, required: Sequence[str]) -> dict[str, Any]:
     """Read a JSON object with the required keys, each of which must have a list.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        MissingFileError: There is no such file.
         UserError: The file is not valid JSON or not an object, a key is missing, or a value is not a list.
     """
     require_file(path, "annotation file")

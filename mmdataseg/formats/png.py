@@ -52,7 +52,7 @@ def read_png(path: Path, what: str, *, colours: bool = False) -> np.ndarray:
     ``what``.
 
     Raises:
-        FileNotFoundError: The file is missing.
+        MissingFileError: The file is missing.
         UserError: The file cannot be decoded.
     """
     require_file(path, what)
@@ -192,7 +192,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """Return height and width of an image in pixels, from its header.
 
     Raises:
-        FileNotFoundError: The file is missing.
+        MissingFileError: The file is missing.
         UserError: The file is not an image.
     """
     require_file(path, "image")

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from mmdataseg.errors import UserError
 from mmdataseg.formats.instance_table import InstanceTable
 
-FORMAT = 6
+FORMAT = 7
 
 
 def cached_table(

@@ -142,7 +142,7 @@ class TimmBackbone(BaseModule):
         """Take timm's weights, those of the file, or none: then timm's initial values stay.
 
         Raises:
-            FileNotFoundError: There is no such file.
+            MissingFileError: There is no such file.
             UserError: It cannot be read or does not fit; or timm has no weights of this model, or cannot load them.
         """
         if self.pretrained:

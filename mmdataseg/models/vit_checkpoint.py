@@ -7,7 +7,6 @@ names, SAM's own image encoder, and timm's SAM-ViT.
 import logging
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from mmdataseg.checkpoints.reading import read_checkpoint
 from mmdataseg.errors import UserError
+from mmdataseg.progress import first_names
 
 RELATIVE_POSITION = re.compile(r"\.rel_pos_[hw]$")
 # What such files hold beside the encoder's blocks and ViTDet does not use: class token, last norm, MAE's decoder, SAM's
@@ -39,7 +39,6 @@ MMPRETRAIN_NAMES = (
     (re.compile(r"\.ffn\.layers\.1\."), ".mlp.fc2."),
 )
 KINDS = (("SAM", SAM_NAMES), ("mmpretrain", MMPRETRAIN_NAMES))
-_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,10 @@ class LoadReport:
         other = [name for name in self.missing if not RELATIVE_POSITION.search(name)]
         lines = [f"{self.path} ({self.kind} names): {len(self.loaded)} parameters loaded"]
         lines += [f"  resized: {name} {old} -> {new}" for name, old, new in self.resized]
-        lines += [f"  dropped, not needed: {_first(self.dropped)}"] if self.dropped else []
+        lines += [f"  dropped, not needed: {first_names(self.dropped)}"] if self.dropped else []
         lines += [f"  missing, newly initialised: {new_positions} relative positions"] if new_positions else []
-        lines += [f"  MISSING, newly initialised: {_first(other)}"] if other else []
-        lines += [f"  UNEXPECTED, not used: {_first(self.unexpected)}"] if self.unexpected else []
+        lines += [f"  MISSING, newly initialised: {first_names(other)}"] if other else []
+        lines += [f"  UNEXPECTED, not used: {first_names(self.unexpected)}"] if self.unexpected else []
         return "\n".join(lines)
 
 
@@ -96,7 +95,7 @@ def load_vit_checkpoint(vit: nn.Module, path: str | Path) -> LoadReport:
         The report; also logged, as a warning if it is surprising.
 
     Raises:
-        FileNotFoundError: There is no such file, or ``path`` is an address.
+        MissingFileError: There is no such file, or ``path`` is an address.
         UserError: The file cannot be read, has no block of a ViT, or has a shape that interpolation cannot correct.
     """
     state, kind = rename(read_checkpoint(path).state_dict)
@@ -107,9 +106,9 @@ def load_vit_checkpoint(vit: nn.Module, path: str | Path) -> LoadReport:
         if new_state[name].shape != state[name].shape:
             resized.append((name, tuple(state[name].shape), tuple(new_state[name].shape)))
     if not any(name.startswith("blocks.") for name in new_state):
+        names = first_names(sorted(state))
         raise UserError(
-            f"no transformer block found; expected names like blocks.0.attn.qkv.weight, got {_first(sorted(state))}",
-            file=path,
+            f"no transformer block found; expected names like blocks.0.attn.qkv.weight, got {names}", file=path
         )
     vit.load_state_dict(new_state, strict=False)
     left = sorted(state.keys() - targets.keys())
@@ -193,7 +192,3 @@ def _apply(rules: tuple[tuple[re.Pattern[str], str], ...], name: str) -> str:
     for pattern, replacement in rules:
         name = pattern.sub(replacement, name)
     return name
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

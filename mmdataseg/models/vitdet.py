@@ -138,7 +138,7 @@ class ViTDet(BaseModule):
         checkpoint of ``init_cfg``.
 
         Raises:
-            FileNotFoundError: The checkpoint does not exist.
+            MissingFileError: The checkpoint does not exist.
             UserError: It does not fit; see `load_vit_checkpoint`.
         """
         nn.init.trunc_normal_(self.vit.pos_embed, std=0.02)

@@ -14,6 +14,7 @@ from typing import Any
 from mmengine.config import DictAction
 
 from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.errors import UserError
 from projects.study import archive
 from projects.study.run import Run
@@ -42,7 +43,7 @@ def sources_of(config: Path) -> int:
     return len(cfg.train_dataloader.dataset.sources) if cfg.get("train_cfg") else 0
 
 
-def make_parser(doc: str, *, iterations: int, page: str) -> argparse.ArgumentParser:
+def make_parser(doc: str, *, iterations: int, page: str) -> Parser:
     """Return the parser of a study's command line.
 
     Args:
@@ -50,9 +51,7 @@ def make_parser(doc: str, *, iterations: int, page: str) -> argparse.ArgumentPar
         iterations: Default of ``--iterations-per-source``.
         page: Default of ``--page``.
     """
-    parser = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--iterations-per-source",
         type=int,
@@ -75,7 +74,7 @@ def make_parser(doc: str, *, iterations: int, page: str) -> argparse.ArgumentPar
     return parser
 
 
-def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line, and refuse numbers below 1."""
     args = parser.parse_args(arguments)
     args.out = args.out or Path("work_dirs", args.page.stem)

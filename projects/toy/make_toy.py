@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.progress import progress_bar
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.embeddings import load_embeddings, save_embeddings
@@ -43,9 +44,7 @@ Classes of `toy_boxes` that have masks in no training source: {box_only}.
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "out", nargs="?", type=Path, default=Path("data/toy"), help="folder to write (default: data/toy)"
     )

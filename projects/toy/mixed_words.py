@@ -20,6 +20,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
 from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.trained_model import load_trained_model
 from mmdataseg.datasets import MultiSourceDataset
 from mmdataseg.evaluation import MultiSourceEvaluator
@@ -33,7 +34,7 @@ Scores = Mapping[float, tuple[float, float]]
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--config", default="dataseg_toy_3ds_mixed-words.py", help="(default: %(default)s)")
     parser.add_argument("--weights", type=float, nargs="+", default=WEIGHTS, metavar="X", help="(default: %(default)s)")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.convert import convert
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.runs import run_testing
 
 RIDGES = (0.0, 0.003, 0.03, 0.1, 0.3, 1.0)
@@ -31,7 +32,7 @@ SHOWN = (
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="of mmdet-mask2former_toy_panoptic")
     parser.add_argument("--ridges", type=float, nargs="+", default=RIDGES, metavar="X", help="(default: %(default)s)")
     parser.add_argument("--co-trained", type=Path, metavar="CHECKPOINT", help="of dataseg_toy_3ds, to compare with")

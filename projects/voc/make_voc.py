@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.errors import UserError
 from mmdataseg.formats.paths import require_dir
 from projects.voc.published.annotations import Maps, read_sbd_maps, read_voc_maps
@@ -25,9 +26,7 @@ from projects.voc.published.writing import write_boxes, write_images, write_maps
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("voc", type=Path, help="the folder VOC2012, with JPEGImages, Annotations and ImageSets")
     parser.add_argument(
         "out",
@@ -67,7 +66,7 @@ def make_voc(voc: Path, out: Path, *, sbd: Path | None = None, lists: Path | Non
         Name of a set -> description of its content.
 
     Raises:
-        FileNotFoundError: A file is missing.
+        MissingFileError: A file is missing.
         UserError: A file cannot be read, or two sets share an image.
     """
     require_dir(voc / "JPEGImages", "folder of VOC's photographs")

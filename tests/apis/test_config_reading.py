@@ -48,6 +48,14 @@ def test_a_folder_from_an_environment_variable_is_read_without_a_line_of_log(tmp
     assert MMLogger.get_current_instance().level == level
 
 
+def test_the_log_is_silenced_only_while_a_config_is_read(tmp_path):
+    before = mmengine.config.config.print_log
+    (tmp_path / "leaf.py").write_text("a = 1 / 0\n")
+    with pytest.raises(UserError):
+        read_config(tmp_path / "leaf.py")
+    assert mmengine.config.config.print_log is before
+
+
 def test_the_log_is_silenced_without_an_import_of_torch(tmp_path, repo_root):
     """mmengine imports torch when it makes a logger, which takes seconds."""
     (tmp_path / "leaf.py").write_text('root = "{{$SOME_ROOT:data}}/images"\n')

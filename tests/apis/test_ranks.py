@@ -14,7 +14,10 @@ import torch
 from mmengine.config import Config
 
 from mmdataseg.apis import ranks
+from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.runs import run_training
 from mmdataseg.errors import UserError
+from mmdataseg.registry import MODELS
 
 AGENT_STORE = "TORCHELASTIC_USE_AGENT_STORE"
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", AGENT_STORE)
@@ -222,3 +225,94 @@ def test_a_strategy_that_would_train_something_else_is_refused(model: str, clip_
 
 def test_a_strategy_that_shards_another_model_is_left_to_mmengine() -> None:
     ranks.check_strategy(Config(dict(model=dict(type="MaskRCNN"), strategy=dict(type="FSDPStrategy"))))
+
+
+RESNET, VITDET = dict(type="ResNet", with_cp=True), dict(type="mmdataseg.ViTDet", with_cp=True)
+
+
+def parallel(backbone: dict[str, Any], launcher: str = "pytorch", **settings: Any) -> Config:
+    return Config(dict(model=dict(type="mmdataseg.DaTaSeg", backbone=backbone), launcher=launcher, **settings))
+
+
+def test_recomputation_with_unused_parameters_is_refused_before_the_first_step() -> None:
+    message = (
+        "^model.backbone.with_cp and find_unused_parameters cannot be used together by several processes; set "
+        "model.backbone.with_cp=False, or train with one process, without --launcher$"
+    )
+    for settings in (
+        dict(find_unused_parameters=True),
+        dict(model_wrapper_cfg=dict(find_unused_parameters=True)),
+    ):
+        with pytest.raises(UserError, match=message):
+            ranks.check_recomputation(parallel(RESNET, **settings))
+    nested = parallel(dict(type="Any", layers=[dict(with_cp=False), dict(with_cp=True)]), find_unused_parameters=True)
+    with pytest.raises(UserError, match=r"^model\.backbone\.layers\.1\.with_cp and "):
+        ranks.check_recomputation(nested)
+
+
+@pytest.mark.parametrize(
+    "cfg",
+    [
+        parallel(RESNET),
+        parallel(RESNET | dict(with_cp=False), find_unused_parameters=True),
+        parallel(VITDET, find_unused_parameters=True),
+        parallel(RESNET, launcher="none", find_unused_parameters=True),
+        parallel(RESNET, find_unused_parameters=True, model_wrapper_cfg=dict(broadcast_buffers=False)),
+        parallel(RESNET, model_wrapper_cfg=dict(find_unused_parameters=True, static_graph=True)),
+        Config(dict(launcher="pytorch", find_unused_parameters=True)),
+    ],
+    ids=["all used", "kept", "own backbone", "one process", "wrapper decides", "static graph", "no model"],
+)
+def test_other_recomputation_is_left_alone(cfg: Config) -> None:
+    ranks.check_recomputation(cfg)
+
+
+class Partly(torch.nn.Module):
+    """A backbone with recomputation, beside a layer that is not used."""
+
+    def __init__(self, backbone: dict[str, Any]) -> None:
+        super().__init__()
+        self.backbone, self.unused = MODELS.build(backbone), torch.nn.Linear(1, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return sum(level.sum() for level in self.backbone(images))
+
+
+def take_a_step(rank: int, folder: str, backbone: dict[str, Any]) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=1)
+    network = torch.nn.parallel.DistributedDataParallel(Partly(backbone), find_unused_parameters=True)
+    try:
+        network(torch.zeros(1, 3, 64, 64)).backward()
+        end = "done"
+    except RuntimeError as error:
+        end = str(error)
+    Path(folder, "end").write_text(end)
+    torch.distributed.destroy_process_group()
+
+
+@NO_GPU
+@pytest.mark.parametrize(
+    ("backbone", "end"),
+    [
+        (dict(type="mmdet.ResNet", depth=18, with_cp=True), "Expected to mark a variable ready only once"),
+        (dict(type="mmdataseg.ViTDet", arch="base", img_size=64, window_size=2, with_cp=True), "done"),
+    ],
+    ids=["mmdet", "own"],
+)
+def test_torch_still_stops_where_recomputation_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: dict[str, Any], end: str
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))  # the new process imports this file by its name
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    torch.multiprocessing.spawn(take_a_step, args=(str(tmp_path), backbone), nprocs=1)
+    assert (tmp_path / "end").read_text().startswith(end)
+
+
+def test_a_training_checks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    cfg = read_config("dataseg_r50_3ds_no-text.py", {"model.backbone.with_cp": True})
+    with pytest.raises(UserError, match=r"^model\.backbone\.with_cp and find_unused_parameters cannot"):
+        run_training(cfg, work_dir=str(tmp_path), launcher="pytorch")

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
 
 from mmdataseg.datasets.findings import Findings
-from mmdataseg.datasets.inspection import Inspection, check_source, judge, report
+from mmdataseg.datasets.inspection import Inspection, check_source, inspect, judge, report
 from mmdataseg.datasets.multi_source import MultiSourceDataset
 from mmdataseg.sources import Source, build_sources
 from tests.datasets.writing import CLASSES, IS_THING, write_png
@@ -45,3 +48,15 @@ def test_the_findings_are_the_same_to_the_letter(source: Source, workers: int) -
     assert report(source, "train", found) == report(source, "train", expected)
     assert (found.images, len(found.problems), len(found.notes)) == (IMAGES, 7, 1)
     assert list(found.paths) == list(expected.paths)
+
+
+@pytest.mark.parametrize("with_masks", [False, True])
+def test_boxes_under_a_pixel_matter_only_where_boxes_are_trained(with_masks: bool) -> None:
+    results = {
+        "gt_bboxes": HorizontalBoxes(torch.tensor([[0.0, 0, 4, 0.5], [0, 0, 4, 4], [0, 0, 2, 0]])),
+        "gt_bboxes_labels": np.array([1, 2, 3]),
+    }
+    if with_masks:
+        results["gt_masks"] = BitmapMasks(np.array([[[1, 0]], [[0, 0]], [[0, 1]]], np.uint8), 1, 2)
+    found = inspect(results)
+    assert (found.tiny, found.vanished, dict(found.classes)) == ((0, 1, {1: 1, 3: 1}) if with_masks else (2, 0, {2: 1}))

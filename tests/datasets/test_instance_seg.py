@@ -12,6 +12,7 @@ from mmdataseg.datasets import InstanceSegDataset
 from mmdataseg.errors import UserError
 from mmdataseg.formats import coco_instances
 from mmdataseg.formats.instance_table import InstanceTable
+from mmdataseg.registry import TRANSFORMS
 from tests.datasets.writing import METAINFO, InstanceFiles, write_json
 
 
@@ -95,6 +96,67 @@ def test_bad_boxes_can_be_left_out(files, box):
     dataset = InstanceSegDataset(**files.write(), drop_bad_boxes=True)
     assert [i["bbox_label"] for i in dataset.get_data_info(1)["instances"]] == [1, 0]
     assert "1 bad" in dataset.table.summary()
+
+
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("box", [[2, 1, 0, 3], [2, 1, 4, 0], [0, 0, 0, 0], [20, 10, 0, 0], [18, 3, 9, 0]])
+def test_a_box_without_extent_does_not_matter_if_the_object_has_a_mask(files, box, drop):
+    """The dog is trained by its mask; mmdet leaves it out. The crowd and the cat have other boxes."""
+    files.add_masks()
+    files.annotations[0]["bbox"] = box
+    dataset = InstanceSegDataset(**files.write(), with_masks=True, drop_bad_boxes=drop)
+    assert dataset.table.summary().endswith(
+        f"3 boxes (1 crowd, {int(box[0] + box[2] > 20)} clipped to their image, 1 without extent, of which only the "
+        "mask is used; left out: 0 void by label_map, 0 bad)"
+    )
+    assert dataset.table.num_targets == 2
+    assert dataset.table.suspicions == []
+    for size in (None, (10, 20), (6, 6)):
+        steps = [dict(type="mmdataseg.LoadImage"), dict(type="mmdataseg.LoadInstances", with_masks=True)]
+        steps += [] if size is None else [dict(type="mmdataseg.RandomCrop", size=size)]
+        steps += [dict(type="mmdataseg.PackInputs")]
+        sample = dataset.get_data_info(1)
+        for step in steps:
+            sample = TRANSFORMS.build(step)(sample)
+        truth = sample["data_samples"].gt_instances
+        if size != (6, 6):
+            assert truth.labels.tolist() == [1, 0]
+            assert truth.masks[0].sum() == 12
+            assert truth.bboxes.tolist() == [[2, 1, 6, 4], [0, 0, 20, 10]]  # the first is that of the mask
+        assert all(mask.any() for mask in truth.masks)
+
+
+@pytest.mark.parametrize("box", [box for box in BAD_BOXES if 0 not in box[2:]] + [[21, 1, 0, 3], [2, -1, 4, 0]])
+def test_other_bad_boxes_are_refused_with_masks_too(files, box):
+    files.add_masks()
+    files.annotations[0]["bbox"] = box
+    with pytest.raises(UserError, match=r"1 box is not a valid box in its image, .* annotation 1"):
+        InstanceSegDataset(**files.write(), with_masks=True)
+    dataset = InstanceSegDataset(**files.write(), with_masks=True, drop_bad_boxes=True)
+    assert dataset.table.summary().endswith(
+        "2 boxes (1 crowd, 0 clipped to their image; left out: 0 void by label_map, 1 bad)"
+    )
+
+
+def test_boxes_of_masks_that_are_all_zeros_are_no_fractions_of_the_image(files):
+    files.add_masks()
+    for annotation in files.annotations:
+        annotation["bbox"] = [0, 0, 0, 0]
+    table = InstanceSegDataset(**files.write(), with_masks=True).table
+    assert "3 without extent" in table.summary()
+    assert table.suspicions == []
+    assert table.num_targets == 2
+
+
+def test_the_log_counts_a_box_once(files):
+    """A clipped or flat box that is left out, because its class is void, is only counted as void."""
+    files.add_masks()
+    files.annotations[0]["bbox"] = [-0.5, 1, 4, 9.25]
+    files.annotations[1]["bbox"] = [10, 5, 10, 0]
+    dataset = InstanceSegDataset(**files.write(), with_masks=True, label_map={"dog": None})
+    assert dataset.table.summary().endswith(
+        "1 boxes (0 crowd, 0 clipped to their image; left out: 2 void by label_map, 0 bad)"
+    )
 
 
 @pytest.mark.parametrize("box", [[1, 2, 3], [1, 2, 3, 4, 5], "box", None, [1, 2, 3, "x"]])

@@ -19,6 +19,7 @@ from mmdataseg.engine.whole_checkpoints import (
 )
 from mmdataseg.errors import MissingFileError, UserError
 from tests.engine.breaking_model import BreaksAtFive, one_by_one
+from tests.rank_processes import run_ranks
 
 
 class Scored(BreaksAtFive):
@@ -99,10 +100,31 @@ def test_a_save_that_fails_leaves_the_last_good_checkpoint(tmp_path, monkeypatch
         save(checkpoint, filename, *args, **kwargs)
 
     monkeypatch.setattr(module, "save_checkpoint", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match=r"cannot save a checkpoint .*No space left.*; free space .* --resume") as stop:
         train(tmp_path, max_keep_ckpts=1)
+    assert isinstance(stop.value.__cause__, OSError)
     assert names(tmp_path) == ["iter_2.pth"]
     assert checkpoint_to_resume(tmp_path) == (tmp_path / "iter_2.pth", "")
+
+
+def test_another_error_of_a_save_keeps_its_type(tmp_path, monkeypatch):
+    """It is a mistake in the code, such as an object that cannot be pickled."""
+    monkeypatch.setattr("mmengine.runner.runner.save_checkpoint", lambda *_, **__: [][0])
+    with pytest.raises(IndexError):
+        train(tmp_path)
+
+
+@pytest.mark.parametrize("case", ["iteration", "best"])
+def test_a_save_that_fails_on_the_first_rank_ends_both(tmp_path_factory, repo_root, case):
+    folder = tmp_path_factory.mktemp(case)
+    run_ranks("tests.engine.failing_save_rank", 2, [str(folder), case], repo_root, LOCAL_RANK="0")
+    first, second = ((folder / f"{rank}.end").read_text() for rank in range(2))
+    assert first.startswith(f"UserError: '{folder}/work': cannot save a checkpoint (OSError: [Errno 28] No space left")
+    assert second == (
+        "UserError: the first rank could not save a checkpoint, so this one stops, too; look for the cause in what "
+        "the first rank printed"
+    )
+    assert names(folder / "work") == ["iter_1.pth", "iter_2.pth"]
 
 
 @pytest.fixture
@@ -233,7 +255,7 @@ def test_a_best_checkpoint_that_cannot_be_saved_leaves_the_one_before(tmp_path, 
         save(checkpoint, filename, *args, **kwargs)
 
     monkeypatch.setattr(module, "save_checkpoint", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match=r"cannot save a checkpoint \(OSError: .*No space left"):
         train(tmp_path, **validated(Falling(["coco"])), save_best="coco/PQ")
     assert [name for name in names(tmp_path) if name.startswith("best")] == ["best_coco_PQ_iter_1.pth"]
 

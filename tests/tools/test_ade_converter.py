@@ -115,6 +115,58 @@ def test_a_json_that_is_not_mask2formers_is_refused(world):
         layouts.convert("ade_panoptic", "--root", root, "--from-mask2former", root / "ade20k_panoptic_val.json")
 
 
+def of_first(content, key, **values):
+    """Change the first segment (key None), image, annotation or category of the JSON; a value of None removes it."""
+    entry = content["annotations"][0]["segments_info"][0] if key is None else content[key][0]
+    for name, value in values.items():
+        entry[name] = value
+        if value is None:
+            del entry[name]
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"key": None, "id": None}, "image .* or its annotation: key 'id' is missing"),
+        ({"key": None, "id": "x"}, "image .* or its annotation: 'id': expected an integer, got 'x'"),
+        ({"key": None, "id": 99}, "image .* or its annotation: segment 99 appears twice"),
+        ({"key": None, "category_id": None}, "image .* or its annotation: key 'category_id' is missing"),
+        ({"key": None, "category_id": 150}, r"image .*: segment \d+ has category 150, expected 0 to 149"),
+        ({"key": None, "iscrowd": "maybe"}, "image .* or its annotation: 'iscrowd': expected 0 or 1, got 'maybe'"),
+        ({"key": "annotations", "segments_info": None}, "image .* or its annotation: key 'segments_info' is missing"),
+        ({"key": "annotations", "file_name": None}, "image .* or its annotation: key 'file_name' is missing"),
+        ({"key": "images", "file_name": None}, "image .* or its annotation: key 'file_name' is missing"),
+        ({"key": "categories", "isthing": None}, "a category: key 'isthing' is missing"),
+        ({"key": "categories", "isthing": "both"}, "a category: 'isthing': expected 0 or 1, got 'both'"),
+        ({"key": "categories", "id": None}, "expected categories with 'id' and 'name', got"),
+    ],
+)
+def test_a_malformed_entry_of_mask2formers_json_ends_in_one_sentence(world, change, match):
+    layouts.write_layout("ade", world)
+    root = world / "data/ADEChallengeData2016"
+    mask2former_files(root)
+    file = root / "ade20k_panoptic_val.json"
+    content = json.loads(file.read_text())
+    of_first(content, **change)
+    layouts.save_json(content, file)
+    with pytest.raises(SystemExit, match=rf"^'{file}': {match}.*; repair the file$"):
+        layouts.convert("ade_panoptic", "--root", root, "--from-mask2former", file)
+
+
+def test_a_png_of_mask2former_with_one_channel_is_refused(world):
+    layouts.write_layout("ade", world)
+    root = world / "data/ADEChallengeData2016"
+    mask2former_files(root)
+    (root / "panoptic/validation.json").unlink()
+    (root / "panoptic/validation/ADE_val_00000001.png").unlink()
+    png = root / "ade20k_panoptic_val/ADE_val_00000001.png"
+    layouts.save_array(np.zeros((layouts.HEIGHT, layouts.WIDTH), np.uint8), png)
+    with pytest.raises(
+        SystemExit, match=rf"^'{png}': expected an RGB PNG of segment ids, got shape .*; repair the file"
+    ):
+        layouts.convert("ade_panoptic", "--root", root, "--from-mask2former", root / "ade20k_panoptic_val.json")
+
+
 def test_segments_of_the_mini_world_hold_its_label_maps_and_instances(mini_world, world):
     """Real label maps, with connected components of each thing as instances: the panoptic segments contain both."""
     space = get_label_space("ade150")

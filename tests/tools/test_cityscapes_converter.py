@@ -37,3 +37,14 @@ def test_cityscapes_json_is_that_of_cityscapesscripts_except_for_the_city(world)
     raw = world / "data/cityscapes/gtFine/val/frankfurt/frankfurt_000000_000019_gtFine_instanceIds.png"
     truth = np.asarray(Image.open(raw)).astype(int)
     assert (ids == np.where(truth == 4, 0, truth)).all()
+
+
+def test_a_map_of_colours_is_refused(world):
+    layouts.write_layout("cityscapes", world)
+    root = world / "data/cityscapes"
+    raw = root / "gtFine/val/frankfurt/frankfurt_000000_000019_gtFine_instanceIds.png"
+    layouts.save_array(np.zeros((layouts.HEIGHT, layouts.WIDTH, 3), np.uint8), raw)
+    (root / "panoptic/val.json").unlink()
+    (root / "panoptic/val/frankfurt_000000_000019_gtFine_panoptic.png").unlink()
+    with pytest.raises(SystemExit, match=f"^'.*{raw.name}': expected one channel; unpack gtFine_trainvaltest again$"):
+        layouts.convert("cityscapes_panoptic", "--root", root)

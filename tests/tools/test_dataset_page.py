@@ -1,6 +1,5 @@
 """docs/datasets.md: its commands parse, and it has all sources and layouts."""
 
-import argparse
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +9,7 @@ from mmengine.config import Config
 
 from mmdataseg.apis import cli
 from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.text.vocabularies import known_label_spaces
 from tests import layouts
 
@@ -72,13 +72,13 @@ class Parsed(Exception):
 
 
 def parsed(script, arguments, monkeypatch):
-    read = argparse.ArgumentParser.parse_args
+    read = Parser.parse_args
     tool = layouts.load_tool(script.removeprefix("tools/"))
 
     def read_and_end(parser, *args):
         raise Parsed(read(parser, *args))
 
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", read_and_end)
+    monkeypatch.setattr(Parser, "parse_args", read_and_end)
     with pytest.raises(Parsed) as stop:
         tool.main(arguments)
     monkeypatch.undo()

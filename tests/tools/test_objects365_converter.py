@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_api
 
+from mmdataseg.errors import UserError
 from mmdataseg.evaluation import InstanceMetric
 from mmdataseg.formats.masks import decode_mask
 from mmdataseg.text.vocabularies import get_label_space
@@ -160,3 +161,83 @@ def test_objects365_instances_gets_what_scoring_needs(world, capsys):
 def test_a_broken_annotation_is_named(world, key, value, match):
     with pytest.raises(SystemExit, match=rf"o365_instance_seg_val\.json': {match}"):
         instances_json(world, lambda content: content["annotations"][0].update({key: value}))
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (
+            {"bbox": [1, 2, 3]},
+            r"annotation 2: 'bbox': expected four finite numbers x, y, width, height, got \[1, 2, 3\]",
+        ),
+        ({"bbox": [1, 2, "wide", 4]}, "annotation 2: 'bbox': expected a number, got 'wide'"),
+        ({"bbox": [1, 2, float("inf"), 4]}, "annotation 2: 'bbox': expected four finite numbers"),
+        ({"bbox": 7}, "annotation 2: 'bbox': expected four finite numbers"),
+        ({"bbox": None}, "annotation 2: key 'bbox' is missing"),
+        ({"segmentation": "mask"}, "annotation 2: expected a segmentation of polygons or RLE"),
+        ({"segmentation": {"counts": [9]}}, "annotation 2: the RLE has no 'size'"),
+        ({"iscrowd": "maybe"}, "annotation 2: 'iscrowd': expected 0 or 1, got 'maybe'"),
+        ({"category_id": [1]}, r"annotation 2: 'category_id': expected an integer, got \[1\]"),
+        ({"image_id": {}}, r"annotation 2: 'image_id': expected an integer, got {}"),
+        ({"id": "second"}, "annotation second: 'id': expected an integer, got 'second'"),
+    ],
+)
+def test_a_malformed_annotation_ends_in_one_sentence(tiny, change, match):
+    content = json.loads(tiny.read_text())
+    content["annotations"][1].update(change)
+    tiny.write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match=rf"^'{tiny}': {match}.*; download the file again$"):
+        TOOL.main([str(tiny), "--ignore-unmasked"])
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"height": None}, "image 1: 'height': expected an integer, got null"),
+        ({"width": -32}, "image 1: 'height' and 'width': expected the size of an image in pixels, got 24 and -32"),
+        ({"file_name": 5}, "image 1: 'file_name': expected a file name, got 5"),
+        ({"id": None}, "image None: 'id': expected an integer, got null"),
+    ],
+)
+def test_a_malformed_image_ends_in_one_sentence(tiny, change, match):
+    content = json.loads(tiny.read_text())
+    content["images"][0].update(change)
+    tiny.write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match=rf"^'{tiny}': {match}; download the file again$"):
+        TOOL.main([str(tiny)])
+
+
+@pytest.mark.parametrize(("key", "what"), [("images", "image"), ("annotations", "annotation")])
+def test_an_entry_without_id_or_keys_is_named_by_its_position(tiny, key, what):
+    content = json.loads(tiny.read_text())
+    last = len(content[key])
+    for entry, match in (
+        (None, rf"{key}\[{last}\]: expected an object with keys, got 'None'"),
+        ([1], rf"{key}\[{last}\]: expected an object with keys, got '\[1\]'"),
+        ({"file_name": "a.jpg"}, rf"{key}\[{last}\]: key 'id' is missing"),
+        ({"id": 9}, rf"{what} 9: key '\w+' is missing"),
+    ):
+        tiny.write_text(json.dumps({**content, key: [*content[key], entry]}))
+        with pytest.raises(SystemExit, match=rf"^'{tiny}': {match}; download the file again$"):
+            TOOL.main([str(tiny)])
+
+
+def test_two_images_of_one_id_are_refused(tiny):
+    content = json.loads(tiny.read_text())
+    content["images"].append(content["images"][0] | {"file_name": "other.jpg"})
+    with pytest.raises(UserError, match="image 1: 'id': an image before it has the same; download the file again"):
+        TOOL.convert(content, tiny)
+
+
+def test_numbers_as_text_are_read(tiny):
+    """Some exporters write them."""
+    plain, _ = TOOL.convert(json.loads(tiny.read_text()), tiny, ignore_unmasked=True)
+    content = json.loads(tiny.read_text())
+    content["images"][0] |= {"id": "1", "height": "24"}
+    content["annotations"][1] |= {"image_id": "1", "category_id": "1", "bbox": [str(side) for side in RIGHT]}
+    content["annotations"][2]["iscrowd"] = "1"
+    content["annotations"][0]["iscrowd"] = "0"
+    converted, counts = TOOL.convert(content, tiny, ignore_unmasked=True)
+    assert counts == {TOOL.KEPT: 1, TOOL.IGNORED: 1, TOOL.CROWD: 1}
+    for new, old in zip(converted["annotations"], plain["annotations"], strict=True):
+        assert (new["area"], new["segmentation"]) == (old["area"], old["segmentation"])

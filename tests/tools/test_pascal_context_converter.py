@@ -1,8 +1,11 @@
 """Pascal Context: MATLAB matrices to label PNGs, of 459 classes and of the frequent 59."""
 
 import numpy as np
+import pytest
 from PIL import Image
+from scipy.io import savemat
 
+from mmdataseg.errors import UserError
 from mmdataseg.text.vocabularies import get_label_space
 from tests import layouts
 
@@ -32,3 +35,29 @@ def test_pascal_context_writes_the_matrices(world):
         small = np.asarray(Image.open(root / f"SegmentationClassContext/{name}.png"))
         assert small.dtype == np.uint8
         assert (small == tool.table_59()[labels]).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ({"Labels": np.zeros((2, 2))}, "has no matrix LabelMap of numbers; is it"),
+        ({"LabelMap": np.zeros((2, 2, 3))}, "has no matrix LabelMap of numbers; is it"),
+        ({"LabelMap": np.zeros((0, 2))}, "has no matrix LabelMap of numbers; is it"),
+        ({"LabelMap": np.array([["a", "b"]], object)}, "has no matrix LabelMap of numbers; is it"),
+        ({"LabelMap": np.array([[1, np.nan]])}, "labels nan to nan, expected 0 to 459; unpack it again"),
+        ({"LabelMap": np.array([[1, 460]])}, "labels 1 to 460, expected 0 to 459; unpack it again"),
+    ],
+)
+def test_a_file_that_is_not_a_label_map_ends_in_one_sentence(tmp_path, content, match):
+    tool = layouts.load_tool("dataset_converters/pascal_context.py")
+    savemat(tmp_path / "a.mat", content)
+    with pytest.raises(UserError, match=f"^'.*a.mat': {match}"):
+        tool.read_labels(tmp_path / "a.mat")
+
+
+def test_a_list_of_names_that_is_not_text_ends_in_one_sentence(world):
+    layouts.write_layout("pascal_context", world)
+    root = world / "data/VOCdevkit/VOC2010"
+    (root / "ImageSets/Main/val.txt").write_bytes(b"2008_000002\xff\n")
+    with pytest.raises(SystemExit, match=r"val\.txt': not valid UTF-8 .*; save it as UTF-8"):
+        layouts.convert("pascal_context", "--root", root)

@@ -16,14 +16,18 @@ An interrupted run continues where it stopped; a second run does nothing.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.errors import UserError
-from mmdataseg.formats.categories import make_categories
+from mmdataseg.formats.categories import check_categories, make_categories
 from mmdataseg.formats.coco_panoptic import PanopticSegments, load_panoptic_json, rgb_to_id
+from mmdataseg.formats.coco_values import as_flag, as_id
+from mmdataseg.formats.json_files import broken
 from mmdataseg.formats.panoptic_conversion import PanopticImage, convert_panoptic
 from mmdataseg.formats.paths import list_files, require_dir
 from mmdataseg.formats.png import image_size, read_png, require_size
@@ -35,9 +39,7 @@ _INSTANCES_PER_CLASS = 1000  # ids of a class's things: 1000 * category + instan
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--root",
         type=Path,
@@ -127,22 +129,32 @@ def from_mask2former(json_file: Path, space: LabelSpace) -> tuple[list[PanopticI
     """The images of Mask2Former's JSON, and how to convert one.
 
     Raises:
-        UserError: Its categories are not ADE20K's 150 in the order of the labels, according to their thing flags.
+        UserError: Its categories are not ADE20K's 150 in the order of the labels, according to their thing flags; or an
+            entry cannot be read.
     """
     content = load_panoptic_json(json_file)
     png_dir = require_dir(json_file.with_suffix(""), "folder of Mask2Former's PNGs")
-    given = {category["id"]: bool(category["isthing"]) for category in content.categories}
-    if given != dict(enumerate(space.is_thing)):
+    if _thing_flags(content.categories, json_file) != dict(enumerate(space.is_thing)):
         raise UserError(
             f"expected the categories 0 to {len(space) - 1} with ADE20K's thing flags, as Mask2Former writes them",
             file=json_file,
             remedy="convert the official annotations instead, without --from-mask2former",
         )
+    images, segments_of = [], {}
+    for key, image in content.images.items():
+        try:
+            segments_of[key] = _segments(content.annotations[key]["segments_info"], len(space))
+            png = content.annotations[key]["file_name"]
+            images.append(PanopticImage(image_id=key, file_name=image["file_name"], png=png))
+        except (KeyError, ValueError) as error:
+            raise broken(json_file, f"image {key!r} or its annotation: {_fault(error)}") from None
 
     def convert(image: PanopticImage) -> PanopticSegments:
         path = png_dir / image.png
-        ids = rgb_to_id(read_png(path, "id PNG", colours=True)[..., :3])
-        known = {s["id"]: s for s in content.annotations[image.image_id]["segments_info"]}
+        png = read_png(path, "id PNG", colours=True)
+        if png.ndim != 3 or png.shape[2] < 3:
+            raise broken(path, f"expected an RGB PNG of segment ids, got shape {png.shape}")
+        ids, known = rgb_to_id(png[..., :3]), segments_of[image.image_id]
         present = [int(i) for i in np.unique(ids) if i]
         unknown = [i for i in present if i not in known]
         if unknown:
@@ -151,14 +163,44 @@ def from_mask2former(json_file: Path, space: LabelSpace) -> tuple[list[PanopticI
                 file=path,
                 remedy="make both again",
             )
-        crowds = frozenset(i for i in present if known[i].get("iscrowd", 0))
-        return PanopticSegments(ids=ids, categories={i: known[i]["category_id"] + 1 for i in present}, crowds=crowds)
+        crowds = frozenset(i for i in present if known[i].is_crowd)
+        return PanopticSegments(ids=ids, categories={i: known[i].category + 1 for i in present}, crowds=crowds)
 
-    images = [
-        PanopticImage(image_id=key, file_name=image["file_name"], png=content.annotations[key]["file_name"])
-        for key, image in content.images.items()
-    ]
     return images, convert
+
+
+def _thing_flags(categories: Sequence[Any], json_file: Path) -> dict[Any, bool]:
+    """Id of a category -> whether it is a thing."""
+    numbers = check_categories(categories, json_file)
+    try:
+        flags = [as_flag(category["isthing"], "isthing") for category in categories]
+    except (KeyError, ValueError) as error:
+        raise broken(json_file, f"a category: {_fault(error)}") from None
+    return dict(zip(numbers, flags, strict=True))
+
+
+class _Segment(NamedTuple):
+    """A segment of Mask2Former's JSON: its category, from 0 on, and whether it is a crowd region."""
+
+    category: int
+    is_crowd: bool
+
+
+def _segments(infos: Sequence[Mapping[str, Any]], num_categories: int) -> dict[int, _Segment]:
+    """Id -> segment, for the ``segments_info`` of an image."""
+    segments: dict[int, _Segment] = {}
+    for info in infos:
+        number, category = as_id(info["id"], "id"), as_id(info["category_id"], "category_id")
+        if number in segments:
+            raise ValueError(f"segment {number} appears twice")
+        if not 0 <= category < num_categories:
+            raise ValueError(f"segment {number} has category {category}, expected 0 to {num_categories - 1}")
+        segments[number] = _Segment(category, as_flag(info.get("iscrowd"), "iscrowd"))
+    return segments
+
+
+def _fault(error: Exception) -> str:
+    return f"key {error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import make_categories
 from mmdataseg.formats.coco_panoptic import PanopticSegments
@@ -33,9 +34,7 @@ _SUFFIX = "_gtFine_instanceIds.png"
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--root",
         type=Path,
@@ -82,6 +81,8 @@ def find_images(root: Path, split: str) -> tuple[list[PanopticImage], Callable[[
     def convert(image: PanopticImage) -> PanopticSegments:
         path = truth / image.file_name.replace("_leftImg8bit.png", _SUFFIX)
         instance_ids = read_png(path, "instance map")
+        if instance_ids.ndim != 2:
+            raise UserError("expected one channel", file=path, remedy="unpack gtFine_trainvaltest again")
         picture = pictures / image.file_name
         require_size(path, instance_ids.shape[:2], image_size(picture), picture)
         try:

@@ -21,13 +21,16 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
+from mmdataseg.formats.coco_values import as_file_name, as_flag, as_id, as_number, size_column
 from mmdataseg.formats.json_files import load_json
 from mmdataseg.formats.masks import decode_mask, describe_mask
 from mmdataseg.formats.whole_files import write_whole
@@ -49,9 +52,7 @@ KEPT, CROWD, NO_MASK, EMPTY_MASK, IGNORED = (
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("json", type=Path, help="o365_instance_seg_val.json of the published set")
     parser.add_argument(
         "--ignore-unmasked",
@@ -79,21 +80,50 @@ def convert(content: _JSON, path: Path, *, ignore_unmasked: bool = False) -> tup
         The new content, and how many annotations were kept and left out, by reason.
 
     Raises:
-        UserError: A category is not in the label space, an annotation belongs to an unlisted image, or a mask cannot be
-            read.
+        UserError: An image or an annotation cannot be read, or a key of it is missing; two images have the same id; a
+            category is not in the label space; or an annotation belongs to an unlisted image.
     """
     labels = category_labels(
         content["categories"], classes=get_label_space("objects365").classes, label_map=None, path=path
     )
     counts: Counter[str] = Counter()
-    images = {image["id"]: image | {"file_name": _last_parts(image["file_name"])} for image in content["images"]}
+    images = _images(content["images"], path)
     kept = list(_annotations(content, images, labels, path, ignore_unmasked, counts))
     defaults = {"info": {"description": "DaTaSeg Objects365 instance segmentation, converted"}, "licenses": []}
     return {**defaults, **content, "images": list(images.values()), "annotations": kept}, counts
 
 
-def _last_parts(file_name: str) -> str:
-    return "/".join(file_name.split("/")[-2:])
+@contextmanager
+def _naming(key: str, position: int, entry: Any, path: Path) -> Iterator[None]:
+    """Name the file and the entry of the list ``key`` in an error about the entry, as a `UserError`."""
+    try:
+        if not isinstance(entry, dict):
+            raise ValueError(f"expected an object with keys, got {str(entry)[:80]!r}")
+        yield
+        return
+    except UserError:
+        raise
+    except KeyError as error:
+        what = f"key {error} is missing"
+    except (TypeError, ValueError, OverflowError) as error:
+        what = str(error)
+    has_id = isinstance(entry, dict) and "id" in entry
+    where = f"{key.removesuffix('s')} {entry['id']}" if has_id else f"{key}[{position}]"
+    raise UserError(f"{where}: {what}", file=path, remedy="download the file again")
+
+
+def _images(entries: Sequence[Any], path: Path) -> dict[int, _JSON]:
+    """Id of an image -> its entry, with the file name shortened and the size as integers."""
+    images: dict[int, _JSON] = {}
+    for position, entry in enumerate(entries):
+        with _naming("images", position, entry, path):
+            number = as_id(entry["id"], "id")
+            if number in images:
+                raise ValueError("'id': an image before it has the same")
+            height, width = size_column([entry])[0].tolist()
+            name = "/".join(as_file_name(entry["file_name"]).split("/")[-2:])
+            images[number] = {**entry, "file_name": name, "height": height, "width": width}
+    return images
 
 
 def _annotations(
@@ -104,21 +134,19 @@ def _annotations(
     ignore_unmasked: bool,
     counts: Counter[str],
 ) -> Iterator[_JSON]:
-    for annotation in progress_bar(content["annotations"], desc="masks"):
-        where = f"annotation {annotation.get('id')}"
-        if labels.get(annotation["category_id"], UNKNOWN) < 0:
-            raise unknown_category(path, where, annotation["category_id"], content["categories"])
-        if annotation["image_id"] not in images:
-            raise UserError(
-                f"{where} belongs to image {annotation['image_id']}, which is not listed",
-                file=path,
-                remedy="fetch it again",
-            )
-        image = images[annotation["image_id"]]
-        try:
+    for position, annotation in enumerate(progress_bar(content["annotations"], desc="masks")):
+        with _naming("annotations", position, annotation, path):
+            number, image_id, category = (as_id(annotation[key], key) for key in ("id", "image_id", "category_id"))
+            if labels.get(category, UNKNOWN) < 0:
+                raise unknown_category(path, f"annotation {number}", category, content["categories"])
+            if image_id not in images:
+                raise UserError(
+                    f"annotation {number} belongs to image {image_id}, which is not listed",
+                    file=path,
+                    remedy="fetch it again",
+                )
+            image = images[image_id]
             what, converted = _annotation(annotation, image["height"], image["width"], ignore_unmasked)
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{where}: {error}", file=path, remedy="download the file again") from None
         counts[what] += 1
         if converted is not None:
             yield converted
@@ -126,22 +154,36 @@ def _annotations(
 
 def _annotation(annotation: _JSON, height: int, width: int, ignore_unmasked: bool) -> tuple[str, _JSON | None]:
     """How an annotation is counted, and its new content; None if it is left out."""
-    if annotation.get("iscrowd", 0):
+    if as_flag(annotation.get("iscrowd"), "iscrowd"):
         return CROWD, None
+    box = _numbers(annotation["bbox"]) if annotation.get("bbox") else None
     if annotation.get("segmentation"):
         mask = decode_mask(annotation["segmentation"], height, width)
         if mask.any():
-            box = annotation.get("bbox") or describe_mask(mask)["bbox"]
-            return KEPT, {**annotation, "iscrowd": 0, "area": int(mask.sum()), "bbox": box}
+            return KEPT, {
+                **annotation,
+                "iscrowd": 0,
+                "area": int(mask.sum()),
+                "bbox": annotation["bbox"] if box else describe_mask(mask)["bbox"],
+            }
     left_out = EMPTY_MASK if annotation.get("segmentation") else NO_MASK
     if not ignore_unmasked:
         return left_out, None
-    region = _region(annotation["bbox"], height, width)
+    if box is None:
+        raise KeyError("bbox")
+    region = _region(box, height, width)
     if not region.any():
         return left_out, None
     described = describe_mask(region)
     del described["bbox"]  # the file's box is kept
     return IGNORED, {**annotation, "iscrowd": 1, **described}
+
+
+def _numbers(box: Any) -> list[float]:
+    """The four numbers of a box, which must be finite."""
+    if not isinstance(box, list) or len(box) != 4 or not all(math.isfinite(as_number(side, "bbox")) for side in box):
+        raise ValueError(f"'bbox': expected four finite numbers x, y, width, height, got {str(box)[:80]}")
+    return [float(side) for side in box]
 
 
 def _region(box: Sequence[float], height: int, width: int) -> np.ndarray:
@@ -189,10 +231,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         content, counts = convert(content, args.json, ignore_unmasked=args.ignore_unmasked)
     except (UserError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
-    except KeyError as error:
-        raise SystemExit(
-            f"'{args.json}': an image or annotation has no key {error}; download the file again"
-        ) from error
     write_whole(out, json.dumps(content))
     num_images = len(content["images"])
     print(f"{out}: {num_images} images; annotations {dict(counts)}")

@@ -21,9 +21,11 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.errors import UserError
 from mmdataseg.formats.paths import require_dir, require_file
 from mmdataseg.formats.png import image_size, require_size, write_png
+from mmdataseg.formats.text_files import read_lines
 from mmdataseg.formats.whole_files import write_whole
 from mmdataseg.progress import progress_bar
 from mmdataseg.text.vocabularies import get_label_space
@@ -33,9 +35,7 @@ FOLDERS = {459: "SegmentationClassContext459", 59: "SegmentationClassContext"}
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--root", type=Path, default=Path("data/VOCdevkit/VOC2010"), help="(default: data/VOCdevkit/VOC2010)"
     )
@@ -53,7 +53,7 @@ def read_labels(path: Path) -> np.ndarray:
     """(H, W) uint16 labels of a ``.mat`` file: 0 = unlabelled, 1 to 459.
 
     Raises:
-        FileNotFoundError: The file is missing.
+        MissingFileError: The file is missing.
         UserError: It cannot be read, or is not a label map.
     """
     require_file(path, "annotation of Pascal Context")
@@ -66,10 +66,12 @@ def read_labels(path: Path) -> np.ndarray:
             remedy="unpack trainval.tar.gz again",
         ) from None
     labels = content.get("LabelMap")
-    if labels is None or labels.ndim != 2:
-        raise UserError("has no matrix LabelMap", file=path, remedy="is it a file of Pascal Context's trainval.tar.gz?")
+    if labels is None or labels.ndim != 2 or labels.dtype.kind not in "uif" or not labels.size:
+        raise UserError(
+            "has no matrix LabelMap of numbers", file=path, remedy="is it a file of Pascal Context's trainval.tar.gz?"
+        )
     largest = len(get_label_space("pascal_context459"))
-    if labels.min() < 0 or labels.max() > largest:
+    if not (labels.min() >= 0 and labels.max() <= largest):  # not a number is neither
         raise UserError(
             f"labels {labels.min()} to {labels.max()}, expected 0 to {largest}",
             file=path,
@@ -93,8 +95,7 @@ def convert(root: Path, mats: Path, split: str, classes: Sequence[int]) -> int:
         The number of images that were converted.
     """
     require_dir(mats, "folder of Pascal Context's .mat files")
-    lines = require_file(root / f"ImageSets/Main/{split}.txt", "VOC 2010's list of names").read_text().split("\n")
-    names = [line.strip() for line in lines if line.strip()]
+    names = read_lines(require_file(root / f"ImageSets/Main/{split}.txt", "VOC 2010's list of names"))
     folders = {number: root / FOLDERS[number] for number in classes}
     there = {number: {path.stem for path in folder.glob("*.png")} for number, folder in folders.items()}
     todo = [name for name in names if any(name not in found for found in there.values())]

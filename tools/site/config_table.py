@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.config_files import leaf_configs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +64,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     Args:
         argv: Its words; None: those of the process.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--page", type=Path, default=PAGE, help="where to write it (default: docs/configs.md)")
     return parser.parse_args(argv)
 

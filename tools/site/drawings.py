@@ -15,6 +15,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.models import DaTaSegCriterion, Proposals
 from mmdataseg.models.mask_targets import MaskAnnotation
 from mmdataseg.ops.box_projection import box_profiles, mask_profiles, projection_loss
@@ -47,7 +48,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     Args:
         argv: Its words; None: those of the process.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where to write them (default: docs/images)")
     return parser.parse_args(argv)
 

@@ -56,7 +56,7 @@ class LoadImage(LoadImageFromFile):
             The sample with ``img`` (H, W, 3) uint8 BGR, ``img_shape`` and ``ori_shape`` (H, W).
 
         Raises:
-            FileNotFoundError: The file is missing.
+            MissingFileError: The file is missing.
             ImageReadError: The image cannot be decoded.
         """
         try:
@@ -198,8 +198,9 @@ class LoadPanopticMap(BaseTransform):
 class LoadInstances(BaseTransform):
     """Write the boxes of ``instances`` and, with ``with_masks``, their masks as bitmaps, which may overlap.
 
-    With masks, ``gt_seg_map`` is -1 (void) where a crowd region and no instance is annotated, and 0 elsewhere. The
-    bitmaps take N x H x W bytes at the size of the image on disk, until a later transform makes them smaller.
+    With masks, ``gt_seg_map`` is -1 (void) where a crowd region and no instance is annotated, and 0 elsewhere. A box of
+    width or height 0 becomes that of the mask. The bitmaps take N x H x W bytes at the size of the image on disk, until
+    a later transform makes them smaller.
 
     Args:
         with_masks: Decode ``mask`` (polygons or RLE).
@@ -227,6 +228,9 @@ class LoadInstances(BaseTransform):
         if self.with_masks:
             self._load_masks(results, crowd, rows)
         boxes = np.array([instances[i]["bbox"] for i in rows], np.float32).reshape(-1, 4)
+        flat = (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
+        if self.with_masks and flat.any():
+            boxes[flat] = results["gt_masks"][flat].get_bboxes("hbox").numpy()
         results["gt_bboxes"] = HorizontalBoxes(torch.from_numpy(boxes))
         results["gt_bboxes_labels"] = np.array([instances[i]["bbox_label"] for i in rows], np.int64)
         results["gt_ignore_flags"] = crowd[rows]

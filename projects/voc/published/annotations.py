@@ -48,7 +48,7 @@ def read_boxes(path: Path) -> list[Box]:
         path: The file.
 
     Raises:
-        FileNotFoundError: The file is missing.
+        MissingFileError: The file is missing.
         UserError: The file is not valid XML; an object has no box; or its class is not one of the 20.
     """
     require_file(path, "XML file of boxes", remedy="unpack VOCtrainval_11-May-2012.tar again")
@@ -95,7 +95,7 @@ def read_voc_maps(root: Path, name: str) -> Maps:
         name: Name of the image, without suffix.
 
     Raises:
-        FileNotFoundError: A file is missing.
+        MissingFileError: A file is missing.
         UserError: A file cannot be read; the maps have different sizes or unknown values.
     """
     path = root / "SegmentationClass" / f"{name}.png"
@@ -111,7 +111,7 @@ def read_sbd_maps(root: Path, name: str) -> Maps:
         name: Name of the image, without suffix.
 
     Raises:
-        FileNotFoundError: A file is missing.
+        MissingFileError: A file is missing.
         UserError: A file cannot be read; the maps have different sizes or unknown values.
     """
     path = root / "cls" / f"{name}.mat"

@@ -29,7 +29,7 @@ def make_sets(voc: Path, sbd: Path | None = None) -> dict[str, list[str]]:
         Name of a set -> names of its images, sorted.
 
     Raises:
-        FileNotFoundError: A list is missing.
+        MissingFileError: A list is missing.
         UserError: A set would be empty.
     """
     lists = voc / "ImageSets"
@@ -52,7 +52,7 @@ def read_sets(folder: Path) -> dict[str, list[str]]:
         folder: Folder of the lists. Each line is the name of an image, without suffix.
 
     Raises:
-        FileNotFoundError: A list is missing.
+        MissingFileError: A list is missing.
         UserError: A set is empty, or two sets share an image.
     """
     return checked({name: read_names(folder / f"{name}.txt") for name in SETS}, str(folder))

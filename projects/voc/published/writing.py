@@ -51,7 +51,7 @@ def write_images(voc: Path, out: Path, name: str, images: Sequence[str]) -> None
         images: Its images.
 
     Raises:
-        FileNotFoundError: A photograph is missing.
+        MissingFileError: A photograph is missing.
     """
     folder = out / "images" / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def write_boxes(voc: Path, out: Path, name: str, images: Sequence[str]) -> int:
         The number of boxes.
 
     Raises:
-        FileNotFoundError: An XML file or a photograph is missing.
+        MissingFileError: An XML file or a photograph is missing.
         UserError: A file cannot be read.
     """
     annotations: list[dict[str, Any]] = []
@@ -106,7 +106,7 @@ def write_maps(voc: Path, out: Path, name: str, images: Sequence[str], read: Rea
         read: Reads the maps of an image.
 
     Raises:
-        FileNotFoundError: A file is missing.
+        MissingFileError: A file is missing.
         UserError: A file cannot be read, or its size differs from that of the photograph.
     """
     labels = out / "labels" / name

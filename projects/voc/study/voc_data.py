@@ -27,7 +27,7 @@ def read_data() -> dict[str, Any]:
         of the names of all images, of the text rows and of the backbone's file.
 
     Raises:
-        FileNotFoundError: A folder or a file is missing.
+        MissingFileError: A folder or a file is missing.
     """
     names = {
         name: sorted(p.name for p in require_dir(data_root() / "voc/images" / name, "folder of photographs").iterdir())
