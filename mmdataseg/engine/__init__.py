@@ -5,6 +5,7 @@ from mmdataseg.engine.bfloat16 import Bfloat16OptimWrapper
 from mmdataseg.engine.check_weights import CheckWeights
 from mmdataseg.engine.draw_predictions import DrawPredictions
 from mmdataseg.engine.finite_training import FiniteTraining
+from mmdataseg.engine.grouped_parameters import GroupedOptimWrapperConstructor
 from mmdataseg.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from mmdataseg.engine.loops import ResumableTrainLoop
 from mmdataseg.engine.plot_curves import PlotCurves
@@ -16,6 +17,7 @@ __all__ = [
     "CheckWeights",
     "DrawPredictions",
     "FiniteTraining",
+    "GroupedOptimWrapperConstructor",
     "LayerDecayOptimWrapperConstructor",
     "PlotCurves",
     "ResumableTrainLoop",

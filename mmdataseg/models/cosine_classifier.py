@@ -16,6 +16,7 @@ from mmdataseg.errors import UserError
 
 INITIAL_SCALE = 1 / 0.07  # CLIP's (Radford et al., 2021)
 LARGEST_SCALE = 100.0  # CLIP's, too
+SHORTEST = 1e-12  # length of an embedding below which its cosines tend to 0, as in `F.normalize`
 
 
 class CosineClassifier(BaseModule):
@@ -90,8 +91,11 @@ class CosineClassifier(BaseModule):
             UserError: As in `background_of`.
         """
         with torch.autocast(class_embeds.device.type, enabled=False):  # cosines times 100 need float32
-            embeds = F.normalize(class_embeds.float(), dim=-1) if self.normalize else class_embeds.float()
-            return self._scale() * embeds @ self.vectors(text_KD, source).T
+            embeds = class_embeds.float()
+            logits = embeds @ self.vectors(text_KD, source).T
+            if self.normalize:  # the K + 1 products, not the D channels of each embedding
+                logits = logits / torch.linalg.vector_norm(embeds, dim=-1, keepdim=True).clamp(min=SHORTEST)
+            return self._scale() * logits
 
     def vectors(self, text_KD: Tensor, source: str | None) -> Tensor:
         """The vectors whose products with class embeddings are the logits, up to the scale; arguments as in `forward`.

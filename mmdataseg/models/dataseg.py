@@ -104,6 +104,12 @@ class DaTaSeg(BaseDetector):
                     remedy="add one to model.postprocessors",
                 )
 
+    def init_weights(self) -> None:
+        """Initialise all weights. The memory layout of the backbone does not change the numbers that a seed gives."""
+        self.backbone.to(memory_format=torch.contiguous_format)  # random numbers are drawn in the order of the memory
+        super().init_weights()
+        self.backbone.to(memory_format=self.memory_format)
+
     def source_of(self, sample: DetDataSample) -> Source:
         """The source of a sample, by its metainfo.
 

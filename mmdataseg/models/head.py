@@ -36,7 +36,8 @@ class Proposals(NamedTuple):
 
 
 def _mlp(channels: int, out_channels: int, num_layers: int = 3) -> nn.Sequential:
-    hidden = [part for _ in range(num_layers - 1) for part in (nn.Linear(channels, channels), nn.ReLU(inplace=True))]
+    # not in place: autograd copies the gradients of a view that is overwritten, as a linear layer's output is
+    hidden = [part for _ in range(num_layers - 1) for part in (nn.Linear(channels, channels), nn.ReLU())]
     return nn.Sequential(*hidden, nn.Linear(channels, out_channels))
 
 

@@ -5,6 +5,7 @@ Letters: B images, L decoder outputs, Q queries, N targets of one image, M = min
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -56,12 +57,12 @@ def match(costs: Sequence[Tensor], last_resort_BLQ: Tensor | None = None) -> lis
 def _match_image(cost_LQN: Tensor, last_resort_LQ: Tensor) -> Tensor:
     """(2, L, M) pairs of one image."""
     num_outputs, num_queries, num_targets = cost_LQN.shape
-    pairs = torch.zeros(2, num_outputs, min(num_queries, num_targets), dtype=torch.int64)
+    pairs = np.zeros((2, num_outputs, min(num_queries, num_targets)), dtype=np.int64)
     if num_targets:
         outputs = zip(cost_LQN.double().numpy(), last_resort_LQ.double().numpy(), strict=True)
         for output, (cost, last_resort) in enumerate(outputs):
             # one last resort costs more than all that a choice among the other queries can save
             extra = 1 + num_targets * (cost.max() - cost.min())
             targets, queries = linear_sum_assignment((cost + extra * last_resort[:, None]).T)
-            pairs[0, output], pairs[1, output] = torch.from_numpy(queries), torch.from_numpy(targets)
-    return pairs
+            pairs[:, output] = queries, targets
+    return torch.from_numpy(pairs)

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from mmdataseg.errors import UserError
 from mmdataseg.models.cosine_classifier import CosineClassifier, initial_scale_of
@@ -27,6 +28,23 @@ def test_lengths_do_not_matter() -> None:
     embeds = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
     expected = classifier(embeds, classifier.matrix("any"))
     torch.testing.assert_close(classifier(7 * embeds, 0.1 * classifier.matrix("any")), expected, **CLASS_LOGITS)
+
+
+@pytest.mark.parametrize("length", [1.0, 1e-3, 1e3, 0.0])
+def test_values_and_gradients_are_those_of_normalised_embeddings(length: float) -> None:
+    classifier = Fixed(embed_dim=2)
+    embeds = length * torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
+    weights = torch.randn(4, 3, generator=torch.Generator().manual_seed(1))
+    answers = []
+    for straightforward in (False, True):
+        own = embeds.clone().requires_grad_()
+        vectors = classifier.vectors(classifier.matrix("any"), None)
+        cosines = classifier.log_scale.exp() * F.normalize(own, dim=-1) @ vectors.T
+        logits = cosines if straightforward else classifier(own, classifier.matrix("any"))
+        trained = (own, classifier.background, classifier.log_scale)
+        answers.append((logits, *torch.autograd.grad((logits * weights).sum(), trained)))
+    for ours, expected in zip(*answers, strict=True):
+        torch.testing.assert_close(ours, expected, **CLASS_LOGITS)
 
 
 def test_without_normalising_logits_are_products_with_unit_vectors_by_hand() -> None:

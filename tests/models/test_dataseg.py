@@ -190,6 +190,18 @@ def test_channels_last_memory_changes_proposals_and_gradients_by_rounding_only(e
         assert (gradient - expected_gradients[name]).norm() <= 1e-3 * expected_gradients[name].norm(), name
 
 
+def test_a_seed_gives_the_same_weights_in_both_layouts(embeddings_file):
+    weights = []
+    for channels_last in (False, True):
+        torch.manual_seed(0)
+        model = MODELS.build(model_config(embeddings_file, channels_last=channels_last))
+        model.init_weights()
+        weights.append(model.state_dict())
+        assert model.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last) is channels_last
+    for name, expected in weights[0].items():
+        assert torch.equal(weights[1][name], expected), name
+
+
 def test_an_unknown_dtype_of_inference_is_refused(embeddings_file):
     with pytest.raises(UserError, match=r"inference_dtype: expected one of \('float32', 'bfloat16'\), got 'half'"):
         MODELS.build(model_config(embeddings_file, inference_dtype="half"))

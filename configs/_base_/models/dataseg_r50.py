@@ -2,7 +2,8 @@
 the sources."""
 
 _attention = dict(embed_dims=256, num_heads=8, dropout=0.0, batch_first=True)
-_relu = dict(type="ReLU", inplace=True)
+# not in place: the output of a linear layer is a view, and autograd copies the gradients of views that are overwritten
+_relu = dict(type="ReLU", inplace=False)
 _positions = dict(num_feats=128, normalize=True)
 
 model = dict(

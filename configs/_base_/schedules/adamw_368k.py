@@ -5,6 +5,7 @@ _base_ = ["../co_training.py", "../runtime.py"]
 max_iters = 368750
 optim_wrapper = dict(
     type="OptimWrapper",
+    constructor="mmdataseg.GroupedOptimWrapperConstructor",
     optimizer=dict(type="AdamW", lr=0.0001, weight_decay=0.05, eps=1e-8, betas=(0.9, 0.999)),
     paramwise_cfg=dict(
         custom_keys=dict(

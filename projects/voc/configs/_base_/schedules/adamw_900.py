@@ -8,6 +8,7 @@ _base_ = [
 max_iters = 900
 optim_wrapper = dict(
     type="OptimWrapper",
+    constructor="mmdataseg.GroupedOptimWrapperConstructor",
     optimizer=dict(type="AdamW", lr=5e-4, weight_decay=0.05, eps=1e-8, betas=(0.9, 0.999)),
     paramwise_cfg=dict(
         custom_keys=dict(
