@@ -15,7 +15,7 @@ class Source:
     """One entry of ``configs/_base_/sources``.
 
     Args:
-        name: Letters, digits, ``_`` and ``-``, without "loss"; unique among the sources of a run. It is the metainfo
+        name: Letters, digits, ``_`` and ``-``; unique among the sources of a run. It is the metainfo
             ``source`` of each sample, and part of the names of losses, metrics and buffers.
         task: The task that its images are trained and tested for.
         label_space: Its classes.
@@ -70,12 +70,6 @@ class Source:
             raise UserError(f"key {missing[0]!r} is missing", source=name, remedy="add it")
         if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
             raise UserError("expected a name of letters, digits, '_' and '-'", source=name, remedy="rename it")
-        if "loss" in name:
-            raise UserError(
-                "its name contains 'loss', and mmengine sums all values whose name does",
-                source=name,
-                remedy="rename it",
-            )
         values["task"] = _task(values["task"], name)
         if not isinstance(values.get("supervision", ""), str):
             raise UserError(

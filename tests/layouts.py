@@ -34,6 +34,7 @@ CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 
 GARDEN = LabelSpace(  # of configs/own_data
     name="garden", classes=("lawn", "tree", "gravel path", "shed"), is_thing=(False, True, False, True)
 )
+GARDEN_THINGS = LabelSpace(name="garden_things", classes=("tree", "shed"), is_thing=(True, True))
 UNPUBLISHED = (
     "v2/patch16/objects365_v2_00908726",
     "v1/patch6/objects365_v1_00320532",
@@ -70,11 +71,12 @@ def write_embeddings(root: Path) -> None:
         "pascal_context59",
         "pascal_context459",
     ]
-    for space in [*map(get_label_space, vocabularies), GARDEN]:
+    for space in [*map(get_label_space, vocabularies), GARDEN, GARDEN_THINGS]:
         embeddings = embed_classes(encoder, space.classes, vocabulary=space.name)
         save_embeddings(root / f"data/embeddings/{space.name}_vit-l-14_openai.safetensors", embeddings)
-    small = embed_classes(HashingEncoder(), GARDEN.classes, vocabulary=GARDEN.name)
-    save_embeddings(root / "data/embeddings/garden_hashing.safetensors", small)
+    for space in (GARDEN, GARDEN_THINGS):
+        small = embed_classes(HashingEncoder(), space.classes, vocabulary=space.name)
+        save_embeddings(root / f"data/embeddings/{space.name}_hashing.safetensors", small)
 
 
 @cache
@@ -271,23 +273,26 @@ def write_cityscapes(data: Path, rng: np.random.Generator) -> None:
 
 
 def write_garden(data: Path, rng: np.random.Generator) -> None:
-    """The template of configs/own_data: label maps, and boxes on other images."""
+    """The templates of configs/own_data: label maps and instances of the same images, and boxes on other images."""
     root, categories = data / "garden", [{"id": i, "name": name} for i, name in enumerate(GARDEN.classes)]
-    for split, count in (("train", TRAIN_IMAGES), ("val", VAL_IMAGES)):
+    for split, count in (("train", TRAIN_IMAGES), ("val", VAL_IMAGES), ("boxes", TRAIN_IMAGES)):
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for index in range(count):
             scene = Scene(rng, GARDEN)
             save(scene.picture(rng), root / f"images/{split}/{index}.jpg")
-            labels = scene.values(lambda n, s=scene: s.label[n], default=255)
-            save_array(labels.astype(np.uint8), root / f"labels/{split}/{index}.png")
-    images, annotations = [], []
-    for index in range(TRAIN_IMAGES):
-        scene = Scene(rng, GARDEN)
-        save(scene.picture(rng), root / f"images/boxes/{index}.jpg")
-        images.append({"id": index, "file_name": f"{index}.jpg", "height": HEIGHT, "width": WIDTH})
-        for thing in scene.things:
-            entry = {"id": len(annotations), "image_id": index, "category_id": scene.label[thing]}
-            annotations.append({**entry, "bbox": _box(scene.mask(thing))})
-    save_json({"images": images, "annotations": annotations, "categories": categories}, root / "boxes_train.json")
+            if split != "boxes":
+                labels = scene.values(lambda n, s=scene: s.label[n], default=255)
+                save_array(labels.astype(np.uint8), root / f"labels/{split}/{index}.png")
+            images.append({"id": index, "file_name": f"{index}.jpg", "height": HEIGHT, "width": WIDTH})
+            for thing in scene.things:
+                x, y, width, height = box = _box(scene.mask(thing))
+                corners = [x, y, x + width, y, x + width, y + height, x, y + height]
+                masks = {} if split == "boxes" else {"segmentation": [corners]}
+                entry = {"id": len(annotations), "image_id": index, "category_id": scene.label[thing], "bbox": box}
+                annotations.append({**entry, **masks})
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        save_json(content, root / ("boxes_train.json" if split == "boxes" else f"instances_{split}.json"))
 
 
 LAYOUTS: dict[str, Callable[[Path, np.random.Generator], None]] = {

@@ -1,9 +1,11 @@
-"""Draw a tiny set of gardens in the layout of configs/own_data: label maps, and other images with boxes.
+"""Draw a tiny set of gardens in the layout of configs/own_data: label maps, instances, and other images with boxes.
 
     python tools/draw_garden.py data/garden
 
     images/train, labels/train    24 images with label maps: 0 lawn, 1 tree, 2 gravel path, 3 shed, 255 unlabelled (sky)
     images/val, labels/val        8 more of these, to test on
+    instances_train.json          the trees and sheds of images/train as instances (COCO), with masks as RLE
+    instances_val.json            those of images/val
     images/boxes                  40 images, whose trees and sheds have boxes in boxes_train.json (COCO)
 
 A folder that exists and is not empty is left as it is. The same seed draws the same gardens.
@@ -25,6 +27,7 @@ from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.errors import UserError
 from mmdataseg.formats.json_files import write_coco_json
+from mmdataseg.formats.masks import describe_mask
 from mmdataseg.formats.png import write_png
 from mmdataseg.formats.whole_files import write_whole
 
@@ -112,17 +115,19 @@ def _filled(corners: Sequence[tuple[float, float]]) -> np.ndarray:
     return mask > 0
 
 
-def boxes_of(garden: Garden, image_id: int) -> Iterator[dict[str, Any]]:
+def annotations_of(garden: Garden, image_id: int, *, with_masks: bool) -> Iterator[dict[str, Any]]:
     """Yield the COCO annotations of a garden's things, without ids.
 
     Args:
         garden: The garden.
         image_id: Id of its image.
+        with_masks: Whether they have masks, not only boxes.
     """
     for kind, mask in garden.things:
-        rows, columns = np.flatnonzero(mask.any(1)).tolist(), np.flatnonzero(mask.any(0)).tolist()
-        box = [columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]]
-        yield {"image_id": image_id, "category_id": kind, "bbox": box, "iscrowd": 0}
+        fields = describe_mask(mask)
+        if not with_masks:
+            fields = {"bbox": fields["bbox"]}
+        yield {"image_id": image_id, "category_id": kind, "iscrowd": 0, **fields}
 
 
 def write_gardens(folder: Path, *, seed: int = 0) -> int:
@@ -137,10 +142,10 @@ def write_gardens(folder: Path, *, seed: int = 0) -> int:
     """
     aside = folder.with_name(folder.name + ".part")
     shutil.rmtree(aside, ignore_errors=True)
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
     for number, (split, count) in enumerate(IMAGES.items()):
         rng = np.random.default_rng([seed, number])
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for index in range(count):
             garden, name = draw(rng), f"garden_{index:02}"
             encoded = BytesIO()
@@ -148,15 +153,14 @@ def write_gardens(folder: Path, *, seed: int = 0) -> int:
             write_whole(aside / "images" / split / f"{name}.jpg", encoded.getvalue())
             if split != "boxes":
                 write_png(aside / "labels" / split / f"{name}.png", garden.labels)
-                continue
             images.append({"id": index, "file_name": f"{name}.jpg", "height": HEIGHT, "width": WIDTH})
-            annotations += boxes_of(garden, index)
-    write_coco_json(
-        aside / "boxes_train.json",
-        images=images,
-        annotations=({"id": number, **annotation} for number, annotation in enumerate(annotations, 1)),
-        categories=[{"id": kind, "name": name} for kind, name in THINGS.items()],
-    )
+            annotations += annotations_of(garden, index, with_masks=split != "boxes")
+        write_coco_json(
+            aside / ("boxes_train.json" if split == "boxes" else f"instances_{split}.json"),
+            images=images,
+            annotations=({"id": place, **annotation} for place, annotation in enumerate(annotations, 1)),
+            categories=[{"id": kind, "name": name} for kind, name in THINGS.items()],
+        )
     aside.replace(folder)
     return sum(IMAGES.values())
 

@@ -115,6 +115,7 @@ def run_test(argv: Sequence[str] | None = None, *, prog: str | None = None) -> N
             options=_with_inference(args.cfg_options, weight=args.new_words_weight, bfloat16=args.bfloat16),
             out=args.out,
             show_dir=args.show_dir,
+            classwise=args.classwise,
             launcher=args.launcher,
             trust_checkpoint=args.trust_checkpoint,
         )

@@ -2,7 +2,7 @@
 
 import re
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -32,7 +32,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     "--new-words-weight": {
         "type": float,
         "metavar": "X",
-        "help": "multiply the odds of words that the model was not trained on by X (default: 1, which changes nothing)",
+        "help": "multiply the odds of class names that the model was not trained on by X (default: 1, no change)",
     },
     "--pretrained": {"metavar": "PATH", "help": "weights of the text encoder, if not in open_clip's cache"},
     "--source": {"help": "source of the model whose test pipeline to use (default: the first with one)"},
@@ -45,6 +45,25 @@ _SHARED: dict[str, dict[str, Any]] = {
         "help": "logs and checkpoints (default: the config's, or work_dirs/<config>)",
     },
 }
+# options of other toolboxes -> what to use here
+_SEVERAL_GPUS = "for several GPUs, use torchrun --nproc_per_node N -m mmdataseg ..., with --launcher pytorch"
+INSTEAD_IN_TRAIN = {
+    "--gpus": _SEVERAL_GPUS,
+    "--seed": "use --cfg-options randomness.seed=N",
+    "--resume-from": "use --resume CHECKPOINT",
+    "--load-from": "use --cfg-options load_from=CHECKPOINT",
+    "--no-validate": "use --cfg-options val_dataloader=None val_evaluator=None val_cfg=None",
+    "--batch-size": "use --cfg-options train_dataloader.batch_size=N",
+    "--lr": "use --cfg-options optim_wrapper.optimizer.lr=X",
+    "--epochs": "use --iterations N",
+}
+INSTEAD_IN_TEST = {
+    "--gpus": _SEVERAL_GPUS,
+    "--eval": "each source of the config names its metrics",
+    "--show": "use --show-dir FOLDER",
+    "--batch-size": "use --cfg-options test_dataloader.batch_size=N",
+}
+INSTEAD_IN_PREDICT = dict.fromkeys(("--classes", "--names", "--texts"), "use --things and --stuff")
 _EXAMPLES = """Segment images, with the classes of the training or with class names of your own.
 
   {prog} model.pth photos --things dog "red car" --stuff road sky
@@ -54,10 +73,16 @@ _EXAMPLES = """Segment images, with the classes of the training or with class na
 
 
 class Parser(ArgumentParser):
-    """An argument parser that takes no abbreviations, and suggests the nearest option for an unknown one."""
+    """An argument parser that takes no abbreviations, and says what to use in place of an unknown option.
 
-    def __init__(self, **options: Any) -> None:
+    Args:
+        instead: Option of another toolbox -> what to use here. For others, the nearest option is suggested.
+        **options: Arguments of ArgumentParser.
+    """
+
+    def __init__(self, *, instead: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
+        self._instead = dict(instead or {})
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         """Parse all arguments.
@@ -72,7 +97,8 @@ class Parser(ArgumentParser):
             # in the help, a line of options has two blanks at its start, and two or more before the explanation
             own = re.findall(r"^  (-.+?)(?:  |$)", self.format_help(), flags=re.MULTILINE)
             near = get_close_matches(unknown, re.findall(r"--[\w-]+", " ".join(own)), n=1)
-            self.error(f"unknown option {unknown!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            hint = self._instead.get(unknown) or (f"did you mean {near[0]!r}?" if near else None)
+            self.error(f"unknown option {unknown!r}" + (f"; {hint}" if hint else ""))
         if rest:
             self.error(f"argument {rest[0]!r} is one too many")
         return found
@@ -80,7 +106,7 @@ class Parser(ArgumentParser):
 
 def build_train_parser(prog: str | None = None) -> Parser:
     """Build the parser of ``train``."""
-    parser = Parser(prog=prog, description="Train a model", usage="%(prog)s CONFIG [options]")
+    parser = Parser(prog=prog, description="Train a model", usage="%(prog)s CONFIG [options]", instead=INSTEAD_IN_TRAIN)
     parser.add_argument("config", metavar="CONFIG", help=_CONFIG)
     _add_run_options(parser)
     parser.add_argument(
@@ -104,7 +130,12 @@ def build_train_parser(prog: str | None = None) -> Parser:
 
 def build_test_parser(prog: str | None = None) -> Parser:
     """Build the parser of ``test``."""
-    parser = Parser(prog=prog, description="Test a model", usage="%(prog)s [CONFIG] CHECKPOINT [options]")
+    parser = Parser(
+        prog=prog,
+        description="Test a model",
+        usage="%(prog)s [CONFIG] CHECKPOINT [options]",
+        instead=INSTEAD_IN_TEST,
+    )
     parser.add_argument("config", nargs="?", metavar="CONFIG", help=f"{_CONFIG} (default: that in the checkpoint)")
     _add_run_options(parser)
     parser.add_argument(
@@ -116,6 +147,7 @@ def build_test_parser(prog: str | None = None) -> Parser:
     parser.add_argument(
         "-C", "--checkpoint", dest="checkpoint_option", metavar="CHECKPOINT", help="checkpoint to test, as an option"
     )
+    parser.add_argument("--classwise", action="store_true", help="also report the scores of each class")
     parser.add_argument("--out", metavar="FILE", help="also write the predictions to this .pkl file")
     parser.add_argument(
         "--show-dir",
@@ -133,6 +165,7 @@ def build_predict_parser(prog: str | None = None) -> Parser:
         description=_EXAMPLES.format(prog=prog or "python -m mmdataseg predict"),
         formatter_class=RawDescriptionHelpFormatter,
         usage="%(prog)s [CONFIG] CHECKPOINT IMAGE [IMAGE ...] [options]",
+        instead=INSTEAD_IN_PREDICT,
     )
     parser.add_argument(
         "inputs",
@@ -172,7 +205,7 @@ def build_web_parser(prog: str | None = None) -> Parser:
     """Build the parser of ``web``."""
     parser = Parser(
         prog=prog,
-        description="Open a page in the browser: drop an image, type words, see what the model finds",
+        description="Open a page in the browser: drop an image, type class names, see what the model finds",
         usage="%(prog)s CHECKPOINT [options]",
     )
     parser.add_argument(
@@ -252,9 +285,9 @@ def _add_run_options(parser: Parser) -> None:
 
 def _add_questions(parser: Parser) -> None:
     asked = parser.add_argument_group("what to look for (default: the classes of the source)")
-    asked.add_argument("--things", nargs="+", default=[], metavar="WORD", help="class names of countable objects")
+    asked.add_argument("--things", nargs="+", default=[], metavar="NAME", help="class names of countable objects")
     asked.add_argument(
-        "--stuff", nargs="+", default=[], metavar="WORD", help="class names of everything else, such as sky"
+        "--stuff", nargs="+", default=[], metavar="NAME", help="class names of everything else, such as sky"
     )
     asked.add_argument(
         "--embeddings", metavar="FILE", help="embedded class names, from tools/text_embeddings.py or Vocabulary.save"

@@ -93,6 +93,7 @@ _LONG_RECORDS = (
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias',
 )
+_FROZEN = "is skipped since its requires_grad=False"  # the end of a line for each frozen parameter
 _SCORES = re.compile(r"Iter\((val|test)\) +\[ *(\d+)/ *\2\] +\S+/\S+: ")
 
 
@@ -101,8 +102,9 @@ def _type_of(value: Any) -> Any:
 
 
 def _is_brief(record: logging.LogRecord) -> bool:
-    """Return whether to print a record: not the environment, the config, the hooks or options of each parameter."""
-    return not record.getMessage().lstrip("\n-").startswith(_LONG_RECORDS)
+    """Return whether to print a record: not the environment, the config, the hooks or lines for each parameter."""
+    message = record.getMessage()
+    return not message.lstrip("\n-").startswith(_LONG_RECORDS) and not message.endswith(_FROZEN)
 
 
 def _is_not_scores(record: logging.LogRecord) -> bool:

@@ -1,5 +1,6 @@
 """Run a training or a test: read the config, apply the user's options, and start mmengine's Runner."""
 
+import re
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -112,6 +113,7 @@ def run_testing(
     options: Mapping[str, Any] | None = None,
     out: str | None = None,
     show_dir: str | None = None,
+    classwise: bool = False,
     launcher: Launcher = "none",
     trust_checkpoint: bool = False,
 ) -> dict[str, float]:
@@ -121,10 +123,12 @@ def run_testing(
         config: As for `run_training`. If it has no model, the checkpoint's config supplies it. None: the checkpoint's
             config supplies the data, too.
         checkpoint: Path or address of the weights.
-        work_dir: As for `run_training`.
+        work_dir: As for `run_training`. Without a config, None means ``work_dirs/<folder of the checkpoint>``, or
+            ``work_dirs/<checkpoint>`` if its name is not one that a training gives.
         options: As for `run_training`.
         out: Also write the predictions to this pickle file.
         show_dir: Also draw the predictions into this folder.
+        classwise: Also report the scores of each class.
         launcher: As for `run_training`.
         trust_checkpoint: As for `run_training`.
 
@@ -134,7 +138,8 @@ def run_testing(
     Raises:
         MissingFileError: The config or the data do not exist (`check_data_roots`).
         UserError: As `require_whole`, `read_config`, `check_components`, `completed_for_test` and the components; the
-            config has neither a model nor test data; or ``show_dir`` is given but the config has no visualization hook.
+            config has neither a model nor test data; ``show_dir`` is given but the config has no visualization hook; or
+            ``classwise`` is given but the config has another evaluator.
     """
     require_whole(checkpoint)
     read = None if config is None else read_config(config)
@@ -143,9 +148,9 @@ def run_testing(
     if read is None or read.get("model") is None:
         read = completed_for_test(read, read_checkpoint(checkpoint, trust=trust_checkpoint))
     if work_dir is None and read.filename is None:
-        work_dir = str(Path("work_dirs", Path(checkpoint).stem))
+        work_dir = str(Path("work_dirs", _run_of(checkpoint)))
     cfg = load_config(read, work_dir=work_dir, options=options, launcher=launcher)
-    set_test(cfg, checkpoint=checkpoint, show_dir=show_dir)
+    set_test(cfg, checkpoint=checkpoint, show_dir=show_dir, classwise=classwise)
     register_all_modules()
     use_safe_reader(trust=trust_checkpoint)
     check_components(cfg)
@@ -157,6 +162,12 @@ def run_testing(
         runner.register_hook(DumpPredictionsHook(out_file=out))
     with lost_ranks_named(then="run the same command again"):
         return runner.test()
+
+
+def _run_of(checkpoint: str) -> str:
+    """Return the name of the training that a checkpoint is from: every training has an iter_N.pth in its folder."""
+    path = Path(checkpoint)
+    return path.absolute().parent.name if re.match("(iter|epoch|best)_", path.stem) else path.stem
 
 
 def load_config(
@@ -217,9 +228,17 @@ def set_training(cfg: Config, *, resume: bool | str = False, amp: bool = False, 
         cfg.load_from = None if resume is True else resume
 
 
-def set_test(cfg: Config, *, checkpoint: str, show_dir: str | None = None) -> None:
+def set_test(cfg: Config, *, checkpoint: str, show_dir: str | None = None, classwise: bool = False) -> None:
     """Write the options of a test into a config; see `run_testing` for arguments and errors."""
     cfg.load_from = checkpoint
+    if classwise:
+        evaluator = cfg.get("test_evaluator")
+        if not isinstance(evaluator, dict) or evaluator.get("type") != "mmdataseg.MultiSourceEvaluator":
+            raise UserError(
+                "--classwise needs a test_evaluator of type 'mmdataseg.MultiSourceEvaluator'",
+                remedy="set classwise=True in the metrics of this config",
+            )
+        evaluator.classwise = True
     if show_dir is None:
         return
     hook = cfg.get("default_hooks", {}).get("visualization")

@@ -5,7 +5,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
 
 from mmdataseg.errors import UserError
 from mmdataseg.formats.json_stream import stream_json
@@ -47,9 +47,15 @@ def build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
         and OpenImages replaces the classes by those of its own files.
 
     Raises:
-        UserError: The dataset has no image.
+        UserError: The dataset has no image, or wraps other datasets.
     """
     kind = _class_of(config)
+    if isinstance(kind, type) and issubclass(kind, ConcatDataset | RepeatDataset | ClassBalancedDataset):
+        raise UserError(
+            f"a {kind.__name__} wraps other datasets, which a source cannot",
+            remedy="give the dataset without it, or a source for each of several; ratios of the batch_sampler decide "
+            "how often a source is drawn",
+        )
     by_file = hasattr(kind, "COCOAPI")
     dataset = DATASETS.build({**config, "lazy_init": True} if _may_be_lazy(kind) else config)
     names: dict[int, str] = {}

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Real
 from typing import Any
 
@@ -205,7 +205,12 @@ def _sources_of(dataset: Any) -> tuple[list[str], list[int]]:
     return names, sizes
 
 
-def _one_each(what: str, values: Sequence[Any], names: Sequence[str], kind: type, option: str) -> list[Any]:
+def _one_each(what: str, values: Any, names: Sequence[str], kind: type, option: str) -> list[Any]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise UserError(
+            f"RatioBatchSampler: expected a list with one {what} for each of the sources {list(names)}, got {values!r}",
+            remedy=f"correct {option}",
+        )
     values = list(values)
     if len(values) != len(names):
         raise UserError(

@@ -1,7 +1,8 @@
 """Semantic datasets: a folder of images and a folder of label PNGs, as in ADE20K."""
 
+import glob
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class SemanticSegDataset(BaseDataset):
         pipeline: Transforms.
         test_mode: For testing: a bad sample is an error.
         indices: An int n keeps the first n images, or the last -n if it is negative; a sequence keeps these positions.
-        suffixes: Suffixes of the images and of the label PNGs.
+        suffixes: Suffix of the images, or a list of suffixes that they may have, and suffix of the label PNGs.
         zero_is_void: 0 means unlabelled and class k is stored as k + 1 (ADE20K).
         ignore_index: Another value on disk that means unlabelled; None: no such value (needed if 255 is the value of a
             class).
@@ -44,8 +45,9 @@ class SemanticSegDataset(BaseDataset):
 
     Raises:
         MissingFileError: A folder or the file is missing; or an image has no label PNG, or a label PNG no image.
-        UserError: There are no images or no classes; ``ann_file`` has a name twice; ``ignore_index`` is the value of a
-            class; or the label map names a class that the label space does not have.
+        UserError: There are no images or no classes; ``ann_file`` has a name twice; two images differ only in the
+            suffix; ``ignore_index`` is the value of a class; or the label map names a class that the label space does
+            not have.
     """
 
     def __init__(  # noqa: PLR0913
@@ -59,7 +61,7 @@ class SemanticSegDataset(BaseDataset):
         pipeline: Sequence[Any] = (),
         test_mode: bool = False,
         indices: int | Sequence[int] | None = None,
-        suffixes: tuple[str, str] = (".jpg", ".png"),
+        suffixes: tuple[str | Sequence[str], str] = (".jpg", ".png"),
         zero_is_void: bool = False,
         ignore_index: int | None = 255,
         label_map: Mapping[int, str | None] | None = None,
@@ -67,7 +69,8 @@ class SemanticSegDataset(BaseDataset):
         self.img_dir = resolve(data_root, img_dir)
         self.ann_dir = resolve(data_root, ann_dir)
         self.name_file = resolve(data_root, ann_file) if ann_file else None
-        self.suffixes = tuple(suffixes)
+        of_images, self.label_suffix = suffixes
+        self.image_suffixes = (of_images,) if isinstance(of_images, str) else tuple(of_images)
         classes = class_names(metainfo, type(self).__name__)
         if label_map is None:
             self.label_table = _table_by_order(len(classes), zero_is_void, ignore_index, self.ann_dir)
@@ -79,11 +82,11 @@ class SemanticSegDataset(BaseDataset):
         """List the images and check, by listing both folders, that each has its label PNG."""
         require_dir(self.img_dir, "image folder")
         require_dir(self.ann_dir, "folder of label PNGs")
-        images = list_files(self.img_dir, self.suffixes[0])
-        labels = list_files(self.ann_dir, self.suffixes[1])
+        images = self._list_images()
+        labels = list_files(self.ann_dir, self.label_suffix)
         if self.name_file is None:
             names, origin = sorted(images), self.img_dir
-            _refuse(labels - images, "label PNGs have no image", self.img_dir, self.suffixes[0], images)
+            _refuse(labels - set(images), "label PNGs have no image", self.img_dir, self.image_suffixes[0], images)
         else:
             names, origin = read_lines(require_file(self.name_file, "list of names")), self.name_file
             names = [name.replace("\\", "/") for name in names]
@@ -95,22 +98,36 @@ class SemanticSegDataset(BaseDataset):
                     remedy="remove the repetitions; ratios of the batch_sampler decide how often a source is drawn",
                 )
             what = f"names of '{self.name_file}' have no image"
-            _refuse(set(names) - images, what, self.img_dir, self.suffixes[0], images)
-        _refuse(set(names) - labels, "images have no label PNG", self.ann_dir, self.suffixes[1], labels)
+            _refuse(set(names) - set(images), what, self.img_dir, self.image_suffixes[0], images)
+        _refuse(set(names) - labels, "images have no label PNG", self.ann_dir, self.label_suffix, labels)
         if not names:
             raise UserError(
-                f"there is no image with the suffix {self.suffixes[0]!r}",
+                f"there is no image with the suffix {' or '.join(map(repr, self.image_suffixes))}",
                 file=origin,
                 remedy="set suffixes or img_dir",
             )
         return [
             {
-                "img_path": str(self.img_dir / (name + self.suffixes[0])),
-                "seg_map_path": str(self.ann_dir / (name + self.suffixes[1])),
+                "img_path": str(self.img_dir / (name + images[name])),
+                "seg_map_path": str(self.ann_dir / (name + self.label_suffix)),
                 "img_id": name,
             }
             for name in names
         ]
+
+    def _list_images(self) -> dict[str, str]:
+        """Return name -> suffix of each image."""
+        images: dict[str, str] = {}
+        for suffix in self.image_suffixes:
+            for name in list_files(self.img_dir, suffix):
+                if name in images:
+                    raise UserError(
+                        f"has both '{name}{images[name]}' and '{name}{suffix}', for one label PNG",
+                        file=self.img_dir,
+                        remedy="remove or rename one of them, or list fewer suffixes",
+                    )
+                images[name] = suffix
+        return images
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Return the paths of a sample, and ``label_table``, (V,) int32: value on disk -> label."""
@@ -149,10 +166,20 @@ def _table_by_name(label_map: Mapping[int, str | None], classes: Sequence[str], 
     return table
 
 
-def _refuse(names: set[str], what: str, folder: Path, suffix: str, present: set[str]) -> None:
-    if names:
-        first = [name + suffix for name in sorted(names)[:3]]
-        raise MissingFileError(
-            f"{len(names)} {what} in '{folder}', e.g. {first} missing{other_form(sorted(names), present)}",
-            remedy="complete the folder, or list the complete samples in ann_file",
-        )
+def _refuse(names: set[str], what: str, folder: Path, suffix: str, present: Collection[str]) -> None:
+    if not names:
+        return
+    first = [name + suffix for name in sorted(names)[:3]]
+    other = _with_other_suffix(folder / min(names))
+    raise MissingFileError(
+        f"{len(names)} {what} in '{folder}', e.g. {first} missing{other_form(sorted(names), present)}",
+        remedy="complete the folder, or list the complete samples in ann_file"
+        if other is None
+        else f"the folder has '{other}': set suffixes to those of the files, e.g. suffixes=(['.jpg', '.png'], '.png')",
+    )
+
+
+def _with_other_suffix(path: Path) -> str | None:
+    """Return the name of a file that differs from a missing one, given without suffix, only in the suffix."""
+    found = path.parent.glob(f"{glob.escape(path.name)}.*") if path.parent.is_dir() else ()
+    return min((file.name for file in found), default=None)

@@ -26,7 +26,7 @@ class PlotCurves(Hook):
 
     priority = "LOWEST"  # after the logger has written the scalars
 
-    def __init__(self, *, metrics: Sequence[str] = ("mIoU", "PQ", "mask_AP", "mask_AP_filled_boxes")) -> None:
+    def __init__(self, *, metrics: Sequence[str] = ("mIoU", "PQ", "mask_AP", "mask_AP_filled_boxes", "box_AP")) -> None:
         self.metrics = tuple(metrics)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002

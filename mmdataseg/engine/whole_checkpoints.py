@@ -1,8 +1,9 @@
-"""Keeps only complete checkpoints, and removes old ones only after a new one is saved."""
+"""Keeps only complete checkpoints and the best one, and removes old ones only after a new one is saved."""
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from inspect import signature
 from os import PathLike
 from pathlib import Path, PurePath
@@ -98,28 +99,49 @@ def checkpoint_to_resume(work_dir: Path) -> tuple[Path | None, str]:
 class WholeCheckpoints(CheckpointHook):
     """mmengine's ``CheckpointHook``, but old checkpoints are removed after the new one is saved, not before.
 
-    So with ``max_keep_ckpts=1``, a save that fails, e.g. on a full disk, leaves the last good checkpoint. A resumed run
-    also counts and removes the checkpoints of the run before, but only in its own folder. A save that fails ends all
-    ranks: the first one saves for all, and the others would wait for it until the timeout of the process group.
+    So with ``max_keep_ckpts=1``, a save that fails, e.g. on a full disk, leaves the last good checkpoint, and the best
+    one. A resumed run also counts and removes the checkpoints of the run before, but only in its own folder. A save
+    that fails ends all ranks: the first one saves for all, and the others would wait for it until the timeout of the
+    process group.
 
     Args:
         max_keep_ckpts: Number of checkpoints to keep; -1: all.
+        save_best: Score, or list of scores, whose best checkpoint is also kept, as ``best_SCORE_iter_N.pth``:
+            ``SOURCE/NAME``, such as ``coco_panoptic/PQ``, or ``auto`` for the first score. None: none.
+        rule: ``greater`` or ``less``: which value of ``save_best`` is better, or a list with one rule per score.
+            mmengine would infer it from the name, and does not know that a greater PQ is better.
         **kwargs: Arguments of mmengine's hook.
 
     Raises:
-        TypeError: mmengine's hook does not have an argument of this name.
+        UserError: mmengine's hook does not have an argument of this name.
     """
 
-    def __init__(self, *, max_keep_ckpts: int = -1, **kwargs: Any) -> None:
-        unknown = set(kwargs) - set(signature(CheckpointHook).parameters)
-        if unknown:  # mmengine's hook would pass them to the function that saves, which ignores them
-            raise TypeError(f"WholeCheckpoints got an unexpected keyword argument {min(unknown)!r}")
-        super().__init__(max_keep_ckpts=-1, **kwargs)
+    def __init__(
+        self,
+        *,
+        max_keep_ckpts: int = -1,
+        save_best: str | Sequence[str] | None = None,
+        rule: str | Sequence[str] = "greater",
+        **kwargs: Any,
+    ) -> None:
+        known = set(signature(CheckpointHook).parameters)
+        for name in kwargs:  # mmengine's hook would pass an unknown one to the function that saves, which ignores it
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else "remove it"
+                raise UserError(f"WholeCheckpoints (default_hooks.checkpoint) has no setting {name!r}", remedy=hint)
+        scores, rules = (list(value) if isinstance(value, tuple) else value for value in (save_best, rule))
+        super().__init__(max_keep_ckpts=-1, save_best=scores, rule=rules, **kwargs)
         self.num_kept = max_keep_ckpts
         self._saved: list[str] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Prepare the folder, and take over the names of the checkpoints that the resumed run saved."""
+        """Prepare the folder, and take over the names of the checkpoints that the resumed run saved.
+
+        Raises:
+            UserError: ``save_best`` names a source that is not tested, or nothing is validated.
+        """
+        self._check_best(runner)
         super().before_train(runner)
         info = runner.message_hub.runtime_info if runner.iter > 0 else {}
         # the list in a checkpoint ends before that checkpoint, whose own path mmengine keeps as last_ckpt
@@ -144,10 +166,57 @@ class WholeCheckpoints(CheckpointHook):
             super().after_train_epoch(runner)
         self._remove_old(runner)
 
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
-        """Save a checkpoint if it is the best one and ``save_best`` is set. Errors are as above."""
-        with self._failing_together(may_save=bool(self.save_best)):
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float]) -> None:
+        """Save the best checkpoint if there is a new one.
+
+        Raises:
+            UserError: The validation reports no score of the name in ``save_best``; also as above.
+        """
+        unknown = [score for score in self.save_best or () if metrics and score not in (*metrics, "auto")]
+        if unknown:
+            raise UserError(
+                f"save_best: the validation reports no {unknown[0]!r}", remedy=f"take one of {', '.join(metrics)}"
+            )
+        if not self.save_best:
+            return
+        earlier = self._best_paths()
+        self._set_best_paths([None] * len(earlier))  # otherwise, mmengine removes them before it saves new ones
+        with self._failing_together(may_save=True):
             super().after_val_epoch(runner, metrics)
+        pairs = list(zip(earlier, self._best_paths(), strict=True))
+        self._set_best_paths([new or old for old, new in pairs])
+        for old, new in pairs:
+            if old is None or new is None or not is_main_process() or PurePath(old).parent != PurePath(self.out_dir):
+                continue
+            if PurePath(old).name != PurePath(new).name and self.file_backend.isfile(old):
+                self.file_backend.remove(old)
+
+    def _best_paths(self) -> list[str | None]:
+        """Return the best checkpoint of each score of ``save_best``, in its order; None: not saved yet."""
+        if len(self.key_indicators) == 1:
+            return [self.best_ckpt_path]
+        return [self.best_ckpt_path_dict.get(score) for score in self.key_indicators]
+
+    def _set_best_paths(self, paths: Sequence[str | None]) -> None:
+        if len(self.key_indicators) == 1:
+            self.best_ckpt_path = paths[0]
+        else:
+            self.best_ckpt_path_dict = dict(zip(self.key_indicators, paths, strict=True))
+
+    def _check_best(self, runner: Runner) -> None:
+        """Check ``save_best`` before hours of training. The names after the source are known only after a test."""
+        if not self.save_best:
+            return
+        if runner.val_loop is None:
+            raise UserError("save_best needs a validation, and the config has none", remedy="set val_dataloader, too")
+        # another evaluator has no sources
+        tested = [source.name for source in getattr(runner.val_loop.evaluator, "sources", ())]
+        unknown = [score for score in self.save_best if tested and score.partition("/")[0] not in (*tested, "auto")]
+        if unknown:
+            raise UserError(
+                f"save_best={unknown[0]!r}: expected SOURCE/SCORE, where SOURCE is one of {tested}",
+                remedy=f"for example save_best='{tested[0]}/{unknown[0].rpartition('/')[2]}'",
+            )
 
     @contextmanager
     def _failing_together(self, *, may_save: bool = False) -> Iterator[None]:

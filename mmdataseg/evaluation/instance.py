@@ -1,4 +1,4 @@
-"""Mask average precision against a COCO annotation file."""
+"""Average precision of masks or boxes against a COCO annotation file."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -15,21 +15,21 @@ from pycocotools.coco import COCO
 
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation.ground_truth import classes_of, describe
-from mmdataseg.evaluation.mask_ap import fast_evaluator, mask_average_precision
+from mmdataseg.evaluation.mask_ap import by_category, fast_evaluator, precision_at_recalls, summary
 from mmdataseg.evaluation.source_checks import check_task
 from mmdataseg.formats.coco_values import id_key
 from mmdataseg.formats.image_list import listed_images
-from mmdataseg.formats.mask_annotations import read_mask_annotations
+from mmdataseg.formats.mask_annotations import read_box_annotations, read_mask_annotations
 from mmdataseg.formats.paths import require_file, resolve
 from mmdataseg.registry import METRICS
 from mmdataseg.sources import Source
 
-_NAMES = ("mask_AP", "mask_AP50", "mask_AP75", "mask_AP_s", "mask_AP_m", "mask_AP_l")
+_NAMES = ("AP", "AP50", "AP75", "AP_s", "AP_m", "AP_l")
 
 
 @METRICS.register_module()
 class InstanceMetric(CocoMetric):
-    """mmdet's ``CocoMetric`` for masks, with labels matched by class name.
+    """mmdet's ``CocoMetric`` for masks or boxes, with labels matched by class name.
 
     It differs from mmdet in four points. A label is matched to a category by class name; mmdet uses the order of the
     file, which silently gives wrong categories if the label space has another order or more classes. Only the tested
@@ -37,12 +37,14 @@ class InstanceMetric(CocoMetric):
 
     Reports ``mask_AP``, ``mask_AP50``, ``mask_AP75``, ``mask_AP_s``, ``mask_AP_m``, ``mask_AP_l``. A value is nan if
     the annotation file has no object for it. They are computed by hotcoco if it is installed, otherwise by pycocotools;
-    the numbers are the same.
+    the numbers are the same. With ``boxes``, the names are ``box_AP`` and so on.
 
     Args:
-        ann_file: COCO annotations with masks, of at least the tested images. A missing ``iscrowd`` is 0, and a missing
-            ``area`` is that of the mask.
+        ann_file: COCO annotations with masks, or boxes, of at least the tested images. A missing ``iscrowd`` is 0, and
+            a missing ``area`` is that of the mask or box.
+        boxes: Score the boxes of the predicted masks against the annotated boxes, for annotations without masks.
         classes: Score only these classes, e.g. those whose training data have only boxes. None: all in the file.
+        classwise: Also report ``mask_AP/<class>`` or ``box_AP/<class>``.
         fill_boxes: Score the same detections again with every mask replaced by its filled bounding box. The results are
             ``mask_AP_filled_boxes``, ``mask_AP50_filled_boxes`` and ``mask_AP75_filled_boxes``, the baseline of masks
             that are learned from boxes.
@@ -50,7 +52,8 @@ class InstanceMetric(CocoMetric):
 
     Raises:
         MissingFileError: There is no such annotation file.
-        UserError: The file is not a COCO annotation file, or has no masks.
+        UserError: The file is not a COCO annotation file, or has no masks, or no boxes; or boxes are scored and shall
+            be filled.
     """
 
     default_prefix = ""
@@ -59,15 +62,20 @@ class InstanceMetric(CocoMetric):
         self,
         *,
         ann_file: str,
+        boxes: bool = False,
         classes: Sequence[str] | None = None,
+        classwise: bool = False,
         fill_boxes: bool = False,
         prefix: str | None = None,
     ) -> None:
-        super().__init__(metric="segm", prefix=prefix)
+        if boxes and fill_boxes:
+            raise UserError("InstanceMetric: fill_boxes scores masks, but boxes=True", remedy="leave one of them out")
+        super().__init__(metric="bbox" if boxes else "segm", classwise=classwise, prefix=prefix)
         remedy = "set ann_file in the metrics of the source"
         path = require_file(Path(ann_file), "InstanceMetric: annotation file", remedy=remedy)
         self.ann_file = ann_file
-        self._coco_api = _index(renumbered(read_mask_annotations(path)))
+        self._coco_api = _index(renumbered((read_box_annotations if boxes else read_mask_annotations)(path)))
+        self.boxes = boxes
         self.classes = None if classes is None else tuple(name.strip() for name in classes)
         self.fill_boxes = fill_boxes
 
@@ -136,18 +144,20 @@ class InstanceMetric(CocoMetric):
         self._labels, self._category_ids = self._categories()
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
-        """Store the detections of some images, with run-length encoded masks.
+        """Store the detections of some images, with run-length encoded masks or only boxes.
 
         Each sample has ``pred_instances`` (labels, scores, bboxes, masks) and ``img_id``.
 
         Raises:
-            UserError: A sample has no masks; or the annotation file does not list its image, or with another size.
+            UserError: A sample has no masks, or no boxes; or the annotation file does not list its image, or lists it
+                with another size.
         """
         for sample in data_samples:
-            if "masks" not in sample.get("pred_instances", {}):
+            wanted = "bboxes" if self.boxes else "masks"
+            if wanted not in sample.get("pred_instances", {}):
                 raise UserError(
-                    f"{describe(sample)}: no masks in 'pred_instances'",
-                    remedy="mask AP needs a source whose task is 'instance'",
+                    f"{describe(sample)}: no {wanted} in 'pred_instances'",
+                    remedy="average precision needs a source whose task is 'instance'",
                 )
             image = self._coco_api.imgs.get(id_key(sample["img_id"]))
             if image is None:
@@ -164,7 +174,13 @@ class InstanceMetric(CocoMetric):
                     remedy="use annotations for images of this size (if an EXIF tag rotates the image, load it with "
                     "color_type='color_ignore_orientation')",
                 )
-        super().process(data_batch, [{**sample, "img_id": id_key(sample["img_id"])} for sample in data_samples])
+        super().process(data_batch, [self._to_keep(sample) for sample in data_samples])
+
+    def _to_keep(self, sample: Mapping[str, Any]) -> dict[str, Any]:
+        found = sample["pred_instances"]
+        if self.boxes:  # not the masks, which take long to encode
+            found = {key: value for key, value in found.items() if key != "masks"}
+        return {**sample, "img_id": id_key(sample["img_id"]), "pred_instances": found}
 
     def compute_metrics(self, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
         """Return the average precision over all images: name -> percent.
@@ -185,21 +201,28 @@ class InstanceMetric(CocoMetric):
     def _average_precision(self, results: Sequence[tuple[dict, dict]]) -> dict[str, float]:
         if not any(len(pred["labels"]) for _, pred in results):
             results = [(results[0][0], _hit_nothing(results[0])), *results[1:]]
+        key = "bbox" if self.boxes else "segmentation"
         detections = [
-            dict(image_id=pred["img_id"], category_id=self._category_ids[label], score=float(score), segmentation=mask)
+            {"image_id": pred["img_id"], "category_id": self._category_ids[label], "score": float(score), key: shape}
             for _, pred in results
-            for label, score, mask in zip(pred["labels"], pred["scores"], pred["masks"], strict=True)
+            for label, score, shape in zip(pred["labels"], pred["scores"], _shapes(pred, boxes=self.boxes), strict=True)
         ]
-        values = mask_average_precision(
+        precision = precision_at_recalls(
             self._coco_api,
             detections,
             image_ids=[gt["img_id"] for gt, _ in results],
             category_ids=self._category_ids,
             evaluator=fast_evaluator(),
+            boxes=self.boxes,
         )
-        # three digits, as mmdet has them
-        percent = [float("nan") if value < 0 else round(100 * round(float(value), 3), 2) for value in values]
-        return dict(zip(_NAMES, percent, strict=True))
+        kind = "box" if self.boxes else "mask"
+        metrics = {f"{kind}_{name}": _percent(value) for name, value in zip(_NAMES, summary(precision), strict=True)}
+        if self.classwise:
+            names = [classes_of(self.dataset_meta)[label] for label in self._labels]
+            of_category = dict(zip(sorted(self._category_ids), by_category(precision), strict=True))
+            pairs = zip(names, self._category_ids, strict=True)
+            metrics |= {f"{kind}_AP/{name}": _percent(of_category[category]) for name, category in pairs}
+        return metrics
 
     def _categories(self) -> tuple[list[int], list[int]]:
         """Return the labels to score, and their category ids."""
@@ -245,6 +268,11 @@ class InstanceMetric(CocoMetric):
         return self.dataset_meta.get("source", "?")
 
 
+def _percent(value: float) -> float:
+    """A value in percent with the three digits that mmdet has; nan where there is no object."""
+    return float("nan") if value < 0 else round(100 * round(float(value), 3), 2)
+
+
 def _is_one_file(name: str, other: str) -> bool:
     """Whether two paths, which may start in different folders, end with the same name."""
     own, theirs = (unicodedata.normalize("NFC", path).rpartition("/")[2] for path in (name, other))
@@ -287,8 +315,16 @@ def _select(pred: Mapping[str, Any], position: np.ndarray) -> dict[str, Any]:
         labels=places[keep],
         scores=pred["scores"][keep],
         bboxes=pred["bboxes"][keep],
-        masks=[mask for mask, kept in zip(pred["masks"], keep, strict=True) if kept],
+        masks=[mask for mask, kept in zip(pred.get("masks", keep), keep, strict=True) if kept],
     )
+
+
+def _shapes(pred: Mapping[str, Any], *, boxes: bool) -> Sequence[Any]:
+    """Return what pycocotools compares: boxes as x, y, width and height, or masks as they are."""
+    if not boxes:
+        return pred["masks"]
+    corners = np.asarray(pred["bboxes"], float)
+    return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).tolist()
 
 
 def _filled(pred: Mapping[str, Any]) -> dict[str, Any]:
@@ -302,7 +338,7 @@ def _filled(pred: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hit_nothing(result: tuple[dict, dict]) -> dict[str, Any]:
-    """Return a detection with an empty mask, which matches nothing: pycocotools cannot load an empty list."""
+    """Return a detection with an empty mask and box, which match nothing: pycocotools cannot load an empty list."""
     gt, pred = result
     empty = mask_api.encode(np.zeros((gt["height"], gt["width"]), dtype=np.uint8, order="F"))
     return dict(

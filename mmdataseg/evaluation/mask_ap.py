@@ -1,4 +1,4 @@
-"""Average precision of masks: by hotcoco if it is installed, otherwise by pycocotools, with the same numbers."""
+"""Average precision: of masks by hotcoco if it is installed, otherwise by pycocotools, with the same numbers."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -31,27 +31,48 @@ def mask_average_precision(
     category_ids: Sequence[int],
     evaluator: ModuleType | None,
 ) -> np.ndarray:
-    """Return the average precision of masks.
+    """Return the average precision of masks. The arguments are those of `precision_at_recalls`.
+
+    Returns:
+        (6,) as `summary`.
+    """
+    scored = dict(image_ids=image_ids, category_ids=category_ids)
+    return summary(precision_at_recalls(truth, detections, **scored, evaluator=evaluator))
+
+
+def precision_at_recalls(
+    truth: COCO,
+    detections: Sequence[Mapping[str, Any]],
+    *,
+    image_ids: Sequence[Any],
+    category_ids: Sequence[int],
+    evaluator: ModuleType | None,
+    boxes: bool = False,
+) -> np.ndarray:
+    """Compute the precision of masks or boxes at each recall.
 
     Args:
         truth: The annotations, indexed.
-        detections: At least one; each with ``image_id``, ``category_id``, ``score`` and ``segmentation``, a compressed
-            run-length encoding.
+        detections: At least one, all of images and categories to score; each with ``image_id``, ``category_id``,
+            ``score`` and ``segmentation``, a compressed run-length encoding, or ``bbox``, x, y, width and height.
         image_ids: The images to score.
-        category_ids: The categories to score.
-        evaluator: Result of `fast_evaluator`; None: pycocotools. The numbers are the same to the last digit.
+        category_ids: The categories to score, all different.
+        evaluator: Result of `fast_evaluator`; None: pycocotools. The numbers are the same to the last digit. Boxes are
+            always scored by pycocotools, for which they are fast.
+        boxes: Compare boxes, not masks.
 
     Returns:
-        (6,) float64 in 0 .. 1: over IoU thresholds 0.50 .. 0.95, at 0.50, at 0.75, of small, of medium and of large
-        objects; -1 where there is no object.
+        (T, R, K, A, M) float64 in 0 .. 1, or -1 where there is no object: for T IoU thresholds 0.50, 0.55 ... 0.95, R
+        recalls, the K categories in the order of their ids, A areas (all, small, medium, large) and M maxDets.
     """
     with (
         redirect_stdout(StringIO()),
         warnings.catch_warnings(),
     ):  # both print; hotcoco warns of other maxDets than COCO's
         warnings.simplefilter("ignore")
-        if evaluator is None:
-            found = COCOeval(truth, truth.loadRes([dict(detection) for detection in detections]), "segm")
+        if evaluator is None or boxes:
+            kind = "bbox" if boxes else "segm"
+            found = COCOeval(truth, truth.loadRes([dict(detection) for detection in detections]), kind)
             found.params.imgIds, found.params.catIds = list(image_ids), list(category_ids)
         else:
             coco, ours = evaluator.COCO, _numbered(truth, detections, image_ids, category_ids)
@@ -60,18 +81,33 @@ def mask_average_precision(
         found.params.maxDets = list(_MAX_DETECTIONS)
         found.evaluate()
         found.accumulate()
-    return _summary(np.asarray(found.eval["precision"]))
+    return np.asarray(found.eval["precision"])
 
 
-def _summary(precision_TRKAM: np.ndarray) -> np.ndarray:
-    """pycocotools' summary; hotcoco's own takes the last of maxDets for AP, too.
+def summary(precision_TRKAM: np.ndarray) -> np.ndarray:
+    """Average the result of `precision_at_recalls` as pycocotools does; hotcoco takes the last of maxDets for AP, too.
 
-    Letters: T IoU thresholds 0.50, 0.55 ..., R recalls, K categories, A areas (all, small, medium, large), M maxDets.
+    Returns:
+        (6,) float64 in 0 .. 1: AP over IoU thresholds 0.50 .. 0.95, at 0.50, at 0.75, of small, of medium and of large
+        objects; -1 where there is no object.
     """
     by_area = [precision_TRKAM[:, :, :, area, -1] for area in (1, 2, 3)]
     at_50, at_75 = precision_TRKAM[0, :, :, 0, -1], precision_TRKAM[5, :, :, 0, -1]
-    found = [values[values > -1] for values in (precision_TRKAM[:, :, :, 0, 0], at_50, at_75, *by_area)]
-    return np.array([values.mean() if len(values) else -1.0 for values in found])
+    return np.array([_mean(values) for values in (precision_TRKAM[:, :, :, 0, 0], at_50, at_75, *by_area)])
+
+
+def by_category(precision_TRKAM: np.ndarray) -> np.ndarray:
+    """Average the result of `precision_at_recalls` for each category.
+
+    Returns:
+        (K,) float64 in 0 .. 1: AP over IoU thresholds 0.50 .. 0.95; -1 where there is no object.
+    """
+    return np.array([_mean(values) for values in np.moveaxis(precision_TRKAM[:, :, :, 0, 0], 2, 0)])
+
+
+def _mean(values: np.ndarray) -> float:
+    there = values[values > -1]
+    return float(there.mean()) if len(there) else -1.0
 
 
 def _numbered(

@@ -67,6 +67,7 @@ class MultiSourceEvaluator(Evaluator):
     Args:
         metrics: The tested sources, as configs (see ``configs/_base_/sources``) or built. The argument has this name
             because mmengine's Runner builds a custom evaluator only from a config with this key.
+        classwise: Let every metric that can also report each class, as ``classwise=True`` of that metric does.
 
     Raises:
         MissingFileError: A file that a metric reads is missing.
@@ -76,7 +77,7 @@ class MultiSourceEvaluator(Evaluator):
             its file or, in ``check_source``, its source.
     """
 
-    def __init__(self, *, metrics: Sequence[Mapping[str, Any] | Source]) -> None:
+    def __init__(self, *, metrics: Sequence[Mapping[str, Any] | Source], classwise: bool = False) -> None:
         self.sources = build_sources(metrics)
         for source in self.sources:
             if not source.metrics:
@@ -89,6 +90,8 @@ class MultiSourceEvaluator(Evaluator):
         for source in self.sources:
             _check_prefixes(source, self._metrics[source.name])
             for metric in self._metrics[source.name]:
+                if classwise and hasattr(metric, "classwise"):
+                    metric.classwise = True
                 if hasattr(metric, "check_source"):
                     metric.check_source(source)
                 # a metric may compare its files with the classes here

@@ -12,7 +12,7 @@ from mmdataseg.errors import UserError
 from mmdataseg.formats.coco_values import as_file_name, id_key
 from mmdataseg.formats.json_files import COCO_KEYS, broken, load_json
 from mmdataseg.formats.png import write_png
-from mmdataseg.ops.runs import unique_values
+from mmdataseg.ops.run_lengths import unique_values
 from mmdataseg.progress import counted
 
 _JSON = dict[str, Any]

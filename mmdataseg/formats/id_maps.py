@@ -13,7 +13,7 @@ from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN
 from mmdataseg.formats.coco_values import id_column
 from mmdataseg.ops.id_map import VOID
-from mmdataseg.ops.runs import map_of_runs, run_starts
+from mmdataseg.ops.run_lengths import map_of_runs, run_starts
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def segments_of_panoptic_png(
     is_crowd: Sequence[bool],
     merge: str,
 ) -> Segments:
-    """Return the segments of a panoptic PNG. Ids are looked up once per run (see `mmdataseg.ops.runs`).
+    """Return the segments of a panoptic PNG. Ids are looked up once per run (see `mmdataseg.ops.run_lengths`).
 
     Args:
         id_png: (H, W) segment ids on disk; 0 is unlabelled.

@@ -14,7 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from mmdataseg.ops.id_map import boxes_from_masks
-from mmdataseg.ops.runs import unique_values
+from mmdataseg.ops.run_lengths import unique_values
 
 Box = tuple[int, int, int, int]
 BLOCK_PIXELS = 2**22

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmdataseg.ops.box_masks import BoxMask, masks_of_map
 from mmdataseg.ops.id_map import VOID
-from mmdataseg.ops.runs import unique_values
+from mmdataseg.ops.run_lengths import unique_values
 
 
 def read_panoptic_map(

@@ -10,7 +10,7 @@ crowd), the counts follow the evaluator of the COCO panoptic task, with which pu
 import torch
 from torch import Tensor
 
-from mmdataseg.ops.runs import count_pairs
+from mmdataseg.ops.run_lengths import count_pairs
 
 TP, FP, FN, IOU = range(4)
 """Columns of a table of counts; the last one is the sum of the IoUs of the true positives."""

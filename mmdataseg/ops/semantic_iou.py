@@ -6,7 +6,7 @@ Letters: (H, W) the size of a map, K classes.
 import torch
 from torch import Tensor
 
-from mmdataseg.ops.runs import count_pairs
+from mmdataseg.ops.run_lengths import count_pairs
 
 INTERSECTION, PREDICTED, TRUE = range(3)
 """Columns of a table of areas, in pixels."""

@@ -58,7 +58,7 @@ def test_the_text_has_a_line_per_finding_and_the_sums(capsys):
     assert report.print_report(several) == 0
     assert capsys.readouterr().out.splitlines() == [
         *("a:", "  ok      n: t", "  missing n: t; get it"),
-        *("b:", "  ok      n: t", "2 ok, 1 missing, 0 broken"),
+        *("b:", "  ok      n: t", "2 ok, 1 missing, 0 broken; you may not need what is missing"),
     ]
 
 

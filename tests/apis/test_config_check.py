@@ -1,7 +1,9 @@
 """Names and keywords of components are checked before anything is built."""
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS
 
 from mmdataseg.apis.config_check import check_components, check_leaf
 from mmdataseg.apis.config_files import config_root, leaf_configs, leaf_configs_of
@@ -32,6 +34,34 @@ def _registered():
             r"config: default_hooks\.a\.0: .* has no setting 'zzz'; expected one of metrics",
         ),
         (dict(model=dict(type="Foo")), "no model is registered as 'Foo'; import its module in custom_imports"),
+        (
+            dict(train_dataloader=dict(batchsize=4)),
+            r"config: train_dataloader: a data loader has no setting 'batchsize'; did you mean 'batch_size'\?",
+        ),
+        (
+            dict(optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="AdamW", weight_deca=1))),
+            r"config: optim_wrapper\.optimizer: AdamW has no setting 'weight_deca'; did you mean 'weight_decay'\?",
+        ),
+        (
+            dict(optim_wrapper=dict(optimizer=dict(type="Adamw"))),
+            r"config: optim_wrapper\.optimizer\.type: nothing is registered as 'Adamw'; did you mean 'AdamW'\?",
+        ),
+        (
+            dict(param_scheduler=[dict(type="LinearLR", start_facto=0.1)]),
+            r"config: param_scheduler\.0: LinearLR has no setting 'start_facto'; did you mean 'start_factor'\?",
+        ),
+        (
+            dict(default_hooks=dict(logger=dict(type="LoggerHook", intervals=5))),
+            r"config: default_hooks\.logger: LoggerHook has no setting 'intervals'; did you mean 'interval'\?",
+        ),
+        (
+            dict(custom_hooks=[dict(type="Zzz")]),
+            r"config: custom_hooks\.0\.type: nothing is registered as 'Zzz'; import its module in custom_imports",
+        ),
+        (
+            dict(source=dict(metrics=[dict(type="mmdataseg.PanopticQualityMetric", classwize=True)])),
+            r"config: source\.metrics\.0: .*Metric has no setting 'classwize'; did you mean 'classwise'\?",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_place(config, message):
@@ -39,8 +69,36 @@ def test_a_mistake_is_named_with_its_place(config, message):
         check_components(Config(config))
 
 
-def test_components_of_others_are_left_to_them():
-    check_components(Config(dict(optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="SGD", zzz=1)))))
+@pytest.mark.parametrize(
+    "config",
+    [
+        dict(visualizer=dict(type="Zzz", zzz=1)),
+        dict(train_pipeline=[dict(type="RandomFlip", zzz=1)]),
+        dict(custom_hooks=[dict(type="EMAHook", priority=1, zzz=1)]),  # it passes keywords on
+        dict(param_scheduler=dict(type="LinearLR", convert_to_iter_based=True)),
+        dict(train_dataloader=dict(num_batch_per_epoch=4, collate_fn=dict(type="pseudo_collate"))),
+    ],
+)
+def test_other_components_of_others_and_what_mmengine_takes_are_left_to_them(config):
+    check_components(Config(config))
+
+
+def test_a_class_of_others_that_takes_any_keyword_is_left_to_itself_and_a_function_is_checked():
+    @OPTIMIZERS.register_module(force=True)
+    class Any(torch.optim.SGD):
+        def __init__(self, params, **mine):
+            super().__init__(params, **mine)
+
+    @OPTIMIZERS.register_module(force=True)
+    def made(params, lr):
+        return torch.optim.SGD(params, lr)
+
+    check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="Any", zzz=1)))))
+    check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="made", lr=1)))))
+    with pytest.raises(UserError, match=r"optimizer: made has no setting 'zzz'; expected one of lr, params"):
+        check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="made", zzz=1)))))
+    for name in ("Any", "made"):
+        OPTIMIZERS.module_dict.pop(name)
 
 
 @pytest.mark.parametrize("leaf", leaf_configs(), ids=lambda leaf: leaf.stem)

@@ -42,6 +42,7 @@ def test_each_run_of_a_process_logs_into_its_own_folder(tmp_path):
         ("paramwise_options -- head.weight:lr=0.1", False, True),
         ("Distributed training is not used, all SyncBatchNorm ...", False, True),
         ("segm_mAP_copypaste: 0.230 0.391", False, True),
+        ("backbone.layer3.1.bn2.bias is skipped since its requires_grad=False", False, True),
         ("Iter(train) [20/100]  loss: 3.1", True, True),
         ("Iter(train) [50/50]  toy/loss_mask: 3.1", True, True),
         ("Iter(test) [20/50]    eta: 0:00:04  time: 0.1595", True, True),

@@ -122,6 +122,46 @@ def test_the_folder_of_the_pictures_reaches_either_kind_of_hook(tmp_path, monkey
         assert cfg.default_hooks.visualization == dict(type=kind, **expected)
 
 
+def test_scores_of_each_class_need_our_evaluator():
+    cfg = tiny_config(test_evaluator=dict(type="mmdataseg.MultiSourceEvaluator", metrics=[]))
+    runs.set_test(cfg, checkpoint="some.pth")
+    assert "classwise" not in cfg.test_evaluator
+    runs.set_test(cfg, checkpoint="some.pth", classwise=True)
+    assert cfg.test_evaluator.classwise is True
+    for other in (dict(type="CocoMetric"), [dict(type="CocoMetric")], None):
+        with pytest.raises(UserError, match=r"--classwise needs .*; set classwise=True in the metrics of this config"):
+            runs.set_test(tiny_config(test_evaluator=other), checkpoint="some.pth", classwise=True)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "folder"),
+    [
+        ("work_dirs/roofs/iter_300.pth", "work_dirs/roofs"),
+        ("work_dirs/roofs/best_town_PQ_iter_200.pth", "work_dirs/roofs"),
+        ("iter_300.pth", "work_dirs/here"),
+        ("downloads/roofs.pth", "work_dirs/roofs"),
+        ("https://host/models/roofs.pth", "work_dirs/roofs"),
+    ],
+)
+def test_a_test_without_a_config_writes_into_the_folder_of_its_training(checkpoint, folder, tmp_path, monkeypatch):
+    """The checkpoints of all trainings have the same names."""
+    seen = {}
+
+    def stop(_, **options):
+        seen.update(options)
+        raise KeyboardInterrupt
+
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(runs, "require_whole", lambda _: None)
+    monkeypatch.setattr(runs, "read_checkpoint", lambda *_, **__: None)
+    monkeypatch.setattr(runs, "completed_for_test", lambda *_: tiny_config())
+    monkeypatch.setattr(runs, "load_config", stop)
+    with pytest.raises(KeyboardInterrupt):
+        runs.run_testing(None, checkpoint)
+    assert seen["work_dir"] == folder
+
+
 @pytest.mark.parametrize("spelling", ["--local-rank=3", "--local_rank=3"])
 def test_both_spellings_of_the_launchers_rank_are_accepted(spelling):
     assert train_args(spelling).local_rank == 3

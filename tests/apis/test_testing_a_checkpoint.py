@@ -1,5 +1,6 @@
 """``test`` with what is in the checkpoint: all of it, or the model beside other data."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def test_the_command_takes_bfloat16(monkeypatch):
     monkeypatch.setattr(runs, "run_testing", lambda *_, **options: asked.update(options))
     cli.main(["test", "trained.pth", "--bfloat16", "--new-words-weight", "9"])
     assert asked["options"] == {"model.classifier.new_words_weight": 9.0, "model.inference_dtype": "bfloat16"}
+
+
+def test_the_command_reports_each_class(data, tmp_path):
+    data.dump(tmp_path / "data.py")
+    cli.main(["test", str(tmp_path / "data.py"), "trained.pth", "--classwise", "--work-dir", str(tmp_path / "work")])
+    (log,) = (tmp_path / "work").glob("*/*.json")
+    scores = json.loads(log.read_text())
+    (known, _) = build_sources(data.test_dataloader.dataset.sources)
+    assert {f"toy_panoptic/PQ/{name}" for name in known.label_space.classes} <= set(scores)
 
 
 def test_a_weight_of_new_words_changes_no_score_of_words_trained_on(data, tmp_path):

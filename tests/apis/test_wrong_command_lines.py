@@ -1,12 +1,13 @@
 """Mistakes on the command line, in the config that it names, and the help."""
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
-from mmdataseg.apis import cli, config_reading
+from mmdataseg.apis import cli, config_reading, parsers
 from tests.apis.tiny_training import TINY_CONFIG
 
 
@@ -23,6 +24,9 @@ from tests.apis.tiny_training import TINY_CONFIG
         (["train", "some.py", "other.py"], "argument 'other.py' is one too many"),
         (["test", "a.pth", "--showdir", "x"], "unknown option '--showdir'; did you mean '--show-dir'?"),
         (["convert", "a.pth", "--to", "b.pth", "--rigde", "0"], "unknown option '--rigde'; did you mean '--ridge'?"),
+        (["train", "some.py", "--seed=3"], "unknown option '--seed'; use --cfg-options randomness.seed=N"),
+        (["test", "a.pth", "--eval", "mIoU"], "unknown option '--eval'; each source of the config names its metrics"),
+        (["predict", "a.pth", "b.jpg", "--texts", "dog"], "unknown option '--texts'; use --things and --stuff"),
         (["checks", "--jsn"], "unknown option '--jsn'; did you mean '--json'?"),
         (
             ["test"],
@@ -42,6 +46,24 @@ def test_mistakes_end_with_a_message_and_no_traceback(argv, message, capsys):
     assert exit_info.value.code == 2
     captured = capsys.readouterr()
     assert message in captured.out + captured.err
+
+
+@pytest.mark.parametrize(
+    ("build", "instead"),
+    [
+        (parsers.build_train_parser, parsers.INSTEAD_IN_TRAIN),
+        (parsers.build_test_parser, parsers.INSTEAD_IN_TEST),
+        (parsers.build_predict_parser, parsers.INSTEAD_IN_PREDICT),
+    ],
+)
+def test_what_to_use_instead_exists_and_the_option_of_another_toolbox_does_not(build, instead):
+    options = re.findall(r"--[\w-]+", build().format_help())
+    for option, hint in instead.items():
+        assert option not in options
+        assert {word for word in re.findall(r"--[\w-]+", hint) if word != "--nproc_per_node"} <= set(options)
+    for setting in re.findall(r"--cfg-options (\w.*)", "\n".join(instead.values())):
+        keys = [word.partition("=")[0] for word in setting.split()]
+        config_reading.read_config("dataseg_r50_3ds.py", dict.fromkeys(keys, None))
 
 
 @pytest.mark.parametrize("command", ["train", "test", "predict", "web", "convert", "checks"])

@@ -152,6 +152,12 @@ def test_unknown_dataset():
         build(source(type="mmdataseg.NoSuchDataset"))
 
 
+@pytest.mark.parametrize("kind", ["ConcatDataset", "RepeatDataset", "ClassBalancedDataset"])
+def test_a_wrapper_of_datasets(kind):
+    with pytest.raises(UserError, match=rf"source 'a'.*: a {kind} wraps other datasets, .*; give the dataset without"):
+        build(source(type=kind))
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_source_without_the_split(split):
     other = {"train": "test", "test": "train"}[split]

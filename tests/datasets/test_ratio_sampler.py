@@ -287,6 +287,8 @@ def test_a_source_smaller_than_a_batch_is_named_in_a_warning(monkeypatch):
         ((float("inf"), 4, 4), r"source 'a'.* got inf"),
         ((1, "4", 4), r"source 'b'.* got '4'"),
         ((1, True, 4), r"source 'b'.* got True"),
+        (3, r"expected a list with one ratio for each of the sources \['a', 'b', 'c'\], got 3; correct ratios of"),
+        ("1:4:4", r"expected a list with one ratio .*, got '1:4:4'; correct ratios of"),
         ((1, 4), r"one ratio for each of the 3 sources \['a', 'b', 'c'\], got 2: .*; correct ratios of"),
         ((1, 4, 4, 4), r"got 4"),
         ((), r"got 0"),

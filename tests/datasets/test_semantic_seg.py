@@ -92,6 +92,35 @@ def test_list_of_names_and_suffixes(tmp_path):
     assert [dataset.get_data_info(i)["img_id"] for i in range(len(dataset))] == ["c"]
 
 
+def test_images_of_several_suffixes(tmp_path):
+    arguments = make(tmp_path, names=("a", "b", "city/c"))
+    (tmp_path / "img/b.jpg").rename(tmp_path / "img/b.JPG")
+    write_image(tmp_path / "img/city/c.png", 2, 3)
+    (tmp_path / "img/city/c.jpg").unlink()
+    dataset = SemanticSegDataset(**arguments, suffixes=([".jpg", ".JPG", ".png"], ".png"))
+    paths = [dataset.get_data_info(i)["img_path"] for i in range(len(dataset))]
+    assert paths == [str(tmp_path / "img" / name) for name in ("a.jpg", "b.JPG", "city/c.png")]
+    assert all(load(dataset, index)["img"].shape == (2, 3, 3) for index in range(3))
+
+
+def test_two_images_for_one_label_png(tmp_path):
+    arguments = make(tmp_path)
+    write_image(tmp_path / "img/b.png", 2, 3)
+    with pytest.raises(UserError, match=r"img': has both 'b\.jpg' and 'b\.png', for one label PNG; remove or rename"):
+        SemanticSegDataset(**arguments, suffixes=([".jpg", ".png"], ".png"))
+    assert len(SemanticSegDataset(**arguments)) == 2
+
+
+@pytest.mark.parametrize(("folder", "other"), [("img", "b.JPG"), ("ann", "b.PNG")])
+def test_a_file_with_another_suffix_is_named(tmp_path, folder, other):
+    arguments = make(tmp_path, names=("a", "b", "zebra"))
+    (tmp_path / folder / f"b.{other[2:].lower()}").rename(tmp_path / folder / other)
+    with pytest.raises(
+        FileNotFoundError, match=rf"the folder has '{other}': set suffixes to those of the files, e\.g\."
+    ):
+        SemanticSegDataset(**arguments)
+
+
 def test_indices(tmp_path):
     dataset = SemanticSegDataset(**make(tmp_path, names="abc"), indices=2)
     assert [dataset.get_data_info(i)["img_id"] for i in range(len(dataset))] == ["a", "b"]

@@ -1,31 +1,47 @@
 """A failed save loses nothing, and a run resumes from a complete checkpoint."""
 
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.dataset import DefaultSampler
+from mmengine.evaluator import Evaluator
 
 from mmdataseg.apis.runner import NamedConfigRunner
-from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, is_whole, newest_whole, require_whole
+from mmdataseg.engine.whole_checkpoints import (
+    WholeCheckpoints,
+    checkpoint_to_resume,
+    is_whole,
+    newest_whole,
+    require_whole,
+)
 from mmdataseg.errors import MissingFileError, UserError
-from tests.engine.breaking_model import BreaksAtFive, Numbers
+from tests.engine.breaking_model import BreaksAtFive, one_by_one
 from tests.rank_processes import run_ranks
 
 
-def train(work_dir, max_iters=4, load_from=None, accumulated=1, **hook):
+class Scored(BreaksAtFive):
+    """Returns the samples as its predictions, for evaluators that read none."""
+
+    def forward(self, inputs, data_samples, mode):
+        return data_samples if mode == "predict" else super().forward(inputs, data_samples, mode)
+
+
+def train(work_dir, max_iters=4, load_from=None, accumulated=1, val_dataloader=None, val_evaluator=None, **hook):
     runner = NamedConfigRunner(
-        model=BreaksAtFive(),
+        model=Scored(),
         work_dir=str(work_dir),
         cfg=Config(dict(optim_wrapper=dict(accumulative_counts=accumulated))),
         load_from=load_from and str(load_from),
         resume=load_from is not None,
         experiment_name=f"{work_dir.name}{max_iters}",
-        train_dataloader=dict(
-            dataset=Numbers(), batch_size=1, num_workers=0, sampler=dict(type=DefaultSampler, shuffle=False)
-        ),
-        train_cfg=dict(by_epoch=False, max_iters=max_iters),
+        train_dataloader=one_by_one(),
+        train_cfg=dict(by_epoch=False, max_iters=max_iters, val_interval=1),
+        val_dataloader=val_dataloader,
+        val_evaluator=val_evaluator,
+        val_cfg=None if val_evaluator is None else dict(),
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=accumulated),
         default_hooks=dict(
             checkpoint=dict(dict(type="mmdataseg.WholeCheckpoints", interval=1, by_epoch=False), **hook)
@@ -174,3 +190,101 @@ def test_a_new_run_starts_but_one_with_only_broken_checkpoints_does_not(saved, t
         UserError, match=r"which is missing or incomplete, and no checkpoint in this folder is complete; give"
     ):
         checkpoint_to_resume(saved)
+
+
+class Falling(Evaluator):
+    """Reports a PQ that is best at the second validation."""
+
+    values = (20.0, 30.0, 10.0, 25.0)
+
+    def __init__(self, names=()):
+        super().__init__([])
+        self.sources = [SimpleNamespace(name=name) for name in names]
+        self.asked = 0
+
+    def process(self, data_samples, data_batch=None):
+        pass
+
+    def evaluate(self, size):  # noqa: ARG002
+        self.asked += 1
+        return {"coco/PQ": self.values[self.asked - 1], "coco/SQ": 50.0}
+
+
+def validated(evaluator):
+    return dict(val_dataloader=one_by_one(), val_evaluator=evaluator, max_keep_ckpts=1)
+
+
+@pytest.mark.parametrize("score", ["coco/PQ", "auto", ["coco/PQ", "coco/SQ"]])
+def test_the_best_checkpoint_is_kept_and_greater_is_better(tmp_path, score):
+    train(tmp_path, **validated(Falling(["coco"])), save_best=score)
+    best = ["best_coco_PQ_iter_2.pth"] + ["best_coco_SQ_iter_1.pth"] * isinstance(score, list)
+    assert [name for name in names(tmp_path) if name.startswith("best")] == best
+
+
+@pytest.mark.parametrize("score", ["coco/PQ", ["coco/PQ", "coco/SQ"]])
+def test_a_resumed_run_keeps_the_best_checkpoint_of_the_run_before_in_another_folder(tmp_path, score):
+    """The first run is stopped after its best validation; the second one finds a better one."""
+    train(tmp_path / "first", 2, **validated(Falling(["coco"])), save_best=score)
+    better = Falling(["coco"])
+    better.values = (40.0,)
+    first = tmp_path / "first" / "iter_2.pth"
+    train(tmp_path / "second", 3, load_from=first, **validated(better), save_best=score)
+    assert "best_coco_PQ_iter_2.pth" in names(tmp_path / "first")
+    assert "best_coco_PQ_iter_3.pth" in names(tmp_path / "second")
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_resumed_run_removes_the_best_checkpoint_in_its_own_folder(tmp_path, removed):
+    train(tmp_path, 2, **validated(Falling(["coco"])), save_best="coco/PQ")
+    if removed:  # by the user
+        (tmp_path / "best_coco_PQ_iter_2.pth").unlink()
+    better = Falling(["coco"])
+    better.values = (40.0,)
+    train(tmp_path, 3, load_from=tmp_path / "iter_2.pth", **validated(better), save_best="coco/PQ")
+    assert [name for name in names(tmp_path) if name.startswith("best")] == ["best_coco_PQ_iter_3.pth"]
+
+
+def test_a_best_checkpoint_that_cannot_be_saved_leaves_the_one_before(tmp_path, monkeypatch):
+    import mmengine.runner.runner as module
+
+    save = module.save_checkpoint
+
+    def full_disk(checkpoint, filename, *args, **kwargs):
+        if Path(filename).name.startswith("best_coco_PQ_iter_2"):
+            raise OSError(28, "No space left on device")
+        save(checkpoint, filename, *args, **kwargs)
+
+    monkeypatch.setattr(module, "save_checkpoint", full_disk)
+    with pytest.raises(UserError, match=r"cannot save a checkpoint \(OSError: .*No space left"):
+        train(tmp_path, **validated(Falling(["coco"])), save_best="coco/PQ")
+    assert [name for name in names(tmp_path) if name.startswith("best")] == ["best_coco_PQ_iter_1.pth"]
+
+
+def test_the_rule_of_a_score_can_be_less(tmp_path):
+    train(tmp_path, **validated(Falling(["coco"])), save_best="coco/PQ", rule="less")
+    assert "best_coco_PQ_iter_3.pth" in names(tmp_path)
+
+
+@pytest.mark.parametrize("score", ["PQ", "ade/PQ", ["coco/PQ", "PQ"]])
+def test_a_best_score_of_no_tested_source_is_refused_before_the_training(tmp_path, score):
+    message = r"expected SOURCE/SCORE, where SOURCE is one of \['coco'\]; for example save_best='coco/PQ'$"
+    with pytest.raises(UserError, match=message):
+        train(tmp_path, **validated(Falling(["coco"])), save_best=score)
+    assert not names(tmp_path)
+
+
+@pytest.mark.parametrize("sources", [["coco"], []])
+def test_a_best_score_that_is_not_reported_names_those_that_are(tmp_path, sources):
+    with pytest.raises(UserError, match=r"reports no 'coco/mIoU'; take one of coco/PQ, coco/SQ$"):
+        train(tmp_path, **validated(Falling(sources)), save_best="coco/mIoU")
+
+
+def test_a_best_score_needs_a_validation(tmp_path):
+    with pytest.raises(UserError, match="save_best needs a validation, and the config has none"):
+        train(tmp_path, save_best="coco/PQ")
+
+
+@pytest.mark.parametrize(("name", "hint"), [("intervals", "did you mean 'interval'\\?"), ("zzz", "remove it")])
+def test_an_unknown_setting_is_refused(name, hint):
+    with pytest.raises(UserError, match=rf"WholeCheckpoints .* has no setting '{name}'; {hint}$"):
+        WholeCheckpoints(**{name: 3})

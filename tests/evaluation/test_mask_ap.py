@@ -10,7 +10,13 @@ from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmdataseg.evaluation.mask_ap import fast_evaluator, mask_average_precision
+from mmdataseg.evaluation.mask_ap import (
+    by_category,
+    fast_evaluator,
+    mask_average_precision,
+    precision_at_recalls,
+    summary,
+)
 
 SIZE = 96
 EVALUATORS = {"pycocotools": None, "hotcoco": fast_evaluator()}
@@ -113,6 +119,20 @@ def test_the_numbers_are_pycocotools_to_the_last_digit(seed, crowds, name):
     found = [one for one in found if one["image_id"] in images[1:] and one["category_id"] in (17, 3)]
     values = check_same(name, truth, found, image_ids=images[1:], category_ids=[17, 3])
     assert 0 < values[0] < 1
+
+
+@each_evaluator
+@pytest.mark.parametrize("seed", range(4))
+def test_each_category_has_the_value_that_it_has_alone(seed, name):
+    """In the order of the ids, whatever the order that was asked for; their mean is the value of all."""
+    truth, found = generated(seed, images=[1, 2, 3, 4], crowds=0.2)
+    scored = dict(image_ids=[1, 2, 3, 4], evaluator=evaluator(name))
+    precision = precision_at_recalls(truth, found, category_ids=[17, 3, 5], **scored)
+    values = by_category(precision)
+    of_each = {category: [one for one in found if one["category_id"] == category] for category in (3, 5, 17)}
+    alone = [mask_average_precision(truth, own, category_ids=[c], **scored)[0] for c, own in of_each.items()]
+    np.testing.assert_allclose(values, alone, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(values[values >= 0].mean(), summary(precision)[0], rtol=0, atol=1e-12)
 
 
 @each_evaluator

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmdataseg.datasets import MultiSourceDataset
+from mmdataseg.formats.masks import decode_mask
 from tests.layouts import load_tool
 
 tool = load_tool("draw_garden.py")
@@ -22,13 +23,15 @@ def gardens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["garden_small.py", "garden_with_boxes.py"])
+@pytest.mark.parametrize(
+    "name", ["garden_small.py", "garden_with_boxes.py", "garden_instances.py", "garden_instances_small.py"]
+)
 def test_the_templates_read_the_drawn_gardens(
     name: str, gardens: Path, repo_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(gardens)
     cfg = Config.fromfile(repo_root / "configs/own_data" / name)
-    sizes = {"garden": 24, "garden_small": 24, "garden_boxes": 40}
+    sizes = {"garden": 24, "garden_boxes": 40, "garden_small": 24, "garden_instances": 24, "garden_instances_small": 24}
     for loader, split, expected in ((cfg.train_dataloader, "train", sizes), (cfg.val_dataloader, "test", None)):
         dataset = MultiSourceDataset(sources=loader.dataset.sources, split=split)
         assert dataset.sizes == [8 if expected is None else expected[source] for source in dataset.source_names]
@@ -46,7 +49,11 @@ def test_a_box_is_the_extent_of_what_can_be_seen() -> None:
     mask = np.zeros((tool.HEIGHT, tool.WIDTH), bool)
     mask[10:13, 20:27] = True
     garden = tool.Garden(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), [(tool.TREE, mask)])
-    assert list(tool.boxes_of(garden, 7)) == [{"image_id": 7, "category_id": 1, "bbox": [20, 10, 7, 3], "iscrowd": 0}]
+    (annotation,) = tool.annotations_of(garden, 7, with_masks=False)
+    assert annotation == {"image_id": 7, "category_id": 1, "bbox": [20, 10, 7, 3], "iscrowd": 0}
+    (annotation,) = tool.annotations_of(garden, 7, with_masks=True)
+    assert (annotation["bbox"], annotation["area"]) == ([20, 10, 7, 3], 21)
+    assert np.array_equal(decode_mask(annotation["segmentation"], *mask.shape), mask)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -57,6 +64,18 @@ def test_things_do_not_overlap_and_have_their_class_in_the_label_map(seed: int) 
     for kind, mask in garden.things:
         assert (garden.labels[mask] == kind).all()
     assert np.array_equal(covered > 0, np.isin(garden.labels, list(tool.THINGS)))
+
+
+def test_the_instances_are_the_things_of_the_label_maps(gardens: Path) -> None:
+    content = json.loads((gardens / "data/garden/instances_val.json").read_text())
+    assert len(content["images"]) == 8
+    for image in content["images"]:
+        labels = np.array(Image.open(gardens / "data/garden/labels/val" / image["file_name"].replace(".jpg", ".png")))
+        drawn = np.zeros_like(labels)
+        for annotation in content["annotations"]:
+            if annotation["image_id"] == image["id"]:
+                drawn[decode_mask(annotation["segmentation"], *labels.shape) > 0] = annotation["category_id"]
+        assert np.array_equal(drawn, np.where(np.isin(labels, list(tool.THINGS)), labels, 0))
 
 
 def test_the_seed_decides_what_is_drawn(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from mmdataseg.dependencies import FAMILIES, OPTIONAL
 
 _NEEDED = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pycocotools", "safetensors", "scipy")
 _CPU_INFO = Path("/proc/cpuinfo")
-_DOCS = "docs/getting_started.md has the install commands"
+_DOCS = "docs/installation.md has the install commands"
 
 
 def check_versions() -> Iterator[Finding]:

@@ -45,7 +45,8 @@ def print_report(findings: Iterable[Finding], *, as_json: bool = False) -> int:
     if as_json:
         print(json.dumps([asdict(finding) for finding in seen], indent=1))
     else:
-        print(f"{counts['ok']} ok, {counts['missing']} missing, {counts['broken']} broken")
+        hint = "; you may not need what is missing" if counts["missing"] and not counts["broken"] else ""
+        print(f"{counts['ok']} ok, {counts['missing']} missing, {counts['broken']} broken{hint}")
     return 1 if counts["broken"] else 0
 
 

@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmdataseg.datasets.transforms.boxes import large_enough
 from mmdataseg.errors import UserError
 from mmdataseg.ops.id_map import VOID
-from mmdataseg.ops.runs import map_of_runs, run_starts
+from mmdataseg.ops.run_lengths import map_of_runs, run_starts
 from mmdataseg.registry import TRANSFORMS
 
 META_KEYS = (

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdataseg.ops.runs import count_pairs, map_of_runs, run_lengths, run_starts, unique_values
+from mmdataseg.ops.run_lengths import count_pairs, map_of_runs, run_lengths, run_starts, unique_values
 
 MAP = np.array([[5, 5, 2], [2, 2, 5]], np.int32)
 
