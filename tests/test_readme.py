@@ -77,7 +77,7 @@ def test_the_command_is_accepted(command: str, page: Path) -> None:
 
 
 def parse_run(verb: str, arguments: list[str], page: Path) -> None:
-    """A training, test or prediction: its arguments parse, and its config exists or is written on the page."""
+    """A training, test or prediction: its arguments parse, and its config exists, is on the page, or is in a checkpoint."""
     parsers = {
         "train": cli.build_train_parser,
         "test": cli.build_test_parser,
@@ -92,9 +92,9 @@ def parse_run(verb: str, arguments: list[str], page: Path) -> None:
     config = parsed.inputs[0] if verb == "predict" else parsed.config
     if verb == "predict":
         assert len(parsed.inputs) >= 2
-        if not is_config(config):
-            assert config.endswith(".pth")
-            return
+    if verb in ("predict", "test") and not is_config(config):  # a checkpoint has its config
+        assert config.endswith(".pth")
+        return
     if verb == "convert" and config is None:
         return
     assert f"`{config}`" in page.read_text() or find_config(config).is_file()
