@@ -77,7 +77,7 @@ def test_the_command_is_accepted(command: str, page: Path) -> None:
 
 
 def parse_run(verb: str, arguments: list[str], page: Path) -> None:
-    """A training, test or prediction: its arguments parse, and its config exists, is on the page, or is in a checkpoint."""
+    """A training, test or prediction: its arguments parse, and its config exists, is on the page or in a checkpoint."""
     parsers = {
         "train": cli.build_train_parser,
         "test": cli.build_test_parser,
