@@ -88,7 +88,7 @@ def run_training(
     if said:
         runner.logger.warning(said)
     runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=False))
-    runner.register_hook(dict(type="mmdataseg.SameSchedule"))
+    runner.register_hook(dict(type="mmdataseg.SameOptimization"))
     runner.register_hook(dict(type="mmdataseg.FiniteTraining"))
     units = {"max_iters": "iterations", "max_epochs": "epochs"}
     amounts = [f"{cfg.train_cfg[key]} {unit}" for key, unit in units.items() if key in cfg.train_cfg]

@@ -9,7 +9,7 @@ from mmdataseg.engine.grouped_parameters import GroupedOptimWrapperConstructor
 from mmdataseg.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from mmdataseg.engine.loops import ResumableTrainLoop
 from mmdataseg.engine.plot_curves import PlotCurves
-from mmdataseg.engine.same_schedule import SameSchedule
+from mmdataseg.engine.same_optimization import SameOptimization
 from mmdataseg.engine.whole_checkpoints import WholeCheckpoints
 
 __all__ = [
@@ -21,6 +21,6 @@ __all__ = [
     "LayerDecayOptimWrapperConstructor",
     "PlotCurves",
     "ResumableTrainLoop",
-    "SameSchedule",
+    "SameOptimization",
     "WholeCheckpoints",
 ]
