@@ -58,8 +58,7 @@ class SameOptimization(Hook):
                 f"its optimizer has {counted(before, 'group')} of parameters, but that of this command has {now}",
                 file=runner.cfg.get("load_from"),
                 remedy="resume with the config that its training had; if an older version of mmdataseg trained it, "
-                "add --cfg-options optim_wrapper.constructor=DefaultOptimWrapperConstructor; "
-                f"{_NEW}",
+                f"add --cfg-options optim_wrapper.constructor=DefaultOptimWrapperConstructor; {_NEW}",
             )
 
 
