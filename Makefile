@@ -9,8 +9,9 @@ DEMO_DIR := work_dirs/$(DEMO)
 # no validation in the training: the test afterwards is the same, and draws pictures
 DEMO_VALIDATION := train_cfg.val_begin=1000000
 DEMO_ITERATIONS ?= 2000
-# one thread: with one per core, threads wait for each other on a machine that other work shares
-DEMO_THREADS ?= 1
+# two threads if three cores are idle, one of them for the loader; on busy cores, two threads wait for each other
+IDLE_CORES = $(shell python3 -c "import os; print(round(os.cpu_count() - os.getloadavg()[0]))")
+DEMO_THREADS ?= $(shell [ $(IDLE_CORES) -ge 3 ] && echo 2 || echo 1)
 
 # Of torch, oneDNN and MKL: as without AVX-512, and as without any AVX. What the processor has best comes by itself.
 KERNELS := OMP_NUM_THREADS=1 OMP_NUM_THREADS=2 \
