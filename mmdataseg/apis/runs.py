@@ -167,7 +167,8 @@ def run_testing(
 def _run_of(checkpoint: str) -> str:
     """Return the name of the training that a checkpoint is from: every training has an iter_N.pth in its folder."""
     path = Path(checkpoint)
-    return path.absolute().parent.name if re.match("(iter|epoch|best)_", path.stem) else path.stem
+    from_training = re.fullmatch(r"(best_.+_)?(iter|epoch)_\d+(-[0-9a-f]{8})?", path.stem)
+    return path.absolute().parent.name if from_training else path.stem
 
 
 def load_config(

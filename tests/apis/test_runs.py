@@ -139,7 +139,9 @@ def test_scores_of_each_class_need_our_evaluator():
         ("work_dirs/roofs/iter_300.pth", "work_dirs/roofs"),
         ("work_dirs/roofs/best_town_PQ_iter_200.pth", "work_dirs/roofs"),
         ("iter_300.pth", "work_dirs/here"),
+        ("work_dirs/roofs/epoch_12-0123abcd.pth", "work_dirs/roofs"),  # published
         ("downloads/roofs.pth", "work_dirs/roofs"),
+        ("downloads/best_model.pth", "work_dirs/best_model"),
         ("https://host/models/roofs.pth", "work_dirs/roofs"),
     ],
 )
