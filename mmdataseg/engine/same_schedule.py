@@ -1,4 +1,4 @@
-"""Refuses to resume with another learning-rate schedule, which mmengine would ignore."""
+"""Refuses to resume with another learning-rate schedule, which mmengine would ignore, or other groups of parameters."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,17 +18,21 @@ class SameSchedule(Hook):
     """Refuse to resume if the config's schedulers do not count to the same iterations as those of the checkpoint.
 
     mmengine takes not only the state of a scheduler from the checkpoint, but also its settings. So a training that is
-    made longer would go on with the learning rate at which the shorter one ended.
+    made longer would go on with the learning rate at which the shorter one ended. An optimizer with another number of
+    groups, as of a training before `GroupedOptimWrapperConstructor`, is refused, too: torch's error names no setting.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
-        """Compare the schedulers.
+        """Compare the groups of parameters and the schedulers.
 
         Raises:
             UserError: They differ.
         """
+        if not runner.cfg.get("resume"):
+            return
+        self._check_groups(runner, checkpoint.get("optimizer"))
         saved, built = checkpoint.get("param_schedulers"), runner.param_schedulers
-        if not runner.cfg.get("resume") or not isinstance(saved, list) or not isinstance(built, list):
+        if not isinstance(saved, list) or not isinstance(built, list):
             return
         difference = next(_differences(saved, [scheduler.state_dict() for scheduler in built]), None)
         if difference is not None:
@@ -38,6 +42,19 @@ class SameSchedule(Hook):
                 file=runner.cfg.get("load_from"),
                 remedy="resume with the config, --iterations and --cfg-options that its training had, or start a new "
                 "training from its weights with --cfg-options load_from=PATH",
+            )
+
+    def _check_groups(self, runner: Runner, saved: Any) -> None:
+        optimizer = getattr(runner.optim_wrapper, "optimizer", None)  # an `OptimWrapperDict` has several
+        if optimizer is None or not isinstance(saved, Mapping) or "param_groups" not in saved:
+            return
+        before, now = len(saved["param_groups"]), len(optimizer.param_groups)
+        if before != now:
+            raise UserError(
+                f"its optimizer has {counted(before, 'group')} of parameters, but that of this command has {now}",
+                file=runner.cfg.get("load_from"),
+                remedy="resume with the config and --cfg-options that its training had, or, if an older version of "
+                "mmdataseg started it, with --cfg-options optim_wrapper.constructor=DefaultOptimWrapperConstructor",
             )
 
 

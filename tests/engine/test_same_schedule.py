@@ -19,11 +19,11 @@ class Model(BaseModel):
         return {"loss": self.layer(inputs[0]).sum()}
 
 
-def train(folder, scheduler, iterations, *, load_from=None):
+def train(folder, scheduler, iterations, *, load_from=None, **optim_wrapper):
     schedulers = [scheduler] if isinstance(scheduler, dict) else scheduler
     settings = dict(
         train_cfg=dict(type="IterBasedTrainLoop", max_iters=iterations),
-        optim_wrapper=dict(optimizer=dict(type="SGD", lr=1.0)),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=1.0), **optim_wrapper),
         param_scheduler=[dict(by_epoch=False, **one) for one in schedulers],
         load_from=load_from,
         resume=load_from is not None,
@@ -78,3 +78,18 @@ def test_a_longer_training_with_the_same_schedule_goes_on_as_if_it_had_not_stopp
     train(tmp_path / "first", schedule, 2)
     resumed = train(tmp_path / "second", schedule, 4, load_from=str(tmp_path / "first/iter_2.pth"))
     assert resumed == train(tmp_path / "whole", schedule, 4)
+
+
+def test_other_groups_of_parameters_are_refused_and_the_constructor_of_older_versions_resumes(tmp_path):
+    schedule = {"type": "LinearLR", "start_factor": 0.1, "begin": 0, "end": 9}
+    older, current = (
+        dict(constructor=constructor, paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))))
+        for constructor in ("DefaultOptimWrapperConstructor", "mmdataseg.GroupedOptimWrapperConstructor")
+    )
+    train(tmp_path, schedule, 2, **older)
+    path = str(tmp_path / "iter_2.pth")
+    message = r"iter_2\.pth': its optimizer has 2 groups of parameters, but that of this command has 1; resume with the"
+    with pytest.raises(UserError, match=message):
+        train(tmp_path / "refused", schedule, 4, load_from=path, **current)
+    train(tmp_path / "resumed", schedule, 4, load_from=path, **older)
+    assert (tmp_path / "resumed/iter_4.pth").is_file()
