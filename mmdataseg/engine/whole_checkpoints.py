@@ -220,13 +220,13 @@ class WholeCheckpoints(CheckpointHook):
 
     @contextmanager
     def _failing_together(self, *, may_save: bool = False) -> Iterator[None]:
-        """Tell all ranks if the block fails on one. Without ``may_save``, only if its save has set ``last_ckpt``."""
+        """Stop all ranks if the block fails on one. Without ``may_save``, they ask each other only after a save."""
         before, failed = self.last_ckpt, None
         try:
             yield
         except Exception as error:
             failed = error
-        if may_save or self.last_ckpt != before:  # set before the save, on all ranks
+        if may_save or self.last_ckpt != before:  # all ranks set it before the first one saves
             somewhere = torch.tensor([failed is not None], dtype=torch.int)
             all_reduce(somewhere, op="max")
             if failed is None and somewhere.item():
