@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from mmengine.utils import get_object_from_string
 
 from mmdataseg import registry
 from mmdataseg.apis.config_files import leaf_configs_of, short_path
-from mmdataseg.errors import UserError
+from mmdataseg.errors import UserError, suggestion
 
 PREFIX = "mmdataseg."
 # Components that users often change: place -> registry of mmengine, in which those of other packages are looked up, or
@@ -90,9 +89,8 @@ def _own(place: str, kind: str, components: Mapping[str, type]) -> Any:
 def _other(place: str, of: str, content: Mapping[str, Any], cfg: Config) -> Any:
     component, kind = _found(of, content, cfg), content["type"]
     if component is None:
-        near = _near(kind, getattr(mmengine_registry, of).module_dict)
-        remedy = f"did you mean {near!r}?" if near else "import its module in custom_imports"
-        raise UserError(f"config: {place}.type: nothing is registered as {kind!r}", remedy=remedy)
+        hint = suggestion(kind, getattr(mmengine_registry, of).module_dict) or "import its module in custom_imports"
+        raise UserError(f"config: {place}.type: nothing is registered as {kind!r}", remedy=hint)
     return component
 
 
@@ -137,16 +135,8 @@ def _named(parameters: Collection[Parameter]) -> tuple[dict[str, Parameter], boo
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    near = _near(name, known)
-    if near:
-        return f"; did you mean {near!r}?"
-    return f"; expected one of {', '.join(sorted(known))}" if known else "; it has none"
-
-
-def _near(name: str, known: Mapping[str, Any]) -> str | None:
-    by_letters = {other.lower(): other for other in known}  # "Adamw" is nearer to "AdamW" than to "Adam"
-    near = get_close_matches(name.lower(), by_letters, n=1)
-    return by_letters[near[0]] if near else None
+    others = f"expected one of {', '.join(sorted(known))}" if known else "it has none"
+    return f"; {suggestion(name, known) or others}"
 
 
 def type_name(content: Any) -> str | None:
