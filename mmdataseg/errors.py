@@ -1,7 +1,8 @@
 """The kinds of errors that end a command in one line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from os import PathLike
 
 
@@ -45,6 +46,16 @@ class UserError(ValueError):
 class MissingFileError(UserError, FileNotFoundError):
     """A file or folder that the user has to put in place, or whose path is wrong. It takes the arguments of
     `UserError`."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str | None:
+    """Return ``did you mean '...'?`` with the known name that is nearest to a wrong one, or None if none is near.
+
+    Upper and lower case are the same: "Adamw" is nearer to "AdamW" than to "Adam".
+    """
+    by_letters = {other.lower(): other for other in known}
+    near = get_close_matches(name.lower(), by_letters, n=1)
+    return f"did you mean {by_letters[near[0]]!r}?" if near else None
 
 
 def named(error: Exception, *, source: str | None = None, file: str | PathLike[str] | None = None) -> Exception:

@@ -5,13 +5,22 @@ import pickle
 import pytest
 from torch._utils import ExceptionWrapper
 
-from mmdataseg.errors import MissingFileError, UserError, named, naming
+from mmdataseg.errors import MissingFileError, UserError, named, naming, suggestion
 
 
 def test_the_message_has_source_file_and_remedy():
     error = UserError("3 classes, expected 4", source="ade", file="a.json", remedy="rebuild it")
     assert str(error) == "source 'ade': 'a.json': 3 classes, expected 4; rebuild it"
     assert (error.source, error.file, error.remedy) == ("ade", "a.json", "rebuild it")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("Adamw", "AdamW"), ("adm", "Adam"), ("LAMB", None), ("", None)],
+)
+def test_the_nearest_name_is_suggested(name, near):
+    assert suggestion(name, ["Adam", "AdamW", "SGD"]) == (near and f"did you mean {near!r}?")
+    assert suggestion(name, []) is None
 
 
 def test_it_is_a_value_error_and_can_be_built_from_one_string():

@@ -1,6 +1,6 @@
 """A template to copy: objects with polygons or RLE masks in COCO's format, on one GPU. Not a row of the paper.
 
-From ImageNet weights; with a pretrained model name it in load_from (docs/own_data.md). Ours: not run at this size.
+From ImageNet weights; to start from a pretrained model, set load_from (docs/own_data.md). Ours: not run at this size.
 Hardware, memory and hours: not measured.
 Command: mim train mmdataseg configs/own_data/garden_instances.py
 """

@@ -1,6 +1,6 @@
 """A template to copy: few label maps and many boxes of your own, one vocabulary, one GPU. Not a row of the paper.
 
-From ImageNet weights; with a pretrained model name it in load_from (docs/own_data.md). Ours: not run at this size.
+From ImageNet weights; to start from a pretrained model, set load_from (docs/own_data.md). Ours: not run at this size.
 Hardware, memory and hours: not measured.
 Command: mim train mmdataseg configs/own_data/garden_with_boxes.py
 """

@@ -1,32 +1,33 @@
 """Check the names and keywords of components in a config, before anything is built."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 from mmengine import registry as mmengine_registry
 from mmengine.config import Config
+from mmengine.utils import get_object_from_string
 
 from mmdataseg import registry
 from mmdataseg.apis.config_files import leaf_configs_of, short_path
-from mmdataseg.errors import UserError
+from mmdataseg.errors import UserError, suggestion
 
 PREFIX = "mmdataseg."
-# settings that mmengine takes out of a config before it builds the component there
-_TAKEN = {"optim_wrapper": ("constructor", "paramwise_cfg")}
-# Components of other packages that users often change: place, or place of the list or dict of them -> registry, and
-# the settings that mmengine takes out. A mistake in others ends with the traceback of their package.
-_OF_OTHERS = {
-    "optim_wrapper.optimizer": ("OPTIMIZERS", ()),
-    "param_scheduler": ("PARAM_SCHEDULERS", ("convert_to_iter_based",)),
-    "default_hooks": ("HOOKS", ("priority",)),
-    "custom_hooks": ("HOOKS", ("priority",)),
-}
+# Components that users often change: place -> registry of mmengine, in which those of other packages are looked up, or
+# None, and the settings that mmengine takes out before it builds them. Other components of other packages are not
+# checked: a mistake in them ends with the traceback of their package.
+_PLACES = (
+    (re.compile(r"optim_wrapper"), None, ("constructor", "paramwise_cfg")),
+    (re.compile(r"optim_wrapper\.optimizer"), "OPTIMIZERS", ()),
+    (re.compile(r"param_scheduler(\.\d+)?"), "PARAM_SCHEDULERS", ("convert_to_iter_based",)),
+    (re.compile(r"(default|custom)_hooks\.[^.]+"), "HOOKS", ("priority",)),
+)
 # in these modules, a class that takes any keyword passes it on to its base class
 _PASSING_ON = (PREFIX, "mmengine.optim.scheduler.")
 _LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+_TAKEN_OF_LOADERS = ("num_batch_per_epoch", "disable_subprocess_warning")
 
 
 def check_leaf(cfg: Config) -> None:
@@ -60,50 +61,47 @@ def check_components(cfg: Config) -> None:
     """
     components = registry.components()
     model = cfg.get("model", {}).get("type")
-    if isinstance(model, str) and not model.startswith(PREFIX) and _found("MODELS", model, cfg) is None:
+    if isinstance(model, str) and not model.startswith(PREFIX) and _found("MODELS", cfg.model, cfg) is None:
         raise UserError(f"config: model.type: no model is registered as {model!r}; import its module in custom_imports")
     for place, content in dicts(cfg.to_dict()):
         kind = content.get("type")
         if place in _LOADERS:
-            _check_loader(place, content)
-        elif isinstance(kind, str) and kind.startswith(PREFIX):
-            name = kind.removeprefix(PREFIX)
-            if name not in components:
-                raise UserError(f"config: {place}.type: there is no {kind!r}{_nearest(name, components)}")
-            _check_keywords(place, kind, components[name], content, _TAKEN.get(place, ()))
+            from torch.utils.data import DataLoader  # here, since torch takes seconds
+
+            _check_keywords(place, "a data loader", DataLoader, content, _TAKEN_OF_LOADERS)
         elif isinstance(kind, str):
-            _check_other(place, kind, content, cfg)
+            of, taken = next(((of, taken) for places, of, taken in _PLACES if places.fullmatch(place)), (None, ()))
+            if kind.startswith(PREFIX):
+                _check_keywords(place, kind, _own(place, kind, components), content, taken)
+            elif of is not None:
+                _check_keywords(place, kind, _other(place, of, content, cfg), content, taken)
 
 
-def _check_other(place: str, kind: str, content: Mapping[str, Any], cfg: Config) -> None:
-    of = _OF_OTHERS.get(place) or _OF_OTHERS.get(place.rpartition(".")[0])
-    if of is None:
-        return
-    name, taken = of
-    component = _found(name, kind, cfg)
+def _own(place: str, kind: str, components: Mapping[str, type]) -> Any:
+    name = kind.removeprefix(PREFIX)
+    # an import path: mmengine writes it for the class that a config in its pure Python style gives
+    component = get_object_from_string(kind) if "." in name else components.get(name)
     if component is None:
-        near = _near(kind, getattr(mmengine_registry, name).module_dict)
-        remedy = f"did you mean {near!r}?" if near else "import its module in custom_imports"
-        raise UserError(f"config: {place}.type: nothing is registered as {kind!r}", remedy=remedy)
-    _check_keywords(place, kind, component, content, taken)
+        raise UserError(f"config: {place}.type: there is no {kind!r}{_nearest(name, components)}")
+    return component
 
 
-def _check_loader(place: str, content: Mapping[str, Any]) -> None:
-    from torch.utils.data import DataLoader  # here, since torch takes seconds
+def _other(place: str, of: str, content: Mapping[str, Any], cfg: Config) -> Any:
+    component, kind = _found(of, content, cfg), content["type"]
+    if component is None:
+        hint = suggestion(kind, getattr(mmengine_registry, of).module_dict) or "import its module in custom_imports"
+        raise UserError(f"config: {place}.type: nothing is registered as {kind!r}", remedy=hint)
+    return component
 
-    # mmengine reads this one itself
-    _check_keywords(place, "a data loader", DataLoader, content, ("num_batch_per_epoch",))
 
-
-def _found(name: str, kind: str, cfg: Config) -> type | None:
+def _found(of: str, content: Mapping[str, Any], cfg: Config) -> Any:
     """Return the component that mmengine would build, or None."""
-    with getattr(mmengine_registry, name).switch_scope_and_registry(cfg.get("default_scope")) as found:
-        return found.get(kind)
+    scope = content.get("_scope_", cfg.get("default_scope"))  # the former: from a base of another package
+    with getattr(mmengine_registry, of).switch_scope_and_registry(scope) as found:
+        return found.get(content["type"])
 
 
-def _check_keywords(
-    place: str, kind: str, component: type, content: Mapping[str, Any], taken: Sequence[str] = ()
-) -> None:
+def _check_keywords(place: str, kind: str, component: Any, content: Mapping[str, Any], taken: Sequence[str]) -> None:
     parameters = _parameters(component)
     if parameters is None:
         return
@@ -115,29 +113,37 @@ def _check_keywords(
 def _parameters(component: Any) -> Mapping[str, Parameter] | None:
     """Return what a constructor takes, with what it passes on to its base class; None: any keyword."""
     if not isinstance(component, type):  # a function may be registered, too
-        return signature(component).parameters
-    found: dict[str, Parameter] = {}
-    takes_any = False
+        found, takes_any = _named(signature(component).parameters.values())
+        return None if takes_any else found
+    if component.__new__ is not object.__new__:
+        return None
+    found, takes_any = {}, False
     for base in component.__mro__[:-1]:
         if "__init__" not in vars(base):
             continue
-        own = dict(list(signature(vars(base)["__init__"]).parameters.items())[1:])  # without self
-        found |= {name: p for name, p in own.items() if p.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)}
-        takes_any = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in own.values())
+        own, takes_any = _named(list(signature(vars(base)["__init__"]).parameters.values())[1:])  # without self
+        found |= own
         if not takes_any or not base.__module__.startswith(_PASSING_ON):
             break
     return None if takes_any else found
 
 
+def _named(parameters: Collection[Parameter]) -> tuple[dict[str, Parameter], bool]:
+    """Return the parameters with a name of their own, and whether any other keyword is taken."""
+    own = {p.name: p for p in parameters if p.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)}
+    return own, any(p.kind is Parameter.VAR_KEYWORD for p in parameters)
+
+
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    near = _near(name, known)
-    return f"; did you mean {near!r}?" if near else f"; expected one of {', '.join(sorted(known))}"
+    others = f"expected one of {', '.join(sorted(known))}" if known else "it has none"
+    return f"; {suggestion(name, known) or others}"
 
 
-def _near(name: str, known: Mapping[str, Any]) -> str | None:
-    by_letters = {other.lower(): other for other in known}  # "Adamw" is nearer to "AdamW" than to "Adam"
-    near = get_close_matches(name.lower(), by_letters, n=1)
-    return by_letters[near[0]] if near else None
+def type_name(content: Any) -> str | None:
+    """Return the name of a component, without prefix or import path, from its config; None if it is not a config."""
+    kind = content.get("type") if isinstance(content, Mapping) else None
+    # a config in mmengine's pure Python style has the class itself
+    return None if kind is None else getattr(kind, "__name__", str(kind)).rpartition(".")[2]
 
 
 def dicts(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:

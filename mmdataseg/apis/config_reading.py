@@ -4,7 +4,6 @@ import ast
 import codecs
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from mmengine.config import config as mmengine_config
 from mmdataseg.apis.config_check import check_leaf
 from mmdataseg.apis.config_files import find_config
 from mmdataseg.apis.data_roots import check_data_roots
-from mmdataseg.errors import UserError
+from mmdataseg.errors import UserError, suggestion
 
 # parameters of mmengine's Runner, which takes seconds to import
 RUNNER_SETTINGS = (
@@ -53,8 +52,7 @@ def read_config(
     for option in options or ():
         name = option.partition(".")[0]
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {sorted(key for key in cfg if key[0] != '_')}"
+            hint = suggestion(name, known) or f"it has {sorted(key for key in cfg if key[0] != '_')}"
             raise UserError(f"--cfg-options {option}: the config has no {name!r}; {hint}")
     cfg.merge_from_dict(dict(options or {}))
     return cfg

@@ -3,11 +3,11 @@
 import re
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from mmengine.config import DictAction
 
+from mmdataseg.errors import suggestion
 from mmdataseg.structures import Task
 
 DEFAULT_RIDGE = 0.003  # compared with others in docs/start_from_mask2former.md
@@ -96,8 +96,7 @@ class Parser(ArgumentParser):
             unknown = options[0].partition("=")[0]
             # in the help, a line of options has two blanks at its start, and two or more before the explanation
             own = re.findall(r"^  (-.+?)(?:  |$)", self.format_help(), flags=re.MULTILINE)
-            near = get_close_matches(unknown, re.findall(r"--[\w-]+", " ".join(own)), n=1)
-            hint = self._instead.get(unknown) or (f"did you mean {near[0]!r}?" if near else None)
+            hint = self._instead.get(unknown) or suggestion(unknown, re.findall(r"--[\w-]+", " ".join(own)))
             self.error(f"unknown option {unknown!r}" + (f"; {hint}" if hint else ""))
         if rest:
             self.error(f"argument {rest[0]!r} is one too many")

@@ -14,6 +14,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
+from mmdataseg.apis.config_check import type_name
 from mmdataseg.apis.plain_config import PlainConfig
 from mmdataseg.formats.whole_files import written_aside
 
@@ -76,7 +77,7 @@ class NamedConfigRunner(Runner):
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler) and handler.level > logging.DEBUG:
                 handler.addFilter(_is_brief)
-                if "mmdataseg.MultiSourceEvaluator" in map(_type_of, self.cfg.values()):
+                if "MultiSourceEvaluator" in map(type_name, self.cfg.values()):
                     handler.addFilter(_is_not_scores)  # its table has them
         return logger
 
@@ -95,10 +96,6 @@ _LONG_RECORDS = (
 )
 _FROZEN = "is skipped since its requires_grad=False"  # the end of a line for each frozen parameter
 _SCORES = re.compile(r"Iter\((val|test)\) +\[ *(\d+)/ *\2\] +\S+/\S+: ")
-
-
-def _type_of(value: Any) -> Any:
-    return value.get("type") if isinstance(value, dict) else None
 
 
 def _is_brief(record: logging.LogRecord) -> bool:

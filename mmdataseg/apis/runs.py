@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from mmdataseg.apis.config_check import check_components, check_leaf
+from mmdataseg.apis.config_check import check_components, check_leaf, type_name
 from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.data_roots import check_data_roots
 from mmdataseg.apis.initial_weights import fetch_initial_weights
@@ -167,7 +167,8 @@ def run_testing(
 def _run_of(checkpoint: str) -> str:
     """Return the name of the training that a checkpoint is from: every training has an iter_N.pth in its folder."""
     path = Path(checkpoint)
-    return path.absolute().parent.name if re.match("(iter|epoch|best)_", path.stem) else path.stem
+    from_training = re.fullmatch(r"(best_.+_)?(iter|epoch)_\d+(-[0-9a-f]{8})?", path.stem)
+    return path.absolute().parent.name if from_training else path.stem
 
 
 def load_config(
@@ -233,7 +234,7 @@ def set_test(cfg: Config, *, checkpoint: str, show_dir: str | None = None, class
     cfg.load_from = checkpoint
     if classwise:
         evaluator = cfg.get("test_evaluator")
-        if not isinstance(evaluator, dict) or evaluator.get("type") != "mmdataseg.MultiSourceEvaluator":
+        if type_name(evaluator) != "MultiSourceEvaluator":
             raise UserError(
                 "--classwise needs a test_evaluator of type 'mmdataseg.MultiSourceEvaluator'",
                 remedy="set classwise=True in the metrics of this config",
@@ -249,7 +250,7 @@ def set_test(cfg: Config, *, checkpoint: str, show_dir: str | None = None, class
             "--show-dir needs default_hooks.visualization in the config, found none",
             remedy="add one to it, e.g. visualization=dict(type='mmdataseg.DrawPredictions')",
         )
-    if hook.type == "mmdataseg.DrawPredictions":
+    if type_name(hook) == "DrawPredictions":
         hook.out_dir = folder
     else:  # mmdet's and mmseg's hooks
         hook.draw = True

@@ -11,7 +11,7 @@ from mmengine.dataset import Compose
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
-from mmdataseg.apis.config_check import check_components
+from mmdataseg.apis.config_check import check_components, type_name
 from mmdataseg.apis.config_reading import read_config
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.stored_config import check_stored, stored_config, without_data
@@ -78,7 +78,7 @@ def load_trained_model(
     with DefaultScope.overwrite_default_scope(scope):
         model = _build(Config(dict(model=model_cfg, default_scope=scope)), found)
         tested = _tested_source(model.sources, source)
-        prepare = Compose([step for step in tested.test["pipeline"] if not _type_of(step).startswith("Load")])
+        prepare = Compose([step for step in tested.test["pipeline"] if not (type_name(step) or "").startswith("Load")])
     light = Checkpoint(origin=found.origin, path=found.path, content={"meta": found.meta}, skipped=found.skipped)
     return TrainedModel(model=model.to(place).eval(), source=tested, prepare=prepare, checkpoint=light)
 
@@ -120,8 +120,3 @@ def _tested_source(sources: Mapping[str, Source], name: str | None) -> Source:
             "other sources can be given as own words"
         )
     return found[0]
-
-
-def _type_of(step: Mapping[str, Any]) -> str:
-    kind = step["type"] if isinstance(step["type"], str) else step["type"].__name__
-    return kind.rpartition(".")[2]

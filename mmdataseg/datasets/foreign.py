@@ -52,9 +52,9 @@ def build_and_read(config: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
     kind = _class_of(config)
     if isinstance(kind, type) and issubclass(kind, ConcatDataset | RepeatDataset | ClassBalancedDataset):
         raise UserError(
-            f"a {kind.__name__} wraps other datasets, which a source cannot",
-            remedy="give the dataset without it, or a source for each of several; ratios of the batch_sampler decide "
-            "how often a source is drawn",
+            f"a {kind.__name__} wraps other datasets, but a source has one dataset",
+            remedy="give the dataset without the wrapper, or a source for each of them; ratios of the batch_sampler "
+            "decide how often a source is drawn",
         )
     by_file = hasattr(kind, "COCOAPI")
     dataset = DATASETS.build({**config, "lazy_init": True} if _may_be_lazy(kind) else config)

@@ -20,6 +20,8 @@ from mmdataseg.ops.id_map import VOID
 from mmdataseg.progress import counted
 from mmdataseg.registry import DATASETS
 
+_SEVERAL = "(['.jpg', '.png'], '.png')"  # an example for messages
+
 
 @DATASETS.register_module()
 class SemanticSegDataset(BaseDataset):
@@ -45,9 +47,9 @@ class SemanticSegDataset(BaseDataset):
 
     Raises:
         MissingFileError: A folder or the file is missing; or an image has no label PNG, or a label PNG no image.
-        UserError: There are no images or no classes; ``ann_file`` has a name twice; two images differ only in the
-            suffix; ``ignore_index`` is the value of a class; or the label map names a class that the label space does
-            not have.
+        UserError: There are no images or no classes; ``suffixes`` does not have two entries; ``ann_file`` has a name
+            twice; two images differ only in the suffix; ``ignore_index`` is the value of a class; or the label map
+            names a class that the label space does not have.
     """
 
     def __init__(  # noqa: PLR0913
@@ -69,6 +71,12 @@ class SemanticSegDataset(BaseDataset):
         self.img_dir = resolve(data_root, img_dir)
         self.ann_dir = resolve(data_root, ann_dir)
         self.name_file = resolve(data_root, ann_file) if ann_file else None
+        if len(suffixes) != 2 or suffixes[0] in ((), []):
+            raise UserError(
+                f"suffixes: expected that of the images and that of the label PNGs, got {suffixes}",
+                file=self.img_dir,
+                remedy=f"for several suffixes of images, write suffixes={_SEVERAL}",
+            )
         of_images, self.label_suffix = suffixes
         self.image_suffixes = (of_images,) if isinstance(of_images, str) else tuple(of_images)
         classes = class_names(metainfo, type(self).__name__)
@@ -86,7 +94,7 @@ class SemanticSegDataset(BaseDataset):
         labels = list_files(self.ann_dir, self.label_suffix)
         if self.name_file is None:
             names, origin = sorted(images), self.img_dir
-            _refuse(labels - set(images), "label PNGs have no image", self.img_dir, self.image_suffixes[0], images)
+            self._refuse(labels - set(images), "label PNGs have no image", self.img_dir, self.image_suffixes[0], images)
         else:
             names, origin = read_lines(require_file(self.name_file, "list of names")), self.name_file
             names = [name.replace("\\", "/") for name in names]
@@ -98,8 +106,8 @@ class SemanticSegDataset(BaseDataset):
                     remedy="remove the repetitions; ratios of the batch_sampler decide how often a source is drawn",
                 )
             what = f"names of '{self.name_file}' have no image"
-            _refuse(set(names) - set(images), what, self.img_dir, self.image_suffixes[0], images)
-        _refuse(set(names) - labels, "images have no label PNG", self.ann_dir, self.label_suffix, labels)
+            self._refuse(set(names) - set(images), what, self.img_dir, self.image_suffixes[0], images)
+        self._refuse(set(names) - labels, "images have no label PNG", self.ann_dir, self.label_suffix, labels)
         if not names:
             raise UserError(
                 f"there is no image with the suffix {' or '.join(map(repr, self.image_suffixes))}",
@@ -128,6 +136,25 @@ class SemanticSegDataset(BaseDataset):
                     )
                 images[name] = suffix
         return images
+
+    def _refuse(self, names: set[str], what: str, folder: Path, suffix: str, present: Collection[str]) -> None:
+        if not names:
+            return
+        first = [name + suffix for name in sorted(names)[:3]]
+        other = self._with_other_suffix(folder / min(names))
+        raise MissingFileError(
+            f"{len(names)} {what} in '{folder}', e.g. {first} missing{other_form(sorted(names), present)}",
+            remedy="complete the folder, or list the complete samples in ann_file"
+            if other is None
+            else f"the folder has '{other}': set suffixes to those of the files, e.g. suffixes={_SEVERAL}",
+        )
+
+    def _with_other_suffix(self, path: Path) -> str | None:
+        """Return the name of a file that differs from a missing one, given without suffix, only in the suffix."""
+        in_one_folder = self.img_dir == self.ann_dir  # then one of the other kind, which is not missing, is there, too
+        known = {path.name + suffix for suffix in (*self.image_suffixes, self.label_suffix) if in_one_folder}
+        found = path.parent.glob(f"{glob.escape(path.name)}.*") if path.parent.is_dir() else ()
+        return min((file.name for file in found if file.name not in known), default=None)
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Return the paths of a sample, and ``label_table``, (V,) int32: value on disk -> label."""
@@ -164,22 +191,3 @@ def _table_by_name(label_map: Mapping[int, str | None], classes: Sequence[str], 
             )
         table[value] = VOID if name is None else label_of[name.strip()]
     return table
-
-
-def _refuse(names: set[str], what: str, folder: Path, suffix: str, present: Collection[str]) -> None:
-    if not names:
-        return
-    first = [name + suffix for name in sorted(names)[:3]]
-    other = _with_other_suffix(folder / min(names))
-    raise MissingFileError(
-        f"{len(names)} {what} in '{folder}', e.g. {first} missing{other_form(sorted(names), present)}",
-        remedy="complete the folder, or list the complete samples in ann_file"
-        if other is None
-        else f"the folder has '{other}': set suffixes to those of the files, e.g. suffixes=(['.jpg', '.png'], '.png')",
-    )
-
-
-def _with_other_suffix(path: Path) -> str | None:
-    """Return the name of a file that differs from a missing one, given without suffix, only in the suffix."""
-    found = path.parent.glob(f"{glob.escape(path.name)}.*") if path.parent.is_dir() else ()
-    return min((file.name for file in found), default=None)

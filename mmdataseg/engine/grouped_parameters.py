@@ -13,8 +13,8 @@ class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     If ``paramwise_cfg`` is set, mmengine makes a group for each parameter. torch updates one group after the other, so
     its optimizers could not update several parameters in one call, which they do on a GPU.
 
-    A training that was started with mmengine's constructor cannot be resumed with this one, nor the reverse: torch
-    compares the number of groups.
+    A training that was started with mmengine's constructor can only be resumed with it, and one that was started with
+    this one only with this one: torch compares the groups.
 
     Args:
         optim_wrapper_cfg: As in mmengine.
@@ -34,7 +34,7 @@ class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def _merged(groups: list[dict]) -> list[dict]:
-    """Groups with different settings, which have the parameters of all given groups."""
+    """Return groups that all differ in their settings, with the parameters of the given ones."""
     merged: list[dict] = []
     for group in groups:
         same = next((other for other in merged if _settings(other) == _settings(group)), None)

@@ -3,7 +3,6 @@
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from inspect import signature
 from os import PathLike
 from pathlib import Path, PurePath
@@ -14,7 +13,7 @@ from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mmdataseg.errors import MissingFileError, UserError
+from mmdataseg.errors import MissingFileError, UserError, suggestion
 from mmdataseg.registry import HOOKS
 
 _SAVED = "saved_checkpoints"
@@ -127,8 +126,7 @@ class WholeCheckpoints(CheckpointHook):
         known = set(signature(CheckpointHook).parameters)
         for name in kwargs:  # mmengine's hook would pass an unknown one to the function that saves, which ignores it
             if name not in known:
-                near = get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else "remove it"
+                hint = suggestion(name, known) or "remove it"
                 raise UserError(f"WholeCheckpoints (default_hooks.checkpoint) has no setting {name!r}", remedy=hint)
         scores, rules = (list(value) if isinstance(value, tuple) else value for value in (save_best, rule))
         super().__init__(max_keep_ckpts=-1, save_best=scores, rule=rules, **kwargs)
@@ -220,13 +218,13 @@ class WholeCheckpoints(CheckpointHook):
 
     @contextmanager
     def _failing_together(self, *, may_save: bool = False) -> Iterator[None]:
-        """Tell all ranks if the block fails on one. Without ``may_save``, only if its save has set ``last_ckpt``."""
+        """Stop all ranks if the block fails on one. Without ``may_save``, they ask each other only after a save."""
         before, failed = self.last_ckpt, None
         try:
             yield
         except Exception as error:
             failed = error
-        if may_save or self.last_ckpt != before:  # set before the save, on all ranks
+        if may_save or self.last_ckpt != before:  # all ranks set it before the first one saves
             somewhere = torch.tensor([failed is not None], dtype=torch.int)
             all_reduce(somewhere, op="max")
             if failed is None and somewhere.item():

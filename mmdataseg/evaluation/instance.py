@@ -269,7 +269,7 @@ class InstanceMetric(CocoMetric):
 
 
 def _percent(value: float) -> float:
-    """A value in percent with the three digits that mmdet has; nan where there is no object."""
+    """Return a value in percent with the three digits that mmdet has; nan where there is no object."""
     return float("nan") if value < 0 else round(100 * round(float(value), 3), 2)
 
 

@@ -1,4 +1,4 @@
-"""Average precision: of masks by hotcoco if it is installed, otherwise by pycocotools, with the same numbers."""
+"""Average precision by pycocotools, or, of masks, by hotcoco if it is installed; the numbers are the same."""
 
 import warnings
 from collections.abc import Mapping, Sequence

@@ -73,8 +73,8 @@ class MultiSourceEvaluator(Evaluator):
         MissingFileError: A file that a metric reads is missing.
         TypeError: A source or a metric has an unknown key.
         UserError: Two sources have the same name; a source has no metric; two metrics of a source have the same prefix
-            and compute their scores by the same method; a metric of mmdet would mix up the classes; or a metric refuses
-            its file or, in ``check_source``, its source.
+            and compute the same scores by the same method; a metric of mmdet would mix up the classes; or a metric
+            refuses its file or, in ``check_source``, its source.
     """
 
     def __init__(self, *, metrics: Sequence[Mapping[str, Any] | Source], classwise: bool = False) -> None:
@@ -244,7 +244,9 @@ def _check_prefixes(source: Source, metrics: Sequence[BaseMetric]) -> None:
     for first, second in combinations(metrics, 2):
         one, other = type(first), type(second)
         related = issubclass(one, other) or issubclass(other, one)
-        if related and one.compute_metrics is other.compute_metrics and first.prefix == second.prefix:
+        # `InstanceMetric`, and others of mmdet, say in `metrics` whether they score masks or boxes
+        alike = first.prefix == second.prefix and getattr(first, "metrics", 0) == getattr(second, "metrics", 0)
+        if related and alike and one.compute_metrics is other.compute_metrics:
             both = f"two {one.__name__}" if one is other else f"{one.__name__} and {other.__name__}"
             raise UserError(
                 f"{both} would report under the same names",

@@ -53,7 +53,8 @@ def read_box_annotations(path: Path) -> _JSON:
     for annotation in content["annotations"]:
         annotation.pop("segmentation", None)
         try:
-            (box,) = box_column([annotation["bbox"]], "bbox").tolist()
+            box_column([annotation["bbox"]], "bbox")  # a check; it would round to float32
+            box = [float(number) for number in annotation["bbox"]]
             if not np.isfinite(box).all() or min(box[2:]) < 0:
                 raise ValueError(f"'bbox': expected finite numbers and an extent of at least 0, got {box}")
         except ValueError as error:

@@ -77,6 +77,12 @@ def test_a_mistake_is_named_with_its_place(config, message):
         dict(custom_hooks=[dict(type="EMAHook", priority=1, zzz=1)]),  # it passes keywords on
         dict(param_scheduler=dict(type="LinearLR", convert_to_iter_based=True)),
         dict(train_dataloader=dict(num_batch_per_epoch=4, collate_fn=dict(type="pseudo_collate"))),
+        dict(train_dataloader=dict(disable_subprocess_warning=True)),
+        dict(custom_hooks=[dict(type="mmdataseg.PlotCurves", priority=49)]),
+        dict(custom_hooks=[dict(type="mmdataseg.engine.PlotCurves", metrics=["PQ"])]),  # an import path
+        dict(custom_hooks=[dict(type="mmengine.hooks.EMAHook", momentum=0.1)]),
+        dict(default_scope="mmdet", custom_hooks=[dict(type="SegVisualizationHook", _scope_="mmseg")]),
+        dict(optim_wrapper=dict(optimizer=dict(type="SGD", params=dict(type="Zzz")))),  # not an optimizer itself
     ],
 )
 def test_other_components_of_others_and_what_mmengine_takes_are_left_to_them(config):
@@ -97,8 +103,30 @@ def test_a_class_of_others_that_takes_any_keyword_is_left_to_itself_and_a_functi
     check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="made", lr=1)))))
     with pytest.raises(UserError, match=r"optimizer: made has no setting 'zzz'; expected one of lr, params"):
         check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="made", zzz=1)))))
-    for name in ("Any", "made"):
+
+    @OPTIMIZERS.register_module(force=True)
+    def made_by_any(params, **rest):
+        return torch.optim.SGD(params, **rest)
+
+    check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="made_by_any", zzz=1)))))
+    for name in ("Any", "made", "made_by_any"):
         OPTIMIZERS.module_dict.pop(name)
+
+
+def test_a_config_in_pure_python_style_names_classes_and_is_checked(tmp_path):
+    file = tmp_path / "pure.py"
+    file.write_text(
+        "from mmengine.hooks import EMAHook\n"
+        "from torch.optim import AdamW\n"
+        "from mmdataseg.engine import PlotCurves\n"
+        "optim_wrapper = dict(optimizer=dict(type=AdamW, lr=0.1))\n"
+        "custom_hooks = [dict(type=EMAHook, momentum=0.1, priority=49), dict(type=PlotCurves, metrics=['PQ'])]\n"
+    )
+    cfg = Config.fromfile(file)
+    check_components(cfg)
+    cfg.custom_hooks[1]["metric"] = 1
+    with pytest.raises(UserError, match=r"custom_hooks\.1: mmdataseg\.engine\.PlotCurves .* did you mean 'metrics'"):
+        check_components(cfg)
 
 
 @pytest.mark.parametrize("leaf", leaf_configs(), ids=lambda leaf: leaf.stem)

@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from mmdataseg.apis import cli, ranks, runs
 from mmdataseg.errors import UserError
+from mmdataseg.evaluation import MultiSourceEvaluator
 
 
 def train_args(*argv: str):
@@ -128,6 +129,10 @@ def test_scores_of_each_class_need_our_evaluator():
     assert "classwise" not in cfg.test_evaluator
     runs.set_test(cfg, checkpoint="some.pth", classwise=True)
     assert cfg.test_evaluator.classwise is True
+    for path in (MultiSourceEvaluator, "mmdataseg.evaluation.MultiSourceEvaluator"):  # as in a pure Python config
+        cfg = tiny_config(test_evaluator=dict(type=path))
+        runs.set_test(cfg, checkpoint="some.pth", classwise=True)
+        assert cfg.test_evaluator.classwise is True
     for other in (dict(type="CocoMetric"), [dict(type="CocoMetric")], None):
         with pytest.raises(UserError, match=r"--classwise needs .*; set classwise=True in the metrics of this config"):
             runs.set_test(tiny_config(test_evaluator=other), checkpoint="some.pth", classwise=True)
@@ -139,7 +144,9 @@ def test_scores_of_each_class_need_our_evaluator():
         ("work_dirs/roofs/iter_300.pth", "work_dirs/roofs"),
         ("work_dirs/roofs/best_town_PQ_iter_200.pth", "work_dirs/roofs"),
         ("iter_300.pth", "work_dirs/here"),
+        ("work_dirs/roofs/epoch_12-0123abcd.pth", "work_dirs/roofs"),  # published
         ("downloads/roofs.pth", "work_dirs/roofs"),
+        ("downloads/best_model.pth", "work_dirs/best_model"),
         ("https://host/models/roofs.pth", "work_dirs/roofs"),
     ],
 )

@@ -154,7 +154,8 @@ def test_unknown_dataset():
 
 @pytest.mark.parametrize("kind", ["ConcatDataset", "RepeatDataset", "ClassBalancedDataset"])
 def test_a_wrapper_of_datasets(kind):
-    with pytest.raises(UserError, match=rf"source 'a'.*: a {kind} wraps other datasets, .*; give the dataset without"):
+    message = rf"source 'a'.*: a {kind} wraps other datasets, but .* one dataset; give the dataset without the wrapper,"
+    with pytest.raises(UserError, match=message):
         build(source(type=kind))
 
 

@@ -111,10 +111,26 @@ def test_two_images_for_one_label_png(tmp_path):
     assert len(SemanticSegDataset(**arguments)) == 2
 
 
-@pytest.mark.parametrize(("folder", "other"), [("img", "b.JPG"), ("ann", "b.PNG")])
+@pytest.mark.parametrize("suffixes", [(".jpg", ".png", ".png"), ([], ".png")])
+def test_suffixes_that_are_not_two_are_refused(tmp_path, suffixes):
+    with pytest.raises(UserError, match=r"suffixes: expected that of the images and .* write suffixes=\(\['\.jpg', "):
+        SemanticSegDataset(**make(tmp_path), suffixes=suffixes)
+
+
+def test_an_image_beside_its_missing_label_png_is_not_taken_for_one(tmp_path):
+    arguments = make(tmp_path) | dict(img_dir="ann")
+    for name in "ab":
+        (tmp_path / f"img/{name}.jpg").rename(tmp_path / f"ann/{name}.jpg")
+    assert len(SemanticSegDataset(**arguments)) == 2
+    (tmp_path / "ann/b.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"\['b\.png'\] missing; complete the folder"):
+        SemanticSegDataset(**arguments)
+
+
+@pytest.mark.parametrize(("folder", "other"), [("img", "b.JPG"), ("img", "b.png"), ("ann", "b.PNG")])
 def test_a_file_with_another_suffix_is_named(tmp_path, folder, other):
     arguments = make(tmp_path, names=("a", "b", "zebra"))
-    (tmp_path / folder / f"b.{other[2:].lower()}").rename(tmp_path / folder / other)
+    (tmp_path / folder / {"img": "b.jpg", "ann": "b.png"}[folder]).rename(tmp_path / folder / other)
     with pytest.raises(
         FileNotFoundError, match=rf"the folder has '{other}': set suffixes to those of the files, e\.g\."
     ):

@@ -73,7 +73,7 @@ def test_another_schedule_is_refused(tmp_path, before, now, message):
         train(tmp_path, now, 4, load_from=str(tmp_path / "iter_2.pth"))
 
 
-def test_a_longer_training_with_the_same_optimization_goes_on_as_if_it_had_not_stopped(tmp_path):
+def test_a_longer_training_with_the_same_schedule_goes_on_as_if_it_had_not_stopped(tmp_path):
     schedule = {"type": "LinearLR", "start_factor": 0.1, "begin": 0, "end": 9}
     train(tmp_path / "first", schedule, 2)
     resumed = train(tmp_path / "second", schedule, 4, load_from=str(tmp_path / "first/iter_2.pth"))

@@ -3,6 +3,7 @@
 import json
 from contextlib import redirect_stdout
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from mmdet.evaluation import CocoMetric
 
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation.instance import InstanceMetric
+from mmdataseg.formats.mask_annotations import read_box_annotations
 
 from .samples import CLASSES, instances, score
 
@@ -110,6 +112,13 @@ def test_a_detection_in_a_crowd_region_is_not_counted(annotate, tmp_path):
     (tmp_path / "boxes.json").write_text(json.dumps(content))
     got = score(InstanceMetric(ann_file=path, boxes=True), [found([CAT, DOG], [0, 0], scores=[0.9, 0.8])])
     assert got["box_AP"] == 100
+
+
+def test_boxes_of_the_file_are_not_rounded(annotate):
+    path = annotate([(0, "dog", DOG)], bbox=[0.1, 0.2, "10.3", 20.7])
+    (annotation,) = read_box_annotations(Path(path))["annotations"]
+    assert annotation["bbox"] == [0.1, 0.2, 10.3, 20.7]
+    assert annotation["area"] == 10.3 * 20.7
 
 
 def test_masks_in_the_file_do_not_matter(annotate):

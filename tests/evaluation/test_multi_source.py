@@ -401,6 +401,17 @@ def test_a_metric_that_inherits_its_scores_from_another_one_is_refused_before_th
     MultiSourceEvaluator(metrics=[source("pets", [first, second | dict(prefix="other")])])
 
 
+def test_mask_ap_and_box_ap_of_one_source_need_no_prefix(tmp_path):
+    path = tmp_path / "annotations.json"
+    annotation = dict(id=1, image_id=0, category_id=1, bbox=[0, 0, 9, 9], segmentation=[[0, 0, 9, 0, 9, 9]])
+    content = dict(images=[dict(id=0, height=9, width=9, file_name="0.jpg")], annotations=[annotation])
+    path.write_text(json.dumps(content | dict(categories=[dict(id=1, name=CLASSES[0])])))
+    masks = dict(type="mmdataseg.InstanceMetric", ann_file=str(path))
+    MultiSourceEvaluator(metrics=[source("pets", [masks, masks | dict(boxes=True)], task="instance")])
+    with pytest.raises(UserError, match="two InstanceMetric would report under the same names"):
+        MultiSourceEvaluator(metrics=[source("pets", [masks, masks | dict(classwise=True)], task="instance")])
+
+
 def test_names_that_clash_after_the_test_lose_no_score(log):
     """The later metrics get the prefix that the user could have given; a baseline stays with its metric."""
 
