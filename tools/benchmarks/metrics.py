@@ -39,6 +39,10 @@ class Pair(NamedTuple):
     answer_labels: Tensor
 
 
+# from the files of the truth and of the answers to a call that reads them and returns panoptic quality
+_Reader = Callable[[Path, Path], Callable[[], float]]
+
+
 def pairs(setting: Setting) -> list[Pair]:
     """Answers made by shifting the truth a little, with a few wrong classes and some void on both sides."""
     made = []
@@ -57,7 +61,11 @@ def metrics(setting: Setting) -> list[Comparison]:
     sizes = f"{setting.images} images, {setting.answer[0]} x {setting.answer[1]}, {setting.targets} segments each"
     yardsticks = {"torchmetrics": _torchmetrics, "vernier": _vernier}
     found = [Comparison("panoptic quality", name, _prepare(setting, make), sizes) for name, make in yardsticks.items()]
-    found.append(Comparison("panoptic quality", "panopticapi, files", partial(_arrays_and_files, setting), sizes))
+    only_files = {"hotcoco, files": _hotcoco_files, "panopticapi, files": _panopticapi_files}
+    found += [
+        Comparison("panoptic quality", name, partial(_arrays_and_files, setting, make), sizes)
+        for name, make in only_files.items()
+    ]
     readers = {
         "hotcoco": _hotcoco_files,
         "vernier, PNGs by Pillow": _vernier_files,
@@ -109,9 +117,7 @@ def write_panoptic(folder: Path, setting: Setting) -> tuple[Path, Path]:
     return folder / "truth.json", folder / "answer.json"
 
 
-def _panoptic_files(
-    setting: Setting, make: Callable[[Path, Path], Callable[[], float]]
-) -> dict[str, Callable[[], Any]]:
+def _panoptic_files(setting: Setting, make: _Reader) -> dict[str, Callable[[], Any]]:
     folder = temporary_folder()
     truth, answer = write_panoptic(folder, setting)
     theirs = make(truth, answer)
@@ -124,10 +130,10 @@ def _panoptic_files(
     return {"ours": ours, "theirs": theirs}
 
 
-def _arrays_and_files(setting: Setting) -> dict[str, Callable[[], Any]]:
-    """Arrays in memory on our side, files on panopticapi's, which takes nothing else."""
+def _arrays_and_files(setting: Setting, make: _Reader) -> dict[str, Callable[[], Any]]:
+    """Arrays in memory on our side, files on the other, which takes nothing else."""
     images = pairs(setting)
-    theirs = _panopticapi_files(*write_panoptic(temporary_folder(), setting))
+    theirs = make(*write_panoptic(temporary_folder(), setting))
     return {"ours": lambda: panoptic_quality(our_counts(images)), "theirs": theirs}
 
 
