@@ -15,9 +15,9 @@ from mmdataseg.apis.config_files import leaf_configs_of, short_path
 from mmdataseg.errors import UserError, suggestion
 
 PREFIX = "mmdataseg."
-# Components that users often change: place -> registry of mmengine, in which those of other packages are looked up, or
-# None, and the settings that mmengine takes out before it builds them. Other components of other packages are not
-# checked: a mistake in them ends with the traceback of their package.
+# Components that users often change. Each row has the place; mmengine's registry of other packages' components (None:
+# those are not checked); and the settings that mmengine takes out before it builds. In other places, a mistake in
+# another package's component ends with the traceback of that package.
 _PLACES = (
     (re.compile(r"optim_wrapper"), None, ("constructor", "paramwise_cfg")),
     (re.compile(r"optim_wrapper\.optimizer"), "OPTIMIZERS", ()),

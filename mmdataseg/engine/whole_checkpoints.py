@@ -98,7 +98,7 @@ def checkpoint_to_resume(work_dir: Path) -> tuple[Path | None, str]:
 class WholeCheckpoints(CheckpointHook):
     """mmengine's ``CheckpointHook``, but old checkpoints are removed after the new one is saved, not before.
 
-    So with ``max_keep_ckpts=1``, a save that fails, e.g. on a full disk, leaves the last good checkpoint, and the best
+    So with ``max_keep_ckpts=1``, a save that fails, e.g. on a full disk, keeps the last good checkpoint and the best
     one. A resumed run also counts and removes the checkpoints of the run before, but only in its own folder. A save
     that fails ends all ranks: the first one saves for all, and the others would wait for it until the timeout of the
     process group.

@@ -310,13 +310,12 @@ def _select(pred: Mapping[str, Any], position: np.ndarray) -> dict[str, Any]:
     """Return the detections of the scored classes, with labels as positions among these classes."""
     places = position[pred["labels"]]
     keep = places >= 0
-    return dict(
-        img_id=pred["img_id"],
-        labels=places[keep],
-        scores=pred["scores"][keep],
-        bboxes=pred["bboxes"][keep],
-        masks=[mask for mask, kept in zip(pred.get("masks", keep), keep, strict=True) if kept],
+    selected = dict(
+        img_id=pred["img_id"], labels=places[keep], scores=pred["scores"][keep], bboxes=pred["bboxes"][keep]
     )
+    if "masks" in pred:
+        selected["masks"] = [mask for mask, kept in zip(pred["masks"], keep, strict=True) if kept]
+    return selected
 
 
 def _shapes(pred: Mapping[str, Any], *, boxes: bool) -> Sequence[Any]:

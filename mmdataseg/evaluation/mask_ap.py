@@ -23,23 +23,6 @@ def fast_evaluator() -> ModuleType | None:
     return hotcoco
 
 
-def mask_average_precision(
-    truth: COCO,
-    detections: Sequence[Mapping[str, Any]],
-    *,
-    image_ids: Sequence[Any],
-    category_ids: Sequence[int],
-    evaluator: ModuleType | None,
-) -> np.ndarray:
-    """Return the average precision of masks. The arguments are those of `precision_at_recalls`.
-
-    Returns:
-        (6,) as `summary`.
-    """
-    scored = dict(image_ids=image_ids, category_ids=category_ids)
-    return summary(precision_at_recalls(truth, detections, **scored, evaluator=evaluator))
-
-
 def precision_at_recalls(
     truth: COCO,
     detections: Sequence[Mapping[str, Any]],

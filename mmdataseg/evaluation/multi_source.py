@@ -90,7 +90,7 @@ class MultiSourceEvaluator(Evaluator):
         for source in self.sources:
             _check_prefixes(source, self._metrics[source.name])
             for metric in self._metrics[source.name]:
-                if classwise and hasattr(metric, "classwise"):
+                if classwise and hasattr(metric, "classwise"):  # those of mmdet have it, too
                     metric.classwise = True
                 if hasattr(metric, "check_source"):
                     metric.check_source(source)
@@ -245,7 +245,8 @@ def _check_prefixes(source: Source, metrics: Sequence[BaseMetric]) -> None:
         one, other = type(first), type(second)
         related = issubclass(one, other) or issubclass(other, one)
         # `InstanceMetric`, and others of mmdet, say in `metrics` whether they score masks or boxes
-        alike = first.prefix == second.prefix and getattr(first, "metrics", 0) == getattr(second, "metrics", 0)
+        shapes, other_shapes = (getattr(metric, "metrics", None) for metric in (first, second))
+        alike = first.prefix == second.prefix and shapes == other_shapes
         if related and alike and one.compute_metrics is other.compute_metrics:
             both = f"two {one.__name__}" if one is other else f"{one.__name__} and {other.__name__}"
             raise UserError(

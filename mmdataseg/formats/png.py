@@ -73,8 +73,8 @@ def decode_png(content: bytes, *, path: str | Path, what: str, remedy: str, colo
         path: Path of the file, for messages.
         what: Description of the file, for messages.
         remedy: What to do, for messages.
-        colours: The values are colours: an image with a palette, as compressors store one of few colours, is converted
-            to RGB.
+        colours: The values are colours. Compressors store images of few colours with a palette; it is converted to
+            RGB.
 
     Returns:
         (H, W) unsigned integers, or (H, W, C) uint8.

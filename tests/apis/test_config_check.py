@@ -89,28 +89,24 @@ def test_other_components_of_others_and_what_mmengine_takes_are_left_to_them(con
     check_components(Config(config))
 
 
-def test_a_class_of_others_that_takes_any_keyword_is_left_to_itself_and_a_function_is_checked():
-    @OPTIMIZERS.register_module(force=True)
-    class Any(torch.optim.SGD):
+def test_a_class_of_others_that_takes_any_keyword_is_left_to_itself_and_a_function_is_checked(monkeypatch):
+    class TakesAny(torch.optim.SGD):
         def __init__(self, params, **mine):
             super().__init__(params, **mine)
 
-    @OPTIMIZERS.register_module(force=True)
     def made(params, lr):
         return torch.optim.SGD(params, lr)
 
-    check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="Any", zzz=1)))))
-    check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="made", lr=1)))))
-    with pytest.raises(UserError, match=r"optimizer: made has no setting 'zzz'; expected one of lr, params"):
-        check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="made", zzz=1)))))
-
-    @OPTIMIZERS.register_module(force=True)
     def made_by_any(params, **rest):
         return torch.optim.SGD(params, **rest)
 
+    for component in (TakesAny, made, made_by_any):
+        monkeypatch.setitem(OPTIMIZERS.module_dict, component.__name__, component)
+    check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="TakesAny", zzz=1)))))
+    check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="made", lr=1)))))
+    with pytest.raises(UserError, match=r"optimizer: made has no setting 'zzz'; expected one of lr, params"):
+        check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="made", zzz=1)))))
     check_components(Config(dict(optim_wrapper=dict(optimizer=dict(type="made_by_any", zzz=1)))))
-    for name in ("Any", "made", "made_by_any"):
-        OPTIMIZERS.module_dict.pop(name)
 
 
 def test_a_config_in_pure_python_style_names_classes_and_is_checked(tmp_path):

@@ -13,7 +13,6 @@ from pycocotools.cocoeval import COCOeval
 from mmdataseg.evaluation.mask_ap import (
     by_category,
     fast_evaluator,
-    mask_average_precision,
     precision_at_recalls,
     summary,
 )
@@ -27,6 +26,10 @@ def evaluator(name):
     if EVALUATORS[name] is None and name != "pycocotools":
         pytest.skip(f"{name} is not installed")
     return EVALUATORS[name]
+
+
+def average_precision(truth, found, **options):
+    return summary(precision_at_recalls(truth, found, **options))
 
 
 def index(images, annotations, categories):
@@ -84,7 +87,7 @@ def test_a_case_worked_out_by_hand(name):
     left[:48, :48], right[48:, 48:] = True, True
     truth = index([1], [entry(1, 3, left), entry(1, 3, right)], [3])
     found = [entry(1, 3, left, score=0.5)]
-    values = mask_average_precision(truth, found, image_ids=[1], category_ids=[3], evaluator=evaluator(name))
+    values = average_precision(truth, found, image_ids=[1], category_ids=[3], evaluator=evaluator(name))
     np.testing.assert_allclose(values, [51 / 101, 51 / 101, 51 / 101, -1, 51 / 101, -1], atol=1e-12)
 
 
@@ -103,7 +106,7 @@ def summarized(truth, found, *, image_ids, category_ids):
 def check_same(name, truth, found, **scored):
     """Equal to the last bit. Return the values."""
     expected = summarized(truth, found, **scored)
-    values = mask_average_precision(truth, found, **scored, evaluator=evaluator(name))
+    values = average_precision(truth, found, **scored, evaluator=evaluator(name))
     assert values.tobytes() == expected.tobytes()
     return values
 
@@ -130,7 +133,7 @@ def test_each_category_has_the_value_that_it_has_alone(seed, name):
     precision = precision_at_recalls(truth, found, category_ids=[17, 3, 5], **scored)
     values = by_category(precision)
     of_each = {category: [one for one in found if one["category_id"] == category] for category in (3, 5, 17)}
-    alone = [mask_average_precision(truth, own, category_ids=[c], **scored)[0] for c, own in of_each.items()]
+    alone = [average_precision(truth, own, category_ids=[c], **scored)[0] for c, own in of_each.items()]
     np.testing.assert_allclose(values, alone, rtol=0, atol=1e-12)
     np.testing.assert_allclose(values[values >= 0].mean(), summary(precision)[0], rtol=0, atol=1e-12)
 
@@ -145,12 +148,12 @@ def test_they_are_the_same_with_more_detections_than_count(name):
 def test_the_order_of_the_images_does_not_matter_and_a_wrong_class_is_worth_nothing(name):
     truth, found = generated(1, images=[1, 2, 3], crowds=0.1)
     scored = {"category_ids": [3, 5, 17], "evaluator": evaluator(name)}
-    values = mask_average_precision(truth, found, image_ids=[1, 2, 3], **scored)
-    other = mask_average_precision(truth, found[::-1], image_ids=[3, 1, 2], **scored)
+    values = average_precision(truth, found, image_ids=[1, 2, 3], **scored)
+    other = average_precision(truth, found[::-1], image_ids=[3, 1, 2], **scored)
     assert 0 < values[0] < 1
     np.testing.assert_allclose(values[1], other[1], atol=0.05)  # only the order of ties differs
     empty = [entry(1, 3, np.zeros((SIZE, SIZE), bool), score=0.5)]
-    nothing = mask_average_precision(truth, empty, image_ids=[1, 2, 3], **scored)
+    nothing = average_precision(truth, empty, image_ids=[1, 2, 3], **scored)
     assert nothing[0] == 0
 
 

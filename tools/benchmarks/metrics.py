@@ -17,7 +17,7 @@ from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 from torch import Tensor
 
-from mmdataseg.evaluation.mask_ap import fast_evaluator, mask_average_precision
+from mmdataseg.evaluation.mask_ap import fast_evaluator, precision_at_recalls, summary
 from mmdataseg.evaluation.panoptic_files import PanopticFiles, panoptic_quality_of_files
 from mmdataseg.formats.categories import make_categories
 from mmdataseg.formats.coco_panoptic import PanopticSegments, rgb_to_id, write_panoptic_png
@@ -230,8 +230,8 @@ def _mask_ap(setting: Setting) -> dict[str, Callable[[], Any]]:
     truth, found = detections(setting)
     ids = {"image_ids": list(truth.imgs), "category_ids": list(truth.cats)}
     return {
-        "ours": lambda: mask_average_precision(truth, found, **ids, evaluator=evaluator),
-        "theirs": lambda: mask_average_precision(truth, found, **ids, evaluator=None),
+        "ours": lambda: summary(precision_at_recalls(truth, found, **ids, evaluator=evaluator)),
+        "theirs": lambda: summary(precision_at_recalls(truth, found, **ids, evaluator=None)),
     }
 
 
