@@ -47,7 +47,10 @@ def check_dependencies() -> None:
     for module in MODULES:
         distribution, lowest, too_new = FAMILIES[family][module]
         if find_spec(module) is None:
-            raise ImportError(f"mmdataseg needs {module}, which is not installed. {_remedy(family)}")
+            raise ImportError(
+                f"mmdataseg needs {module}, which is not installed. If you ran make setup, activate its environment: "
+                f". .venv/bin/activate. Otherwise: {_remedy(family)}"
+            )
         found = installed[family].get(distribution)
         if found is not None and not _release(lowest) <= _release(found) < _release(too_new):
             raise ImportError(
