@@ -13,7 +13,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
 from torch import Tensor
 
-from mmdataseg.models.postprocessors.postprocessors import PanopticPostProcessor, pixel_data
+from mmdataseg.models.postprocessors.base import pixel_data
+from mmdataseg.models.postprocessors.panoptic_postprocessor import PanopticPostProcessor
 from mmdataseg.ops.postprocess import ImageSizes
 from mmdataseg.registry import MODELS
 from mmdataseg.structures import LabelSpace

@@ -205,8 +205,7 @@ class TestBadInput:
 
 
 def test_pretrained_by_config(tmp_path: Path) -> None:
-    """A published checkpoint's names are loaded through init_cfg; tests/models/test_vit_checkpoint.py tests the
-    details."""
+    """A published checkpoint's names are loaded through init_cfg; test_vit_checkpoint.py tests the details."""
     donor = build()
     state = copy.deepcopy(donor.vit.state_dict())
     torch.save(state, tmp_path / "sam.pth")
