@@ -15,7 +15,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode, handle_torch_function, has_torch_function, resolve_name
 from torch.utils._pytree import tree_flatten, tree_map
 
-from mmdataseg.models import pixel_decoder
+from mmdataseg.models.heads import pixel_decoder
 
 CUDA = torch.device("cuda", 0)
 PROPERTIES = {"device": CUDA, "is_cuda": True, "is_cpu": False}

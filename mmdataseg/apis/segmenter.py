@@ -16,7 +16,7 @@ from mmdataseg.apis.image_inputs import ImageInput, ImageInputs
 from mmdataseg.apis.image_paths import check_paths
 from mmdataseg.apis.trained_model import load_trained_model
 from mmdataseg.errors import UserError
-from mmdataseg.models.text_classifier import TextClassifier
+from mmdataseg.models.classifiers.text_classifier import TextClassifier
 from mmdataseg.results.result import Result
 from mmdataseg.results.segments import Answer
 from mmdataseg.sources import Source

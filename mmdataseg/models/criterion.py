@@ -13,9 +13,9 @@ from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
 from mmdataseg.errors import UserError
-from mmdataseg.models.head import Proposals
-from mmdataseg.models.image_masks import ImageMasks, Members, image_masks, members_of
-from mmdataseg.models.targets import Annotation, Targets
+from mmdataseg.models.heads.dataseg_head import Proposals
+from mmdataseg.models.targets.base import Annotation, Targets
+from mmdataseg.models.targets.image_masks import ImageMasks, Members, image_masks, members_of
 from mmdataseg.ops import merge as merging
 from mmdataseg.ops.matching import match
 from mmdataseg.ops.point_losses import class_cost

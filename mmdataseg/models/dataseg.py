@@ -13,8 +13,8 @@ from mmdet.structures import DetDataSample
 from torch import Tensor
 
 from mmdataseg.errors import UserError
-from mmdataseg.models.head import Proposals
-from mmdataseg.models.targets import Targets
+from mmdataseg.models.heads.dataseg_head import Proposals
+from mmdataseg.models.targets.base import Targets
 from mmdataseg.ops.postprocess import ImageSizes
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources, parameter_owners

@@ -6,7 +6,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import nn
 
 from mmdataseg.engine.layer_decay import LayerDecayOptimWrapperConstructor, undecayed
-from mmdataseg.models.vitdet import ViTDet
+from mmdataseg.models.backbones.vitdet import ViTDet
 from mmdataseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 LR, DECAY = 0.1, 0.05

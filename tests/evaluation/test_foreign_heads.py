@@ -8,7 +8,7 @@ from mmengine.structures import InstanceData, PixelData
 
 from mmdataseg.evaluation.panoptic_quality import PanopticQualityMetric
 from mmdataseg.evaluation.semantic import SemanticMetric
-from mmdataseg.models.postprocessors import PanopticPostProcessor
+from mmdataseg.models import PanopticPostProcessor
 from mmdataseg.ops.enlarging import ImageSizes
 from mmdataseg.structures import LabelSpace
 

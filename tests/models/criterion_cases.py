@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from mmdataseg.models import DaTaSegCriterion, Proposals
-from mmdataseg.models.box_targets import BoxAnnotation
-from mmdataseg.models.mask_targets import MaskAnnotation
+from mmdataseg.models.targets.box_targets import BoxAnnotation
+from mmdataseg.models.targets.mask_targets import MaskAnnotation
 from mmdataseg.ops.id_map import VOID
 
 SURE = 12.0

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmdataseg.models import criterion as module
-from mmdataseg.models import mask_targets
+from mmdataseg.models.targets import mask_targets
 from mmdataseg.ops.id_map import VOID
 from tests.models.criterion_cases import (
     BACKGROUND,

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from mmdataseg.models import criterion as module
-from mmdataseg.models.mask_targets import MaskAnnotation
+from mmdataseg.models.targets.mask_targets import MaskAnnotation
 from mmdataseg.ops.id_map import VOID
 from tests.models.criterion_cases import (
     BACKGROUND,

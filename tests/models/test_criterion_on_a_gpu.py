@@ -6,8 +6,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
 from mmdataseg.models import criterion as module
-from mmdataseg.models.image_masks import Members
-from mmdataseg.models.targets import Annotation
+from mmdataseg.models.targets.base import Annotation
+from mmdataseg.models.targets.image_masks import Members
 from tests.models.criterion_cases import (
     BACKGROUND,
     HEIGHT,

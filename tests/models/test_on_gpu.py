@@ -9,7 +9,8 @@ import torch
 from mmengine.optim import OptimWrapper
 
 from mmdataseg.engine import Bfloat16OptimWrapper
-from mmdataseg.models import MMDetPanopticPreprocessor, box_targets
+from mmdataseg.models import MMDetPanopticPreprocessor
+from mmdataseg.models.targets import box_targets
 from mmdataseg.registry import MODELS
 from tests.models.conftest import LABEL_SPACE, build_model, make_batch, make_sample, model_config
 from tests.models.per_source_model import build_model as build_per_source

@@ -7,7 +7,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
 from mmdataseg.models import DaTaSegHead, Proposals
-from mmdataseg.models.mask_targets import MaskAnnotation
+from mmdataseg.models.targets.mask_targets import MaskAnnotation
 from mmdataseg.ops.id_map import masks_from_id_map
 from mmdataseg.registry import MODELS
 from mmdataseg.structures import Task

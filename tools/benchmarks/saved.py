@@ -20,7 +20,7 @@ from mmengine.structures import InstanceData, PixelData
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from mmdataseg.apis.registration import register_all_modules
-from mmdataseg.models import pixel_decoder
+from mmdataseg.models.heads import pixel_decoder
 from mmdataseg.ops.deformable_attention import deformable_attention
 from mmdataseg.registry import MODELS
 

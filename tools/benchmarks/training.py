@@ -10,7 +10,7 @@ from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor, nn
 
 from mmdataseg.models import TimmBackbone
-from mmdataseg.models.pixel_decoder import DeformableAttention, deformops_is_installed
+from mmdataseg.models.heads.pixel_decoder import DeformableAttention, deformops_is_installed
 from tools.benchmarks import networks
 from tools.benchmarks.comparing import Comparison, Missing, Setting
 from tools.benchmarks.whole_path import whole_paths

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmdataseg.apis.parsers import Parser
 from mmdataseg.models import DaTaSegCriterion, Proposals
-from mmdataseg.models.mask_targets import MaskAnnotation
+from mmdataseg.models.targets.mask_targets import MaskAnnotation
 from mmdataseg.ops.box_projection import box_profiles, mask_profiles, projection_loss
 from mmdataseg.ops.matching import match
 from mmdataseg.ops.merge import merge_masks, merge_rows

@@ -104,7 +104,7 @@ def _matrix_products() -> Finding:
 def _attention_on_gpu() -> Finding:
     import torch
 
-    from mmdataseg.models.pixel_decoder import deformops_is_installed, mmcv_operator_runs_on
+    from mmdataseg.models.heads.pixel_decoder import deformops_is_installed, mmcv_operator_runs_on
 
     name, other = "deformable attention on cuda", "deformops" if deformops_is_installed() else "torch's grid_sample"
     if mmcv_operator_runs_on(torch.empty(0, device="cuda")):
