@@ -97,7 +97,9 @@ class ImageMasks:
 
     def _masks(self, embeds_SC: Tensor) -> Tensor:
         """(S, H, W) float32."""
-        return torch.einsum("sc,chw->shw", embeds_SC, self.features_CHW).float()
+        features_CHW = self.features_CHW
+        # not einsum: it makes several views for each product, and clones those of a batch of one
+        return (embeds_SC @ features_CHW.flatten(1)).view(-1, *features_CHW.shape[1:]).float()
 
 
 def members_of(groups_BLQ: Tensor, num_pairs_B: Sequence[int]) -> list[Members]:
