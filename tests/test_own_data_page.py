@@ -115,7 +115,7 @@ def five_minutes(page: str) -> list[list[str]]:
 
 
 def test_the_five_minutes_prepare_data_that_are_right(page: str, tmp_path: Path) -> None:
-    """The first three commands as printed: the check of the third finds nothing wrong."""
+    """The first three commands as printed: the check of the third finds no problem."""
     run_commands(five_minutes(page)[:3], tmp_path)
 
 
