@@ -33,7 +33,7 @@ def check_versions() -> Iterator[Finding]:
     for name, (requirement, use) in OPTIONAL.items():
         found = _version(name)
         if found is None:
-            text, remedy = f"is not installed; {use} needs it", f'pip install "{requirement}", if you use that'
+            text, remedy = f"is not installed; needed for {use}", f'pip install "{requirement}", if you use that'
             yield Finding(name, "missing", text, remedy)
         else:
             yield Finding(name, "ok", found)
