@@ -85,21 +85,22 @@ def test_the_example_with_coco_runs(
     assert {sampler.global_batch(t)[0]: len(sampler.batch(t)) for t in range(5)} == {0: 4, 1: 4, 2: 2}
 
 
-def test_the_example_with_instances_builds(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The config as printed, on an annotation that has only what the page says is needed."""
-    *_, scored = blocks(page)
+def test_the_example_with_instances_builds(
+    page: str, repo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test of the file that the page names, on an annotation that has only what the page says is needed."""
+    (name,) = re.findall(r"\]\(\.\./(\S+garden_instances\.py)\) has both", page)
+    source = Config.fromfile(repo_root / name).garden_instances
     monkeypatch.chdir(tmp_path)
-    layouts.save_array(np.zeros((48, 64, 3), np.uint8), tmp_path / "data/garage/images/val/a.jpg")
+    layouts.save_array(np.zeros((48, 64, 3), np.uint8), tmp_path / "data/garden/images/val/a.jpg")
     box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [8, 8, 16, 16]}
     content = {
         "images": [{"id": 1, "file_name": "a.jpg", "height": 48, "width": 64}],
         "annotations": [{**box, "segmentation": [[8, 8, 24, 8, 24, 24, 8, 24]]}],
-        "categories": [{"id": 1, "name": "car"}],
+        "categories": [{"id": 1, "name": "tree"}],
     }
-    (tmp_path / "data/garage/masks_val.json").write_text(json.dumps(content))
+    (tmp_path / "data/garden/instances_val.json").write_text(json.dumps(content))
     init_default_scope("mmdet")
-    space = {"name": "garage", "classes": ["car"], "is_thing": [True]}
-    source = {"name": "garage", "task": "instance", "label_space": space, **Config.fromstring(scored, ".py").to_dict()}
     dataset = MultiSourceDataset(split="test", sources=[source])
     truth = dataset[0]["data_samples"].gt_instances
     assert truth.masks.shape == (1, 48, 64), "at the size on disk"
@@ -115,7 +116,7 @@ def five_minutes(page: str) -> list[list[str]]:
 
 
 def test_the_five_minutes_prepare_data_that_are_right(page: str, tmp_path: Path) -> None:
-    """The first three commands as printed: the check of the third finds nothing wrong."""
+    """The first three commands as printed: the check of the third finds no problem."""
     run_commands(five_minutes(page)[:3], tmp_path)
 
 

@@ -237,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print()
     if notes:
         print(f"{counted(notes, 'line')} with '?' to look at")
-    print(counted(problems, "problem") if problems else "nothing wrong")
+    print("in all: " + (counted(problems, "problem") if problems else "no problem"))
     return int(problems > 0)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mmdataseg.apis.parsers import Parser
 from mmdataseg.errors import UserError
+from mmdataseg.progress import counted
 from mmdataseg.text.embeddings import TextEmbeddings, matrix_sha256, read_metadata, save_embeddings
 from mmdataseg.text.encoding import TextEncoder, embed_classes, import_matrix
 from mmdataseg.text.hashing import HashingEncoder
@@ -89,7 +90,8 @@ def write_encoded(args: argparse.Namespace, vocabularies: Sequence[Vocabulary]) 
             continue
         refuse_to_overwrite(path, force=args.force)
         warn_of_twins(vocabulary)
-        print(f"{vocabulary.name}: {len(vocabulary.classes)} classes, {len(templates)} templates, {encoder.info}")
+        size = f"{counted(len(vocabulary.classes), 'class', 'classes')}, {counted(len(templates), 'template')}"
+        print(f"{vocabulary.name}: {size}, {encoder.info}")
         embeddings = embed_classes(
             encoder,
             vocabulary.classes,

@@ -1,6 +1,6 @@
 """Ablation of dataseg_r50_3ds: binary cross-entropy in place of the focal loss, as in Mask2Former.
 
-Shows what the paper's focal loss gives. Ours: not run.
+Shows the effect of the paper's focal loss. Ours: not run.
 Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_bce.py --launcher pytorch --gpus 8
 """
 

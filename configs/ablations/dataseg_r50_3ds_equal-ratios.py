@@ -1,6 +1,6 @@
 """Ablation of dataseg_r50_3ds: the sources are drawn equally often.
 
-Shows what the ratios 1 : 4 : 4 give. Ours: not run.
+Shows the effect of the ratios 1 : 4 : 4. Ours: not run.
 Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_equal-ratios.py --launcher pytorch --gpus 8
 """
 

@@ -1,6 +1,6 @@
 """Ablation of dataseg_r50_3ds: training without MERGE.
 
-Shows what MERGE in training gives. Inference still merges. Ours: not run.
+Shows the effect of MERGE in training. Inference still merges. Ours: not run.
 Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_no-merge.py --launcher pytorch --gpus 8
 """
 

@@ -1,6 +1,6 @@
 """Ablation of dataseg_r50_3ds: boxes are matched by class only; the projection is only a loss.
 
-Shows what the projection in the cost of matching gives. Ours: not run.
+Shows the effect of the projection in the cost of matching. Ours: not run.
 Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_no-projection-cost.py --launcher pytorch --gpus 8
 """
 

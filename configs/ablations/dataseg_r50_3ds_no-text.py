@@ -1,6 +1,6 @@
 """Ablation of dataseg_r50_3ds: learned class vectors in place of text embeddings.
 
-Shows what a common space of names gives: without it, nothing connects equal classes of different sources, and no new
+Shows the effect of a common space of names: without it, nothing connects equal classes of different sources, and no new
 vocabulary can be tested. Ours: not run.
 Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_no-text.py --launcher pytorch --gpus 8
 """

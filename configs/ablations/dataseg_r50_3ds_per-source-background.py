@@ -1,6 +1,6 @@
 """Ablation of dataseg_r50_3ds: a background vector for each training source.
 
-Shows what one background gives, though a class of one source is unlabelled in another. Ours: not run.
+Shows the effect of one shared background, although a class of one source is unlabelled in another. Ours: not run.
 Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_per-source-background.py --launcher pytorch --gpus 8
 """
 

@@ -1,6 +1,6 @@
 """Ablation of dataseg_r50_3ds: a set of queries for each training source.
 
-Shows what shared queries give: the paper's network does not know which dataset an image is from. Ours: not run.
+Shows the effect of shared queries: the paper's network does not know which dataset an image is from. Ours: not run.
 Command: mim train mmdataseg configs/ablations/dataseg_r50_3ds_per-source-queries.py --launcher pytorch --gpus 8
 """
 

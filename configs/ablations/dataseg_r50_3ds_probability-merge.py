@@ -1,6 +1,6 @@
 r"""Ablation of dataseg_r50_3ds: semantic maps by the sum over proposals instead of the best row. Test only.
 
-Shows what MaskFormer's probability-weighted sum gives; the weights are the same. Ours: not run.
+Shows the effect of MaskFormer's probability-weighted sum; the weights are the same. Ours: not run.
 Command: mim test mmdataseg configs/ablations/dataseg_r50_3ds_probability-merge.py --checkpoint \
     work_dirs/dataseg_r50_3ds/iter_368750.pth
 """

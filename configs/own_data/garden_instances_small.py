@@ -1,7 +1,7 @@
 """A template to try your own objects with polygons on a CPU in minutes: a small model from scratch, 300 iterations.
 
 Not a row of the paper. It shows that the data are read and learned, not how good a model can be: images are scaled to
-128 pixels, and the text embeddings are a stand-in. For results, take garden_instances.py (docs/own_data.md).
+128 pixels, and the text embeddings are a stand-in. For full size, use garden_instances.py (docs/own_data.md).
 Command: mim train mmdataseg configs/own_data/garden_instances_small.py
 """
 

@@ -1,6 +1,7 @@
 """A template to copy: few label maps and many boxes of your own, one vocabulary, one GPU. Not a row of the paper.
 
-From ImageNet weights; to start from a pretrained model, set load_from (docs/own_data.md). Ours: not run at this size.
+The 4,000 iterations are for a start from a pretrained segmentation model: set load_from (docs/own_data.md). Without it,
+only the backbone is pretrained, on ImageNet: add --iterations 40000 to the command. Ours: not run at this size.
 Hardware, memory and hours: not measured.
 Command: mim train mmdataseg configs/own_data/garden_with_boxes.py
 """

@@ -192,7 +192,7 @@ def report(source: Source, split: str, found: Findings) -> str:
         lines.append(f"{len(classes) - len(unseen)} of {len(classes)} classes: {seen or 'none'}")
     if found.images and unseen:
         lines.append("never: " + ", ".join(unseen))
-    lines.append(counted(len(found.problems), "problem") if found.problems else "no problem")
+    lines.append("in this split: " + (counted(len(found.problems), "problem") if found.problems else "no problem"))
     lines += [f"! {problem}" for problem in found.problems[:_SHOWN]]
     if len(found.problems) > _SHOWN:
         lines.append(f"! and {len(found.problems) - _SHOWN} more")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from projects.study.statistics import Difference, Stat, markdown_table
 
 RULE = (
-    "The rule: a difference of means *shows* where it is larger than its spread, the root of the sum of the two "
-    "variances over seeds. Two seeds at least. It is a rule for reading a small table, not a test of significance."
+    "A difference of means *shows* if it is larger than its spread, the root of the sum of the two variances over "
+    "seeds, with at least two seeds. This is a rule for reading a small table, not a test of significance."
 )
 
 

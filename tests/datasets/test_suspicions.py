@@ -208,4 +208,4 @@ def test_images_in_both_splits_are_found_by_content(tmp_path):
 def test_notes_are_in_the_report_but_are_not_problems(tmp_path):
     built = panoptic(tmp_path, (False, True))
     text = report(built, "train", findings(built))
-    assert "no problem\n? source 'street': 'car' is flagged" in text
+    assert "in this split: no problem\n? source 'street': 'car' is flagged" in text

@@ -71,11 +71,11 @@ def test_counts_of_clean_data(check_data, world, capsys, workers):
     assert check_data.main([str(world[1]), "--workers", workers]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "sem (train): 2 images, 4 targets, 0 images without target, 0 crowd regions, 0 boxes under a pixel" in out
-    assert "void: 12.5 % of the pixels 2 of 4 classes: cat 2, sky 2 never: dog, grass no problem" in out
+    assert "void: 12.5 % of the pixels 2 of 4 classes: cat 2, sky 2 never: dog, grass in this split: no problem" in out
     assert "box (train): 2 images, 1 target, 1 image without target, 1 crowd region, 1 box under a pixel" in out
     assert "pan (test): 1 image, 3 targets, 0 images without target, 1 crowd region, 0 boxes" in out
     assert out.count("pan (test)") == 1  # val and test share it
-    assert out.endswith("nothing wrong")
+    assert out.endswith("in all: no problem")
 
 
 def test_all_problems_of_all_sources_are_listed(check_data, world, capsys):
@@ -92,7 +92,7 @@ def test_all_problems_of_all_sources_are_listed(check_data, world, capsys):
     assert "the PNG has segment ids [77] that are not in the JSON" in out
     assert "source 'box'" in out
     assert "['part2/empty.jpg']" in out
-    assert out.endswith("4 problems")
+    assert out.endswith("in all: 4 problems")
 
 
 def test_boxes_written_as_corners(check_data, world, capsys):
@@ -132,8 +132,8 @@ def test_one_problem(check_data, world, capsys):
     assert check_data.main([str(config), "--workers", "0"]) == 1
     out = " ".join(capsys.readouterr().out.split())
     assert "sem (train): 2 images, 2 targets" in out
-    assert " 1 problem ! source 'sem'" in out
-    assert out.endswith(" 1 problem")
+    assert " in this split: 1 problem ! source 'sem'" in out
+    assert out.endswith("in all: 1 problem")
 
 
 def test_help_shows_how_it_is_called(check_data, capsys):
@@ -164,7 +164,7 @@ def test_a_line_to_look_at_does_not_fail_the_check(check_data, world, capsys):
     assert check_data.main([str(config), "--workers", "0"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "? source 'box': 1 image appears under several names, e.g. " in out
-    assert out.endswith("to look at nothing wrong")
+    assert out.endswith("to look at in all: no problem")
 
 
 def test_limit(check_data, world, capsys):
@@ -229,6 +229,8 @@ def test_sources_that_do_not_fit_together(check_data, world, capsys):
     assert "! source 'box' (train): not among model.sources ['sem']; name it there, too" in out
     assert "! crops of different scales, {'sem': 64, 'box': 128} pixels" in out
     assert "! train_dataloader.batch_sampler: 3 ratios for 2 sources; give one for each" in out
+    assert out.count("in this split: no problem") == 3, "the files are right; only the config is not"
+    assert out.endswith("in all: 4 problems")
 
 
 def test_metrics_that_cannot_be_built(check_data, world, capsys):
@@ -246,7 +248,7 @@ def test_metrics_that_cannot_be_built(check_data, world, capsys):
     assert out.count("! source 'pan': the test pipeline loads annotations as for training") == 1
     assert "! source 'more': " in out
     assert "missing 1 required keyword-only argument: 'ann_file'" in out
-    assert out.endswith("2 problems")
+    assert out.endswith("in all: 2 problems")
 
 
 def test_metrics_of_both_evaluators_and_of_others(check_data):

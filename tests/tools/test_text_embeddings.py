@@ -95,6 +95,7 @@ def test_synonyms_reach_each_vocabulary_that_has_the_class(run, tmp_path):
 def test_a_second_run_does_nothing(run, tmp_path, capsys):
     argv = ("coco80", "--encoder", "hashing", "--out", tmp_path)
     run(*argv)
+    assert capsys.readouterr().out.startswith("coco80: 80 classes, 1 template, ")
     path = tmp_path / "coco80_hashing.safetensors"
     before = path.stat().st_mtime_ns
     capsys.readouterr()

@@ -1,7 +1,7 @@
 """DaTaSeg in the form that a published Mask2Former converts to: a linear map to class embeddings, not normalised.
 
-After ``convert --ridge 0`` the probabilities over its own classes are the original's. The panoptic and the semantic
-answer are computed by mmdet's and mmseg's rules.
+A converted model has the original's probabilities for its trained classes. Panoptic results follow mmdet's rules, and
+semantic results mmseg's.
 """
 
 _base_ = ["./dataseg_r50.py"]

@@ -33,7 +33,7 @@ def check_versions() -> Iterator[Finding]:
     for name, (requirement, use) in OPTIONAL.items():
         found = _version(name)
         if found is None:
-            text, remedy = f"is not installed; {use} needs it", f'pip install "{requirement}", if you use that'
+            text, remedy = f"is not installed; needed for {use}", f'pip install "{requirement}", if you use that'
             yield Finding(name, "missing", text, remedy)
         else:
             yield Finding(name, "ok", found)
@@ -45,11 +45,11 @@ def check_gpu() -> Iterator[Finding]:
 
     if torch.version.cuda is None and torch.version.hip is None:
         text, remedy = "this torch was built without GPU support", "install a torch with CUDA, if there is a GPU"
-        yield Finding("torch", "missing", text, remedy)
+        yield Finding("GPU", "missing", text, remedy)
         return
     if not torch.cuda.is_available():
-        text, remedy = f"torch (CUDA {torch.version.cuda}) sees no GPU", "run nvidia-smi, if there is a GPU"
-        yield Finding("torch", "missing", text, remedy)
+        text, remedy = f"torch (CUDA {torch.version.cuda}) sees none", "run nvidia-smi, if there is a GPU"
+        yield Finding("GPU", "missing", text, remedy)
         return
     for index in range(torch.cuda.device_count()):
         found = torch.cuda.get_device_properties(index)
@@ -91,14 +91,14 @@ def _matrix_products() -> Finding:
     """Report whether MKL leaves out AVX-512, as it does on an AMD processor unless one function is preloaded."""
     import torch
 
-    name, cpu = "matrix products on cpu", _CPU_INFO.read_text(encoding="utf-8") if _CPU_INFO.is_file() else ""
+    name, cpu = "fast matrix products on cpu", _CPU_INFO.read_text(encoding="utf-8") if _CPU_INFO.is_file() else ""
     if not torch.backends.mkl.is_available():
-        return Finding(name, "ok", "another library than MKL")
+        return Finding(name, "ok", "by another library than MKL")
     slow = "AuthenticAMD" in cpu and "avx512f" in cpu.split()
     if slow and not hasattr(ctypes.CDLL(None), "mkl_serv_intel_cpu_true"):
         remedy = "preload the function that docs/benchmarks.md names, if you train on the CPU"
         return Finding(name, "missing", "MKL does not use AVX-512 on this AMD processor", remedy)
-    return Finding(name, "ok", "MKL")
+    return Finding(name, "ok", "by MKL")
 
 
 def _attention_on_gpu() -> Finding:

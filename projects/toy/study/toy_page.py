@@ -55,23 +55,24 @@ def write_page(
     listed = ["\n".join(f"- {_short(name)}: {what}" for name, what in ablations.items())] if ablations else []
     parts = [
         "# The toy study",
-        "The paper's study of training sources, on coloured shapes: the same method, losses and sampling, on a world "
-        "that a laptop can train on. It says which of the paper's findings come out at this scale and which do not. "
-        "It says nothing about scores on real images. Text embeddings come from a hashing encoder, a stand-in for "
-        "CLIP: only shared words make two names alike.",
+        "This page repeats the paper's study of training sources on coloured shapes, with the same method, losses and "
+        "sampling, in a world that a laptop can train on. It says which of the paper's findings show at this scale. It "
+        "says nothing about scores on real images. Text embeddings come from the hashing encoder, a stand-in for CLIP: "
+        "two names are alike only if they share words.",
         "## Scale",
         _scale(results, setting),
         f"```shell\n{setting.command}\n```",
-        "A run whose result is in the JSON file beside this page is not repeated; `--page work_dirs/mine.md` starts "
-        "from nothing. Device, threads and seconds are those of the recorded runs; `--device`, `--threads` and "
-        "`--jobs` set them.",
+        "The command does not repeat a run whose result is in the JSON file beside this page. `--page "
+        "work_dirs/mine.md` starts without results. Device, threads and seconds are those of the recorded runs; "
+        "`--device`, `--threads` and `--jobs` set them.",
         *stopped,
         "## Training sources",
         "S: label maps, few images. P: panoptic segments. B: boxes. Mean and standard deviation over seeds, in "
-        "percent. A training has as many iterations as separate models of its sources have together, divided among "
-        "them by the config's ratios. With equal iterations, so few and from scratch, a row would show how far its "
-        "training came, not what a source adds. Box-only classes have masks in no training source. Filled boxes are "
-        "the same detections with each mask replaced by its box. Unseen names are new combinations of known words.",
+        "percent. A training has as many iterations as separate models of its sources have together. They are divided "
+        "among the sources by the config's ratios. If all trainings had equally few iterations, a row would show how "
+        "far its training came, not what a source adds. Box-only classes have masks in no training source. Filled "
+        "boxes are the same detections with each mask replaced by its box. Unseen names are new combinations of known "
+        "words.",
         row_table(results, COMBINATIONS, COLUMNS, [chance]),
         *picture_links(pictures, list(pictures)),
         "## Ablations",

@@ -73,47 +73,48 @@ def write_page(
     stopped = [f"Stopped with an error: {', '.join(failed)}."] if failed else []
     parts = [
         "# The study on photographs",
-        "The paper's study of training sources on PASCAL VOC, with a pretrained MobileNetV2 and CLIP's text "
-        "embeddings, at a size that two CPU cores can train. How the data are prepared is in "
-        "[projects/voc](../projects/voc/README.md). Rows that nobody has run say so.",
+        "This page repeats the paper's study of training sources on PASCAL VOC, with a pretrained MobileNetV2 and "
+        "CLIP's text embeddings, at a size that two CPU cores can train. The notes at the end say what the tables mean "
+        "for your own data. [projects/voc](../projects/voc/README.md) says how to prepare the data. A row that nobody "
+        f'has run reads "{NOT_RUN}".',
         "## Scale",
         _scale(results, setting),
         f"```shell\n{setting.command}\n```",
-        "A run whose result is in the JSON file beside this page is not repeated; `--page work_dirs/mine.md` starts "
-        "from nothing, `--only` and `--seeds` choose rows and seeds. Device, threads and seconds are those of the "
-        "recorded runs; `--device`, `--threads` and `--jobs` set them.",
+        "The command does not repeat a run whose result is in the JSON file beside this page. `--page "
+        "work_dirs/mine.md` starts without results; `--only` and `--seeds` choose rows and seeds. Device, threads and "
+        "seconds are those of the recorded runs; `--device`, `--threads` and `--jobs` set them.",
         *stopped,
         "## Training sources",
         "S: label maps. P: panoptic segments. B: boxes. Mean and standard deviation over seeds, in percent. A training "
-        "has as many iterations as separate models of its sources have together, divided among them by the config's "
-        "ratios. The steady classes are cat, cow, dog, horse, person and sheep, of which the small set of photographs "
-        "has many objects. Filled boxes are the same detections with each mask replaced by its box.",
+        "has as many iterations as separate models of its sources have together. They are divided among the sources "
+        "by the config's ratios. The steady classes are cat, cow, dog, horse, person and sheep, of which the small set "
+        "of photographs has many objects. Filled boxes are the same detections with each mask replaced by its box.",
         row_table(results, COMBINATIONS, COLUMNS),
         *picture_links(pictures, ["Scores of the steady classes by training sources"]),
         "## Boxes and masks",
         "The upper bound is S+P+B with the masks of the boxes. The rows below it have 110 images with panoptic "
-        "segments (P 110) and a number of others with boxes (B), and all of them train equally long.",
+        "segments (P 110) and a number of other images with boxes (B). They all train equally long.",
         row_table(results, {"S+P+B": ALL, "upper bound": UPPER_BOUND, **SHARES}, COLUMNS),
         *picture_links(pictures, ["Boxes in addition to 110 images with masks"]),
         "## Equal length",
-        "Trainings of several lengths, to compare those of equal length. All scores are those of the steady classes, "
-        "on held-out images and on 110 training images of P. All these trainings but S include the 110 images. The "
-        "more a model overfits, the larger is the difference between the two.",
+        "The table has trainings of several lengths, so that you can compare those of equal length. All scores are "
+        "those of the steady classes, on held-out images and on 110 training images of P. All these trainings except S "
+        "include the 110 images. The more a model overfits, the better it is on training images than on held-out ones.",
         _lengths(results),
         *picture_links(pictures, ["PQ on held-out images and on training images"]),
         "## Ablations",
         row_table(results, {"none (S+P+B)": ALL, **{_short(name): name for name in ablations}}, COLUMNS),
         "\n".join(f"- {_short(name)}: {what}" for name, what in ablations.items()),
         "## What goes wrong",
-        "What happens to the true things in the panoptic answer, in percent. The kinds are explained in "
-        "[troubleshooting.md](troubleshooting.md#why-is-pq-low). Invented things are in percent of the true ones. "
-        "Some of these counts, mostly of seed 0, were made before the rule of `split` changed: all predicted segments "
-        "of the class counted as parts, so a thing beside another one of its class was seldom called split. Seed 0 of "
-        "S, P and B, counted again, has the same numbers.",
+        "The table says what happens to the true things in the panoptic predictions, in percent. "
+        "[troubleshooting.md](troubleshooting.md#why-is-pq-low) explains the kinds. Invented things are in percent of "
+        "the true ones. Some of these counts, mostly of seed 0, were made before the rule of `split` changed: all "
+        "predicted segments of the class counted as parts, so a thing beside another one of its class was seldom "
+        "called split. Seed 0 of S, P and B, counted again, has the same numbers.",
         row_table(results, {**COMBINATIONS, "upper bound": UPPER_BOUND}, ERRORS),
         "## A source of another world",
-        "CamVid has street scenes and a vocabulary of its own. S+P+B is tested on it without training on it, and a "
-        "model is trained on it as a fourth source, a fifth of the batches.",
+        "CamVid has street scenes and its own vocabulary. S+P+B is tested on it without training on it. S+P+B+CamVid "
+        "is trained on it as a fourth source, with a fifth of the batches.",
         row_table(results, {"S+P+B": TRANSFER, "S+P+B+CamVid": WITH_CAMVID}, {"CamVid: mIoU": CAMVID}),
         row_table(results, {"S+P+B": ALL, "S+P+B+CamVid": WITH_CAMVID}, COLUMNS),
         "## What the paper found, and whether it shows here",

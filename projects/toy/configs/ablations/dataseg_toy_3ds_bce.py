@@ -1,6 +1,6 @@
 """Ablation of dataseg_toy_3ds: binary cross-entropy in place of the focal loss, as in Mask2Former.
 
-Shows what the paper's focal loss gives.
+Shows the effect of the paper's focal loss.
 At toy scale. Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/ablations/dataseg_toy_3ds_bce.py
 """

@@ -1,6 +1,6 @@
 """Ablation of dataseg_toy_3ds: training without MERGE.
 
-Shows what MERGE in training gives. Inference still merges.
+Shows the effect of MERGE in training. Inference still merges.
 At toy scale. Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/ablations/dataseg_toy_3ds_no-merge.py
 """

@@ -1,6 +1,6 @@
 """Ablation of dataseg_toy_3ds: boxes are matched by class only; the projection is only a loss.
 
-Shows what the projection in the cost of matching gives.
+Shows the effect of the projection in the cost of matching.
 At toy scale. Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/ablations/dataseg_toy_3ds_no-projection-cost.py
 """

@@ -1,6 +1,6 @@
 """Ablation of dataseg_toy_3ds: learned class vectors in place of text embeddings.
 
-Shows what a common space of names gives: without it, nothing connects equal classes of different sources, and no new
+Shows the effect of a common space of names: without it, nothing connects equal classes of different sources, and no new
 vocabulary can be tested.
 At toy scale. Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/ablations/dataseg_toy_3ds_no-text.py

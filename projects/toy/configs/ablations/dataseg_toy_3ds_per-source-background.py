@@ -1,6 +1,6 @@
 """Ablation of dataseg_toy_3ds: a background vector for each training source.
 
-Shows what one background gives, though a class of one source is unlabelled in another.
+Shows the effect of one shared background, although a class of one source is unlabelled in another.
 At toy scale. Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/ablations/dataseg_toy_3ds_per-source-background.py
 """

@@ -1,6 +1,6 @@
 """Ablation of dataseg_toy_3ds: a set of queries for each training source.
 
-Shows what shared queries give: the paper's network does not know which dataset an image is from.
+Shows the effect of shared queries: the paper's network does not know which dataset an image is from.
 At toy scale. Data: python -m projects.toy.make_toy data/toy
 Command: mim train mmdataseg projects/toy/configs/ablations/dataseg_toy_3ds_per-source-queries.py
 """

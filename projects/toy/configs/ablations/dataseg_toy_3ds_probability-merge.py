@@ -1,6 +1,6 @@
 r"""Ablation of dataseg_toy_3ds: semantic maps by the sum over proposals instead of the best row. Test only.
 
-Shows what MaskFormer's probability-weighted sum gives; the weights are the same.
+Shows the effect of MaskFormer's probability-weighted sum; the weights are the same.
 Command: mim test mmdataseg projects/toy/configs/ablations/dataseg_toy_3ds_probability-merge.py --checkpoint \
     work_dirs/dataseg_toy_3ds/iter_2000.pth
 """

@@ -1,6 +1,6 @@
 """Ablation of dataseg_voc_3ds: binary cross-entropy in place of the focal loss, as in Mask2Former.
 
-Shows what the paper's focal loss gives.
+Shows the effect of the paper's focal loss.
 Not a row of the paper. Data: projects/voc/README.md
 Command: mim train mmdataseg projects/voc/configs/ablations/dataseg_voc_3ds_bce.py
 """

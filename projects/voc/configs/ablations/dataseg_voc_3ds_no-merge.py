@@ -1,6 +1,6 @@
 """Ablation of dataseg_voc_3ds: training without MERGE.
 
-Shows what MERGE in training gives. Inference still merges.
+Shows the effect of MERGE in training. Inference still merges.
 Not a row of the paper. Data: projects/voc/README.md
 Command: mim train mmdataseg projects/voc/configs/ablations/dataseg_voc_3ds_no-merge.py
 """
