@@ -11,9 +11,9 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
 from mmdataseg.apis import runs
-from mmdataseg.apis.config_check import check_components
-from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.config.checking import check_components
+from mmdataseg.apis.config.files import find_config
+from mmdataseg.apis.config.reading import read_config
 from mmdataseg.apis.parsers import build_test_parser, build_train_parser
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.engine.whole_checkpoints import WholeCheckpoints

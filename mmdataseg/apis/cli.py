@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.config_reading import check_config
+from mmdataseg.apis.config.files import find_config
+from mmdataseg.apis.config.reading import check_config
 from mmdataseg.apis.image_paths import check_paths
 from mmdataseg.apis.parsers import (
     build_checks_parser,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmdataseg.apis.config_check import dicts
+from mmdataseg.apis.config.checking import dicts
 from mmdataseg.checkpoints.addresses import download, is_address
 from mmdataseg.checkpoints.mmengine_loading import resolve
 from mmdataseg.errors import MissingFileError, UserError

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config.files import find_config
 from mmdataseg.apis.image_paths import VIDEO_SUFFIXES
 from mmdataseg.errors import MissingFileError, UserError
 

@@ -13,7 +13,7 @@ from mmengine.device import get_device
 from mmengine.dist import get_dist_info, is_distributed
 from torch import distributed
 
-from mmdataseg.apis.config_check import dicts
+from mmdataseg.apis.config.checking import dicts
 from mmdataseg.apis.stopping import sigterm_as_exit
 from mmdataseg.errors import UserError
 

@@ -14,8 +14,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
-from mmdataseg.apis.config_check import type_name
-from mmdataseg.apis.plain_config import PlainConfig
+from mmdataseg.apis.config.checking import type_name
+from mmdataseg.apis.config.plain import PlainConfig
 from mmdataseg.formats.whole_files import written_aside
 
 # mmengine's default hooks; it accepts None for these only

@@ -10,9 +10,10 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from mmdataseg.apis.config_check import check_components, check_leaf, type_name
-from mmdataseg.apis.config_reading import read_config
-from mmdataseg.apis.data_roots import check_data_roots
+from mmdataseg.apis.config.checking import check_components, check_leaf, type_name
+from mmdataseg.apis.config.data_roots import check_data_roots
+from mmdataseg.apis.config.reading import read_config
+from mmdataseg.apis.config.stored import completed_for_test
 from mmdataseg.apis.initial_weights import fetch_initial_weights
 from mmdataseg.apis.ranks import (
     check_launcher,
@@ -24,7 +25,6 @@ from mmdataseg.apis.ranks import (
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
 from mmdataseg.apis.schedule import scale_schedule
-from mmdataseg.apis.stored_config import completed_for_test
 from mmdataseg.checkpoints.mmengine_loading import use_safe_reader
 from mmdataseg.checkpoints.reading import read_checkpoint
 from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, require_whole

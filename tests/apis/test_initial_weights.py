@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from mmdataseg.apis import runs
-from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config.files import find_config
 from mmdataseg.apis.initial_weights import fetch_initial_weights
 from mmdataseg.errors import MissingFileError, UserError
 from tests.config_world import load

@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 
 from mmdataseg.apis import ranks
-from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.config.reading import read_config
 from mmdataseg.apis.runs import run_training
 from mmdataseg.errors import UserError
 from mmdataseg.registry import MODELS

@@ -10,8 +10,8 @@ import mmengine
 import pytest
 from mmengine.logging import MMLogger
 
-from mmdataseg.apis import config_reading, runner
-from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis import runner
+from mmdataseg.apis.config.reading import MORE_SETTINGS, RUNNER_SETTINGS, read_config
 from mmdataseg.errors import UserError
 
 
@@ -60,7 +60,7 @@ def test_the_log_is_silenced_without_an_import_of_torch(tmp_path, repo_root):
     """mmengine imports torch when it makes a logger, which takes seconds."""
     (tmp_path / "leaf.py").write_text('root = "{{$SOME_ROOT:data}}/images"\n')
     program = (
-        "import sys; from mmdataseg.apis.config_reading import read_config\n"
+        "import sys; from mmdataseg.apis.config.reading import read_config\n"
         "print(read_config('leaf.py').root, 'torch' in sys.modules)"
     )
     environment = {**os.environ, "SOME_ROOT": "/somewhere", "PYTHONPATH": str(repo_root)}
@@ -73,16 +73,16 @@ def test_the_log_is_silenced_without_an_import_of_torch(tmp_path, repo_root):
 def test_private_names_of_base_configs_are_not_suggested(tmp_path):
     (tmp_path / "c.py").write_text("_secret = 1\nmodel = dict()\n")
     with pytest.raises(ValueError, match=r"has no 'zzz'; it has \['model'\]"):
-        config_reading.read_config(tmp_path / "c.py", {"zzz": 3})
+        read_config(tmp_path / "c.py", {"zzz": 3})
 
 
 def test_the_settings_of_mmengines_runner_are_known():
-    assert set(config_reading.RUNNER_SETTINGS) == set(inspect.signature(mmengine.runner.Runner).parameters)
+    assert set(RUNNER_SETTINGS) == set(inspect.signature(mmengine.runner.Runner).parameters)
 
 
-@pytest.mark.parametrize("name", config_reading.MORE_SETTINGS)
+@pytest.mark.parametrize("name", MORE_SETTINGS)
 def test_keys_that_mmengine_reads_outside_its_parameters_may_be_set(tmp_path, name):
     (tmp_path / "c.py").write_text("model = dict()\n")
-    assert config_reading.read_config(tmp_path / "c.py", {name: "x"}).get(name) == "x"
+    assert read_config(tmp_path / "c.py", {name: "x"}).get(name) == "x"
     read = inspect.getsource(mmengine.runner.runner) + inspect.getsource(runner)
     assert re.search(rf"cfg\.get\(\s*[\"']{name}[\"']|[\"']{name}[\"'] (not )?in (self\.)?cfg", read), name

@@ -5,8 +5,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS
 
-from mmdataseg.apis.config_check import check_components, check_leaf
-from mmdataseg.apis.config_files import config_root, leaf_configs, leaf_configs_of
+from mmdataseg.apis.config.checking import check_components, check_leaf
+from mmdataseg.apis.config.files import config_root, leaf_configs, leaf_configs_of
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.errors import UserError
 from tests.config_world import load

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmdataseg.apis.config_files import config_roots
+from mmdataseg.apis.config.files import config_roots
 from mmdataseg.errors import MissingFileError
 from mmdataseg.sources import Source
 

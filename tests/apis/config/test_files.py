@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config.files import find_config
 
 
 def test_suggested_configs_of_projects_are_where_the_message_says(tmp_path, monkeypatch, repo_root):

@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import Registry
 
-from mmdataseg.apis.config_check import dicts
+from mmdataseg.apis.config.checking import dicts
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.checkpoints.reading import Checkpoint
 from mmdataseg.errors import UserError

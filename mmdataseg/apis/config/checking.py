@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.utils import get_object_from_string
 
 from mmdataseg import registry
-from mmdataseg.apis.config_files import leaf_configs_of, short_path
+from mmdataseg.apis.config.files import leaf_configs_of, short_path
 from mmdataseg.errors import UserError, suggestion
 
 PREFIX = "mmdataseg."

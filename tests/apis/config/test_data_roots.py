@@ -6,8 +6,8 @@ import pytest
 from mmengine.config import Config
 
 from mmdataseg.apis import cli
-from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.data_roots import check_data_roots, how_to_get
+from mmdataseg.apis.config.data_roots import check_data_roots, how_to_get
+from mmdataseg.apis.config.files import find_config
 from mmdataseg.errors import MissingFileError
 from tests.config_world import LEAVES, LOADERS, load
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmdataseg.errors import MissingFileError, UserError
 
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[2]
 _SUGGESTED = 3  # most configs that a message names
 
 

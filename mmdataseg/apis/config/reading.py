@@ -11,9 +11,9 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.config import config as mmengine_config
 
-from mmdataseg.apis.config_check import check_leaf
-from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.data_roots import check_data_roots
+from mmdataseg.apis.config.checking import check_leaf
+from mmdataseg.apis.config.data_roots import check_data_roots
+from mmdataseg.apis.config.files import find_config
 from mmdataseg.errors import UserError, suggestion
 
 # parameters of mmengine's Runner, which takes seconds to import

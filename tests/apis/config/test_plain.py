@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from yapf.yapflib import yapf_api
 
-from mmdataseg.apis.plain_config import PlainConfig
+from mmdataseg.apis.config.plain import PlainConfig
 from mmdataseg.apis.runner import build_runner
 
 
