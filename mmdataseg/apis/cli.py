@@ -12,7 +12,7 @@ from typing import Any
 
 from mmdataseg.apis.config.files import find_config
 from mmdataseg.apis.config.reading import check_config
-from mmdataseg.apis.image_paths import check_paths
+from mmdataseg.apis.images.paths import check_paths
 from mmdataseg.apis.parsers import (
     build_checks_parser,
     build_convert_parser,

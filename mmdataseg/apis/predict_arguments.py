@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmdataseg.apis.config.files import find_config
-from mmdataseg.apis.image_paths import VIDEO_SUFFIXES
+from mmdataseg.apis.images.paths import VIDEO_SUFFIXES
 from mmdataseg.errors import MissingFileError, UserError
 
 _WEIGHTS = (".pth", ".pt", ".bin", ".safetensors", ".ckpt")

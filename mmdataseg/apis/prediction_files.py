@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdataseg.apis.image_inputs import ImageInput, Video
+from mmdataseg.apis.images.inputs import ImageInput, Video
 from mmdataseg.apis.video_files import VideoFile
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import make_categories

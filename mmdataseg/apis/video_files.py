@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmdataseg.apis.image_inputs import Video
+from mmdataseg.apis.images.inputs import Video
 from mmdataseg.errors import UserError
 
 RESERVE = 2**25

@@ -19,7 +19,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mmdataseg.apis import cli, image_decoding, image_inputs
+from mmdataseg.apis import cli
+from mmdataseg.apis.images import decoding, inputs
 from mmdataseg.checkpoints import addresses
 
 GOOD = "data/toy/toy_open/val"
@@ -140,7 +141,7 @@ def turned() -> Image.Exif:
 def test_strange_images_are_read_in_the_size_in_which_they_are_shown(here, monkeypatch) -> None:
     said: list[str] = []
     # mmengine silences the handlers of pytest
-    monkeypatch.setattr(image_decoding.logger, "warning", lambda message, *values: said.append(message % values))
+    monkeypatch.setattr(decoding.logger, "warning", lambda message, *values: said.append(message % values))
     (here / "in").mkdir()
     for name, (write, _) in READABLE.items():
         write(here / "in" / name)
@@ -161,7 +162,7 @@ def test_a_raised_limit_lets_a_large_image_in(here, monkeypatch) -> None:
     def limited(*_: object) -> Image.Image:
         raise Image.DecompressionBombError
 
-    monkeypatch.setattr(image_decoding.Image, "open", limited)
+    monkeypatch.setattr(decoding.Image, "open", limited)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
     words = ["--save", "json", "--max-pixels"]
     assert predict(here / "out", here / "large.png", *words, "800") == 1
@@ -285,8 +286,8 @@ def silent(request) -> Iterator[str]:
 
 @pytest.mark.parametrize("silent", ["hangs", "drips"], indirect=True)
 def test_an_image_at_an_address_that_hangs_is_left_out(here, capsys, monkeypatch, silent) -> None:
-    monkeypatch.setattr(image_inputs, "_SECONDS", 1)
-    monkeypatch.setattr(image_inputs, "_SECONDS_IN_ALL", 2)
+    monkeypatch.setattr(inputs, "_SECONDS", 1)
+    monkeypatch.setattr(inputs, "_SECONDS_IN_ALL", 2)
     start = time.monotonic()
     assert predict(here / "out", f"{silent}/a.jpg") == 1
     assert "a.jpg': cannot be fetched" in capsys.readouterr().err

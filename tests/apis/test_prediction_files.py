@@ -9,7 +9,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 
-from mmdataseg.apis.image_inputs import ImageInputs
+from mmdataseg.apis.images.inputs import ImageInputs
 from mmdataseg.apis.prediction_files import PredictionFiles, open_folder
 from mmdataseg.datasets import InstanceSegDataset, PanopticSegDataset, SemanticSegDataset
 from mmdataseg.errors import UserError

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mmdataseg.apis import video_files
-from mmdataseg.apis.image_inputs import Video
+from mmdataseg.apis.images.inputs import Video
 from mmdataseg.apis.video_files import RESERVE, VideoFile
 from mmdataseg.errors import UserError
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mmdataseg.apis import cli
-from mmdataseg.apis.image_decoding import UnreadableImageError
+from mmdataseg.apis.images.decoding import UnreadableImageError
 from mmdataseg.apis.segmenter import Segmenter
 from mmdataseg.apis.web import serving
 from mmdataseg.apis.web.answers import COLUMNS, Answers

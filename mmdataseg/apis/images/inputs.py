@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mmdataseg.apis.image_decoding import (
+from mmdataseg.apis.images.decoding import (
     MAX_PIXELS,
     Channels,
     UnreadableImageError,
@@ -28,7 +28,7 @@ from mmdataseg.apis.image_decoding import (
     from_pillow,
     from_tensor,
 )
-from mmdataseg.apis.image_paths import VIDEO_SUFFIXES, check_paths, files_in, matching
+from mmdataseg.apis.images.paths import VIDEO_SUFFIXES, check_paths, files_in, matching
 from mmdataseg.errors import UserError
 
 _SECONDS = 30  # without an answer

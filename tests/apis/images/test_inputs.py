@@ -13,9 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
-from mmdataseg.apis.image_decoding import UnreadableImageError, decode_image, from_array, from_pillow, from_tensor
-from mmdataseg.apis.image_inputs import ImageInputs
-from mmdataseg.apis.image_paths import check_paths, common_root, count_images, files_in
+from mmdataseg.apis.images.decoding import UnreadableImageError, decode_image, from_array, from_pillow, from_tensor
+from mmdataseg.apis.images.inputs import ImageInputs
+from mmdataseg.apis.images.paths import check_paths, common_root, count_images, files_in
 from mmdataseg.errors import MissingFileError, UserError
 
 RED, GREEN = (200, 10, 30), (10, 180, 60)
