@@ -10,16 +10,16 @@ from collections import Counter
 import pytest
 
 from mmdataseg.apis import cli
-from mmdataseg.apis.prediction_files import PredictionFiles
+from mmdataseg.apis.predict.files import PredictionFiles
 from mmdataseg.apis.segmenter import Segmenter
-from tests.apis.predicting import files, predict, refused, start
+from tests.apis.predict.predicting import files, predict, refused, start
 
 
 def test_files_that_cannot_be_written(here, monkeypatch, capsys):
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("mmdataseg.apis.prediction_files.write_png", full)
+    monkeypatch.setattr("mmdataseg.apis.predict.files.write_png", full)
     said = refused(capsys, "--out", str(here))
     assert f"error: '{here}': cannot be written (No space left on device); " in said
 
@@ -98,7 +98,7 @@ def test_a_large_result_is_written_before_the_next_image_is_read(here, monkeypat
 
     monkeypatch.setattr(Segmenter, "stream", segment)
     monkeypatch.setattr(PredictionFiles, "add", write)
-    monkeypatch.setattr("mmdataseg.apis.predict._WAITING_PIXELS", 128 * 128 - 1)
+    monkeypatch.setattr("mmdataseg.apis.predict.command._WAITING_PIXELS", 128 * 128 - 1)
     predict("--out", str(here / "out"), "--save", "json")
     names = [name for what, name in seen if what == "segmented"]
     assert seen == [(what, name) for name in names for what in ("segmented", "written")]

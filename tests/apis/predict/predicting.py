@@ -12,7 +12,7 @@ import pytest
 from mmdataseg.apis import cli
 
 # of another process: the package that these tests are of, wherever it is started
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
 
 
 def predict(*words):

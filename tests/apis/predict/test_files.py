@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 
 from mmdataseg.apis.images.inputs import ImageInputs
-from mmdataseg.apis.prediction_files import PredictionFiles, open_folder
+from mmdataseg.apis.predict.files import PredictionFiles, open_folder
 from mmdataseg.datasets import InstanceSegDataset, PanopticSegDataset, SemanticSegDataset
 from mmdataseg.errors import UserError
 from mmdataseg.results.result import Result

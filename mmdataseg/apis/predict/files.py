@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mmdataseg.apis.images.inputs import ImageInput, Video
-from mmdataseg.apis.video_files import VideoFile
+from mmdataseg.apis.predict.video import VideoFile
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import make_categories
 from mmdataseg.formats.coco_panoptic import id_to_rgb

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmdataseg.apis import cli
 from mmdataseg.models import DaTaSeg
-from tests.apis.predicting import predict, refused
+from tests.apis.predict.predicting import predict, refused
 
 
 def test_own_words(here, capsys):

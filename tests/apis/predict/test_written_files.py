@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmdataseg.apis import cli
 from mmdataseg.evaluation.panoptic_files import PanopticFiles, panoptic_quality_of_files
-from tests.apis.predicting import make_video, predict
+from tests.apis.predict.predicting import make_video, predict
 
 
 def test_only_what_is_asked_is_written(here):

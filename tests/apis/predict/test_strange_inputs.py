@@ -328,7 +328,7 @@ def test_a_disk_that_is_full(here, capsys, monkeypatch, file) -> None:
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("mmdataseg.apis.prediction_files.write_png", full)
+        monkeypatch.setattr("mmdataseg.apis.predict.files.write_png", full)
     capsys.readouterr()
     assert predict(out, GOOD) == 1
     said = capsys.readouterr().err

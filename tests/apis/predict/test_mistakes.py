@@ -10,7 +10,7 @@ import pytest
 
 from mmdataseg.apis import cli
 from mmdataseg.apis.segmenter import Segmenter
-from tests.apis.predicting import ENVIRONMENT, make_video, predict, refused
+from tests.apis.predict.predicting import ENVIRONMENT, make_video, predict, refused
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import cv2
 from mmdataseg.apis.images.decoding import MAX_PIXELS
 from mmdataseg.apis.images.inputs import ImageInput, ImageInputs
 from mmdataseg.apis.images.paths import common_root, count_images
-from mmdataseg.apis.prediction_files import PredictionFiles, open_folder
+from mmdataseg.apis.predict.files import PredictionFiles, open_folder
 from mmdataseg.apis.segmenter import OWN_WORDS, Segmenter
 from mmdataseg.apis.stopping import sigterm_as_exit
 from mmdataseg.errors import UserError

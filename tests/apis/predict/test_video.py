@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdataseg.apis import video_files
 from mmdataseg.apis.images.inputs import Video
-from mmdataseg.apis.video_files import RESERVE, VideoFile
+from mmdataseg.apis.predict.video import RESERVE, VideoFile
 from mmdataseg.errors import UserError
 
 SIZE = (64, 96)
@@ -36,7 +35,7 @@ def frames_in(path: Path) -> int:
 def room(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
     """Let the disk be nearly full after some frames, and only for one frame."""
     free = iter([RESERVE] * frames + [RESERVE - 1] + [RESERVE] * 100)
-    monkeypatch.setattr(video_files.shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    monkeypatch.setattr("mmdataseg.apis.predict.video.shutil.disk_usage", lambda _: SimpleNamespace(free=next(free)))
 
 
 def test_a_video_has_all_frames(tmp_path: Path) -> None:
