@@ -14,17 +14,17 @@ from mmdataseg.apis.config.checking import check_components, check_leaf, type_na
 from mmdataseg.apis.config.data_roots import check_data_roots
 from mmdataseg.apis.config.reading import read_config
 from mmdataseg.apis.config.stored import completed_for_test
-from mmdataseg.apis.initial_weights import fetch_initial_weights
-from mmdataseg.apis.ranks import (
+from mmdataseg.apis.registration import register_all_modules
+from mmdataseg.apis.training.initial_weights import fetch_initial_weights
+from mmdataseg.apis.training.ranks import (
     check_launcher,
     check_recomputation,
     check_strategy,
     lost_ranks_named,
     start_without_gpus,
 )
-from mmdataseg.apis.registration import register_all_modules
-from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
-from mmdataseg.apis.schedule import scale_schedule
+from mmdataseg.apis.training.runner import DumpPredictionsHook, build_runner, config_name
+from mmdataseg.apis.training.schedule import scale_schedule
 from mmdataseg.checkpoints.mmengine_loading import use_safe_reader
 from mmdataseg.checkpoints.reading import read_checkpoint
 from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, require_whole

@@ -9,7 +9,7 @@ import pytest
 
 from mmdataseg.apis import cli, parsers
 from mmdataseg.apis.config.reading import read_config
-from tests.apis.tiny_training import TINY_CONFIG
+from tests.apis.training.tiny_training import TINY_CONFIG
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 
-from mmdataseg.apis.runner import NamedConfigRunner
+from mmdataseg.apis.training.runner import NamedConfigRunner
 from mmdataseg.engine.whole_checkpoints import (
     WholeCheckpoints,
     checkpoint_to_resume,

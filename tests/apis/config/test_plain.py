@@ -7,7 +7,7 @@ from mmengine.config import Config
 from yapf.yapflib import yapf_api
 
 from mmdataseg.apis.config.plain import PlainConfig
-from mmdataseg.apis.runner import build_runner
+from mmdataseg.apis.training.runner import build_runner
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import mmengine
 import pytest
 from mmengine.logging import MMLogger
 
-from mmdataseg.apis import runner
 from mmdataseg.apis.config.reading import MORE_SETTINGS, RUNNER_SETTINGS, read_config
+from mmdataseg.apis.training import runner
 from mmdataseg.errors import UserError
 
 

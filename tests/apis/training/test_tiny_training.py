@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.apis.tiny_training import TINY_CONFIG, TINY_PARTS
+from tests.apis.training.tiny_training import TINY_CONFIG, TINY_PARTS
 from tests.mim import skip_unless_it_finds_editable_packages
 
 DRIVER = """

@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS
 
-from mmdataseg.apis.schedule import scale_schedule
+from mmdataseg.apis.training.schedule import scale_schedule
 from mmdataseg.errors import UserError
 
 

@@ -5,8 +5,8 @@ import logging
 import pytest
 from mmengine.config import Config
 
-from mmdataseg.apis import runner
-from mmdataseg.apis.runner import NamedConfigRunner
+from mmdataseg.apis.training import runner
+from mmdataseg.apis.training.runner import NamedConfigRunner
 from tests.engine.breaking_model import BreaksAtFive
 
 

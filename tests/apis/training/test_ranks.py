@@ -13,9 +13,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmdataseg.apis import ranks
 from mmdataseg.apis.config.reading import read_config
 from mmdataseg.apis.runs import run_training
+from mmdataseg.apis.training import ranks
 from mmdataseg.errors import UserError
 from mmdataseg.registry import MODELS
 
@@ -303,7 +303,7 @@ def take_a_step(rank: int, folder: str, backbone: dict[str, Any]) -> None:
 def test_torch_still_stops_where_recomputation_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: dict[str, Any], end: str
 ) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))  # the new process imports this file by its name
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3]))  # the new process imports this file by its name
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     torch.multiprocessing.spawn(take_a_step, args=(str(tmp_path), backbone), nprocs=1)
     assert (tmp_path / "end").read_text().startswith(end)

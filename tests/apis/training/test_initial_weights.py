@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmdataseg.apis import runs
 from mmdataseg.apis.config.files import find_config
-from mmdataseg.apis.initial_weights import fetch_initial_weights
+from mmdataseg.apis.training.initial_weights import fetch_initial_weights
 from mmdataseg.errors import MissingFileError, UserError
 from tests.config_world import load
 
@@ -61,7 +61,7 @@ def test_a_training_asks_before_it_reads_the_data(monkeypatch: pytest.MonkeyPatc
     for name in ("ADEChallengeData2016", "coco", "objects365"):
         (tmp_path / "data" / name).mkdir(parents=True)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("mmdataseg.apis.initial_weights.download", _unreachable)
+    monkeypatch.setattr("mmdataseg.apis.training.initial_weights.download", _unreachable)
     with pytest.raises(UserError, match=f"https://.*resnet50.*: no network; {CHOICE}"):
         runs.run_training("dataseg_r50_3ds.py")
     monkeypatch.setattr(runs, "build_runner", _built)
