@@ -44,7 +44,7 @@ def server(world, tmp_path_factory):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mmdataseg", "web", "trained.pth", "--device", "cpu"]
-    env = os.environ | {"TMPDIR": str(temp), "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = os.environ | {"TMPDIR": str(temp), "PYTHONPATH": str(Path(__file__).parents[3])}
     log = tmp_path_factory.mktemp("log") / "log.txt"
     with log.open("w") as file:
         process = subprocess.Popen(

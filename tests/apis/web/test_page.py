@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from mmdataseg.apis.web.asking import Limits, Questions
-from tests.apis.test_web import by_hand
+from tests.apis.web.test_web import by_hand
 
 gr = pytest.importorskip("gradio", reason='gradio is not installed: pip install "gradio>=6.31,<7"')
 
