@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from mmdataseg.apis.config.checking import check_components, check_leaf, type_name
+from mmdataseg.apis.config.checking import check_components, check_leaf
 from mmdataseg.apis.config.data_roots import check_data_roots
 from mmdataseg.apis.config.reading import read_config
 from mmdataseg.apis.config.stored import completed_for_test
@@ -29,6 +29,7 @@ from mmdataseg.checkpoints.mmengine_loading import use_safe_reader
 from mmdataseg.checkpoints.reading import read_checkpoint
 from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, require_whole
 from mmdataseg.errors import UserError
+from mmdataseg.registry import type_name
 
 Launcher = Literal["none", "pytorch", "slurm", "mpi"]
 

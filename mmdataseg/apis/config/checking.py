@@ -139,13 +139,6 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
     return f"; {suggestion(name, known) or others}"
 
 
-def type_name(content: Any) -> str | None:
-    """Return the name of a component, without prefix or import path, from its config; None if it is not a config."""
-    kind = content.get("type") if isinstance(content, Mapping) else None
-    # a config in mmengine's pure Python style has the class itself
-    return None if kind is None else getattr(kind, "__name__", str(kind)).rpartition(".")[2]
-
-
 def dicts(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield (dotted place, dict) for every dict in a config, or in the part of it at ``place``."""
     if isinstance(content, Mapping):

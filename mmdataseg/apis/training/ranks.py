@@ -16,6 +16,7 @@ from torch import distributed
 from mmdataseg.apis.config.checking import dicts
 from mmdataseg.apis.stopping import sigterm_as_exit
 from mmdataseg.errors import UserError
+from mmdataseg.registry import type_name
 
 BEAT, SILENCE = 0.5, 10.0  # seconds
 # errors of the launcher's store: torch's DistError is a RuntimeError, and torch 2.1 does not have it
@@ -57,7 +58,7 @@ def check_strategy(cfg: Config) -> None:
     Raises:
         UserError: The strategy is ``FSDPStrategy``, and the model is of this package or gradients are clipped.
     """
-    name = str(cfg.get("strategy", {}).get("type", "")).rpartition(".")[2]
+    name = type_name(cfg.get("strategy"))
     ours = str(cfg.get("model", {}).get("type", "")).startswith("mmdataseg.")
     if name == "FSDPStrategy" and (ours or cfg.get("optim_wrapper", {}).get("clip_grad")):
         why = (

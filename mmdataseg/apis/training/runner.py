@@ -14,9 +14,9 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
-from mmdataseg.apis.config.checking import type_name
 from mmdataseg.apis.config.plain import PlainConfig
 from mmdataseg.formats.whole_files import written_aside
+from mmdataseg.registry import type_name
 
 # mmengine's default hooks; it accepts None for these only
 _MMENGINE_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
