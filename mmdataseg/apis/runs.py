@@ -1,6 +1,5 @@
 """Run a training or a test: read the config, apply the user's options, and start mmengine's Runner."""
 
-import re
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -27,7 +26,7 @@ from mmdataseg.apis.training.runner import DumpPredictionsHook, build_runner, co
 from mmdataseg.apis.training.schedule import scale_schedule
 from mmdataseg.checkpoints.mmengine_loading import use_safe_reader
 from mmdataseg.checkpoints.reading import read_checkpoint
-from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, require_whole
+from mmdataseg.engine.whole_checkpoints import CHECKPOINT_STEM, checkpoint_to_resume, require_whole
 from mmdataseg.errors import UserError
 from mmdataseg.registry import type_name
 
@@ -168,8 +167,7 @@ def run_testing(
 def _run_of(checkpoint: str) -> str:
     """Return the name of the training that a checkpoint is from: every training has an iter_N.pth in its folder."""
     path = Path(checkpoint)
-    from_training = re.fullmatch(r"(best_.+_)?(iter|epoch)_\d+(-[0-9a-f]{8})?", path.stem)
-    return path.absolute().parent.name if from_training else path.stem
+    return path.absolute().parent.name if CHECKPOINT_STEM.fullmatch(path.stem) else path.stem
 
 
 def load_config(

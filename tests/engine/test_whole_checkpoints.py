@@ -149,6 +149,15 @@ def test_an_incomplete_checkpoint_is_replaced_by_the_newest_complete_one(saved, 
     assert torch.load(found, weights_only=False)["meta"]["iter"] == 3
 
 
+def test_a_published_copy_is_not_resumed(tmp_path):
+    """It is the newest file, but mmengine has removed the state of the optimizer from it."""
+    train(tmp_path, published_keys=["meta", "state_dict"])
+    (published,) = tmp_path.glob("iter_4-*.pth")
+    assert "optimizer" not in torch.load(published, weights_only=False)
+    (tmp_path / "last_checkpoint").unlink()
+    assert newest_whole(tmp_path) == tmp_path / "iter_4.pth"
+
+
 @pytest.mark.parametrize("size", [0, 2, 500])
 def test_a_checkpoint_that_was_cut_short_is_refused_and_a_complete_one_is_named(saved, size):
     path = saved / "iter_4.pth"
