@@ -10,7 +10,7 @@ from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmdataseg.evaluation.mask_ap import (
+from mmdataseg.evaluation.average_precision import (
     by_category,
     fast_evaluator,
     precision_at_recalls,
