@@ -19,7 +19,7 @@ KERNELS := OMP_NUM_THREADS=1 OMP_NUM_THREADS=2 \
 	"ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE"
 EXTRAS := fast.txt results.txt web.txt yardsticks.txt
 PINS := --constraint=requirements/runtime.txt --constraint=requirements/torch.txt
-EXTRAS_TESTS := tests/apis/test_convert.py tests/apis/test_web_page.py tests/evaluation/test_mask_ap.py \
+EXTRAS_TESTS := tests/apis/test_convert.py tests/apis/web/test_page.py tests/evaluation/test_average_precision.py \
 	tests/formats/test_png.py tests/results tests/tools/test_benchmark.py
 FLOAT_TESTS := tests/ops tests/models tests/text tests/evaluation tests/engine
 

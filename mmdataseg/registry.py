@@ -4,6 +4,9 @@ Any OpenMMLab config can name a component with the prefix, ``type='mmdataseg.DaT
 module, and the registry imports the modules in its ``locations``. No ``custom_imports`` is needed.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
@@ -51,3 +54,10 @@ def components() -> dict[str, type]:
     """Return name -> class of all components registered so far."""
     registries = [value for value in globals().values() if isinstance(value, Registry)]
     return {name: component for registry in registries for name, component in registry.module_dict.items()}
+
+
+def type_name(content: Any) -> str | None:
+    """Return the name of a component, without prefix or import path, from its config; None if it is not a config."""
+    kind = content.get("type") if isinstance(content, Mapping) else None
+    # a config in mmengine's pure Python style has the class itself
+    return None if kind is None else getattr(kind, "__name__", str(kind)).rpartition(".")[2]

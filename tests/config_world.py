@@ -17,7 +17,7 @@ from mmengine.config import Config
 from pycocotools import mask as coco_mask
 
 from mmdataseg.apis import cli, runs
-from mmdataseg.apis.config_files import config_root, leaf_configs
+from mmdataseg.apis.config.files import config_root, leaf_configs
 from mmdataseg.text.embeddings import save_embeddings
 from mmdataseg.text.encoding import embed_classes
 from mmdataseg.text.hashing import HashingEncoder

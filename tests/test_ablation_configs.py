@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
-from mmdataseg.apis.config_files import config_root, find_config
+from mmdataseg.apis.config.files import config_root, find_config
 from mmdataseg.registry import MODELS
 from mmdataseg.text.vocabularies import get_label_space
 from tests.config_world import LEAVES, NAMES, WITH_TOY, key_of

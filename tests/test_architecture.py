@@ -56,7 +56,7 @@ THIRD_PARTY = {
 ONLY_IN = {
     "deformops": "ops/deformable_attention.py",
     "gradio": "apis/web/page.py",
-    "hotcoco": "evaluation/mask_ap.py",
+    "hotcoco": "evaluation/average_precision.py",
     "open_clip": "text/",
     "pyspng": "formats/png.py",
     "timm": "models/",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdataseg.apis.config_files import config_roots, find_config
+from mmdataseg.apis.config.files import config_roots, find_config
 from tests.config_world import LEAVES, LOADERS, docstring, key_of, load
 
 RATIO = re.compile(r"\b\d+(?: ?: ?\d+)+\b")

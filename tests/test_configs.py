@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmdataseg.apis import runs
-from mmdataseg.apis.config_files import config_root, find_config
+from mmdataseg.apis.config.files import config_root, find_config
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.errors import UserError
 from mmdataseg.registry import EVALUATOR, HOOKS, LOOPS, MODELS

@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmdataseg.apis.runner import build_runner
+from mmdataseg.apis.training.runner import build_runner
 from tests.toy import make_toy
 
 ROOT = Path(__file__).parents[1]

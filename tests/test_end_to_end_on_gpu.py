@@ -5,7 +5,7 @@ from pathlib import Path
 import mmengine.runner.runner
 import pytest
 
-from mmdataseg.apis.runner import build_runner
+from mmdataseg.apis.training.runner import build_runner
 from tests.test_end_to_end import config
 from tests.toy import make_toy
 

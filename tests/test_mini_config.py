@@ -11,7 +11,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config.files import find_config
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.registry import DATASETS, EVALUATOR, MODELS
 from mmdataseg.structures import Task

@@ -16,7 +16,7 @@ import pytest
 
 import build_hooks
 import mmdataseg
-from mmdataseg.apis.config_files import config_root, find_config, leaf_configs
+from mmdataseg.apis.config.files import config_root, find_config, leaf_configs
 from mmdataseg.dependencies import FAMILIES
 from tests.mim import skip_unless_it_finds_editable_packages
 
@@ -131,7 +131,7 @@ def test_links_for_mim_replace_existing_files(tmp_path):
 
 def test_an_installed_wheel_finds_its_configs_without_mim(site, tmp_path):
     leaf = leaf_configs()[0]
-    code = f"from mmdataseg.apis.config_files import find_config; print(find_config({leaf.name!r}))"
+    code = f"from mmdataseg.apis.config.files import find_config; print(find_config({leaf.name!r}))"
     done = run_python("-c", code, cwd=tmp_path, site=site)
     found = Path(done.stdout.strip())
     assert found == site / "mmdataseg" / ".mim" / "configs" / leaf.relative_to(config_root()), done.stderr

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mmdataseg.apis import cli
-from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.predict_arguments import is_config
+from mmdataseg.apis.config.files import find_config
+from mmdataseg.apis.predict.arguments import is_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

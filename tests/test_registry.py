@@ -52,3 +52,18 @@ def test_an_unknown_key_is_refused(where, name):
 @pytest.mark.parametrize(("where", "name"), COMPONENTS, ids=IDS)
 def test_every_component_has_a_docstring(where, name):
     assert (where.get(name).__doc__ or "").strip()
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ({"type": "PackInputs"}, "PackInputs"),
+        ({"type": "mmdataseg.PackInputs"}, "PackInputs"),
+        ({"type": Registry}, "Registry"),
+        ({"scale": 2}, None),
+        (None, None),
+    ],
+)
+def test_the_name_of_a_component(config, name):
+    """With a prefix or without, as the class itself, and where there is none."""
+    assert registry.type_name(config) == name

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config.files import find_config
 from tests.config_world import docstring
 from tools.text_embeddings import DEFAULT_TEMPLATES
 

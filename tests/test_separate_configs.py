@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config.files import find_config
 from tests.config_world import docstring, key_of
 
 JOINT = "dataseg_r50_3ds.py"

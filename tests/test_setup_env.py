@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config.files import find_config
 
 STEPS = ["make lint", "make docs", "make test", "make test-extras"]
 

@@ -11,9 +11,9 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
 from mmdataseg.apis import runs
-from mmdataseg.apis.config_check import check_components
-from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.config.checking import check_components
+from mmdataseg.apis.config.files import find_config
+from mmdataseg.apis.config.reading import read_config
 from mmdataseg.apis.parsers import build_test_parser, build_train_parser
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.engine.whole_checkpoints import WholeCheckpoints
@@ -60,18 +60,26 @@ def test_a_change_is_accepted_and_reaches_the_config(change):
         assert found != before
 
 
+def settings_of_the_page(part):
+    """Name -> value of all settings of a part of the config that the page changes."""
+    settings = {name: value for change in CHANGES for name, value in changed(change)[1].items()}
+    return {name.removeprefix(f"{part}."): value for name, value in settings.items() if name.startswith(f"{part}.")}
+
+
 def test_what_other_packages_take_has_the_names_of_the_page():
     assert len(CHANGES) == 12
-    names = {name for change in CHANGES for name in changed(change)[1]}
-    assert {"frozen_stages", "with_cp"} <= set(signature(ResNet).parameters) & set(
-        signature(SwinTransformer).parameters
-    )
-    assert {n.removeprefix("model.backbone.") for n in names if n.startswith("model.")} == {"frozen_stages", "with_cp"}
+    assert set(settings_of_the_page("model")) == {"backbone.frozen_stages", "backbone.with_cp"}
+    for backbone in (ResNet, SwinTransformer):
+        assert {"frozen_stages", "with_cp"} <= set(signature(backbone).parameters)
     assert "accumulative_counts" in signature(OptimWrapper).parameters
-    hook = {n.rpartition(".")[2]: 1 for n in names if n.startswith("default_hooks.checkpoint.")}
-    assert set(hook) == {"save_best", "interval", "max_keep_ckpts", "published_keys"}
-    texts = {"save_best": "coco_panoptic/PQ", "published_keys": ["meta", "state_dict"]}
-    assert WholeCheckpoints(**{**hook, **texts}).rules == ["greater"]
+
+
+def test_the_hook_of_checkpoints_takes_what_the_page_gives_it():
+    of_hook = settings_of_the_page("default_hooks.checkpoint")
+    assert set(of_hook) == {"save_best", "interval", "max_keep_ckpts", "published_keys"}
+    hook = WholeCheckpoints(**of_hook)
+    assert hook.rules == ["greater"]
+    assert hook.published_keys == ["meta", "state_dict"]
 
 
 def test_the_config_of_the_page_is_accepted(tmp_path, repo_root):

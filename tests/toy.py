@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdataseg.apis.plain_config import PlainConfig
+from mmdataseg.apis.config.plain import PlainConfig
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.registry import MODELS
 

@@ -25,6 +25,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.progress import progress_bar
 from tools.benchmarks import annotations, answers, comparing, metrics, pipelines, report, sampling, saved, training
 from tools.benchmarks.comparing import PRESETS, Comparison, Result, Setting
@@ -51,28 +52,32 @@ SUBCOMMANDS: dict[str, Callable[[Setting], list[Comparison]]] = {
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    """Read the command line: a subcommand, then its options."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = Parser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s SUBCOMMAND [options]",
+        epilog="\n".join(["subcommands:", *(f"  {name:12} {about}" for name, about in _ABOUT.items())]),
     )
-    commands = parser.add_subparsers(dest="subcommand", required=True)
-    for name in (*SUBCOMMANDS, "all"):
-        _add_arguments(commands.add_parser(name, help=_ABOUT[name], allow_abbrev=False))
-    reading = commands.add_parser("annotations", help=_ABOUT["annotations"], allow_abbrev=False)
-    annotations.add_arguments(reading)
-    saving = commands.add_parser("saved", help=_ABOUT["saved"], allow_abbrev=False)
-    saved.add_arguments(saving)
-    args = parser.parse_args(arguments)
+    parser.add_argument(
+        "subcommand", metavar="SUBCOMMAND", choices=_ABOUT, help="what to measure; options: SUBCOMMAND -h"
+    )
+    subcommand = parser.parse_args(words[:1]).subcommand
+    parser = Parser(prog=f"{parser.prog} {subcommand}", description=_ABOUT[subcommand])
+    add_arguments = {"annotations": annotations.add_arguments, "saved": saved.add_arguments}
+    add_arguments.get(subcommand, _add_arguments)(parser)
+    args = parser.parse_args(words[1:], argparse.Namespace(subcommand=subcommand))
     if args.subcommand == "annotations":
-        annotations.check_arguments(args, reading)
+        annotations.check_arguments(args, parser)
     elif args.subcommand == "saved":
-        saved.check_arguments(args, saving)
+        saved.check_arguments(args, parser)
     elif any(value is not None and value < 1 for value in (args.rounds, args.size, args.batch, args.threads)):
         parser.error("--rounds, --size, --batch and --threads must be at least 1")
     return args
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_arguments(parser: Parser) -> None:
     parser.add_argument("--preset", choices=PRESETS, default="small", help="sizes (default: small)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--size", type=int, help="side of a training image in pixels, instead of the preset's")

@@ -24,8 +24,8 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdataseg.apis.config_reading import read_config
-from mmdataseg.apis.data_roots import check_data_root
+from mmdataseg.apis.config.data_roots import check_data_root
+from mmdataseg.apis.config.reading import read_config
 from mmdataseg.apis.parsers import Parser
 from mmdataseg.datasets.findings import Findings
 from mmdataseg.datasets.inspection import check_source, loading_transforms, report

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdataseg.apis.image_decoding import MAX_PIXELS, UnreadableImageError
-from mmdataseg.apis.image_inputs import ImageInputs
-from mmdataseg.apis.image_paths import common_root, count_images
+from mmdataseg.apis.images.decoding import MAX_PIXELS, UnreadableImageError
+from mmdataseg.apis.images.inputs import ImageInputs
+from mmdataseg.apis.images.paths import common_root, count_images
 from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.segmenter import Segmenter

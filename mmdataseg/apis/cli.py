@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdataseg.apis.config_files import find_config
-from mmdataseg.apis.config_reading import check_config
-from mmdataseg.apis.image_paths import check_paths
+from mmdataseg.apis.config.files import find_config
+from mmdataseg.apis.config.reading import check_config
+from mmdataseg.apis.images.paths import check_paths
 from mmdataseg.apis.parsers import (
     build_checks_parser,
     build_convert_parser,
@@ -21,7 +21,7 @@ from mmdataseg.apis.parsers import (
     build_train_parser,
     build_web_parser,
 )
-from mmdataseg.apis.predict_arguments import check_files, check_outputs, check_words, is_config, split_inputs
+from mmdataseg.apis.predict.arguments import check_files, check_outputs, check_words, is_config, split_inputs
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.user_errors import user_errors
 from mmdataseg.errors import UserError
@@ -144,7 +144,7 @@ def run_predict(argv: Sequence[str] | None = None, *, prog: str | None = None) -
             print(f"warning: {warning}", file=sys.stderr)
 
         register_all_modules()
-        from mmdataseg.apis.predict import predict
+        from mmdataseg.apis.predict.command import predict
 
         left_out = predict(checkpoint, images, config=config, options=options, **args)
     if left_out:

@@ -12,9 +12,9 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 import mmdataseg
-from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.config.plain import PlainConfig
+from mmdataseg.apis.config.reading import read_config
 from mmdataseg.apis.parsers import DEFAULT_RIDGE
-from mmdataseg.apis.plain_config import PlainConfig
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.checkpoints.architecture import architecture_of
 from mmdataseg.checkpoints.classes import numbers_of

@@ -1,6 +1,5 @@
 """Run a training or a test: read the config, apply the user's options, and start mmengine's Runner."""
 
-import re
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -10,25 +9,26 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from mmdataseg.apis.config_check import check_components, check_leaf, type_name
-from mmdataseg.apis.config_reading import read_config
-from mmdataseg.apis.data_roots import check_data_roots
-from mmdataseg.apis.initial_weights import fetch_initial_weights
-from mmdataseg.apis.ranks import (
+from mmdataseg.apis.config.checking import check_components, check_leaf
+from mmdataseg.apis.config.data_roots import check_data_roots
+from mmdataseg.apis.config.reading import read_config
+from mmdataseg.apis.config.stored import completed_for_test
+from mmdataseg.apis.registration import register_all_modules
+from mmdataseg.apis.training.initial_weights import fetch_initial_weights
+from mmdataseg.apis.training.ranks import (
     check_launcher,
     check_recomputation,
     check_strategy,
     lost_ranks_named,
     start_without_gpus,
 )
-from mmdataseg.apis.registration import register_all_modules
-from mmdataseg.apis.runner import DumpPredictionsHook, build_runner, config_name
-from mmdataseg.apis.schedule import scale_schedule
-from mmdataseg.apis.stored_config import completed_for_test
+from mmdataseg.apis.training.runner import DumpPredictionsHook, build_runner, config_name
+from mmdataseg.apis.training.schedule import scale_schedule
 from mmdataseg.checkpoints.mmengine_loading import use_safe_reader
 from mmdataseg.checkpoints.reading import read_checkpoint
-from mmdataseg.engine.whole_checkpoints import checkpoint_to_resume, require_whole
+from mmdataseg.engine.whole_checkpoints import CHECKPOINT_STEM, checkpoint_to_resume, require_whole
 from mmdataseg.errors import UserError
+from mmdataseg.registry import type_name
 
 Launcher = Literal["none", "pytorch", "slurm", "mpi"]
 
@@ -167,8 +167,7 @@ def run_testing(
 def _run_of(checkpoint: str) -> str:
     """Return the name of the training that a checkpoint is from: every training has an iter_N.pth in its folder."""
     path = Path(checkpoint)
-    from_training = re.fullmatch(r"(best_.+_)?(iter|epoch)_\d+(-[0-9a-f]{8})?", path.stem)
-    return path.absolute().parent.name if from_training else path.stem
+    return path.absolute().parent.name if CHECKPOINT_STEM.fullmatch(path.stem) else path.stem
 
 
 def load_config(

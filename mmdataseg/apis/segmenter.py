@@ -11,9 +11,9 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 
-from mmdataseg.apis.image_decoding import MAX_PIXELS, Channels, UnreadableImageError
-from mmdataseg.apis.image_inputs import ImageInput, ImageInputs
-from mmdataseg.apis.image_paths import check_paths
+from mmdataseg.apis.images.decoding import MAX_PIXELS, Channels, UnreadableImageError
+from mmdataseg.apis.images.inputs import ImageInput, ImageInputs
+from mmdataseg.apis.images.paths import check_paths
 from mmdataseg.apis.trained_model import load_trained_model
 from mmdataseg.errors import UserError
 from mmdataseg.models.classifiers.text_classifier import TextClassifier
@@ -186,7 +186,7 @@ class Segmenter:
         Each image passes through the network once, however many tasks and vocabularies there are.
 
         Args:
-            sources: The images; see `mmdataseg.apis.image_inputs.ImageInputs`.
+            sources: The images; see `mmdataseg.apis.images.inputs.ImageInputs`.
             things: Words for countable objects.
             stuff: Words for everything else.
             vocabularies: Vocabularies from `vocabulary` or from files, instead of words or in addition to them.

@@ -11,16 +11,16 @@ from mmengine.dataset import Compose
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
-from mmdataseg.apis.config_check import check_components, type_name
-from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.config.checking import check_components
+from mmdataseg.apis.config.reading import read_config
+from mmdataseg.apis.config.stored import check_stored, stored_config, without_data
 from mmdataseg.apis.registration import register_all_modules
-from mmdataseg.apis.stored_config import check_stored, stored_config, without_data
 from mmdataseg.checkpoints.reading import Checkpoint, read_checkpoint
 from mmdataseg.engine.check_weights import account_of_weights
 from mmdataseg.engine.whole_checkpoints import require_whole
 from mmdataseg.errors import UserError
 from mmdataseg.models.dataseg import DaTaSeg
-from mmdataseg.registry import MODELS
+from mmdataseg.registry import MODELS, type_name
 from mmdataseg.sources import Source
 
 

@@ -1,5 +1,6 @@
 """Keeps only complete checkpoints and the best one, and removes old ones only after a new one is saved."""
 
+import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from mmdataseg.errors import MissingFileError, UserError, suggestion
 from mmdataseg.registry import HOOKS
 
 _SAVED = "saved_checkpoints"
-_PATTERNS = ("iter_*.pth", "epoch_*.pth")
+CHECKPOINT_STEM = re.compile(r"(?P<best>best_.+_)?(iter|epoch)_\d+(?P<published>-[0-9a-f]{8})?")
+"""File name, without suffix, of what a training saves: a checkpoint, the best one, a published copy."""
 
 
 def is_whole(path: Path) -> bool:
@@ -30,8 +32,15 @@ def is_whole(path: Path) -> bool:
 
 def newest_whole(work_dir: Path) -> Path | None:
     """Return the newest complete checkpoint of a run, or None."""
-    found = [path for pattern in _PATTERNS for path in work_dir.glob(pattern) if is_whole(path)]
+    found = filter(is_whole, _checkpoints_to_resume(work_dir))
     return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def _checkpoints_to_resume(work_dir: Path) -> Iterator[Path]:
+    for path in work_dir.glob("*.pth"):
+        name = CHECKPOINT_STEM.fullmatch(path.stem)
+        if name and not name["best"] and not name["published"]:
+            yield path
 
 
 def require_whole(file: str | PathLike[str]) -> None:
@@ -85,7 +94,7 @@ def checkpoint_to_resume(work_dir: Path) -> tuple[Path | None, str]:
     said = f"'{note}' names '{named}', which is missing or incomplete" if named else f"'{note}' is missing or empty"
     if newest is not None:
         return newest, f"{said}; resuming from the newest complete checkpoint, '{newest}'"
-    if named or any(path for pattern in _PATTERNS for path in work_dir.glob(pattern)):
+    if named or any(_checkpoints_to_resume(work_dir)):
         raise UserError(
             f"{said}, and no checkpoint in this folder is complete",
             file=work_dir,

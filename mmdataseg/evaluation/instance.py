@@ -14,8 +14,8 @@ from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 
 from mmdataseg.errors import UserError
+from mmdataseg.evaluation.average_precision import by_category, fast_evaluator, precision_at_recalls, summary
 from mmdataseg.evaluation.ground_truth import classes_of, describe
-from mmdataseg.evaluation.mask_ap import by_category, fast_evaluator, precision_at_recalls, summary
 from mmdataseg.evaluation.source_checks import check_task
 from mmdataseg.formats.coco_values import id_key
 from mmdataseg.formats.image_list import listed_images

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from itertools import combinations, count
 from typing import Any
 
@@ -67,7 +68,7 @@ class MultiSourceEvaluator(Evaluator):
     Args:
         metrics: The tested sources, as configs (see ``configs/_base_/sources``) or built. The argument has this name
             because mmengine's Runner builds a custom evaluator only from a config with this key.
-        classwise: Let every metric that can also report each class, as ``classwise=True`` of that metric does.
+        classwise: Build every metric that takes it with ``classwise=True``, with which it also reports each class.
 
     Raises:
         MissingFileError: A file that a metric reads is missing.
@@ -83,15 +84,13 @@ class MultiSourceEvaluator(Evaluator):
             if not source.metrics:
                 raise UserError(f"source '{source.name}' is tested but has no metric; give it metrics=[...]")
         self._whole_meta: dict | None = None
-        super().__init__([_build(source, metric) for source in self.sources for metric in source.metrics])
+        super().__init__([_build(source, metric, classwise) for source in self.sources for metric in source.metrics])
         built = iter(self.metrics)
         self._metrics = {source.name: [next(built) for _ in source.metrics] for source in self.sources}
         self._results: dict[str, dict[int, list[list[Any]]]] = {source.name: {} for source in self.sources}
         for source in self.sources:
             _check_prefixes(source, self._metrics[source.name])
             for metric in self._metrics[source.name]:
-                if classwise and hasattr(metric, "classwise"):  # those of mmdet have it, too
-                    metric.classwise = True
                 if hasattr(metric, "check_source"):
                     metric.check_source(source)
                 # a metric may compare its files with the classes here
@@ -229,14 +228,32 @@ def _shown(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}"
 
 
-def _build(source: Source, metric: Mapping[str, Any]) -> BaseMetric:
-    """Build a metric from its config. Its errors get the name of the source."""
+def _build(source: Source, metric: Mapping[str, Any], classwise: bool) -> BaseMetric:
+    """Build a metric from its config, with ``classwise`` if it takes that. Its errors get the name of the source."""
+    of_each_class = {"classwise": True} if classwise and _takes_classwise(metric) else {}
     try:
-        built = METRICS.build(dict(metric))
+        built = METRICS.build({**metric, **of_each_class})
         check_category_order(built, metric, source)
     except (FileNotFoundError, TypeError, ValueError) as error:
         raise named(error, source=source.name) from error
     return built
+
+
+def _takes_classwise(metric: Mapping[str, Any]) -> bool:
+    """Whether the constructor of a metric takes ``classwise``, or passes any keyword on to a base class that does."""
+    kind = metric.get("type")
+    if isinstance(kind, str):
+        with METRICS.switch_scope_and_registry(metric.get("_scope_")) as registry:
+            kind = registry.get(kind)
+    for base in getattr(kind, "__mro__", ()):
+        if "__init__" not in vars(base):
+            continue
+        parameters = signature(vars(base)["__init__"]).parameters
+        if "classwise" in parameters:
+            return True
+        if all(parameter.kind is not Parameter.VAR_KEYWORD for parameter in parameters.values()):
+            return False
+    return False
 
 
 def _check_prefixes(source: Source, metrics: Sequence[BaseMetric]) -> None:

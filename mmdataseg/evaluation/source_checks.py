@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmdataseg.errors import UserError
+from mmdataseg.registry import type_name
 from mmdataseg.sources import Source
 
 _LOAD_NO_ANNOTATION = {"LoadImage", "LoadImageFromFile", "Resize", "Pad", "PackInputs"}
@@ -27,8 +28,9 @@ def check_task(source: Source, *tasks: str, metric: Any) -> None:
 def steps_of_test(source: Source) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the name without prefix, and the config, of each step of a source's test pipeline."""
     for step in (source.test or {}).get("pipeline", ()):
-        if isinstance(step, Mapping) and "type" in step:
-            yield getattr(step["type"], "__name__", step["type"]).rpartition(".")[2], step
+        kind = type_name(step)
+        if kind is not None:
+            yield kind, step
 
 
 def check_loaded(source: Source, loader: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from mmdataseg.errors import UserError
 from mmdataseg.formats.categories import UNKNOWN, category_labels, unknown_category
 from mmdataseg.formats.coco_values import as_file_name, box_column, flag_column, id_column, size_column
-from mmdataseg.formats.instance_table import InstanceTable
+from mmdataseg.formats.instance_table import COUNTS, InstanceTable
 from mmdataseg.formats.json_files import COCO_KEYS, broken, check_keys
 from mmdataseg.formats.json_stream import stream_json
 from mmdataseg.formats.masks import check_segmentation
@@ -156,12 +156,7 @@ class _Reader:
         for block in blocks:
             block["images"] = self.match_images(block, *row_of_image)
             block["labels"] = self.match_labels(block, label_of)
-            block["fractions"] = np.all((block["boxes"] >= 0) & (block["boxes"] <= 1), axis=1)
-            block["corners"] = _are_corners(block["boxes"], sizes[block["images"]])
-            block["boxes"][:, 2:] += block["boxes"][:, :2]
-            block["outside"] = np.any(block["boxes"][:, 2:] > sizes[block["images"], ::-1] + 1, axis=1)
-            block |= _check_boxes(block["boxes"], sizes[block["images"]], allow_flat=self.with_masks)
-            block["fractions"] &= ~block["flat"]  # such as zeros where an exporter had no box
+            self.check_boxes(block, sizes[block["images"]])
         num_bad = sum(int(block["bad"].sum()) for block in blocks)
         if num_bad and not drop_bad_boxes:
             raise self.bad_box(num_bad, sizes)
@@ -173,12 +168,17 @@ class _Reader:
         kept = kept[np.argsort(images[kept], kind="stable")]
         per_image = np.bincount(images[kept], minlength=len(image_ids))
         is_crowd = _column(blocks, "is_crowd", bool)[kept]
-        suspect = [_column(blocks, name, bool).sum() for name in ("outside", "corners", "fractions")]
         ids = _column(blocks, "annotation_ids", np.int64)
-        counts = (
-            *(void.sum(), clipped[kept].sum(), (bad & ~void).sum(), is_crowd.sum(), (per_image == 0).sum(), *suspect),
-            *(len(ids) - len(np.unique(ids)), flat[kept].sum()),
-        )
+        counts = {
+            "void": void.sum(),
+            "clipped": clipped[kept].sum(),
+            "bad": (bad & ~void).sum(),
+            "crowd": is_crowd.sum(),
+            "images_without_box": (per_image == 0).sum(),
+            **{name: _column(blocks, name, bool).sum() for name in ("outside", "corners", "fractions")},
+            "repeated_ids": len(ids) - len(np.unique(ids)),
+            "flat": flat[kept].sum(),
+        }
         masks, mask_offsets = self.sorted_masks(kept)
         return InstanceTable(
             image_ids=image_ids,
@@ -192,7 +192,7 @@ class _Reader:
             masks=masks,
             mask_offsets=mask_offsets,
             rows=self.rows,
-            counts=np.array(counts, np.int64),
+            counts=np.array([counts[name] for name in COUNTS], np.int64),
         )
 
     def sorted_image_ids(self, image_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -245,6 +245,16 @@ class _Reader:
             category_id = int(category_ids[which.reshape(-1)[unknown[0]]])
             raise unknown_category(self.path, annotation, category_id, self.categories)
         return labels
+
+    def check_boxes(self, block: _Block, sizes: np.ndarray) -> None:
+        """Turn a block's boxes from xywh into xyxy, clip them, and add a column for each kind of doubtful box."""
+        boxes = block["boxes"]
+        block["fractions"] = np.all((boxes >= 0) & (boxes <= 1), axis=1)
+        block["corners"] = _are_corners(boxes, sizes)
+        boxes[:, 2:] += boxes[:, :2]
+        block["outside"] = np.any(boxes[:, 2:] > sizes[:, ::-1] + 1, axis=1)
+        block |= _clip_boxes(boxes, sizes, allow_flat=self.with_masks)
+        block["fractions"] &= ~block["flat"]  # such as zeros where an exporter had no box
 
     def sorted_masks(self, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not self.with_masks:
@@ -305,7 +315,7 @@ def _are_corners(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.all(is_box, axis=1)
 
 
-def _check_boxes(boxes: np.ndarray, sizes: np.ndarray, *, allow_flat: bool) -> _Block:
+def _clip_boxes(boxes: np.ndarray, sizes: np.ndarray, *, allow_flat: bool) -> _Block:
     """Clip (N, 4) xyxy boxes in place to their images, (N, 2) height and width.
 
     Returns:

@@ -15,6 +15,20 @@ import numpy as np
 # is inside it as xyxy.
 _MANY, _OUTSIDE, _CORNERS = 5, 0.2, 0.95
 
+COUNTS = (
+    "void",  # boxes in the file left out because their category is void
+    "clipped",  # of the N boxes: clipped to their image
+    "bad",  # other boxes in the file dropped as bad
+    "crowd",  # of the N boxes: crowd regions
+    "images_without_box",
+    "outside",  # boxes in the file that extend beyond their image by more than a pixel
+    "corners",  # boxes in the file that are inside their image if read as xyxy
+    "fractions",  # boxes in the file within 0 .. 1 with an extent
+    "repeated_ids",  # annotations in the file whose id is not unique
+    "flat",  # of the N boxes: of width or height 0
+)
+"""Names of the counts of an `InstanceTable`, in their order."""
+
 
 @dataclass(frozen=True)
 class InstanceTable:
@@ -32,10 +46,7 @@ class InstanceTable:
         masks: Concatenated JSON of each ``segmentation``, uint8; empty without ``with_masks``.
         mask_offsets: (N + 1,) int64; empty without ``with_masks``.
         rows: (J,) int32, the images that are used: all but those in ``leave_out``.
-        counts: (10,) int64. Of the N boxes: clipped to their image (1), crowd regions (3), of width or height 0 (9). Of
-            all boxes in the file: left out because their category is void (0), other boxes dropped as bad (2),
-            extending beyond their image by more than a pixel (5), inside their image if read as xyxy (6), within 0 .. 1
-            with an extent (7). Images without a box (4), annotations whose id is not unique (8).
+        counts: (10,) int64, in the order of `COUNTS`; `count` returns one of them.
     """
 
     image_ids: np.ndarray
@@ -77,34 +88,41 @@ class InstanceTable:
                 instance["mask"] = json.loads(text)
         return found
 
+    def count(self, name: str) -> int:
+        """Return the count of this name in `COUNTS`."""
+        return int(self.counts[COUNTS.index(name)])
+
     def summary(self) -> str:
         """Return one line of counts for the log."""
-        void, clipped, dropped, crowd, empty, *_, flat = self.counts.tolist()
+        flat = self.count("flat")
         by_mask = f", {flat} without extent, of which only the mask is used" if flat else ""
         return (
-            f"{len(self)} images ({empty} without box, {len(self) - len(self.rows)} left out by leave_out), "
-            f"{len(self.boxes)} boxes ({crowd} crowd, {clipped} clipped to their image{by_mask}; left out: {void} void "
-            f"by label_map, {dropped} bad)"
+            f"{len(self)} images ({self.count('images_without_box')} without box, {len(self) - len(self.rows)} left "
+            f"out by leave_out), {len(self.boxes)} boxes ({self.count('crowd')} crowd, {self.count('clipped')} clipped "
+            f"to their image{by_mask}; left out: {self.count('void')} void by label_map, {self.count('bad')} bad)"
         )
+
+    @property
+    def _num_boxes_in_file(self) -> int:
+        return len(self.boxes) + self.count("void") + self.count("bad")
 
     @property
     def num_targets(self) -> int:
         """Number of objects that training uses: all but crowd regions. It is 0 without masks if every box is within
         0 .. 1."""
         no_box_has_a_pixel = self._only_fractions and not len(self.mask_offsets)
-        return 0 if no_box_has_a_pixel else len(self.boxes) - int(self.counts[3])
+        return 0 if no_box_has_a_pixel else len(self.boxes) - self.count("crowd")
 
     @property
     def _only_fractions(self) -> bool:
         """Whether each box in the file is within 0 .. 1."""
-        void, _, dropped, *_, fractions, _, _ = self.counts.tolist()
-        return 0 < fractions == len(self.boxes) + void + dropped
+        return 0 < self.count("fractions") == self._num_boxes_in_file
 
     @property
     def suspicions(self) -> list[str]:
         """Probable mistakes in the boxes as a whole, although each box can be read."""
-        void, _, dropped, crowd, _, outside, corners, *_ = self.counts.tolist()
-        total = len(self.boxes) + void + dropped
+        total, crowd = self._num_boxes_in_file, self.count("crowd")
+        outside, corners = self.count("outside"), self.count("corners")
         found = []
         if total >= _MANY and outside >= _OUTSIDE * total and corners >= _CORNERS * total:
             found.append(
@@ -127,7 +145,7 @@ class InstanceTable:
     def repeated_ids(self) -> int:
         """Number of annotations whose id an earlier one has. They are kept here, but another tool may keep one per
         id."""
-        return int(self.counts[8])
+        return self.count("repeated_ids")
 
     @classmethod
     def columns(cls) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from mmengine.config import DictAction
 
-from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.config.reading import read_config
 from mmdataseg.apis.parsers import Parser
 from mmdataseg.errors import UserError
 from projects.study import archive

@@ -91,7 +91,7 @@ def prepare(run: Run) -> Any:
     """Return the config of a run: resumable, with its iterations, schedule and seed, without validation before the
     test."""
     from mmdataseg.apis.runs import load_config
-    from mmdataseg.apis.schedule import scale_schedule
+    from mmdataseg.apis.training.schedule import scale_schedule
 
     cfg = load_config(run.config, work_dir=run.folder)
     cfg.randomness = dict(cfg.get("randomness") or {}, seed=run.seed)
@@ -130,7 +130,7 @@ def execute(run: Run) -> dict[str, Any]:
     from mmengine.device import get_device
 
     from mmdataseg.apis.registration import register_all_modules
-    from mmdataseg.apis.runner import build_runner
+    from mmdataseg.apis.training.runner import build_runner
 
     run.result()  # refuses to continue a run that was started with other settings
     write_whole(Path(run.folder, ASKED), json.dumps({"asked": asdict(run)}, indent=1))

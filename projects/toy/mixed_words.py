@@ -19,7 +19,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
-from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.config.reading import read_config
 from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.trained_model import load_trained_model
 from mmdataseg.datasets import MultiSourceDataset

@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.config.reading import read_config
 from mmdataseg.apis.convert import convert
 from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.runs import run_testing

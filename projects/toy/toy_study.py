@@ -24,8 +24,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdataseg.apis.config_files import leaf_configs
-from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.config.files import leaf_configs
+from mmdataseg.apis.config.reading import read_config
 from mmdataseg.errors import UserError
 from projects.study import archive
 from projects.study.command import (

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.config.reading import read_config
 from projects.study import archive
 from projects.study.command import (
     Row,

@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS as MMSEG_MODELS
 from torch import Tensor, nn
 
-from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config.files import find_config
 from mmdataseg.registry import MODELS
 from mmdataseg.text.embeddings import TextEmbeddings, save_embeddings
 from mmdataseg.text.recipe import EncoderInfo

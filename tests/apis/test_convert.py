@@ -246,7 +246,7 @@ def test_classes_in_another_order_are_found_by_their_names(tmp_path, texts, r50,
 def test_a_config_is_found_for_backbone_and_classes(backbone, classes, leaf):
     from types import SimpleNamespace
 
-    from mmdataseg.apis.config_files import find_config
+    from mmdataseg.apis.config.files import find_config
 
     names = get_label_space(classes).classes
     architecture = SimpleNamespace(backbone=backbone, known=True)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdataseg.apis import cli, ranks, runs
+from mmdataseg.apis import cli, runs
+from mmdataseg.apis.training import ranks
 from mmdataseg.errors import UserError
 from mmdataseg.evaluation import MultiSourceEvaluator
 

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from PIL import Image
 
-from mmdataseg.apis.image_inputs import ImageInputs
+from mmdataseg.apis.images.inputs import ImageInputs
 from mmdataseg.apis.segmenter import Segmenter
 from mmdataseg.datasets import MultiSourceDataset
 from mmdataseg.errors import MissingFileError, UserError

@@ -9,8 +9,8 @@ import torch
 from mmengine.config import Config
 
 from mmdataseg.apis import cli, runs
-from mmdataseg.apis.plain_config import PlainConfig
-from mmdataseg.apis.stored_config import completed_for_test
+from mmdataseg.apis.config.plain import PlainConfig
+from mmdataseg.apis.config.stored import completed_for_test
 from mmdataseg.apis.trained_model import load_trained_model
 from mmdataseg.checkpoints.reading import read_checkpoint
 from mmdataseg.errors import UserError

@@ -9,9 +9,9 @@ import torch
 from mmengine.config import Config
 
 from mmdataseg.apis import cli
-from mmdataseg.apis.plain_config import PlainConfig
+from mmdataseg.apis.config.plain import PlainConfig
+from mmdataseg.apis.config.stored import parse_literals
 from mmdataseg.apis.segmenter import Segmenter
-from mmdataseg.apis.stored_config import parse_literals
 from mmdataseg.apis.trained_model import load_trained_model
 from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.registry import MODELS

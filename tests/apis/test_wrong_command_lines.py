@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from mmdataseg.apis import cli, config_reading, parsers
-from tests.apis.tiny_training import TINY_CONFIG
+from mmdataseg.apis import cli, parsers
+from mmdataseg.apis.config.reading import read_config
+from tests.apis.training.tiny_training import TINY_CONFIG
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_what_to_use_instead_exists_and_the_option_of_another_toolbox_does_not(b
         assert {word for word in re.findall(r"--[\w-]+", hint) if word != "--nproc_per_node"} <= set(options)
     for setting in re.findall(r"--cfg-options (\w.*)", "\n".join(instead.values())):
         keys = [word.partition("=")[0] for word in setting.split()]
-        config_reading.read_config("dataseg_r50_3ds.py", dict.fromkeys(keys, None))
+        read_config("dataseg_r50_3ds.py", dict.fromkeys(keys, None))
 
 
 @pytest.mark.parametrize("command", ["train", "test", "predict", "web", "convert", "checks"])
@@ -135,7 +136,7 @@ def test_an_option_without_effect_is_refused(tmp_path, capsys):
     assert (
         "--cfg-options train_confg.max_iters: the config has no 'train_confg'; did you mean" in capsys.readouterr().err
     )
-    cfg = config_reading.read_config(tmp_path / "c.py", {"randomness.seed": 3})
+    cfg = read_config(tmp_path / "c.py", {"randomness.seed": 3})
     assert cfg.randomness.seed == 3
 
 

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 
-from mmdataseg.apis.runner import NamedConfigRunner
+from mmdataseg.apis.training.runner import NamedConfigRunner
 from mmdataseg.engine.whole_checkpoints import (
     WholeCheckpoints,
     checkpoint_to_resume,
@@ -147,6 +147,15 @@ def test_an_incomplete_checkpoint_is_replaced_by_the_newest_complete_one(saved, 
     assert found == newest_whole(saved) == saved / "iter_3.pth"
     assert "iter_4.pth', which is missing or incomplete; resuming from the newest complete checkpoint" in said
     assert torch.load(found, weights_only=False)["meta"]["iter"] == 3
+
+
+def test_a_published_copy_is_not_resumed(tmp_path):
+    """It is the newest file, but mmengine has removed the state of the optimizer from it."""
+    train(tmp_path, published_keys=["meta", "state_dict"])
+    (published,) = tmp_path.glob("iter_4-*.pth")
+    assert "optimizer" not in torch.load(published, weights_only=False)
+    (tmp_path / "last_checkpoint").unlink()
+    assert newest_whole(tmp_path) == tmp_path / "iter_4.pth"
 
 
 @pytest.mark.parametrize("size", [0, 2, 500])

@@ -6,12 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+from mmdet.evaluation import CocoMetric
 from pycocotools import mask as mask_api
 
 from mmdataseg.evaluation.instance import InstanceMetric
 from mmdataseg.evaluation.multi_source import MultiSourceEvaluator
 
-from .samples import LABEL_SPACE, instances, panoptic, score, semantic
+from .samples import LABEL_SPACE, OrderMetric, instances, panoptic, score, semantic
 
 LEFT, RIGHT, ALL = np.zeros((3, 64, 64), bool)
 LEFT[:, :32], RIGHT[:, 32:], ALL[:] = True, True, True
@@ -79,6 +80,35 @@ def test_the_evaluator_switches_all_metrics(ann_file, classwise):
     got = evaluator.evaluate(3)
     of_dogs = {"pets/PQ/dog": 100.0, "maps/IoU/dog": 100.0, "things/mask_AP/dog": 100.0}
     assert {name: value for name, value in got.items() if name.endswith("/dog")} == (of_dogs if classwise else {})
+
+
+class PassingOn(InstanceMetric):
+    """As users write it: what it does not know is its base's."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.at_start = self.classwise
+
+
+class WithoutClasses(OrderMetric):
+    """It has the attribute, and its constructor does not take it."""
+
+    classwise = False
+
+
+@pytest.mark.parametrize("classwise", [False, True])
+def test_metrics_of_others_are_built_with_it_if_they_take_it(ann_file, classwise):
+    """It reaches the constructor: nothing is changed in a metric that is built."""
+    metrics = [
+        {"type": PassingOn, "ann_file": ann_file},
+        {"type": CocoMetric, "ann_file": ann_file, "metric": "proposal"},
+        {"type": WithoutClasses},
+    ]
+    label_space = {"name": "in order", "classes": tuple(CATEGORIES), "is_thing": (True,) * 3}
+    source = source_of("things", "instance", metrics) | {"label_space": label_space}
+    passing_on, of_mmdet, other = MultiSourceEvaluator(metrics=[source], classwise=classwise).metrics
+    assert passing_on.at_start == passing_on.classwise == of_mmdet.classwise == classwise
+    assert other.classwise is False
 
 
 def test_a_metric_that_asks_for_its_classes_keeps_them():

@@ -103,7 +103,7 @@ def test_files_are_utf8_whatever_the_locale(boxes, panoptic, tmp_path, repo_root
     program = """
 import locale, sys
 from pathlib import Path
-from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.config.reading import read_config
 from mmdataseg.formats.coco_instances import read_instance_table
 from mmdataseg.formats.coco_panoptic import load_panoptic_json
 from mmdataseg.formats.mask_annotations import read_mask_annotations

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdataseg.apis import cli
-from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config.files import find_config
 from mmdataseg.apis.parsers import Parser
 from mmdataseg.text.vocabularies import known_label_spaces
 from tests import layouts

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdataseg.apis.config_files import leaf_configs
+from mmdataseg.apis.config.files import leaf_configs
 from tools.site import config_table
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.formats.whole_files import whole_file
 from mmdataseg.progress import progress_bar
 
@@ -27,7 +28,7 @@ _BLOCK = 10_000
 _MIB = 1 << 20
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the options of the subcommand."""
     parser.add_argument("--images", type=int, default=200_000, help="images in the file (default: 200000)")
     parser.add_argument("--boxes", type=int, default=3_000_000, help="boxes in the file (default: 3000000)")
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--measure", choices=CASES, help=argparse.SUPPRESS)
 
 
-def check_arguments(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+def check_arguments(args: argparse.Namespace, parser: Parser) -> None:
     """End with a message if a number is below 1."""
     if min(args.images, args.boxes, args.repeats) < 1:
         parser.error("--images, --boxes and --repeats must be at least 1")

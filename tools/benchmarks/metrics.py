@@ -17,7 +17,7 @@ from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 from torch import Tensor
 
-from mmdataseg.evaluation.mask_ap import fast_evaluator, precision_at_recalls, summary
+from mmdataseg.evaluation.average_precision import fast_evaluator, precision_at_recalls, summary
 from mmdataseg.evaluation.panoptic_files import PanopticFiles, panoptic_quality_of_files
 from mmdataseg.formats.categories import make_categories
 from mmdataseg.formats.coco_panoptic import PanopticSegments, rgb_to_id, write_panoptic_png

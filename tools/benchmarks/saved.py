@@ -19,6 +19,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from mmdataseg.apis.parsers import Parser
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.models.heads import pixel_decoder
 from mmdataseg.ops.deformable_attention import deformable_attention
@@ -28,7 +29,7 @@ PARTS = ("backbone", "panoptic_head.pixel_decoder", "panoptic_head", "criterion"
 GIB = 2**30
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the options of the subcommand."""
     parser.add_argument("config", type=Path, help="config of a training")
     parser.add_argument("--source", help="one of the config's sources (default: the first that is trained on)")
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
 
 
-def check_arguments(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+def check_arguments(args: argparse.Namespace, parser: Parser) -> None:
     """End with a message if a number is below 1, or the config does not exist."""
     if min(args.size, args.targets) < 1:
         parser.error("--size and --targets must be at least 1")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmdataseg.apis.parsers import Parser
-from mmdataseg.apis.config_files import leaf_configs
+from mmdataseg.apis.config.files import leaf_configs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/configs.md"

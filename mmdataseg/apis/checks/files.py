@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdataseg.apis.checks.finding import Finding
-from mmdataseg.apis.config_files import config_root
+from mmdataseg.apis.config.files import config_root
 from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.sources import Source
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmdataseg.apis.checks.finding import Finding
-from mmdataseg.apis.config_files import config_root
+from mmdataseg.apis.config.files import config_root
 
 _CLASSES = ("red disc", "blue star", "grass")
 _SIZE = 128

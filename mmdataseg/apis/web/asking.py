@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmdataseg.apis.image_decoding import decode_image
-from mmdataseg.apis.image_inputs import ImageInput
+from mmdataseg.apis.images.decoding import decode_image
+from mmdataseg.apis.images.inputs import ImageInput
 from mmdataseg.apis.segmenter import Segmenter
 from mmdataseg.apis.web.answers import Answers
 from mmdataseg.errors import UserError
@@ -138,7 +138,7 @@ def read_upload(file: str, limits: Limits) -> np.ndarray:
 
     Raises:
         UserError: The file is too large, or has been removed.
-        UnreadableImageError: As `mmdataseg.apis.image_decoding.decode_image`.
+        UnreadableImageError: As `mmdataseg.apis.images.decoding.decode_image`.
     """
     path = Path(file)
     if not path.is_file():

@@ -2,7 +2,7 @@
 
 from mmengine.config import Config
 
-from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config.files import find_config
 from projects.toy import ridge_curve
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdataseg.apis.config_files import find_config
+from mmdataseg.apis.config.files import find_config
 from mmdataseg.registry import MODELS
 from mmdataseg.structures import LabelSpace
 from projects.toy.world.vocabulary import TOY_MIXED

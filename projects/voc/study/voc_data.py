@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mmdataseg.apis.config_reading import read_config
+from mmdataseg.apis.config.reading import read_config
 from mmdataseg.formats.paths import require_dir, require_file
 from mmdataseg.text.embeddings import read_metadata
 from projects.voc.published.sets import SETS

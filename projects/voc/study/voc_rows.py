@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mmdataseg.apis.config_files import leaf_configs
+from mmdataseg.apis.config.files import leaf_configs
 from mmdataseg.ops.segment_errors import KINDS
 from projects.study.command import Row, sources_of
 from projects.study.findings import Finding

@@ -13,7 +13,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mmdataseg.apis.config_files import leaf_configs
+from mmdataseg.apis.config.files import leaf_configs
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.registry import EVALUATOR, MODELS
 from projects.voc import make_voc

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from mmdataseg.apis.config_files import leaf_configs
+from mmdataseg.apis.config.files import leaf_configs
 from projects.study.command import command_of, described
 from projects.voc import voc_study
 from projects.voc.study import voc_data

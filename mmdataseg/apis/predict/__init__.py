@@ -1,0 +1,1 @@
+"""The command ``predict``: its arguments, its loop over images, the files that it writes."""

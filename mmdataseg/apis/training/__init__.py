@@ -1,0 +1,1 @@
+"""What a training or test sets up around mmengine's Runner: initial weights, schedule, ranks, and the Runner itself."""
