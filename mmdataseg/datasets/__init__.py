@@ -1,5 +1,6 @@
 """Data: sources as one dataset, sampling by ratio, loading and augmentation."""
 
+from mmdataseg.datasets.collate import single_storage_collate
 from mmdataseg.datasets.instance_seg import InstanceSegDataset
 from mmdataseg.datasets.multi_source import MultiSourceDataset
 from mmdataseg.datasets.panoptic_seg import PanopticSegDataset
@@ -30,4 +31,5 @@ __all__ = [
     "RatioBatchSampler",
     "SeededIndex",
     "SemanticSegDataset",
+    "single_storage_collate",
 ]
