@@ -177,11 +177,12 @@ BUILDERS = {
     "default_hooks": lambda config: [HOOKS.build(hook) for hook in config.values()],
     "optim_wrapper": lambda config: build_optim_wrapper(torch.nn.Linear(1, 1), config),
 }
-# A source is given to model, data and evaluator; each builds its own part of it.
+# A source is given to model, data and evaluator; each builds its own part of it. A collate function is called with the
+# first batch only; `check_components` checks its keywords.
 BUILT = {
     "model": r"(?!.*\bsources\b)",
-    "train_dataloader": r"(?!.*\bsources\.\d+\.(test|metrics))",
-    "test_dataloader": r"(?!.*\bsources\.\d+\.(train|metrics))",
+    "train_dataloader": r"(?!.*\bsources\.\d+\.(test|metrics)|collate_fn)",
+    "test_dataloader": r"(?!.*\bsources\.\d+\.(train|metrics)|collate_fn)",
     "test_evaluator": r"(metrics\.\d+\.metrics\.\d+)?$",
 }
 

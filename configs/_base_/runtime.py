@@ -9,6 +9,7 @@ default_hooks = dict(
     checkpoint=dict(type="mmdataseg.WholeCheckpoints", by_epoch=False, interval=5000, save_last=True, max_keep_ckpts=3),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="mmdataseg.DrawPredictions", num_per_source=4),
+    memory=dict(type="mmdataseg.KeepFreedMemory"),
 )
 custom_hooks = [dict(type="mmdataseg.PlotCurves")]
 env_cfg = dict(

@@ -6,6 +6,7 @@ from mmdataseg.engine.check_weights import CheckWeights
 from mmdataseg.engine.draw_predictions import DrawPredictions
 from mmdataseg.engine.finite_training import FiniteTraining
 from mmdataseg.engine.grouped_parameters import GroupedOptimWrapperConstructor
+from mmdataseg.engine.keep_freed_memory import KeepFreedMemory
 from mmdataseg.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from mmdataseg.engine.loops import ResumableTrainLoop
 from mmdataseg.engine.plot_curves import PlotCurves
@@ -18,6 +19,7 @@ __all__ = [
     "DrawPredictions",
     "FiniteTraining",
     "GroupedOptimWrapperConstructor",
+    "KeepFreedMemory",
     "LayerDecayOptimWrapperConstructor",
     "PlotCurves",
     "ResumableTrainLoop",

@@ -39,6 +39,10 @@ def _registered():
             r"config: train_dataloader: a data loader has no setting 'batchsize'; did you mean 'batch_size'\?",
         ),
         (
+            dict(train_dataloader=dict(collate_fn=dict(type="mmdataseg.single_storage_collate", zzz=1))),
+            r"config: train_dataloader\.collate_fn: mmdataseg\.single_storage_collate has no setting 'zzz'",
+        ),
+        (
             dict(optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="AdamW", weight_deca=1))),
             r"config: optim_wrapper\.optimizer: AdamW has no setting 'weight_deca'; did you mean 'weight_decay'\?",
         ),
