@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmdataseg.errors import UserError
 from mmdataseg.ops.deformable_attention import deformable_attention
+from mmdataseg.ops.softmax import softmax_over_few
 from mmdataseg.registry import MODELS
 
 GPU_ATTENTIONS = ("auto", "grid_sample", "triton", "deformops")
@@ -99,7 +100,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
     def _read(self, value: Tensor, query: Tensor, reference_points: Tensor, spatial_shapes: Tensor, way: str) -> Tensor:
         """Return what each query reads from the projected value, (B, N, channels)."""
         shape = (self.num_heads, self.num_levels, self.num_points)
-        weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1)).softmax(-1)
+        weights = softmax_over_few(self.attention_weights(query).unflatten(-1, (self.num_heads, -1)))
         # columns and rows are each contiguous, not interleaved
         matrix, bias = self.sampling_offsets.weight.unflatten(0, (-1, 2)), self.sampling_offsets.bias.view(-1, 2)
         positions = []
