@@ -42,8 +42,8 @@ class DaTaSeg(BaseDetector):
             source that is trained on. Then train in parallel with ``find_unused_parameters = True``.
         inference_dtype: ``float32``, or ``bfloat16``: in evaluation mode, backbone, neck and head run under autocast.
             Weights, answers and scores stay float32. Training is not affected; see `Bfloat16OptimWrapper`.
-        channels_last: Whether the backbone computes on channels-last memory. The values are the same up to rounding.
-            docs/benchmarks.md has the times.
+        channels_last: Whether images, and weights of convolutions, are in channels-last memory. The values are the same
+            up to rounding. docs/benchmarks.md has the times.
         neck: Config of a neck, or None.
         data_preprocessor: Config of mmdet's ``DetDataPreprocessor``.
         init_cfg: mmengine's.
@@ -73,7 +73,7 @@ class DaTaSeg(BaseDetector):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.sources = {source.name: source for source in build_sources(sources)}
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.backbone = MODELS.build(backbone).to(memory_format=self.memory_format)
+        self.backbone = MODELS.build(backbone)
         if neck is not None:
             self.neck = MODELS.build(neck)
         self.classifier = MODELS.build({**classifier, "sources": list(self.sources.values())})
@@ -103,12 +103,13 @@ class DaTaSeg(BaseDetector):
                     source=source.name,
                     remedy="add one to model.postprocessors",
                 )
+        self.to(memory_format=self.memory_format)
 
     def init_weights(self) -> None:
-        """Initialise all weights. The memory layout of the backbone does not change the numbers that a seed gives."""
-        self.backbone.to(memory_format=torch.contiguous_format)  # random numbers are drawn in the order of the memory
+        """Initialise all weights. The memory layout does not change the numbers that a seed gives."""
+        self.to(memory_format=torch.contiguous_format)  # random numbers are drawn in the order of the memory
         super().init_weights()
-        self.backbone.to(memory_format=self.memory_format)
+        self.to(memory_format=self.memory_format)
 
     def source_of(self, sample: DetDataSample) -> Source:
         """The source of a sample, by its metainfo.

@@ -180,7 +180,7 @@ def test_channels_last_memory_changes_proposals_and_gradients_by_rounding_only(e
         sum(part.square().mean() for part in proposals).backward()
         gradients = {name: p.grad.clone() for name, p in model.backbone.named_parameters()}
         found.append((proposals, gradients, model.state_dict()))
-        weights = [p for p in model.backbone.parameters() if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+        weights = [p for p in model.parameters() if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1]
         assert formats == [channels_last]
         assert all(p.is_contiguous(memory_format=torch.channels_last) is channels_last for p in weights)
     (expected, expected_gradients, _), (actual, gradients, _) = found
