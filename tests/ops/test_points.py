@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mmdataseg.ops import points as points_module
 from mmdataseg.ops.id_map import sample_id_map
 from mmdataseg.ops.points import cell_points, random_points, sample_features, sample_maps, uncertain_points
 from tests.tolerances import SUMS
@@ -47,6 +48,15 @@ def test_uncertain_points_lie_where_the_logits_are_nearest_zero():
     # the 300 most uncertain of 1200 candidates are the quarter nearest the middle; the other 100 are uniform
     assert distance[:300][inner(points[0, :300])].max() < 0.125 + 0.03
     assert 0.1 < (distance[300:] < 0.125).float().mean() < 0.4
+
+
+def test_the_uncertain_points_are_the_share_of_the_candidates_nearest_to_zero(monkeypatch):
+    """Each candidate is the centre of a cell, so its logit is known."""
+    logits = torch.tensor([[[4.0, -1.0, -9.0, 0.5, 7.0, -3.0, 2.0, -0.25]]])
+    cells = torch.stack([(torch.arange(8) + 0.5) / 8, torch.full((8,), 0.5)], dim=-1)[None]
+    monkeypatch.setattr(points_module, "random_points", lambda _, number, __: cells[:, :number])
+    drawn = uncertain_points(logits, num_points=4, oversample_ratio=2, importance_ratio=1)
+    assert sorted((drawn[0, :, 0] * 8 - 0.5).long().tolist()) == [1, 3, 6, 7]
 
 
 def test_every_share_of_uncertain_points_gives_the_same_number_of_points():
