@@ -10,32 +10,42 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def sample_maps(maps_NHW: Tensor, points_NP2: Tensor) -> Tensor:
+def sample_maps(maps_NHW: Tensor, points_NP2: Tensor, extent_2: Tensor | None = None) -> Tensor:
     """Read each map at its own points; outside the map it is 0.
 
     Args:
         maps_NHW: (N, H, W) float.
-        points_NP2: (N, P, 2) float, (x, y) in [0, 1].
+        points_NP2: (N, P, 2) float, (x, y) in [0, 1] of the image.
+        extent_2: (2,) share of the map's width and height that the image fills, for padded maps; None: all of it.
 
     Returns:
         (N, P) values.
     """
-    return F.grid_sample(maps_NHW[:, None], 2 * points_NP2[:, None] - 1, align_corners=False)[:, 0, 0]
+    return F.grid_sample(maps_NHW[:, None], _grid(points_NP2[:, None], extent_2), align_corners=False)[:, 0, 0]
 
 
-def sample_features(features_CHW: Tensor, points_P2: Tensor) -> Tensor:
+def sample_features(features_CHW: Tensor, points_P2: Tensor, extent_2: Tensor | None = None) -> Tensor:
     """Read one feature map at P points; outside the map it is 0.
 
     Sampling is linear, so the product of an embedding with the samples is the sample of its mask logits.
 
     Args:
         features_CHW: (C, H, W) float.
-        points_P2: (P, 2) float, (x, y) in [0, 1].
+        points_P2: (P, 2) float, (x, y) in [0, 1] of the image.
+        extent_2: As in `sample_maps`.
 
     Returns:
         (P, C) features.
     """
-    return F.grid_sample(features_CHW[None], 2 * points_P2[None, None] - 1, align_corners=False)[0, :, 0].T
+    return F.grid_sample(features_CHW[None], _grid(points_P2[None, None], extent_2), align_corners=False)[0, :, 0].T
+
+
+def _grid(points: Tensor, extent_2: Tensor | None) -> Tensor:
+    """(..., 2) points as ``grid_sample`` counts, from -1 to 1, in one pass over the points."""
+    minus_one = points.new_full((), -1.0)
+    if extent_2 is None:
+        return torch.add(minus_one, points, alpha=2)
+    return torch.addcmul(minus_one, points, 2 * extent_2)
 
 
 def random_points(num_maps: int, num_points: int, device: torch.device | str) -> Tensor:
@@ -81,7 +91,7 @@ def uncertain_points(
         num_points: P, points for each map.
         oversample_ratio: At least 1; this many times P candidates are drawn for each map.
         importance_ratio: In [0, 1]; this share of the P points are the most uncertain candidates.
-        extent_2: (2,) share of the map's width and height that the image fills, for padded maps; None: all of it.
+        extent_2: As in `sample_maps`.
 
     Returns:
         (N, P, 2) points, (x, y) in [0, 1] of the image (not of the padded map).
@@ -95,8 +105,7 @@ def uncertain_points(
         raise ValueError(f"importance_ratio: expected a share in [0, 1], got {importance_ratio}")
     num_maps, device = len(logits_NHW), logits_NHW.device
     candidates = random_points(num_maps, int(num_points * oversample_ratio), device)
-    on_map = candidates if extent_2 is None else candidates * extent_2
-    certainty = sample_maps(logits_NHW, on_map).abs()
+    certainty = sample_maps(logits_NHW, candidates, extent_2).abs_()
     num_uncertain = int(importance_ratio * num_points)
     chosen = _smallest(certainty, num_uncertain)
     uncertain = candidates.gather(1, chosen[..., None].expand(-1, -1, 2))

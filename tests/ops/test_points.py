@@ -19,6 +19,15 @@ def test_a_map_read_by_hand():
     torch.testing.assert_close(sample_maps(maps, points), expected)
 
 
+def test_points_of_an_image_that_fills_a_part_of_the_map():
+    """The image fills half of the width and all of the height."""
+    maps, extent = torch.tensor([[[1.0, 2.0, 9.0, 9.0], [3.0, 4.0, 9.0, 9.0]]]), torch.tensor([0.5, 1.0])
+    points = torch.tensor([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])
+    expected = torch.tensor([1.0, 2.0, 3.0, 2.5])
+    torch.testing.assert_close(sample_maps(maps, points[None], extent)[0], expected)
+    torch.testing.assert_close(sample_features(maps, points, extent)[:, 0], expected)
+
+
 def test_reading_features_and_multiplying_is_multiplying_and_reading():
     torch.manual_seed(0)
     features, embeds, points = torch.randn(5, 6, 7), torch.randn(3, 5), torch.rand(11, 2)
@@ -103,7 +112,7 @@ class TestCellPoints:
         maps, extent = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0)), torch.tensor([0.96, 0.95])
         points = cell_points((5, 7), extent, 4)
         assert points.max() < 1
-        read = sample_maps(maps, (points * extent).expand(3, -1, -1)).view(3, 5, 7)
+        read = sample_maps(maps, points.expand(3, -1, -1), extent).view(3, 5, 7)
         # the last column and row extend beyond the image by less than half a cell: their centres are on the image
         torch.testing.assert_close(read, maps, atol=1e-5, rtol=1e-4)
 

@@ -130,10 +130,11 @@ class DaTaSegHead(BaseModule):
         """
         mask_features_BCHW, levels = self.pixel_decoder(features)
         keys, positions = zip(*(self._level(i, level) for i, level in enumerate(levels)), strict=True)
-        # resizing is linear: resize the features once per level, not every query's logits once per layer
+        # resizing is linear: resize the features once per level, not every query's logits once per layer; a CPU would
+        # change the memory layout for each level
+        to_shrink_BCHW = mask_features_BCHW.detach().contiguous(memory_format=torch.channels_last)
         shrunk = [
-            F.interpolate(mask_features_BCHW.detach(), level.shape[-2:], mode="bilinear", align_corners=False)
-            for level in levels
+            F.interpolate(to_shrink_BCHW, level.shape[-2:], mode="bilinear", align_corners=False) for level in levels
         ]
         queries_BQE, query_pos_BQE = self._queries(len(mask_features_BCHW), query_set_per_image)
         normed = [self.transformer_decoder.post_norm(queries_BQE)]

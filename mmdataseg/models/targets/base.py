@@ -39,9 +39,8 @@ class Targets(nn.Module, ABC):
     image that has a target, and `loss` for each image that has a matched row. It sums the terms over the images and
     divides them by the number of matched targets.
 
-    Points are (x, y) in [0, 1] of the image. The last cells of the grid may reach beyond the image, so
-    `mmdataseg.ops.points.sample_maps` reads a point of the image at ``point * masks.extent_2``.
-    `ImageMasks.candidates_at` does this itself.
+    Points are (x, y) in [0, 1] of the image. The last cells of the grid may reach beyond the image, so give
+    ``masks.extent_2`` to `mmdataseg.ops.points.sample_maps`. `ImageMasks.candidates_at` does this itself.
     """
 
     def check(self, source: Source) -> None:

@@ -68,7 +68,7 @@ class ImageMasks:
         Returns:
             (L, Q, P) float32.
         """
-        features_PC = sample_features(self.features_CHW, points_P2 * self.extent_2)
+        features_PC = sample_features(self.features_CHW, points_P2, self.extent_2)
         logits_LQP = (self.embeds_LQC @ features_PC.T.to(self.embeds_LQC)).float()
         return logits_LQP if self.rows_LQ is None else row_maxima(logits_LQP, self.rows_LQ)
 

@@ -31,8 +31,8 @@ TERMS = {
     "bce": (point_bce_cost, point_bce_loss),
     "dice": (point_dice_cost, point_dice_loss),
 }
-# Rows times points that the loss holds at a time. A CPU works several times faster on tensors that fit its caches; a
-# GPU takes all rows at once, as each further step costs a launch.
+# Rows times points that cost and loss hold at a time. A CPU works several times faster on tensors that fit its caches;
+# a GPU takes all rows at once, as each further step costs a launch.
 VALUES_AT_A_TIME = {"cpu": 2**20}
 # Pixels of bitmaps that are read at a time, in float32: those of all rows of an image would take gigabytes.
 PIXELS_AT_A_TIME = 2**26
@@ -155,14 +155,18 @@ class MaskTargets(Targets):
         logits_LQP = masks.candidates_at(points_P2)
         masks_NP = annotation.masks_at(torch.arange(len(annotation.labels_N), device=device), points_P2)
         known_P = annotation.known_at(points_P2)
+        outputs = _rows_at_a_time(len(logits_LQP), logits_LQP[0].numel(), device)
         with float32(logits_LQP):
-            return sum(weight * TERMS[name][0](logits_LQP, masks_NP, known_P) for name, weight in self.weights.items())
+            parts = [self._cost_of_some(part, masks_NP, known_P) for part in logits_LQP.split(outputs)]
+        return torch.cat(parts)
+
+    def _cost_of_some(self, logits_LQP: Tensor, masks_NP: Tensor, known_P: Tensor) -> Tensor:
+        return sum(weight * TERMS[name][0](logits_LQP, masks_NP, known_P) for name, weight in self.weights.items())
 
     def loss(self, mask_logits_RHW: Tensor, targets_R: Tensor, masks: ImageMasks, annotation: MaskAnnotation) -> Tensor:
         """(T,) weighted terms, each row on its own points."""
         num_points = self.num_points or mask_logits_RHW[0].numel()
-        values = VALUES_AT_A_TIME.get(mask_logits_RHW.device.type, mask_logits_RHW.shape[0] * num_points)
-        rows = max(1, values // num_points)
+        rows = _rows_at_a_time(len(mask_logits_RHW), num_points, mask_logits_RHW.device)
         parts = zip(mask_logits_RHW.split(rows), targets_R.split(rows), strict=True)
         return sum(self._loss_of_some(logits, targets, masks, annotation) for logits, targets in parts)
 
@@ -174,7 +178,7 @@ class MaskTargets(Targets):
             masks_RP = annotation.masks_at(targets_R, points)
             known_RP = annotation.known_at(points).expand_as(masks_RP)
         points_RP2 = points.expand(len(mask_logits_RHW), -1, -1)
-        logits_RP = sample_maps(mask_logits_RHW, points_RP2 * masks.extent_2)
+        logits_RP = sample_maps(mask_logits_RHW, points_RP2, masks.extent_2)
         terms = [weight * TERMS[name][1](logits_RP, masks_RP, known_RP).sum() for name, weight in self.weights.items()]
         return torch.stack(terms)
 
@@ -189,6 +193,11 @@ class MaskTargets(Targets):
             importance_ratio=self.importance_ratio,
             extent_2=masks.extent_2,
         )
+
+
+def _rows_at_a_time(num_rows: int, values_per_row: int, device: torch.device) -> int:
+    values = VALUES_AT_A_TIME.get(device.type)
+    return num_rows if values is None else max(1, values // values_per_row)
 
 
 def _check_size(map_HW: Tensor, sample: DetDataSample, source: Source) -> None:

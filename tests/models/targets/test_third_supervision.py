@@ -42,7 +42,7 @@ class ClickTargets(Targets):
 
     def loss(self, mask_logits_RHW, targets_R, masks, annotation):
         clicks_R12 = annotation.clicks_N2[targets_R][:, None]
-        return F.softplus(-sample_maps(mask_logits_RHW, clicks_R12 * masks.extent_2)).sum()[None]
+        return F.softplus(-sample_maps(mask_logits_RHW, clicks_R12, masks.extent_2)).sum()[None]
 
 
 @pytest.fixture
