@@ -29,19 +29,24 @@ def iterations(number):
     for index in range(number):
         for hook in hooks:
             hook.before_train_iter(runner, batch_idx=index)
-        tensors = [torch.ones(10 * 2**20) for _ in range(2)]
+        [torch.ones(10 * 2**20) for _ in range(2)]
 
 torch.set_num_threads(1)
 iterations(3)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 iterations(4)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+M_MMAP_THRESHOLD = -3
+print(faults, ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**30))
 """
 
 
 def page_faults(setting: str) -> int:
     done = subprocess.run([sys.executable, "-c", PROGRAM, setting], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+    faults, accepted = map(int, done.stdout.split())
+    if not accepted:
+        pytest.skip("this version of glibc returns every block of more than 32 MiB")
+    return faults
 
 
 @pytest.mark.skipif(
