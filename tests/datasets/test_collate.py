@@ -126,6 +126,6 @@ def test_another_mapping_stays_one() -> None:
     assert type(single_storage_collate([ConfigDict(a=1)])) is ConfigDict
 
 
-def test_samples_that_are_no_dicts_are_collated_as_by_mmengine() -> None:
+def test_samples_that_are_not_dicts_are_collated_as_by_mmengine() -> None:
     samples = [(torch.ones(1), 2), (torch.zeros(1), 3)]
     assert single_storage_collate(samples) == pseudo_collate(samples)
