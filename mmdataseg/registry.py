@@ -51,8 +51,8 @@ for _name in ("VISUALIZERS", "VISBACKENDS", "LOG_PROCESSORS", "OPTIMIZERS", "PAR
     _child_of(_name)
 
 
-def components() -> dict[str, type]:
-    """Return name -> class of all components registered so far."""
+def components() -> dict[str, Any]:
+    """Return name -> class or function of all components registered so far."""
     registries = [value for value in globals().values() if isinstance(value, Registry)]
     return {name: component for registry in registries for name, component in registry.module_dict.items()}
 

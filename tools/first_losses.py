@@ -120,9 +120,10 @@ def main(arguments: Iterable[str] | None = None) -> int:
     options.out.write_text(json.dumps(losses))
     if options.against is None:
         return 0
-    largest = max(differences(json.loads(options.against.read_text()), losses))
-    print(f"largest relative difference: {largest:.1e} ({'the same' if largest <= LIMIT else 'another result'})")
-    return int(largest > LIMIT)
+    largest = np.max(differences(json.loads(options.against.read_text()), losses))  # NaN if one is NaN
+    same = largest <= LIMIT
+    print(f"largest relative difference: {largest:.1e} ({'the same' if same else 'another result'})")
+    return int(not same)
 
 
 if __name__ == "__main__":

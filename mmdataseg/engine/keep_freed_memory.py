@@ -20,8 +20,9 @@ class KeepFreedMemory(Hook):
 
     By default, glibc returns large blocks to the system as soon as they are free. In the next iteration, the system
     clears each page before it hands it out again. No result changes. The setting is of the whole process, and stays
-    after the training. Workers that load data are not affected, because they are started before the first iteration.
-    Nothing is done on a GPU, where torch keeps memory itself, or with another C library.
+    after the training. Workers that load the training data are started before the first iteration, and keep the
+    default. Workers of a validation are forked later, and inherit the setting. Nothing is done on a GPU, where torch
+    keeps memory itself, or with another C library.
     """
 
     def __init__(self) -> None:

@@ -68,7 +68,7 @@ class MultiSourceEvaluator(Evaluator):
     Args:
         metrics: The tested sources, as configs (see ``configs/_base_/sources``) or built. The argument has this name
             because mmengine's Runner builds a custom evaluator only from a config with this key.
-        classwise: Build every metric that takes it with ``classwise=True``, with which it also reports each class.
+        classwise: Also report each class: metrics whose constructor takes ``classwise`` are built with it.
 
     Raises:
         MissingFileError: A file that a metric reads is missing.

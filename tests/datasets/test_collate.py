@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate
+from mmengine.runner import Runner
 from mmengine.structures import InstanceData, PixelData
 from torch.utils.data import DataLoader
 
@@ -85,6 +87,45 @@ def test_a_parameter_stays_a_parameter() -> None:
     assert torch.equal(found, parameter)
 
 
-def test_samples_that_are_no_dicts_are_collated_as_by_mmengine() -> None:
+def test_a_tensor_without_values_stays_on_its_device() -> None:
+    (found,) = pickle.loads(pickle.dumps(single_storage_collate([{"a": torch.ones(2, device="meta")}])))["a"]
+    assert found.device.type == "meta"
+    assert found.shape == (2,)
+
+
+@pytest.mark.parametrize("collate", [single_storage_collate, pseudo_collate])
+def test_a_tensor_that_appears_twice_stays_one(collate: Callable[..., Any]) -> None:
+    tensor = torch.ones(3)
+    (batch,) = DataLoader([{"a": tensor, "b": tensor}], batch_size=1, num_workers=1, collate_fn=collate)
+    batch["a"][0].fill_(7)
+    assert batch["b"][0].tolist() == [7, 7, 7]
+
+
+@pytest.mark.parametrize("collate", [single_storage_collate, pseudo_collate])
+def test_a_tensor_can_change_while_another_one_waits_for_its_backward_pass(collate: Callable[..., Any]) -> None:
+    samples = [{"a": torch.tensor([2.0, 3.0]), "b": torch.ones(2)}]
+    (batch,) = DataLoader(samples, batch_size=1, num_workers=1, collate_fn=collate)
+    weight = torch.ones(2, requires_grad=True)
+    loss = (weight * batch["a"][0]).sum()
+    batch["b"][0].add_(1)
+    loss.backward()
+    assert weight.grad.tolist() == [2, 3]
+
+
+def test_a_config_that_inherits_by_scope() -> None:
+    """mmengine adds the scope to each of its dicts with a type, and gives this one to the function."""
+    collate = {"type": "mmdataseg.single_storage_collate", "_scope_": "mmdataseg"}
+    sampler = {"type": "DefaultSampler", "shuffle": False}
+    loader = Runner.build_dataloader(
+        {"batch_size": 2, "num_workers": 0, "dataset": [{"a": 1}, {"a": 2}], "sampler": sampler, "collate_fn": collate}
+    )
+    assert list(loader) == [{"a": [1, 2]}]
+
+
+def test_another_mapping_stays_one() -> None:
+    assert type(single_storage_collate([ConfigDict(a=1)])) is ConfigDict
+
+
+def test_samples_that_are_not_dicts_are_collated_as_by_mmengine() -> None:
     samples = [(torch.ones(1), 2), (torch.zeros(1), 3)]
     assert single_storage_collate(samples) == pseudo_collate(samples)

@@ -11,13 +11,17 @@ import torch
 from mmdataseg.engine import keep_freed_memory
 from mmdataseg.engine.keep_freed_memory import KeepFreedMemory
 
-# page faults of ten more iterations, each of which needs and frees 64 MiB
+# Page faults of four more iterations, each of which needs and frees two blocks of 40 MiB. Below 32 MiB, the first freed
+# block makes glibc keep smaller ones, and what is returned depends on the places of other blocks. Huge pages would make
+# few faults of many.
 PROGRAM = """
-import resource, sys
+import ctypes, resource, sys
 from types import SimpleNamespace
 import torch
 from mmdataseg.engine.keep_freed_memory import KeepFreedMemory
 
+PR_SET_THP_DISABLE = 41
+ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
 runner = SimpleNamespace(model=torch.nn.Linear(1, 1))
 hooks = [KeepFreedMemory()] if sys.argv[1] == "kept" else []
 
@@ -25,19 +29,24 @@ def iterations(number):
     for index in range(number):
         for hook in hooks:
             hook.before_train_iter(runner, batch_idx=index)
-        tensors = [torch.ones(2**22) for _ in range(4)]
+        [torch.ones(10 * 2**20) for _ in range(2)]
 
 torch.set_num_threads(1)
 iterations(3)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-iterations(10)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+iterations(4)
+faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+M_MMAP_THRESHOLD = -3
+print(faults, ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**30))
 """
 
 
 def page_faults(setting: str) -> int:
     done = subprocess.run([sys.executable, "-c", PROGRAM, setting], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+    faults, accepted = map(int, done.stdout.split())
+    if not accepted:
+        pytest.skip("this version of glibc returns every block of more than 32 MiB")
+    return faults
 
 
 @pytest.mark.skipif(

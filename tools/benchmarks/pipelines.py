@@ -107,7 +107,7 @@ def _load(samples: "_Samples") -> list[Any]:
 
 
 def _loaders(setting: Setting, workers: int) -> dict[str, Callable[[], Any]]:
-    """All passes, with one start of the workers and the way of the samples to the main process."""
+    """Return what runs all passes. Its time includes one start of the workers and sending the samples."""
     calls, collates = {}, {"ours": single_storage_collate, "theirs": pseudo_collate}
     for side, samples in _samples(setting).items():
         loader = DataLoader(samples, batch_size=2, num_workers=workers, collate_fn=collates[side])

@@ -77,7 +77,7 @@ def check_components(cfg: Config) -> None:
                 _check_keywords(place, kind, _other(place, of, content, cfg), content, taken)
 
 
-def _own(place: str, kind: str, components: Mapping[str, type]) -> Any:
+def _own(place: str, kind: str, components: Mapping[str, Any]) -> Any:
     name = kind.removeprefix(PREFIX)
     # an import path: mmengine writes it for the class that a config in its pure Python style gives
     component = get_object_from_string(kind) if "." in name else components.get(name)

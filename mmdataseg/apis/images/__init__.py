@@ -1,1 +1,1 @@
-"""Images and videos that a user gives: the paths, what is at each of them or is given as an array, and its decoding."""
+"""The images and videos that a user gives, as paths, addresses or arrays, and their decoding."""
