@@ -18,9 +18,9 @@ ALIGNMENT = 64  # bytes between the starts of two tensors: a cache line
 def single_storage_collate(samples: Sequence[Any], *, _scope_: str | None = None) -> Any:  # noqa: ARG001
     """mmengine's ``pseudo_collate``, but a worker sends all tensors of a batch in one storage.
 
-    torch opens a file of shared memory for each storage that a worker sends. That takes about half a millisecond of
-    both processes, however small the tensor is, and a sample of ours has at least three tensors. The main process gets
-    a batch with the same values. Its tensors share one storage, so a tensor that is kept keeps the whole batch.
+    torch opens a file of shared memory for each storage that a worker sends. That takes the two processes about 0.2
+    milliseconds, however small the tensor is, and a sample of ours has at least three tensors. The main process gets a
+    batch with the same values. Its tensors share one storage, so a tensor that is kept keeps the whole batch.
 
     Args:
         samples: What the dataset returned, for each image.

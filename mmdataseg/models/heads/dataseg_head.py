@@ -130,9 +130,10 @@ class DaTaSegHead(BaseModule):
         """
         mask_features_BCHW, levels = self.pixel_decoder(features)
         keys, positions = zip(*(self._level(i, level) for i, level in enumerate(levels)), strict=True)
-        # resizing is linear: resize the features once per level, not every query's logits once per layer; a CPU would
-        # change the memory layout for each level
-        to_shrink_BCHW = mask_features_BCHW.detach().contiguous(memory_format=torch.channels_last)
+        # resizing is linear: resize the features once per level, not every query's logits once per layer
+        to_shrink_BCHW = mask_features_BCHW.detach()
+        if to_shrink_BCHW.device.type == "cpu":  # it would change the memory layout once per level
+            to_shrink_BCHW = to_shrink_BCHW.contiguous(memory_format=torch.channels_last)
         shrunk = [
             F.interpolate(to_shrink_BCHW, level.shape[-2:], mode="bilinear", align_corners=False) for level in levels
         ]
