@@ -7,8 +7,8 @@ In single precision, another order of sums changes a loss in the seventh digit. 
 which proposals are matched and which points are drawn, and the losses differ by percents. In double precision the
 rounding is too small for that: code that computes the same gives the same losses to about nine digits.
 
-The training is that of the config, from the weights of its seed, on the CPU, without saving or validation. Code of
-another commit is used with PYTHONPATH=FOLDER, in the folder of its clone.
+The training is that of the config, from the weights of its seed, on the CPU, without saving or validation. With
+PYTHONPATH=FOLDER, the package in the clone of another commit is used.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,8 @@ def _seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="a config that mmdataseg trains")
     parser.add_argument("out", type=Path, help="JSON file to write: a list of losses")
@@ -113,9 +114,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: Iterable[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns 1 if the losses differ."""
-    options = _parse(None if arguments is None else list(arguments))
+    options = parse_args(arguments)
     losses = first_losses(Config.fromfile(options.config), options.iterations)
     options.out.write_text(json.dumps(losses))
     if options.against is None:
