@@ -36,7 +36,7 @@ demo: setup  ## draw the toy world, train on its three sources, test on its task
 	$(PYTHON) -m projects.toy.make_toy data/toy
 	OMP_NUM_THREADS=$(DEMO_THREADS) $(PYTHON) -m mmdataseg train $(DEMO).py --work-dir $(DEMO_DIR) \
 		--iterations $(DEMO_ITERATIONS) --cfg-options $(DEMO_VALIDATION)
-	$(PYTHON) -m mmdataseg test $(DEMO).py --checkpoint "$$(cat $(DEMO_DIR)/last_checkpoint)" \
+	OMP_NUM_THREADS=$(DEMO_THREADS) $(PYTHON) -m mmdataseg test $(DEMO).py --checkpoint "$$(cat $(DEMO_DIR)/last_checkpoint)" \
 		--work-dir $(DEMO_DIR) --show-dir $(DEMO_DIR)/pictures
 	@echo "pictures of the predictions: $(DEMO_DIR)/pictures"
 
