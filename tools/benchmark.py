@@ -74,6 +74,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         saved.check_arguments(args, parser)
     elif any(value is not None and value < 1 for value in (args.rounds, args.size, args.batch, args.threads)):
         parser.error("--rounds, --size, --batch and --threads must be at least 1")
+    elif args.trace and (args.json or args.plot or args.memory):
+        parser.error("--trace measures nothing, so --json, --plot and --memory cannot be given with it")
     return args
 
 

@@ -131,6 +131,13 @@ def test_a_process_that_was_killed_is_named_as_such(tmp_path, capsys):
     assert "row: no peak memory of ours: its process was killed (signal 9)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("other", [["--json", "a.json"], ["--plot", "a.svg"], ["--memory"]])
+def test_a_trace_with_results_that_it_would_not_write_is_refused(command, other, capsys):
+    with pytest.raises(SystemExit):
+        command.main(["postprocess", "--preset", "tiny", "--trace", "trace.json", *other])
+    assert "--trace measures nothing, so --json, --plot and --memory cannot be given with it" in capsys.readouterr().err
+
+
 def test_the_trace_has_a_call_of_ours_for_each_row(command, tmp_path):
     path = tmp_path / "trace.json"
     command.main(["postprocess", "--preset", "tiny", "--trace", str(path)])
