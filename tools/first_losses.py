@@ -5,7 +5,9 @@
 
 In single precision, another order of sums changes a loss in the seventh digit. Within a few iterations, that changes
 which proposals are matched and which points are drawn, and the losses differ by percents. In double precision the
-rounding is too small for that: code that computes the same gives the same losses to about nine digits.
+rounding is too small for that: code that computes the same gives the same losses to about nine digits. A change that
+draws the points of the masks in another order is compared with --same-points in both runs: every mask then has the same
+points.
 
 The training is that of the config, from the weights of its seed, on the CPU, without saving or validation. With
 PYTHONPATH=FOLDER, the package in the clone of another commit is used.
@@ -54,8 +56,14 @@ class _Recorder(Hook):
         print(f"{batch_idx:4d}  {self.losses[-1]!r}", flush=True)
 
 
-def first_losses(config: Config, iterations: int) -> list[float]:
-    """Train for some iterations in double precision, and return the sum of the losses of each."""
+def first_losses(config: Config, iterations: int, *, same_points: bool = False) -> list[float]:
+    """Train for some iterations in double precision, and return the sum of the losses of each.
+
+    Args:
+        config: Of the training; changed.
+        iterations: How many.
+        same_points: Whether every mask is read at the same points, in place of points that are drawn for it.
+    """
     for room in ROOMS:
         import_module(f"mmdataseg.{room}")
     recorder = _Recorder()
@@ -64,16 +72,26 @@ def first_losses(config: Config, iterations: int) -> list[float]:
         runner.register_hook(recorder)
         _seed(runner.seed)
         runner.model.init_weights()  # in single precision, with the random numbers of the training
-        to_single, dtype = Tensor.float, torch.get_default_dtype()
+        to_single, dtype, draw = Tensor.float, torch.get_default_dtype(), torch.rand
         try:
+            if same_points:
+                torch.rand = points_for_all
             torch.set_default_dtype(torch.float64)
             Tensor.float = Tensor.double
             runner.model.double()
             runner.train()
         finally:
-            Tensor.float = to_single
+            Tensor.float, torch.rand = to_single, draw
             torch.set_default_dtype(dtype)
     return recorder.losses
+
+
+def points_for_all(*size: int, **_: Any) -> Tensor:
+    """Return (..., P, 2) points, the same P for all masks, in place of ``torch.rand``, which draws them for each."""
+    *leading, points, coordinates = size
+    generator = torch.Generator().manual_seed(0)
+    one = torch.empty(points, coordinates).uniform_(generator=generator)
+    return one.expand(*leading, -1, -1).clone()
 
 
 def differences(before: Sequence[float], after: Sequence[float]) -> list[float]:
@@ -111,13 +129,14 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("out", type=Path, help="JSON file to write: a list of losses")
     parser.add_argument("--against", type=Path, help="JSON file of an earlier run, to compare with")
     parser.add_argument("--iterations", type=int, default=40, help="iterations to train (default: %(default)s)")
+    parser.add_argument("--same-points", action="store_true", help="read every mask at the same points")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns 1 if the losses differ."""
     options = parse_args(arguments)
-    losses = first_losses(Config.fromfile(options.config), options.iterations)
+    losses = first_losses(Config.fromfile(options.config), options.iterations, same_points=options.same_points)
     options.out.write_text(json.dumps(losses))
     if options.against is None:
         return 0

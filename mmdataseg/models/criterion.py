@@ -1,11 +1,11 @@
 """MERGE, matching and losses of one batch of one source.
 
-Letters: B images, L decoder outputs, Q queries, K classes, J = K + 1 logits (background last), N targets of an image, M
-matched rows of an output, R = L M matched rows of all outputs of an image, T terms of the mask loss.
+Letters: B images, L decoder outputs, Q queries, K classes, J = K + 1 logits (background last), N targets of an image, R
+matched rows of all outputs and images together, T terms of the mask loss.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,23 +14,14 @@ from torch import Tensor, nn
 
 from mmdataseg.errors import UserError
 from mmdataseg.models.heads.dataseg_head import Proposals
-from mmdataseg.models.targets.base import Annotation, Targets
-from mmdataseg.models.targets.image_masks import ImageMasks, Members, image_masks, members_of
+from mmdataseg.models.targets.base import Annotation, Targets, stacked
+from mmdataseg.models.targets.proposal_masks import Members, ProposalMasks, members_of, proposal_masks
 from mmdataseg.ops import merge as merging
 from mmdataseg.ops.matching import match
 from mmdataseg.ops.point_losses import class_cost
 from mmdataseg.registry import MODELS
 
 MERGES = ("before_matching", "after_matching", "none")
-
-
-class _Matched(NamedTuple):
-    """The matched rows of one image, M in each output."""
-
-    targets_LM: Tensor
-    labels_LM: Tensor
-    groups_LQ: Tensor  # the matched row that each proposal belongs to, or -1
-    shares_LQ: Tensor  # each proposal's share in the class loss of its row
 
 
 @MODELS.register_module()
@@ -106,30 +97,30 @@ class DaTaSegCriterion(nn.Module):
         targets: Targets = self.targets[supervision]
         class_logits_BLQJ = class_logits_LBQJ.transpose(0, 1)
         rows_BLQ = self._rows(class_logits_BLQJ, mergeable)
-        masks = image_masks(proposals, [a.size for a in annotations], padded_size, rows_BLQ)
-        costs = [self._cost(*image, targets) for image in zip(class_logits_BLQJ, masks, annotations, strict=True)]
-        pairs = match(costs, None if rows_BLQ is None else merging.followers(rows_BLQ))
-        matched = [
-            self._matched(class_logits_LQJ, rows_LQ, queries_LM, targets_LM, annotation.labels_N, mergeable)
-            for class_logits_LQJ, rows_LQ, (queries_LM, targets_LM), annotation in zip(
-                class_logits_BLQJ, [m.rows_LQ for m in masks], pairs, annotations, strict=True
-            )
-        ]
-        labels_BLQ, weights_BLQ = self._class_targets(matched, background=class_logits_BLQJ.shape[-1] - 1)
-        num_pairs = sum(m.targets_LM.shape[1] for m in matched)
-        num_targets, class_norm_L = _normalisers(num_pairs, weights_BLQ)
+        labels_BN = stacked([annotation.labels_N for annotation in annotations])
+        masks = proposal_masks(proposals, [annotation.size for annotation in annotations], padded_size, rows_BLQ)
+        num_targets = [len(annotation.labels_N) for annotation in annotations]
+        cost_BLQN = self._cost(class_logits_BLQJ, labels_BN, masks, annotations, targets)
+        costs = [cost_LQN[..., :n] for cost_LQN, n in zip(cost_BLQN, num_targets, strict=True)]
+        targets_BLQ = match(costs, None if rows_BLQ is None else merging.followers(rows_BLQ))
+        num_outputs, num_queries = targets_BLQ.shape[1:]
+        num_pairs = sum(min(num_queries, n) for n in num_targets)
 
+        matched_rows_BLQ, labels_BLQ, weights_BLQ = self._class_targets(
+            class_logits_BLQJ, rows_BLQ, targets_BLQ, labels_BN, mergeable
+        )
+        num_matched, class_norm_L = _normalisers(num_pairs, weights_BLQ)
         class_loss_BLQ = F.cross_entropy(class_logits_BLQJ.movedim(-1, 1), labels_BLQ, reduction="none") * weights_BLQ
-        sums = proposals.mask_embeds_LBQC.new_zeros(len(targets.loss_names), dtype=torch.float32)
-        members = members_of(torch.stack([m.groups_LQ for m in matched]), [m.targets_LM.shape[1] for m in matched])
-        for image in zip(matched, members, masks, annotations, strict=True):
-            sums = sums + _mask_loss(*image, targets)
-        if not num_pairs:  # no target here: still, each rank must give the same parameters a gradient
-            sums = sums + 0 * (proposals.mask_embeds_LBQC.float().sum() + proposals.mask_features_BCHW.float().sum())
+        if num_pairs:
+            members = members_of(matched_rows_BLQ, targets_BLQ, num_outputs * num_pairs)
+            sums_T = _mask_losses(members, masks, annotations, targets)
+        else:  # no target here: still, each rank must give the same parameters a gradient
+            zero = 0 * (proposals.mask_embeds_LBQC.float().sum() + proposals.mask_features_BCHW.float().sum())
+            sums_T = zero.expand(len(targets.loss_names))
         return {
             "loss_class": self.class_weight * (class_loss_BLQ.sum((0, 2)) / class_norm_L).sum(),
-            **dict(zip(targets.loss_names, sums / num_targets, strict=True)),
-            **({} if rows_BLQ is None or not num_pairs else _merge_statistics(rows_BLQ, pairs)),
+            **dict(zip(targets.loss_names, sums_T / num_matched, strict=True)),
+            **({} if rows_BLQ is None or not num_pairs else _merge_statistics(rows_BLQ, targets_BLQ >= 0)),
         }
 
     @torch.no_grad()
@@ -137,66 +128,67 @@ class DaTaSegCriterion(nn.Module):
         """(B, L, Q) rows to be matched; None: each proposal is a row of its own."""
         if self.merge != "before_matching" or not any(mergeable):
             return None
-        return merging.merge_rows(class_logits_BLQJ.flatten(0, 1), mergeable).view(class_logits_BLQJ.shape[:3])
+        return merging.merge_rows(class_logits_BLQJ, mergeable)
 
     @torch.no_grad()
-    def _cost(self, class_logits_LQJ: Tensor, masks: ImageMasks, annotation: Annotation, targets: Targets) -> Tensor:
-        """(L, Q, N) costs of the candidates of one image."""
-        cost_LQN = self.class_weight * class_cost(class_logits_LQJ, annotation.labels_N)
-        if not len(annotation.labels_N):
-            return cost_LQN
-        if masks.rows_LQ is not None:
-            cost_LQN = merging.row_means(cost_LQN, masks.rows_LQ)
-        mask_cost_LQN = targets.cost(masks, annotation)
-        if mask_cost_LQN.shape != cost_LQN.shape:  # another shape may broadcast, and match the wrong pairs
-            raise ValueError(
-                f"{type(targets).__name__}.cost: expected shape {tuple(cost_LQN.shape)} (outputs, candidates, "
-                f"targets), got {tuple(mask_cost_LQN.shape)}; return the cost of each candidate with each target"
-            )
-        return cost_LQN + mask_cost_LQN
-
-    @torch.no_grad()
-    def _matched(
+    def _cost(
         self,
-        class_logits_LQJ: Tensor,
-        rows_LQ: Tensor | None,
-        queries_LM: Tensor,
-        targets_LM: Tensor,
-        labels_N: Tensor,
-        mergeable: Sequence[bool],
-    ) -> _Matched:
-        """The matched row that each proposal of one image belongs to."""
-        labels_LM = labels_N[targets_LM]
-        if self.merge == "after_matching":
-            members = merging.groups_by_absorption(class_logits_LQJ, queries_LM, labels_LM, mergeable)
-        else:
-            if rows_LQ is None:
-                rows_LQ = torch.arange(class_logits_LQJ.shape[1], device=queries_LM.device).expand(len(queries_LM), -1)
-            members = merging.groups_of_rows(rows_LQ, queries_LM)
-        return _Matched(targets_LM, labels_LM, *members)
+        class_logits_BLQJ: Tensor,
+        labels_BN: Tensor,
+        masks: ProposalMasks,
+        annotations: Sequence[Annotation],
+        targets: Targets,
+    ) -> Tensor:
+        """(B, L, Q, N) costs of the candidates; those beyond the targets of an image mean nothing."""
+        cost_BLQN = self.class_weight * class_cost(class_logits_BLQJ, labels_BN)
+        if not labels_BN.shape[1]:
+            return cost_BLQN
+        if masks.rows_BLQ is not None:
+            cost_BLQN = merging.row_means(cost_BLQN, masks.rows_BLQ)
+        mask_cost_BLQN = targets.cost(masks, annotations)
+        if mask_cost_BLQN.shape != cost_BLQN.shape:  # another shape may broadcast, and match the wrong pairs
+            raise ValueError(
+                f"{type(targets).__name__}.cost: expected shape {tuple(cost_BLQN.shape)} (images, outputs, "
+                f"candidates, targets), got {tuple(mask_cost_BLQN.shape)}; return the cost of each candidate with each "
+                "target of its image"
+            )
+        return cost_BLQN + mask_cost_BLQN
 
     @torch.no_grad()
-    def _class_targets(self, matched: Sequence[_Matched], background: int) -> tuple[Tensor, Tensor]:
-        """(B, L, Q) labels and weights: class and share in a matched row; otherwise background and its weight times the
-        share."""
-        groups_BLQ = torch.stack([m.groups_LQ for m in matched])
-        shares_BLQ = torch.stack([m.shares_LQ for m in matched])
-        labels = []
-        for m in matched:
-            labels_and_background = F.pad(m.labels_LM, (0, 1), value=background)
-            index_LQ = torch.where(m.groups_LQ >= 0, m.groups_LQ, m.labels_LM.shape[1])
-            labels.append(labels_and_background.gather(1, index_LQ))
-        return torch.stack(labels), shares_BLQ * torch.where(groups_BLQ >= 0, 1.0, self.background_weight)
+    def _class_targets(
+        self,
+        class_logits_BLQJ: Tensor,
+        rows_BLQ: Tensor | None,
+        targets_BLQ: Tensor,
+        labels_BN: Tensor,
+        mergeable: Sequence[bool],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The rows after the matching, and (B, L, Q) labels and weights of the class loss: class and share in a matched
+        row; otherwise background and its weight times the share."""
+        if self.merge == "after_matching":
+            labels_BLQ = _labels(targets_BLQ, labels_BN, otherwise=-1)
+            rows_BLQ, shares_BLQ = merging.absorb(class_logits_BLQJ, labels_BLQ, mergeable)
+        elif rows_BLQ is None:
+            rows_BLQ = torch.arange(targets_BLQ.shape[2], device=targets_BLQ.device).expand_as(targets_BLQ)
+            shares_BLQ = class_logits_BLQJ.new_ones((), dtype=torch.float32)
+        else:
+            rows_BLQ, shares_BLQ = merging.split_rows(rows_BLQ, targets_BLQ >= 0)
+        targets_BLQ = targets_BLQ.gather(2, rows_BLQ)
+        labels_BLQ = _labels(targets_BLQ, labels_BN, otherwise=class_logits_BLQJ.shape[-1] - 1)
+        return rows_BLQ, labels_BLQ, shares_BLQ * torch.where(targets_BLQ >= 0, 1.0, self.background_weight)
 
 
-def _mask_loss(
-    matched: _Matched, members: Members, masks: ImageMasks, annotation: Annotation, targets: Targets
-) -> Tensor:
-    """(T,) sums over the matched rows of one image; a zero where it has none."""
-    if not members.num_pairs:
-        return masks.features_CHW.new_zeros((), dtype=torch.float32)
-    mask_logits_RHW = masks.matched_rows(members)
-    terms_T = targets.loss(mask_logits_RHW, matched.targets_LM.flatten(), masks, annotation)
+def _labels(targets_BLQ: Tensor, labels_BN: Tensor, otherwise: int) -> Tensor:
+    """(B, L, Q) int64 labels of the targets of each image; where the target is -1, another value."""
+    labels_and_other = F.pad(labels_BN, (0, 1), value=otherwise)
+    index = torch.where(targets_BLQ >= 0, targets_BLQ, labels_BN.shape[1])
+    return labels_and_other.gather(1, index.flatten(1)).view_as(targets_BLQ)
+
+
+def _mask_losses(members: Members, masks: ProposalMasks, annotations: Sequence[Annotation], targets: Targets) -> Tensor:
+    """(T,) sums over the matched rows."""
+    images_R, targets_R = members.of_rows(members.image_S), members.of_rows(members.target_S)
+    terms_T = targets.loss(masks.matched_rows(members), images_R, targets_R, masks, annotations)
     if terms_T.shape != (len(targets.loss_names),):  # another shape may broadcast, and a term would count twice
         raise ValueError(
             f"{type(targets).__name__}.loss: expected one value for each of {targets.loss_names}, got shape "
@@ -215,11 +207,10 @@ def _check_names(targets: Targets) -> None:
 
 
 @torch.no_grad()
-def _merge_statistics(rows_BLQ: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+def _merge_statistics(rows_BLQ: Tensor, matched_BLQ: Tensor) -> dict[str, Tensor]:
     """How much was merged, and whether enough rows were left for the targets: means over images and outputs."""
     follows_BLQ = merging.followers(rows_BLQ)
-    num_targets = sum(queries_LM.numel() for queries_LM, _ in pairs)
-    num_split = sum(f_LQ.gather(1, queries_LM).sum() for f_LQ, (queries_LM, _) in zip(follows_BLQ, pairs, strict=True))
+    num_targets, num_split = matched_BLQ.sum(), (matched_BLQ & follows_BLQ).sum()
     num_rows = (~follows_BLQ).sum() + num_split  # a member that leaves is a row of its own
     return {
         "merged_share": 1 - num_rows / follows_BLQ.numel(),

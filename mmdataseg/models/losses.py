@@ -76,6 +76,6 @@ class BoxProjectionCost(BaseMatchCost):
         rows_QH, columns_QW = mask_profiles(pred_instances.masks)
         return self.of_profiles(rows_QH[None], columns_QW[None], gt_instances.bboxes)[0]
 
-    def of_profiles(self, rows_LQH: Tensor, columns_LQW: Tensor, boxes_N4: Tensor) -> Tensor:
-        """Return the weighted cost matrices of several outputs, (L, Q, N); arguments as in `projection_cost`."""
-        return self.weight * projection_cost(rows_LQH, columns_LQW, boxes_N4, self.stride)
+    def of_profiles(self, rows_XLQH: Tensor, columns_XLQW: Tensor, boxes_XN4: Tensor) -> Tensor:
+        """Return the weighted cost matrices of several outputs, (..., L, Q, N); arguments as in `projection_cost`."""
+        return self.weight * projection_cost(rows_XLQH, columns_XLQW, boxes_XN4, self.stride)

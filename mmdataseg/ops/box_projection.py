@@ -1,8 +1,8 @@
 """Masks from boxes: a mask's projections on the axes must be those of its box (Gu et al., 2023, "projection loss").
 
 The form is BoxInst's (Tian et al., 2021, section 3.1).
-Letters: L decoder outputs, Q queries, N boxes, M matched pairs, (H, W) the grid of the mask logits. Boxes are xyxy
-pixels of the image; a cell of the grid covers ``stride`` x ``stride`` pixels.
+Letters: X any leading dimensions, such as images, L decoder outputs, Q queries, N boxes, M matched pairs, (H, W) the
+grid of the mask logits. Boxes are xyxy pixels of the image; a cell of the grid covers ``stride`` x ``stride`` pixels.
 """
 
 import torch
@@ -11,31 +11,32 @@ from torch import Tensor
 DICE_EPS = 1e-5
 
 
-def box_profiles(boxes_N4: Tensor, size: tuple[int, int], stride: float) -> tuple[Tensor, Tensor]:
+def box_profiles(boxes_XN4: Tensor, size: tuple[int, int], stride: float) -> tuple[Tensor, Tensor]:
     """The projections of the boxes: the share of each row and column of cells that a box covers.
 
     The extent of the boxes is not checked, as that would wait for the device: loaders refuse a box without extent; here
     all its shares are 0.
 
     Args:
-        boxes_N4: (N, 4) xyxy pixels; parts outside the grid are cut off.
+        boxes_XN4: (..., N, 4) xyxy pixels; parts outside the grid are cut off.
         size: (H, W) of the grid, in cells.
         stride: Pixels per cell.
 
     Returns:
-        (N, H) for the rows and (N, W) for the columns, in [0, 1].
+        (..., N, H) for the rows and (..., N, W) for the columns, in [0, 1].
 
     Raises:
         ValueError: The boxes have another shape, or the stride is not positive.
     """
-    if boxes_N4.dim() != 2 or boxes_N4.shape[1] != 4:
-        raise ValueError(f"boxes: expected (N, 4) xyxy, got shape {tuple(boxes_N4.shape)}")
+    if boxes_XN4.dim() < 2 or boxes_XN4.shape[-1] != 4:
+        raise ValueError(f"boxes: expected (..., N, 4) xyxy, got shape {tuple(boxes_XN4.shape)}")
     if stride <= 0:
         raise ValueError(f"stride: expected a positive number of pixels, got {stride}")
     profiles = []
     for low, high, cells in ((1, 3, size[0]), (0, 2, size[1])):
-        edge = torch.arange(cells, device=boxes_N4.device) * stride
-        covered = torch.minimum(boxes_N4[:, high, None], edge + stride) - torch.maximum(boxes_N4[:, low, None], edge)
+        edge = torch.arange(cells, device=boxes_XN4.device) * stride
+        last, first = boxes_XN4[..., high, None], boxes_XN4[..., low, None]
+        covered = torch.minimum(last, edge + stride) - torch.maximum(first, edge)
         profiles.append(covered.clamp(min=0) / stride)
     return profiles[0], profiles[1]
 
@@ -70,21 +71,22 @@ def projection_loss(mask_logits_MHW: Tensor, boxes_M4: Tensor, stride: float) ->
     return rows_M + columns_M
 
 
-def projection_cost(rows_LQH: Tensor, columns_LQW: Tensor, boxes_N4: Tensor, stride: float) -> Tensor:
+def projection_cost(rows_XLQH: Tensor, columns_XLQW: Tensor, boxes_XN4: Tensor, stride: float) -> Tensor:
     """`projection_loss` of every query with every box, from the projections of the masks.
 
     Args:
-        rows_LQH: (L, Q, H) of `mask_profiles`.
-        columns_LQW: (L, Q, W) of `mask_profiles`.
-        boxes_N4: (N, 4) xyxy pixels.
+        rows_XLQH: (..., L, Q, H) of `mask_profiles`.
+        columns_XLQW: (..., L, Q, W) of `mask_profiles`.
+        boxes_XN4: (..., N, 4) xyxy pixels.
         stride: Pixels per cell.
 
     Returns:
-        (L, Q, N) in [0, 2].
+        (..., L, Q, N) in [0, 2].
     """
-    boxes = box_profiles(boxes_N4, (rows_LQH.shape[-1], columns_LQW.shape[-1]), stride)
-    cost_of_rows_LQN, cost_of_columns_LQN = (
-        1 - 2 * (p @ g.T) / (p.square().sum(-1)[..., None] + g.square().sum(-1) + DICE_EPS)
-        for p, g in zip((rows_LQH, columns_LQW), boxes, strict=True)
-    )
-    return cost_of_rows_LQN + cost_of_columns_LQN
+    boxes = box_profiles(boxes_XN4, (rows_XLQH.shape[-1], columns_XLQW.shape[-1]), stride)
+    costs = []
+    for masks, own in zip((rows_XLQH, columns_XLQW), boxes, strict=True):
+        own = own[..., None, :, :]  # for all outputs
+        total = masks.square().sum(-1)[..., None] + own.square().sum(-1)[..., None, :]
+        costs.append(1 - 2 * (masks @ own.mT) / (total + DICE_EPS))
+    return costs[0] + costs[1]

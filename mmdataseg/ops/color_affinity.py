@@ -41,13 +41,13 @@ def color_similarity(colors_CHW: Tensor, dilation: int) -> Tensor:
 
 
 def color_affinity_loss(
-    mask_logits_MHW: Tensor, similarity_EHW: Tensor, inside_MHW: Tensor, *, dilation: int, threshold: float
+    mask_logits_MHW: Tensor, similarity_MEHW: Tensor, inside_MHW: Tensor, *, dilation: int, threshold: float
 ) -> Tensor:
     """Minus the log-probability that a cell and a neighbour of like colour are both in the mask or both out of it.
 
     Args:
         mask_logits_MHW: (M, H, W).
-        similarity_EHW: (8, H, W) of `color_similarity`, with the same dilation.
+        similarity_MEHW: (M, 8, H, W) of `color_similarity`, with the same dilation; or (8, H, W) for all pairs.
         inside_MHW: (M, H, W) bool, the cells of each pair's box; pairs of cells that start outside do not count.
         dilation: Distance of the neighbours, in cells.
         threshold: Two cells count as alike from this similarity up; in (0, 1].
@@ -65,6 +65,6 @@ def color_affinity_loss(
     around_in = neighbours(inside_log, dilation, 0.0)
     around_out = neighbours(outside_log, dilation, 0.0)
     same_MEHW = torch.logaddexp(inside_log[:, :, None] + around_in, outside_log[:, :, None] + around_out)[:, 0]
-    counts_MEHW = (similarity_EHW >= threshold)[None] & inside_MHW[:, None]
+    counts_MEHW = (similarity_MEHW >= threshold) & inside_MHW[:, None]
     total = (-same_MEHW * counts_MEHW).flatten(1).sum(1)
     return total / counts_MEHW.flatten(1).sum(1).clamp(min=1)

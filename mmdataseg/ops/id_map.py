@@ -1,14 +1,12 @@
 """Ground truth as one integer map per image: conversion to masks and boxes, and reading at points without making masks.
 
-Letters: N segments, P points, (H, W) the size of the image in pixels. An id map holds the row of a segment table,
-0..N-1, and -1 where nothing is known (void).
+Letters: B images, N segments, P points, X any leading dimensions, such as images and segments, (H, W) the size of the
+image in pixels. An id map holds the row of a segment table, 0..N-1, and -1 where nothing is known (void).
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from mmdataseg.ops.points import sample_maps
 
 VOID = -1
 BORDER = 2  # pixels of void around a map: a point outside it reads two in each direction
@@ -27,7 +25,7 @@ def masks_from_id_map(id_map_HW: Tensor, num_segments: int) -> Tensor:
     Raises:
         ValueError: The id map has another shape, or does not hold integers.
     """
-    _check(id_map_HW)
+    _check(id_map_HW, "(H, W)")
     ids_N11 = torch.arange(num_segments, device=id_map_HW.device, dtype=id_map_HW.dtype)[:, None, None]
     return id_map_HW[None] == ids_N11
 
@@ -52,73 +50,66 @@ def boxes_from_masks(masks_NHW: Tensor) -> Tensor:
     return torch.stack([x1, y1, x2, y2], dim=1).float()
 
 
-def sample_id_map(id_map_HW: Tensor, ids_N: Tensor, points: Tensor) -> Tensor:
-    """Bilinear samples of each segment's mask, computed from the ids of the four neighbouring pixels.
+def sample_id_maps(
+    id_maps_BHW: Tensor, sizes_B2: Tensor, images_X: Tensor, ids_X: Tensor, points_XP2: Tensor
+) -> Tensor:
+    """Bilinear samples of segments' masks, computed from the ids of the four neighbouring pixels.
 
-    Equals ``sample_maps(masks_from_id_map(...)[ids_N].float(), points)``.
+    Equals `sample_maps` of the masks ``id_maps_BHW[images_X] == ids_X``.
 
     Args:
-        id_map_HW: (H, W) integer ids.
-        ids_N: (N,) ids to read.
-        points: (N, P, 2) own points for each id, or (P, 2) shared by all; (x, y) in [0, 1].
+        id_maps_BHW: (B, H, W) integer ids; void beyond the size of the image.
+        sizes_B2: (B, 2) width and height of each image.
+        images_X: (...) int64, the image of each segment; broadcast with the two others.
+        ids_X: (...) integer, the id of each segment.
+        points_XP2: (..., P, 2), (x, y) in [0, 1].
 
     Returns:
-        (N, P) float32 in [0, 1].
+        (..., P) float32 in [0, 1].
 
     Raises:
-        ValueError: The id map has another shape, or does not hold integers.
+        ValueError: The id maps have another shape, or do not hold integers.
     """
-    _check(id_map_HW)
-    height, width = id_map_HW.shape
+    _check(id_maps_BHW, "(B, H, W)")
+    height, width = id_maps_BHW.shape[1:]
     # a point outside the map reads the border of void, so no corner needs a check of its own
-    ids = F.pad(id_map_HW, (BORDER,) * 4, value=VOID).flatten()
-    x, y = points[..., 0] * width - 0.5, points[..., 1] * height - 0.5
+    ids = F.pad(id_maps_BHW, (BORDER,) * 4, value=VOID)
+    pitch, area = ids.shape[2], ids.shape[1] * ids.shape[2]
+    ids = ids.flatten()
+    x, y = (points_XP2[..., n] * sizes_B2[images_X, n, None] - 0.5 for n in (0, 1))
     left, top = x.floor().long().clamp(-BORDER, width), y.floor().long().clamp(-BORDER, height)
     right_share, lower_share = x - left, y - top
-    pitch = width + 2 * BORDER
-    corner = (top + BORDER) * pitch + left + BORDER
+    corner = (top + BORDER) * pitch + left + BORDER + (images_X * area)[..., None]
     lower, upper = lower_share, 1 - lower_share
     upper_right, lower_right = upper * right_share, lower * right_share
     shares = (upper - upper_right, upper_right, lower - lower_right, lower_right)
-    values = torch.zeros(len(ids_N), points.shape[-2], device=id_map_HW.device)
-    for step, share in zip((0, 1, pitch, pitch + 1), shares, strict=True):
-        values += (ids[corner + step] == ids_N[:, None]) * share
+    wanted = ids_X[..., None]
+    values = (ids[corner] == wanted) * shares[0]
+    for step, share in zip((1, pitch, pitch + 1), shares[1:], strict=True):
+        values += (ids[corner + step] == wanted) * share
     return values
 
 
-def sample_bitmaps(masks_NHW: Tensor, points: Tensor) -> Tensor:
-    """Bilinear samples of bool masks that may overlap.
-
-    Args:
-        masks_NHW: (N, H, W) bool.
-        points: (N, P, 2) own points for each mask, or (P, 2) shared by all; (x, y) in [0, 1].
-
-    Returns:
-        (N, P) float32 in [0, 1].
-    """
-    if points.dim() == 2:
-        points = points.expand(len(masks_NHW), -1, -1)
-    return sample_maps(masks_NHW.float(), points)
-
-
-def known_at(void_HW: Tensor, points: Tensor) -> Tensor:
+def known_at(void_BHW: Tensor, sizes_B2: Tensor, images_X: Tensor, points_XP2: Tensor) -> Tensor:
     """Whether the pixel that contains a point is annotated.
 
     Args:
-        void_HW: (H, W) bool, True where nothing is known.
-        points: (..., 2) (x, y) in [0, 1].
+        void_BHW: (B, H, W) bool, True where nothing is known.
+        sizes_B2: (B, 2) width and height of each image.
+        images_X: (...) int64, the image of the points; broadcast with them.
+        points_XP2: (..., P, 2) (x, y) in [0, 1].
 
     Returns:
-        (...) bool.
+        (..., P) bool.
     """
-    height, width = void_HW.shape
-    x = (points[..., 0] * width).long().clamp(0, width - 1)
-    y = (points[..., 1] * height).long().clamp(0, height - 1)
-    return ~void_HW[y, x]
+    height, width = void_BHW.shape[1:]
+    sizes = (sizes_B2[images_X, n, None] for n in (0, 1))
+    x, y = (torch.minimum(points_XP2[..., n] * side, side - 1).long().clamp(min=0) for n, side in enumerate(sizes))
+    return ~void_BHW.flatten()[y * width + x + (images_X * (height * width))[..., None]]
 
 
-def _check(id_map_HW: Tensor) -> None:
-    if id_map_HW.dim() != 2:
-        raise ValueError(f"id map: expected (H, W), got shape {tuple(id_map_HW.shape)}")
-    if id_map_HW.is_floating_point():
-        raise ValueError(f"id map: expected integer ids, got {id_map_HW.dtype}")
+def _check(id_maps: Tensor, shape: str) -> None:
+    if id_maps.dim() != shape.count(",") + 1:
+        raise ValueError(f"id map: expected {shape}, got shape {tuple(id_maps.shape)}")
+    if id_maps.is_floating_point():
+        raise ValueError(f"id map: expected integer ids, got {id_maps.dtype}")

@@ -1,6 +1,6 @@
 """One-to-one matching of proposals with targets for all images and decoder outputs in one trip to the host.
 
-Letters: B images, L decoder outputs, Q queries, N targets of one image, M = min(Q, N) pairs.
+Letters: B images, L decoder outputs, Q queries, N targets of one image.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,14 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+UNMATCHED = -1
 # In place of a cost that is not finite. A diverged step must not stop the solver; the loss will show it.
 UNMATCHABLE = 1e6
 
 
 @torch.no_grad()
-def match(costs: Sequence[Tensor], last_resort_BLQ: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
-    """Minimum-cost assignment of queries to targets.
+def match(costs: Sequence[Tensor], last_resort_BLQ: Tensor | None = None) -> Tensor:
+    """Minimum-cost assignment of queries to targets: min(Q, N) pairs in each output of an image.
 
     All costs are copied to the host in one copy, and all answers back in one.
 
@@ -26,8 +27,7 @@ def match(costs: Sequence[Tensor], last_resort_BLQ: Tensor | None = None) -> lis
             than any choice among the others. None: there is no such query.
 
     Returns:
-        For each image two int64 tensors (L, M), query and target of each pair, on the device of the costs, targets
-        ascending.
+        (B, L, Q) int64, the target of each query, or -1, on the device of the costs.
 
     Raises:
         ValueError: There is no image; the costs differ in L or Q; or the last resorts have another shape.
@@ -44,25 +44,23 @@ def match(costs: Sequence[Tensor], last_resort_BLQ: Tensor | None = None) -> lis
             f"expected last resorts of shape {(len(costs), num_outputs, num_queries)}, "
             f"got {tuple(last_resort_BLQ.shape)}"
         )
-    widths = [c.shape[2] for c in costs]
-    # the last column of each image marks its last resorts
-    columns = [c.float() for pair in zip(costs, last_resort_BLQ[..., None], strict=True) for c in pair]
+    # the first columns mark the last resorts of each image
+    columns = [last_resort_BLQ.permute(1, 2, 0).float(), *(c.float() for c in costs)]
     together = torch.nan_to_num(torch.cat(columns, dim=2), UNMATCHABLE, UNMATCHABLE, -UNMATCHABLE)
-    host = together.cpu().split([width + 1 for width in widths], dim=2)
-    pairs = torch.cat([_match_image(c[..., :-1], c[..., -1]) for c in host], dim=2).to(together.device)
-    sizes = [min(num_queries, width) for width in widths]
-    return [(part[0], part[1]) for part in pairs.split(sizes, dim=2)]
+    last_resort_LQB, *costs_LQN = np.split(
+        together.cpu().double().numpy(), np.cumsum([len(costs), *(c.shape[2] for c in costs[:-1])]), axis=2
+    )
+    targets_BLQ = np.full(last_resort_BLQ.shape, UNMATCHED, dtype=np.int64)
+    for image, cost_LQN in enumerate(costs_LQN):
+        if cost_LQN.shape[2]:
+            _match_image(cost_LQN, last_resort_LQB[..., image], targets_BLQ[image])
+    return torch.from_numpy(targets_BLQ).to(together.device)
 
 
-def _match_image(cost_LQN: Tensor, last_resort_LQ: Tensor) -> Tensor:
-    """(2, L, M) pairs of one image."""
-    num_outputs, num_queries, num_targets = cost_LQN.shape
-    pairs = np.zeros((2, num_outputs, min(num_queries, num_targets)), dtype=np.int64)
-    if num_targets:
-        outputs = zip(cost_LQN.double().numpy(), last_resort_LQ.double().numpy(), strict=True)
-        for output, (cost, last_resort) in enumerate(outputs):
-            # one last resort costs more than all that a choice among the other queries can save
-            extra = 1 + num_targets * (cost.max() - cost.min())
-            targets, queries = linear_sum_assignment((cost + extra * last_resort[:, None]).T)
-            pairs[:, output] = queries, targets
-    return torch.from_numpy(pairs)
+def _match_image(cost_LQN: np.ndarray, last_resort_LQ: np.ndarray, targets_LQ: np.ndarray) -> None:
+    """Write the targets of one image's queries."""
+    for cost_QN, last_resort_Q, targets_Q in zip(cost_LQN, last_resort_LQ, targets_LQ, strict=True):
+        # one last resort costs more than all that a choice among the other queries can save
+        extra = 1 + cost_QN.shape[1] * (cost_QN.max() - cost_QN.min())
+        targets, queries = linear_sum_assignment((cost_QN + extra * last_resort_Q[:, None]).T)
+        targets_Q[queries] = targets

@@ -6,8 +6,9 @@ joined, and what happens if there are fewer rows than targets, is our choice: se
 A row is the unit of the matching and of the answer: the proposals of one mergeable class, or a single proposal. Its
 index is that of its leader, the member with the highest probability of the class.
 
-Letters: L decoder outputs, Q queries, K classes, J = K + 1 logits (background last), N targets, M matched rows of an
-output, G groups, S proposals that belong to a group, P points, (H, W) the grid of the mask logits.
+Letters: X any leading dimensions, such as images and decoder outputs, Q queries, K classes, J = K + 1 logits
+(background last), N targets, G groups, S proposals that belong to a group, P points, (H, W) the grid of the mask
+logits.
 """
 
 from collections.abc import Sequence
@@ -15,150 +16,137 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-UNMATCHED = -1
 
-
-def merge_rows(class_logits_LQJ: Tensor, mergeable: Sequence[bool]) -> Tensor:
+def merge_rows(class_logits_XQJ: Tensor, mergeable: Sequence[bool]) -> Tensor:
     """The row of each proposal.
 
     Proposals whose most likely class is the same mergeable class are one row. Every other proposal is a row of its
     own, whether it predicts a thing or background.
 
     Args:
-        class_logits_LQJ: (L, Q, K + 1), background last.
+        class_logits_XQJ: (..., Q, K + 1), background last.
         mergeable: For each class whether MERGE joins its proposals (`LabelSpace.mergeable`).
 
     Returns:
-        (L, Q) int64, the query that leads the row: the surest member, the first among equals.
+        (..., Q) int64, the query that leads the row: the surest member, the first among equals.
 
     Raises:
         ValueError: There is not one flag for each class.
     """
-    num_outputs, num_queries, num_logits = class_logits_LQJ.shape
+    *leading, num_queries, num_logits = class_logits_XQJ.shape
     _check_flags(mergeable, num_logits)
-    query_LQ = torch.arange(num_queries, device=class_logits_LQJ.device).expand(num_outputs, -1)
+    query_XQ = torch.arange(num_queries, device=class_logits_XQJ.device).expand(*leading, -1)
     if not any(mergeable):
-        return query_LQ
+        return query_XQ
     # logits that are not finite (a diverged step) must not raise here; the loss will show them
-    prob_LQ, class_LQ = class_logits_LQJ.float().softmax(-1).nan_to_num(0).max(-1)
-    mergeable_J = torch.tensor([*mergeable, False], device=class_logits_LQJ.device)
+    prob_XQ, class_XQ = class_logits_XQJ.float().softmax(-1).nan_to_num(0).max(-1)
+    mergeable_J = torch.tensor([*mergeable, False], device=class_logits_XQJ.device)
     # a key for each mergeable class, then one for each query that is not merged
-    key_LQ = torch.where(mergeable_J[class_LQ], class_LQ, num_logits + query_LQ)
+    key_XQ = torch.where(mergeable_J[class_XQ], class_XQ, num_logits + query_XQ)
     num_keys = num_logits + num_queries
-    best = prob_LQ.new_zeros(num_outputs, num_keys).scatter_reduce(1, key_LQ, prob_LQ, "amax", include_self=False)
-    contender_LQ = torch.where(prob_LQ == best.gather(1, key_LQ), query_LQ, num_queries)
-    leader = query_LQ.new_zeros(num_outputs, num_keys).scatter_reduce(
-        1, key_LQ, contender_LQ, "amin", include_self=False
-    )
-    return leader.gather(1, key_LQ)
+    best = prob_XQ.new_zeros(*leading, num_keys).scatter_reduce(-1, key_XQ, prob_XQ, "amax", include_self=False)
+    contender_XQ = torch.where(prob_XQ == best.gather(-1, key_XQ), query_XQ, num_queries)
+    leader = query_XQ.new_zeros(*leading, num_keys).scatter_reduce(-1, key_XQ, contender_XQ, "amin", include_self=False)
+    return leader.gather(-1, key_XQ)
 
 
-def followers(rows_LQ: Tensor) -> Tensor:
+def followers(rows_XQ: Tensor) -> Tensor:
     """Which proposals do not lead their row, (..., Q) bool, for (..., Q) rows of `merge_rows`."""
-    return rows_LQ != torch.arange(rows_LQ.shape[-1], device=rows_LQ.device)
+    return rows_XQ != _queries(rows_XQ)
 
 
-def row_sizes(rows_LQ: Tensor) -> Tensor:
-    """The number of members of each proposal's row, (L, Q) int64, at least 1, for (L, Q) rows of `merge_rows`."""
-    sizes_LQ = torch.zeros_like(rows_LQ).scatter_add(1, rows_LQ, torch.ones_like(rows_LQ))
-    return sizes_LQ.gather(1, rows_LQ)
+def row_sizes(rows_XQ: Tensor) -> Tensor:
+    """The number of members of each proposal's row, (..., Q) int64, at least 1, for (..., Q) rows of `merge_rows`."""
+    return torch.zeros_like(rows_XQ).scatter_add(-1, rows_XQ, torch.ones_like(rows_XQ)).gather(-1, rows_XQ)
 
 
-def row_means(values_LQN: Tensor, rows_LQ: Tensor) -> Tensor:
+def row_means(values_XQN: Tensor, rows_XQ: Tensor) -> Tensor:
     """At each leader the mean over its row; every other proposal keeps its own values.
 
     Args:
-        values_LQN: (L, Q, N) float, e.g. class probabilities.
-        rows_LQ: (L, Q) of `merge_rows`.
+        values_XQN: (..., Q, N) float, e.g. class probabilities.
+        rows_XQ: (..., Q) of `merge_rows`.
 
     Returns:
-        (L, Q, N).
+        (..., Q, N).
 
     Raises:
         ValueError: The rows have another shape.
     """
-    _check_rows(rows_LQ, values_LQN)
-    return values_LQN.scatter_reduce(
-        1, rows_LQ[..., None].expand_as(values_LQN), values_LQN, "mean", include_self=False
-    )
+    _check_rows(rows_XQ, values_XQN)
+    index = rows_XQ[..., None].expand_as(values_XQN)
+    return values_XQN.scatter_reduce(-2, index, values_XQN, "mean", include_self=False)
 
 
-def row_maxima(values_LQP: Tensor, rows_LQ: Tensor) -> Tensor:
+def row_maxima(values_XQP: Tensor, rows_XQ: Tensor) -> Tensor:
     """At each leader the maximum over its row; every other proposal keeps its own values.
 
     Args:
-        values_LQP: (L, Q, P) float, e.g. mask logits at points.
-        rows_LQ: (L, Q) of `merge_rows`.
+        values_XQP: (..., Q, P) float, e.g. mask logits at points.
+        rows_XQ: (..., Q) of `merge_rows`.
 
     Returns:
-        (L, Q, P).
+        (..., Q, P).
 
     Raises:
         ValueError: The rows have another shape.
     """
-    _check_rows(rows_LQ, values_LQP)
-    num_outputs, num_queries, _ = values_LQP.shape
-    first_L1 = num_queries * torch.arange(num_outputs, device=rows_LQ.device)[:, None]
-    flat = values_LQP.flatten(0, 1)
+    _check_rows(rows_XQ, values_XQP)
+    flat, rows = values_XQP.flatten(0, -2), rows_XQ.flatten(0, -2)
+    first = rows_XQ.shape[-1] * torch.arange(len(rows), device=rows.device)[:, None]
     # along the first dimension: on a CPU torch then reduces P values at a time instead of single ones
-    index = (first_L1 + rows_LQ).flatten()[:, None].expand_as(flat)
-    return flat.scatter_reduce(0, index, flat, "amax").view_as(values_LQP)
+    index = (first + rows).flatten()[:, None].expand_as(flat)
+    return flat.scatter_reduce(0, index, flat, "amax").view_as(values_XQP)
 
 
-def groups_of_rows(rows_LQ: Tensor, queries_LM: Tensor) -> tuple[Tensor, Tensor]:
-    """The matched row of each proposal, where rows were merged before the matching.
+def split_rows(rows_XQ: Tensor, matched_XQ: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows after the matching, where rows were merged before it.
 
     A member that was matched itself, apart from its row, leaves the row.
 
     Args:
-        rows_LQ: (L, Q) of `merge_rows`.
-        queries_LM: (L, M) int64, the query of each matched pair: a leader, matched with its whole row, or another
-            member, matched alone.
+        rows_XQ: (..., Q) of `merge_rows`.
+        matched_XQ: (..., Q) bool: a leader was matched with its whole row, another member alone.
 
     Returns:
-        (L, Q) int64, the pair that the proposal belongs to, or -1; and (L, Q) float32, its share in the class loss of
-        its row: 1 / the number of members, so that a row counts once.
+        (..., Q) int64, the query that leads the row; and (..., Q) float32, the share of each proposal in the class loss
+        of its row: 1 / the number of members, so that a row counts once.
     """
-    rows_LQ = rows_LQ.scatter(1, queries_LM, queries_LM)
-    pair_LM = torch.arange(queries_LM.shape[1], device=queries_LM.device).expand_as(queries_LM)
-    pair_of_row_LQ = torch.full_like(rows_LQ, UNMATCHED).scatter(1, queries_LM, pair_LM)
-    return pair_of_row_LQ.gather(1, rows_LQ), 1 / row_sizes(rows_LQ)
+    rows_XQ = torch.where(matched_XQ, _queries(rows_XQ), rows_XQ)
+    return rows_XQ, 1 / row_sizes(rows_XQ)
 
 
-def groups_by_absorption(
-    class_logits_LQJ: Tensor, queries_LM: Tensor, labels_LM: Tensor, mergeable: Sequence[bool]
-) -> tuple[Tensor, Tensor]:
-    """The matched row of each proposal, where proposals are merged after the matching (an ablation).
+def absorb(class_logits_XQJ: Tensor, labels_XQ: Tensor, mergeable: Sequence[bool]) -> tuple[Tensor, Tensor]:
+    """The rows after the matching, where proposals are merged after it (an ablation).
 
-    A matched proposal belongs to its own pair. An unmatched one whose most likely class (background included) is that
-    of a mergeable pair joins it. The others belong to none.
+    A matched proposal leads a row. An unmatched one whose most likely class (background included) is mergeable, and the
+    class of a matched one, joins that one's row. The others are rows of their own.
 
     Args:
-        class_logits_LQJ: (L, Q, K + 1), background last.
-        queries_LM: (L, M) int64, the query of each pair.
-        labels_LM: (L, M) int64, the class of each pair; at most one pair of a mergeable class in each output.
+        class_logits_XQJ: (..., Q, K + 1), background last.
+        labels_XQ: (..., Q) int64, the class of each query's target, or -1 if it is not matched; in each output, at most
+            one query has a given mergeable class.
         mergeable: For each class whether MERGE joins its proposals.
 
     Returns:
-        (L, Q) int64, the pair, or -1; and (L, Q) float32, the share in the class loss: 0 for those that joined, else 1.
+        (..., Q) int64, the query that leads the row; and (..., Q) float32, the share in the class loss: 0 for those
+        that joined, else 1.
 
     Raises:
-        ValueError: The pairs differ in shape, or there is not one flag for each class.
+        ValueError: The labels have another shape, or there is not one flag for each class.
     """
-    num_outputs, _, num_logits = class_logits_LQJ.shape
-    if queries_LM.shape != labels_LM.shape:
-        raise ValueError(
-            f"queries and labels must be of one shape (L, M), got {tuple(queries_LM.shape)}, {tuple(labels_LM.shape)}"
-        )
+    *expected, num_logits = class_logits_XQJ.shape
+    if tuple(labels_XQ.shape) != tuple(expected):
+        raise ValueError(f"expected labels of shape {tuple(expected)}, got {tuple(labels_XQ.shape)}")
     _check_flags(mergeable, num_logits)
-    mergeable_LM = torch.tensor(mergeable, device=labels_LM.device)[labels_LM]
-    pair_LM = torch.arange(queries_LM.shape[1], device=queries_LM.device).expand_as(queries_LM)
-    nowhere = num_logits  # a column that no proposal's class reads
-    pair_of_class = queries_LM.new_full((num_outputs, num_logits + 1), UNMATCHED)
-    pair_of_class.scatter_(1, labels_LM.masked_fill(~mergeable_LM, nowhere), pair_LM)
-    joined_LQ = pair_of_class.gather(1, class_logits_LQJ.argmax(-1))
-    share_LQ = (joined_LQ == UNMATCHED).float().scatter(1, queries_LM, 1.0)
-    return joined_LQ.scatter(1, queries_LM, pair_LM), share_LQ
+    query_XQ, nowhere = _queries(labels_XQ).expand_as(labels_XQ), num_logits  # a column that no class reads
+    # the label -1 of an unmatched query reads the last flag
+    mergeable_XQ = torch.tensor([*mergeable, False], device=labels_XQ.device)[labels_XQ]
+    leader_of_class = labels_XQ.new_full((*labels_XQ.shape[:-1], num_logits + 1), -1)
+    leader_of_class.scatter_(-1, torch.where(mergeable_XQ, labels_XQ, nowhere), query_XQ)
+    leader_XQ = leader_of_class.gather(-1, class_logits_XQJ.argmax(-1))
+    joins_XQ = (labels_XQ < 0) & (leader_XQ >= 0)
+    return torch.where(joins_XQ, leader_XQ, query_XQ), (~joins_XQ).float()
 
 
 def merge_masks(mask_logits_SHW: Tensor, group_S: Tensor, num_groups: int) -> Tensor:
@@ -185,9 +173,14 @@ def merge_masks(mask_logits_SHW: Tensor, group_S: Tensor, num_groups: int) -> Te
     return lowest.scatter_reduce(0, index, mask_logits_SHW, reduce="amax")
 
 
-def _check_rows(rows_LQ: Tensor, values_LQX: Tensor) -> None:
-    if rows_LQ.shape != values_LQX.shape[:2]:
-        raise ValueError(f"expected rows of shape {tuple(values_LQX.shape[:2])}, got {tuple(rows_LQ.shape)}")
+def _queries(rows_XQ: Tensor) -> Tensor:
+    """(Q,) the index of each query."""
+    return torch.arange(rows_XQ.shape[-1], device=rows_XQ.device)
+
+
+def _check_rows(rows_XQ: Tensor, values_XQY: Tensor) -> None:
+    if rows_XQ.shape != values_XQY.shape[:-1]:
+        raise ValueError(f"expected rows of shape {tuple(values_XQY.shape[:-1])}, got {tuple(rows_XQ.shape)}")
 
 
 def _check_flags(mergeable: Sequence[bool], num_logits: int) -> None:

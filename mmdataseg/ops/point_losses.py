@@ -2,8 +2,8 @@
 
 Focal and dice are DaTaSeg's (Gu et al., 2023), in the form of MaskFormer (Cheng et al., 2021); binary cross-entropy is
 Mask2Former's (Cheng et al., 2022).
-Letters: L decoder outputs, Q queries, K classes, J = K + 1 logits (background last), N targets, R matched rows, P
-points. A point on void has weight 0: it counts neither in the sum nor in the mean.
+Letters: X any leading dimensions, such as images, L decoder outputs, Q queries, K classes, J = K + 1 logits (background
+last), N targets, R matched rows, P points. A point on void has weight 0: it counts neither in the sum nor in the mean.
 """
 
 from typing import Any
@@ -59,27 +59,26 @@ class _Focal(torch.autograd.Function):
 
 
 @torch.no_grad()
-def point_focal_cost(logits_LQP: Tensor, targets_NP: Tensor, weights_P: Tensor) -> Tensor:
+def point_focal_cost(logits_XQP: Tensor, targets_XNP: Tensor, weights_XP: Tensor) -> Tensor:
     """`point_focal_loss` of every query with every target, on shared points; without a gradient.
 
     Above a logit of 87 (float32), the loss of a point outside the mask keeps growing, but this cost does not.
 
     Args:
-        logits_LQP: (L, Q, P) mask logits.
-        targets_NP: (N, P) in [0, 1].
-        weights_P: (P,), 1 for a known point, 0 for void.
+        logits_XQP: (..., Q, P) mask logits.
+        targets_XNP: (..., N, P) in [0, 1].
+        weights_XP: (..., P), 1 for a known point, 0 for void.
 
     Returns:
-        (L, Q, N).
+        (..., Q, N).
     """
-    # There are millions of values (L Q P), so this makes few passes over them and avoids copies.
-    not_p = logits_LQP.neg().sigmoid_()
+    # There are millions of values (Q P for each output), so this makes few passes over them and avoids copies.
+    not_p = logits_XQP.neg().sigmoid_()
     softplus = not_p.clamp(min=torch.finfo(not_p.dtype).tiny).log_().neg_()
     outside = (1 - not_p).square_().mul_(softplus).mul_(1 - FOCAL_ALPHA)
-    background_LQ = outside @ weights_P
-    gain = not_p.square_().mul_(softplus.sub_(logits_LQP)).mul_(FOCAL_ALPHA).sub_(outside)
-    gain_LQN = gain @ (targets_NP * weights_P).T
-    return (background_LQ[..., None] + gain_LQN) / weights_P.sum().clamp(min=1)
+    background_XQ1 = outside @ weights_XP[..., None]
+    gain = not_p.square_().mul_(softplus.sub_(logits_XQP)).mul_(FOCAL_ALPHA).sub_(outside)
+    return (background_XQ1 + gain @ _known(targets_XNP, weights_XP).mT) / _number_known(weights_XP)
 
 
 def point_bce_loss(logits_RP: Tensor, targets_RP: Tensor, weights_RP: Tensor) -> Tensor:
@@ -100,28 +99,39 @@ def point_dice_loss(logits_RP: Tensor, targets_RP: Tensor, weights_RP: Tensor) -
     return 1 - (overlap + DICE_EPS) / (total + DICE_EPS)
 
 
-def point_bce_cost(logits_LQP: Tensor, targets_NP: Tensor, weights_P: Tensor) -> Tensor:
+def point_bce_cost(logits_XQP: Tensor, targets_XNP: Tensor, weights_XP: Tensor) -> Tensor:
     """`point_bce_loss` of every query with every target; arguments and result as in `point_focal_cost`."""
     # bce(x, t) = softplus(x) - x t: one product instead of one for the ones and one for the zeros
-    background_LQ = (F.softplus(logits_LQP) * weights_P).sum(-1)
-    agreement_LQN = logits_LQP @ (targets_NP * weights_P).T
-    return (background_LQ[..., None] - agreement_LQN) / weights_P.sum().clamp(min=1)
+    background_XQ1 = F.softplus(logits_XQP) @ weights_XP[..., None]
+    agreement_XQN = logits_XQP @ _known(targets_XNP, weights_XP).mT
+    return (background_XQ1 - agreement_XQN) / _number_known(weights_XP)
 
 
-def point_dice_cost(logits_LQP: Tensor, targets_NP: Tensor, weights_P: Tensor) -> Tensor:
+def point_dice_cost(logits_XQP: Tensor, targets_XNP: Tensor, weights_XP: Tensor) -> Tensor:
     """`point_dice_loss` of every query with every target; arguments and result as in `point_focal_cost`."""
-    probs_LQP = logits_LQP.sigmoid() * weights_P
-    targets_NP = targets_NP * weights_P
-    overlap_LQN = 2 * probs_LQP @ targets_NP.T
-    total_LQN = probs_LQP.sum(-1)[..., None] + targets_NP.sum(-1)
-    return 1 - (overlap_LQN + DICE_EPS) / (total_LQN + DICE_EPS)
+    probs_XQP = logits_XQP.sigmoid() * weights_XP[..., None, :]
+    targets_XNP = _known(targets_XNP, weights_XP)
+    overlap_XQN = 2 * probs_XQP @ targets_XNP.mT
+    total_XQN = probs_XQP.sum(-1)[..., None] + targets_XNP.sum(-1)[..., None, :]
+    return 1 - (overlap_XQN + DICE_EPS) / (total_XQN + DICE_EPS)
 
 
-def class_cost(class_logits_LQJ: Tensor, labels_N: Tensor) -> Tensor:
-    """Minus the probability of each target's class, (L, Q, N).
+def class_cost(class_logits_XLQJ: Tensor, labels_XN: Tensor) -> Tensor:
+    """Minus the probability of each target's class, (..., L, Q, N).
 
     Args:
-        class_logits_LQJ: (L, Q, K + 1), background last.
-        labels_N: (N,) int64 in 0 .. K - 1.
+        class_logits_XLQJ: (..., L, Q, K + 1), background last.
+        labels_XN: (..., N) int64 in 0 .. K - 1.
     """
-    return -torch.softmax(class_logits_LQJ, dim=-1)[..., labels_N]
+    index = labels_XN[..., None, None, :].expand(*class_logits_XLQJ.shape[:-1], -1)
+    return -class_logits_XLQJ.softmax(-1).gather(-1, index)
+
+
+def _known(targets_XNP: Tensor, weights_XP: Tensor) -> Tensor:
+    """(..., N, P) targets, 0 on void."""
+    return targets_XNP * weights_XP[..., None, :]
+
+
+def _number_known(weights_XP: Tensor) -> Tensor:
+    """(..., 1, 1) number of known points, at least 1."""
+    return weights_XP.sum(-1).clamp(min=1)[..., None, None]

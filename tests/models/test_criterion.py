@@ -1,10 +1,14 @@
 """Matching and losses of a batch, for every kind of supervision."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from mmdataseg.models import criterion as module
+from mmdataseg.models.data_preprocessors.color_similarity import AFFINITY_DILATION
 from mmdataseg.models.targets import mask_targets
+from mmdataseg.ops.color_affinity import color_similarity
 from mmdataseg.ops.id_map import VOID
 from tests.models.criterion_cases import (
     BACKGROUND,
@@ -59,6 +63,76 @@ def test_losses_are_divided_once_by_the_number_of_targets():
 
     together = projection([0, 1], [first, second])
     torch.testing.assert_close(together, (projection([0], [first]) + 2 * projection([1], [second])) / 3)
+
+
+def annotations_of(kind: str, sizes: list[tuple[int, int]], generator: torch.Generator) -> list:
+    """Annotations of images of some sizes: the first with two targets, the next with one, the next with none, ..."""
+    found = []
+    for n, (height, width) in enumerate(sizes):
+        labels = [0, 1][: 2 - n % 3]
+        if kind == "boxes":
+            corners = torch.tensor([[0.1, 0.2, 0.6, 0.9], [0.3, 0.1, 1.0, 0.5]])[: len(labels)]
+            annotation = boxes((height, width), (corners * torch.tensor([width, height] * 2)).tolist(), labels)
+            cells = (-(-height // STRIDE), -(-width // STRIDE))
+            colours = torch.randn(3, *cells, generator=generator)
+            found.append(replace(annotation, similarity_EHW=color_similarity(colours, AFFINITY_DILATION)))
+            continue
+        blocks = torch.randint(-1, max(1, len(labels)), (-(-height // 5), -(-width // 5)), generator=generator)
+        id_map = blocks.repeat_interleave(5, 0).repeat_interleave(5, 1)[:height, :width].contiguous()
+        annotation = regions(id_map if labels else torch.full_like(id_map, VOID), *labels)
+        if kind == "bitmaps":
+            masks = torch.rand(len(labels), height, width, generator=generator) < 0.5
+            annotation = replace(annotation, id_map_HW=None, masks_NHW=masks)
+        found.append(annotation)
+    return found
+
+
+@pytest.mark.parametrize("merge", ["before_matching", "after_matching", "none"])
+@pytest.mark.parametrize(
+    ("kind", "num_points"), [("regions", None), ("regions", 64), ("bitmaps", None), ("bitmaps", 64), ("boxes", None)]
+)
+@pytest.mark.parametrize("sizes", [[SIZE] * 5, [(32, 29), (18, 30), (31, 32), (9, 11), (32, 29)]], ids=["one", "five"])
+def test_the_losses_of_a_batch_are_those_of_its_images(monkeypatch, kind, num_points, sizes, merge):
+    """The mask losses and their gradients; what is in the padding of a smaller image does not count."""
+    generator = torch.Generator().manual_seed(0)
+    targets = annotations_of(kind, sizes, generator)
+    logits = 9 * torch.randn(len(sizes), 5, HEIGHT, WIDTH, generator=generator)
+    classes = torch.randn(3, len(sizes), 5, BACKGROUND + 1, generator=generator)
+    base = torch.rand(1, 192, 2, generator=generator)  # drawn for every mask
+    monkeypatch.setattr(torch, "rand", lambda number, points, *_, **__: base[:, :points].expand(number, -1, -1).clone())
+    criterion = criterion_of(masks={"num_points": num_points}, boxes={"affinity_weight": 1.0}, merge=merge)
+    terms = criterion.targets["boxes" if kind == "boxes" else "masks"].loss_names
+
+    def losses_and_gradient(images: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        leaf = logits[images].clone().requires_grad_()
+        found = losses_of(criterion, proposals_of(leaf, 3), classes[:, images], targets[images])
+        found = torch.stack([found[name] for name in terms])
+        (gradient,) = torch.autograd.grad(found.sum(), leaf)
+        return found.detach(), gradient
+
+    together, gradient = losses_and_gradient(slice(None))
+    numbers = [len(target.labels_N) for target in targets]
+    alone = [losses_and_gradient(slice(n, n + 1)) for n in range(len(sizes))]
+    shares = [number / sum(numbers) for number in numbers]
+    expected = sum(share * losses for share, (losses, _) in zip(shares, alone, strict=True))
+    torch.testing.assert_close(together, expected, rtol=1e-5, atol=1e-7)
+    expected = torch.cat([share * part for share, (_, part) in zip(shares, alone, strict=True)])
+    torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["regions", "bitmaps"])
+def test_images_a_few_at_a_time_have_the_same_costs(monkeypatch, kind):
+    generator = torch.Generator().manual_seed(0)
+    targets = annotations_of(kind, [(32, 29), (18, 30), (31, 32)], generator)
+    proposals = proposals_of(torch.randn(3, 5, HEIGHT, WIDTH, generator=generator), 2)
+    classes = torch.randn(2, 3, 5, BACKGROUND + 1, generator=generator)
+    base, seen, match = torch.rand(1, 64, 2, generator=generator), [], module.match
+    monkeypatch.setattr(mask_targets, "random_points", lambda n, *_: base.expand(n, -1, -1))
+    monkeypatch.setattr(module, "match", lambda costs, *rest: (seen.append(costs), match(costs, *rest))[1])
+    for values in (2**20, 64):  # all; one candidate of one image
+        monkeypatch.setitem(mask_targets.VALUES_AT_A_TIME, "cpu", values)
+        losses_of(criterion_of(), proposals, classes, targets)
+    torch.testing.assert_close(seen[1], seen[0])
 
 
 def test_with_more_targets_than_proposals_every_proposal_is_matched():

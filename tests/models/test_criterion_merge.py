@@ -136,22 +136,21 @@ class TestSplitting:
         id_map[SIZE[0] // 2 :] = 2
         return regions(id_map, 0, 1, 1)
 
-    def pairs_and_losses(self, monkeypatch, classes, masks, annotation, masks_on=None):
+    def targets_and_losses(self, monkeypatch, classes, masks, annotation, masks_on=None):
         found = []
         match = module.match
-        monkeypatch.setattr(module, "match", lambda *a: (found.extend(match(*a)), found)[1])
+        monkeypatch.setattr(module, "match", lambda *a: (found.append(match(*a)), found[0])[1])
         torch.manual_seed(0)
         losses = losses_of(criterion_of(masks_on), proposals_of(masks[None]), classes, [annotation])
-        return found[0], losses
+        return found[0][0, 0].tolist(), losses
 
     @pytest.mark.parametrize("label", [0, 1])
     def test_every_target_gets_one_of_identical_proposals(self, monkeypatch, label):
         masks = torch.zeros(self.NUM_QUERIES, HEIGHT, WIDTH, requires_grad=True)
         classes = classes_of(*[label] * self.NUM_QUERIES)
-        (queries, targets), losses = self.pairs_and_losses(monkeypatch, classes, masks, self.quarters())
-        assert targets.tolist() == [[0, 1, 2]]
-        assert queries.unique().numel() == 3
-        assert 0 in queries  # the row itself, by its leader
+        targets, losses = self.targets_and_losses(monkeypatch, classes, masks, self.quarters())
+        assert sorted(targets) == [-1, -1, -1, 0, 1, 2]
+        assert targets[0] != -1  # the row itself, by its leader
         sum(value for name, value in losses.items() if "loss" in name).backward()
         assert (masks.grad.abs().sum((1, 2)) > 0).all()  # those that stay in the row, by ties, and those that left
 
@@ -162,8 +161,8 @@ class TestSplitting:
         masks, classes = masks_of(TOP_LEFT, BOTTOM_LEFT, RIGHT), classes_of(0, 0, 0)
         classes[..., 0, 0] += 0.5  # the first leads
         cells = {"num_points": None}
-        (queries, _), losses = self.pairs_and_losses(monkeypatch, classes, masks, regions(id_map, 0, 1), masks_on=cells)
-        assert queries.tolist() == [[0, 2]]
+        targets, losses = self.targets_and_losses(monkeypatch, classes, masks, regions(id_map, 0, 1), masks_on=cells)
+        assert targets == [0, -1, 1]
         first, second = (cross_entropy(classes, q, 0) for q in (0, 1))
         left = cross_entropy(classes, 2, 1)
         torch.testing.assert_close(losses["loss_class"], 2 * ((first + second) / 2 + left) / 2)
@@ -175,17 +174,16 @@ class TestSplitting:
         masks, classes = masks_of(LEFT, RIGHT, NOTHING), classes_of(0, 0, BACKGROUND)
         id_map = torch.zeros(SIZE, dtype=torch.int32)
         id_map[:, SIZE[1] // 2 :] = 1
-        (queries, _), _ = self.pairs_and_losses(monkeypatch, classes, masks, regions(id_map, 0, 1))
-        assert 1 not in queries
+        targets, _ = self.targets_and_losses(monkeypatch, classes, masks, regions(id_map, 0, 1))
+        assert targets[1] == -1
 
     def test_with_more_targets_than_proposals_every_proposal_is_matched(self, monkeypatch):
         masks, classes = torch.zeros(2, HEIGHT, WIDTH), classes_of(0, 0)
-        (queries, targets), losses = self.pairs_and_losses(monkeypatch, classes, masks, self.quarters())
-        assert queries.shape == targets.shape == (1, 2)
-        assert queries.unique().numel() == 2
+        targets, losses = self.targets_and_losses(monkeypatch, classes, masks, self.quarters())
+        assert -1 not in targets
         # the row and the one that left it, each with the class of its target
-        labels = self.quarters().labels_N[targets[0]].tolist()
-        expected = sum(cross_entropy(classes, q, k) for q, k in zip(queries[0].tolist(), labels, strict=True))
+        labels = self.quarters().labels_N[targets].tolist()
+        expected = sum(cross_entropy(classes, q, k) for q, k in enumerate(labels))
         torch.testing.assert_close(losses["loss_class"], 2 * expected / 2)
 
 

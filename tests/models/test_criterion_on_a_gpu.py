@@ -7,7 +7,7 @@ from torch.overrides import TorchFunctionMode
 
 from mmdataseg.models import criterion as module
 from mmdataseg.models.targets.base import Annotation
-from mmdataseg.models.targets.image_masks import Members
+from mmdataseg.models.targets.proposal_masks import Members
 from tests.models.criterion_cases import (
     BACKGROUND,
     HEIGHT,
@@ -71,22 +71,6 @@ def test_the_waits_do_not_grow_with_the_batch(annotated):
     assert found[0] == ["tensor"] * (annotated == "regions") + ["cpu", "tolist", "nonzero"]
 
 
-@pytest.mark.parametrize("annotated", ["regions", "boxes"])
-def test_the_losses_of_a_batch_are_those_of_its_images(annotated):
-    """Each image alone has the losses of its targets; the batch has their mean over all targets."""
-    criterion = criterion_of(masks={"num_points": None})  # all cells: no random numbers
-    proposals, classes, targets = case(annotated, 5)
-    together = losses_of(criterion, proposals, classes, targets)
-    sums, total = {}, sum(len(target.labels_N) for target in targets)
-    for n, target in enumerate(targets):
-        embeds, features = proposals.mask_embeds_LBQC[:, n, None], proposals.mask_features_BCHW[n, None]
-        one = type(proposals)(None, embeds, features)
-        for name, value in losses_of(criterion, one, classes[:, n, None], [target]).items():
-            sums[name] = sums.get(name, 0) + len(target.labels_N) / total * value
-    for name in criterion.targets["boxes" if annotated == "boxes" else "masks"].loss_names:
-        torch.testing.assert_close(together[name], sums[name], rtol=1e-5, atol=0)
-
-
 @pytest.mark.skipif(
     torch.__version__ < "2.13" and not torch.cuda.is_available(),
     reason="torch 2.1.2 and 2.5.1 start CUDA for fake tensors, torch 2.13.0 does not",
@@ -102,14 +86,14 @@ def test_all_tensors_are_on_the_device_of_the_proposals(annotated, monkeypatch):
         with mode:
             return fake.to("cuda")
 
-    def some_pairs(costs, _):
-        return [(torch.zeros(2, *c.shape[::2], dtype=torch.int64, device=c.device)).unbind() for c in costs]
+    def some_targets(costs, _):
+        return torch.zeros(len(costs), *costs[0].shape[:2], dtype=torch.int64, device=costs[0].device)
 
-    def some_members(groups_BLQ, num_pairs):
-        some = torch.zeros(9, dtype=torch.int64, device=groups_BLQ.device)
-        return [Members(some, some, some, number) for number in num_pairs]
+    def some_members(rows_BLQ, _, num_rows):
+        some = torch.zeros(9, dtype=torch.int64, device=rows_BLQ.device)
+        return Members(some, some, some, some, some, (5, 4), num_rows)
 
-    monkeypatch.setattr(module, "match", some_pairs)  # both read values
+    monkeypatch.setattr(module, "match", some_targets)  # both read values
     monkeypatch.setattr(module, "members_of", some_members)
     proposals = type(proposals)(None, *(on_gpu(part) for part in proposals[1:]))
     targets = [_with_tensors(target, on_gpu) for target in targets]

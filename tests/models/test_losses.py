@@ -65,5 +65,5 @@ def test_bad_input_is_refused(masks):
     loss = MMDET_MODELS.build({"type": "mmdataseg.BoxProjectionLoss"})
     with pytest.raises(ValueError, match="stride: expected a positive number of pixels, got 0"):
         loss(masks[:2], BOXES, stride=0, avg_factor=1)
-    with pytest.raises(ValueError, match=r"expected \(N, 4\) xyxy, got shape \(2, 5\)"):
+    with pytest.raises(ValueError, match=r"expected \(\.\.\., N, 4\) xyxy, got shape \(2, 5\)"):
         loss(masks[:2], torch.zeros(2, 5), stride=4, avg_factor=1)

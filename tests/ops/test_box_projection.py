@@ -97,7 +97,7 @@ def test_a_box_without_extent_gives_no_nan():
 
 
 def test_bad_input_is_refused():
-    with pytest.raises(ValueError, match=r"expected \(N, 4\) xyxy, got shape \(4,\)"):
+    with pytest.raises(ValueError, match=r"expected \(\.\.\., N, 4\) xyxy, got shape \(4,\)"):
         box_profiles(torch.zeros(4), (2, 2), 4)
     with pytest.raises(ValueError, match="stride: expected a positive number of pixels, got 0"):
         box_profiles(torch.zeros(1, 4), (2, 2), 0)

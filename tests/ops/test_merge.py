@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from mmdataseg.ops.merge import (
+    absorb,
     followers,
-    groups_by_absorption,
-    groups_of_rows,
     merge_masks,
     merge_rows,
     row_maxima,
     row_means,
     row_sizes,
+    split_rows,
 )
 
 PERSON, HORSE, BUILDING, BACKGROUND = range(4)
@@ -49,6 +49,10 @@ class TestRows:
     def test_outputs_are_merged_apart(self):
         logits = logits_of([[PERSON, PERSON, HORSE], [HORSE, PERSON, HORSE]])
         assert merge_rows(logits, SEMANTIC).tolist() == [[0, 0, 2], [0, 1, 0]]
+
+    def test_leading_dimensions_are_merged_apart(self):
+        logits = torch.randn(4, 3, 20, BACKGROUND + 1, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(merge_rows(logits, PANOPTIC), torch.stack([merge_rows(part, PANOPTIC) for part in logits]))
 
     def test_permuting_the_queries_permutes_the_rows(self):
         generator = torch.Generator().manual_seed(0)
@@ -92,6 +96,7 @@ class TestValuesOfRows:
         rows = merge_rows(torch.randn(2, 6, BACKGROUND + 1, generator=generator), SEMANTIC)
         apart = torch.cat([function(values[[output]], rows[[output]]) for output in range(2)])
         torch.testing.assert_close(function(values, rows), apart)
+        torch.testing.assert_close(function(values[None], rows[None]), apart[None])
 
     @pytest.mark.parametrize("function", [row_means, row_maxima])
     def test_without_values_rows_are_empty(self, function):
@@ -103,77 +108,78 @@ class TestValuesOfRows:
             function(torch.zeros(1, 3, 2), torch.zeros(1, 4, dtype=torch.int64))
 
 
-class TestGroupsOfRows:
+def matched(num_queries: int, *queries: int) -> torch.Tensor:
+    """(1, Q) bool, True for the given queries."""
+    return torch.isin(torch.arange(num_queries), torch.tensor(queries, dtype=torch.int64))[None]
+
+
+class TestSplitRows:
     def test_by_hand(self):
-        # row 1 = {0, 1, 3}, row 2 = {2}, row 4 = {4}; row 1 is matched as pair 1, row 4 as pair 0
-        groups, shares = groups_of_rows(torch.tensor([[1, 1, 2, 1, 4]]), torch.tensor([[4, 1]]))
-        assert groups.tolist() == [[1, 1, -1, 1, 0]]
+        # row 1 = {0, 1, 3}, row 2 = {2}, row 4 = {4}; rows 1 and 4 are matched
+        rows, shares = split_rows(torch.tensor([[1, 1, 2, 1, 4]]), matched(5, 1, 4))
+        assert rows.tolist() == [[1, 1, 2, 1, 4]]
         torch.testing.assert_close(shares, torch.tensor([[1 / 3, 1 / 3, 1.0, 1 / 3, 1.0]]))
 
     def test_a_member_that_is_matched_leaves_its_row(self):
-        groups, shares = groups_of_rows(torch.tensor([[1, 1, 1]]), torch.tensor([[1, 2]]))
-        assert groups.tolist() == [[0, 0, 1]]
+        rows, shares = split_rows(torch.tensor([[1, 1, 1]]), matched(3, 1, 2))
+        assert rows.tolist() == [[1, 1, 2]]
         assert shares.tolist() == [[0.5, 0.5, 1.0]]
 
-    def test_if_only_a_member_is_matched_the_rest_of_its_row_is_background(self):
-        groups, shares = groups_of_rows(torch.tensor([[1, 1, 1]]), torch.tensor([[2]]))
-        assert groups.tolist() == [[-1, -1, 0]]
+    def test_if_only_a_member_is_matched_the_others_stay_together(self):
+        rows, shares = split_rows(torch.tensor([[1, 1, 1]]), matched(3, 2))
+        assert rows.tolist() == [[1, 1, 2]]
         assert shares.tolist() == [[0.5, 0.5, 1.0]]
 
     def test_each_row_counts_once(self):
         generator = torch.Generator().manual_seed(0)
-        rows = merge_rows(torch.randn(3, 30, BACKGROUND + 1, generator=generator), SEMANTIC)
-        _, shares = groups_of_rows(rows, rows[:, :2])
-        torch.testing.assert_close(shares.sum(1), torch.tensor([r.unique().numel() for r in rows]).float())
+        rows = merge_rows(torch.randn(2, 3, 30, BACKGROUND + 1, generator=generator), SEMANTIC)
+        after, shares = split_rows(rows, torch.rand(2, 3, 30, generator=generator) < 0.2)
+        number = [row.unique().numel() for row in after.flatten(0, 1)]
+        torch.testing.assert_close(shares.sum(2).flatten(), torch.tensor(number).float())
 
-    def test_without_pairs_no_proposal_has_a_group(self):
-        groups, shares = groups_of_rows(torch.tensor([[0, 0]]), torch.zeros(1, 0, dtype=torch.int64))
-        assert groups.tolist() == [[-1, -1]]
+    def test_if_nothing_is_matched_the_rows_stay(self):
+        rows = torch.tensor([[0, 0]])
+        after, shares = split_rows(rows, matched(2))
+        assert torch.equal(after, rows)
         assert shares.tolist() == [[0.5, 0.5]]
 
 
 class TestAbsorption:
     def test_by_hand(self):
-        # pairs: query 4 with a person, query 1 with a horse, query 0 with a building; horses are not mergeable
-        queries, labels = torch.tensor([[4, 1, 0]]), torch.tensor([[PERSON, HORSE, BUILDING]])
+        # query 4 is matched with a person, 1 with a horse, 0 with a building; horses are not mergeable
+        labels = torch.tensor([[BUILDING, HORSE, -1, -1, PERSON, -1, -1]])
         #                   0  1  2  3  4  5  6
         logits = logits_of([[0, 0, 0, 1, 1, 2, BACKGROUND]])
-        # 0, 1 and 4 keep their own pair; 2 joins the person, 5 the building; none joins the horse
-        groups, shares = groups_by_absorption(logits, queries, labels, (True, False, True))
-        assert groups.tolist() == [[2, 1, 0, -1, 0, 2, -1]]
+        # 0, 1 and 4 lead; 2 joins the person, 5 the building; none joins the horse
+        rows, shares = absorb(logits, labels, (True, False, True))
+        assert rows.tolist() == [[0, 1, 4, 3, 4, 0, 6]]
         assert shares.tolist() == [[1, 1, 0, 1, 1, 0, 1]]
 
     def test_outputs_are_merged_apart(self):
-        logits = logits_of([[0, 0, 1], [0, 0, 1]])
-        groups, _ = groups_by_absorption(
-            logits, torch.tensor([[0], [1]]), torch.tensor([[0], [1]]), (True, False, True)
-        )
-        assert groups.tolist() == [[0, 0, -1], [-1, 0, -1]]
+        logits, labels = logits_of([[0, 0, 1], [0, 0, 1]]), torch.tensor([[0, -1, -1], [-1, 0, -1]])
+        rows, _ = absorb(logits, labels, (True, False, True))
+        assert rows.tolist() == [[0, 0, 2], [1, 1, 2]]
+        together, _ = absorb(logits[:, None], labels[:, None], (True, False, True))
+        assert torch.equal(together[:, 0], rows)
 
-    def test_without_mergeable_classes_only_matched_proposals_have_a_group(self):
+    def test_without_mergeable_classes_each_proposal_is_a_row(self):
         generator = torch.Generator().manual_seed(0)
-        logits = torch.randn(2, 6, 4, generator=generator)
-        queries = torch.stack([torch.randperm(6, generator=generator)[:3] for _ in range(2)])
-        labels = torch.tensor([[1, 1, 2]]).expand(2, -1)  # two things of one class
-        groups, shares = groups_by_absorption(logits, queries, labels, INSTANCE)
-        assert (groups >= 0).sum() == 6
-        assert torch.equal(groups.gather(1, queries), torch.arange(3).expand(2, -1))
+        labels = torch.tensor([[1, -1, 1, 2, -1, -1]]).expand(2, -1)  # two things of one class
+        rows, shares = absorb(torch.randn(2, 6, 4, generator=generator), labels, INSTANCE)
+        assert torch.equal(rows, torch.arange(6).expand(2, -1))
         assert (shares == 1).all()
 
-    def test_without_pairs_no_proposal_has_a_group(self):
-        none = torch.zeros(2, 0, dtype=torch.int64)
-        groups, shares = groups_by_absorption(torch.randn(2, 5, 4), none, none, SEMANTIC)
-        assert groups.tolist() == [[-1] * 5] * 2
+    def test_if_nothing_is_matched_each_proposal_is_a_row(self):
+        rows, shares = absorb(torch.randn(2, 5, 4), torch.full((2, 5), -1), SEMANTIC)
+        assert torch.equal(rows, torch.arange(5).expand(2, -1))
         assert (shares == 1).all()
 
     def test_bad_input_is_refused(self):
         logits = torch.zeros(1, 5, 4)
-        with pytest.raises(
-            ValueError, match=r"queries and labels must be of one shape \(L, M\), got \(1, 2\), \(1, 3\)"
-        ):
-            groups_by_absorption(logits, torch.tensor([[0, 1]]), torch.zeros(1, 3, dtype=torch.int64), SEMANTIC)
+        with pytest.raises(ValueError, match=r"expected labels of shape \(1, 5\), got \(1, 3\)"):
+            absorb(logits, torch.zeros(1, 3, dtype=torch.int64), SEMANTIC)
         with pytest.raises(ValueError, match="logits over 1 classes and background, got 4 logits for each query"):
-            groups_by_absorption(logits, torch.tensor([[0]]), torch.tensor([[0]]), (True,))
+            absorb(logits, torch.full((1, 5), -1), (True,))
 
 
 class TestMasks:

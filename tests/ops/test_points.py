@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmdataseg.ops import points as points_module
-from mmdataseg.ops.id_map import sample_id_map
+from mmdataseg.ops.id_map import sample_id_maps
 from mmdataseg.ops.points import cell_points, random_points, sample_features, sample_maps, uncertain_points
 from tests.tolerances import SUMS
 
@@ -21,11 +21,21 @@ def test_a_map_read_by_hand():
 
 def test_points_of_an_image_that_fills_a_part_of_the_map():
     """The image fills half of the width and all of the height."""
-    maps, extent = torch.tensor([[[1.0, 2.0, 9.0, 9.0], [3.0, 4.0, 9.0, 9.0]]]), torch.tensor([0.5, 1.0])
+    maps, extents = torch.tensor([[[1.0, 2.0, 9.0, 9.0], [3.0, 4.0, 9.0, 9.0]]]), torch.tensor([[0.5, 1.0]])
     points = torch.tensor([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])
     expected = torch.tensor([1.0, 2.0, 3.0, 2.5])
-    torch.testing.assert_close(sample_maps(maps, points[None], extent)[0], expected)
-    torch.testing.assert_close(sample_features(maps, points, extent)[:, 0], expected)
+    torch.testing.assert_close(sample_maps(maps, points[None], extents)[0], expected)
+    torch.testing.assert_close(sample_features(maps[None], points[None], extents)[0, :, 0], expected)
+
+
+def test_each_map_has_an_extent_of_its_own():
+    generator = torch.Generator().manual_seed(0)
+    maps, points = torch.randn(3, 5, 4, 6, generator=generator), torch.rand(3, 7, 2, generator=generator)
+    extents = torch.tensor([[0.5, 1.0], [0.9, 0.25], [1.0, 1.0]])
+    together = sample_features(maps, points, extents)
+    for n in range(3):
+        torch.testing.assert_close(together[n], sample_features(maps[[n]], points[[n]], extents[[n]])[0])
+        torch.testing.assert_close(sample_maps(maps[n], points[n].expand(5, -1, -1), extents[[n]]).T, together[n])
 
 
 def test_reading_features_and_multiplying_is_multiplying_and_reading():
@@ -33,7 +43,7 @@ def test_reading_features_and_multiplying_is_multiplying_and_reading():
     features, embeds, points = torch.randn(5, 6, 7), torch.randn(3, 5), torch.rand(11, 2)
     logits = torch.einsum("qc,chw->qhw", embeds, features)
     expected = sample_maps(logits, points.expand(3, -1, -1))
-    torch.testing.assert_close(embeds @ sample_features(features, points).T, expected, **SUMS)
+    torch.testing.assert_close(embeds @ sample_features(features[None], points[None])[0].T, expected, **SUMS)
 
 
 def test_random_points_lie_in_the_unit_square():
@@ -79,8 +89,7 @@ def test_points_of_a_padded_map_are_drawn_on_the_image_alone():
     torch.manual_seed(0)
     ramp = (torch.arange(16.0) - 3.5).expand(1, 8, 16).clone()  # 0 in the middle of the image's eight columns
     ramp[:, :, 9:] = 0.0
-    extent = torch.tensor([0.5, 1.0])
-    points = uncertain_points(ramp, num_points=400, **DRAW, extent_2=extent)
+    points = uncertain_points(ramp, num_points=400, **DRAW, extents_N2=torch.tensor([[0.5, 1.0]]))
     distance = (points[0, :, 0] - 0.5).abs()
     assert distance[:300][inner(points[0, :300])].max() < 0.125 + 0.03
     assert points[0, 300:].max() > 0.95
@@ -105,29 +114,32 @@ def test_ratios_out_of_range_are_refused(change, message):
 
 class TestCellPoints:
     def test_by_hand(self):
-        points = cell_points((1, 2), torch.tensor([1.0, 1.0]), 4)
-        assert points.tolist() == [[0.25, 0.5], [0.75, 0.5]]
+        points = cell_points((1, 2), torch.tensor([[1.0, 1.0], [0.75, 1.0]]), 4)
+        # the second image has six pixels: the second centre would be at 6 / 6, and is moved to the last pixel's
+        expected = torch.tensor([[[0.25, 0.5], [0.75, 0.5]], [[2 / 6, 0.5], [5.5 / 6, 0.5]]])
+        torch.testing.assert_close(points, expected)
 
     def test_reading_a_map_at_its_cells_gives_the_map(self):
-        maps, extent = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0)), torch.tensor([0.96, 0.95])
-        points = cell_points((5, 7), extent, 4)
+        maps, extents = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0)), torch.tensor([[0.96, 0.95]])
+        points = cell_points((5, 7), extents, 4)
         assert points.max() < 1
-        read = sample_maps(maps, points.expand(3, -1, -1), extent).view(3, 5, 7)
+        read = sample_maps(maps, points.expand(3, -1, -1), extents).view(3, 5, 7)
         # the last column and row extend beyond the image by less than half a cell: their centres are on the image
         torch.testing.assert_close(read, maps, atol=1e-5, rtol=1e-4)
 
     def test_a_centre_beyond_the_image_is_moved_to_its_last_pixel(self):
         # one of the four pixels of the second cell is on the image
-        points = cell_points((1, 2), torch.tensor([5 / 8, 1.0]), 4)
-        torch.testing.assert_close(points, torch.tensor([[2 / 5, 0.5], [4.5 / 5, 0.5]]))
+        points = cell_points((1, 2), torch.tensor([[5 / 8, 1.0]]), 4)
+        torch.testing.assert_close(points[0], torch.tensor([[2 / 5, 0.5], [4.5 / 5, 0.5]]))
 
     @pytest.mark.parametrize("width", [8, 9, 10, 11])
     def test_a_mask_of_the_whole_image_is_read_as_one(self, width):
-        id_map = torch.zeros(4, width, dtype=torch.int32)
+        id_map = torch.zeros(1, 4, width, dtype=torch.int32)
+        sizes, first = torch.tensor([[width, 4.0]]), torch.tensor([0])
         cells = -(-width // 4)
-        points = cell_points((1, cells), torch.tensor([width / (4 * cells), 1.0]), 4)
-        torch.testing.assert_close(sample_id_map(id_map, torch.tensor([0]), points), torch.ones(1, cells))
+        points = cell_points((1, cells), torch.tensor([[width / (4 * cells), 1.0]]), 4)
+        torch.testing.assert_close(sample_id_maps(id_map, sizes, first, first, points), torch.ones(1, cells))
 
     def test_bad_input_is_refused(self):
         with pytest.raises(ValueError, match="stride: expected a positive number of pixels, got 0"):
-            cell_points((1, 2), torch.tensor([1.0, 1.0]), 0)
+            cell_points((1, 2), torch.tensor([[1.0, 1.0]]), 0)

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from tests import layouts
 from tests.toy import make_toy
-from tools.first_losses import differences, main
+from tools.first_losses import differences, main, points_for_all
 
 CONFIG = layouts.ROOT / "projects/toy/configs/dataseg_toy_3ds.py"
 
@@ -19,6 +20,16 @@ def test_differences_by_hand():
 def test_other_numbers_of_iterations_are_refused():
     with pytest.raises(ValueError, match="losses of 1 iterations, got 2; give the same --iterations"):
         differences([1.0, 2.0], [1.0])
+
+
+def test_points_for_all_masks_are_the_same_and_use_no_random_numbers():
+    state = torch.get_rng_state()
+    points = points_for_all(3, 50, 2, device="cpu")
+    assert points.shape == (3, 50, 2)
+    assert (points == points[0]).all()
+    assert len(points[0].unique()) == 100
+    assert torch.equal(points_for_all(7, 50, 2)[:3], points)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.slow

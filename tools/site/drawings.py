@@ -146,8 +146,7 @@ def matching_drawing() -> str:
         "building": (2, torch.maximum(masks_QHW[3], masks_QHW[4])),
     }
     cost_RN = matching_costs(logits_QJ[rows], masks_RHW, list(targets.values()))
-    (pairs,) = match([cost_RN[None]])
-    chosen = set(zip(pairs[0][0].tolist(), pairs[1][0].tolist(), strict=True))
+    target_R = match([cost_RN[None]])[0, 0]
     drawing = Drawing(760, 408, "Matching: the cost of each row with each target, and the pairs that are chosen")
     drawing.text(10, 24, "rows", font_weight="bold")
     drawing.text(270, 24, "cost with each target; the pairs with the lowest sum are framed", font_weight="bold")
@@ -158,7 +157,7 @@ def matching_drawing() -> str:
         drawing.cells(10, top, mask > 0, 5, COLORS[name])
         drawing.text(124, top + 34, name)
         for n in range(len(targets)):
-            x, framed = 272 + 110 * n, (r, n) in chosen
+            x, framed = 272 + 110 * n, target_R[r] == n
             drawing.rect(x, top + 10, 106, 40, fill="#fff3d6" if framed else "#f4f4f4")
             if framed:
                 drawing.rect(x, top + 10, 106, 40, fill="none", stroke="#222222", stroke_width="2")

@@ -3,11 +3,12 @@
 A new kind is one subclass of `Targets`, registered and named in the config as ``model.criterion.targets.<kind>``. It
 serves the sources whose ``supervision`` is ``<kind>``.
 
-Letters: L decoder outputs, Q queries, N targets of an image, R = L M matched rows of all outputs together, T loss
-terms, (H, W) the grid of the mask logits.
+Letters: B images, L decoder outputs, Q queries, N targets of the image that has most, R matched rows of all outputs and
+images together, T loss terms, (H, W) the grid of the mask logits.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from mmdet.structures import DetDataSample
 from torch import Tensor, nn
 
 from mmdataseg.errors import UserError
-from mmdataseg.models.targets.image_masks import ImageMasks
+from mmdataseg.models.targets.proposal_masks import ProposalMasks
 from mmdataseg.sources import Source
 
 
@@ -35,12 +36,12 @@ class Annotation:
 class Targets(nn.Module, ABC):
     """One kind of supervision. It keeps no state between calls, and has no part in the class loss.
 
-    The detector calls `read` for each image of a batch. The criterion then calls `cost`, without gradients, for each
-    image that has a target, and `loss` for each image that has a matched row. It sums the terms over the images and
-    divides them by the number of matched targets.
+    The detector calls `read` for each image of a batch. The criterion then calls `cost`, without gradients, and `loss`
+    once for the whole batch, and divides the terms by the number of matched targets.
 
-    Points are (x, y) in [0, 1] of the image. The last cells of the grid may reach beyond the image, so give
-    ``masks.extent_2`` to `mmdataseg.ops.points.sample_maps`. `ImageMasks.candidates_at` does this itself.
+    Points are (x, y) in [0, 1] of the image. The grid is that of the largest image and may reach beyond it, so give
+    ``masks.extents_B2[images_R]`` to `mmdataseg.ops.points.sample_maps`. `ProposalMasks.candidates_at` does this
+    itself.
     """
 
     def check(self, source: Source) -> None:
@@ -65,30 +66,56 @@ class Targets(nn.Module, ABC):
         """
 
     @abstractmethod
-    def cost(self, masks: ImageMasks, annotation: Annotation) -> Tensor:
-        """The cost of matching each candidate with each target, by its mask.
+    def cost(self, masks: ProposalMasks, annotations: Sequence[Annotation]) -> Tensor:
+        """The cost of matching each candidate with each target of its image, by its mask.
 
         Args:
-            masks: The masks of the image; its ``candidates`` are already merged.
-            annotation: The annotation of the image, with at least one target.
+            masks: The masks of the batch; its ``candidates`` are already merged.
+            annotations: The annotations of the B images, with at least one target. `stacked` joins their tensors.
 
         Returns:
-            (L, Q, N) float32, with the weight of the term.
+            (B, L, Q, N) float32, with the weight of the term. Values beyond the targets of an image are ignored.
         """
 
     @abstractmethod
-    def loss(self, mask_logits_RHW: Tensor, targets_R: Tensor, masks: ImageMasks, annotation: Annotation) -> Tensor:
-        """The loss terms of the matched rows of one image.
+    def loss(
+        self,
+        mask_logits_RHW: Tensor,
+        images_R: Tensor,
+        targets_R: Tensor,
+        masks: ProposalMasks,
+        annotations: Sequence[Annotation],
+    ) -> Tensor:
+        """The loss terms of the matched rows.
 
         Args:
             mask_logits_RHW: (R, H, W) float32, R at least 1.
-            targets_R: (R,) int64, the target of each row.
-            masks: The masks of the image, for their stride and extent.
-            annotation: The annotation of the image.
+            images_R: (R,) int64, the image of each row, in 0..B-1.
+            targets_R: (R,) int64, its target in that image.
+            masks: The masks of the batch, for their stride and extents.
+            annotations: The annotations of the B images.
 
         Returns:
             (T,) float32, one weighted sum over the rows for each of ``loss_names``.
         """
+
+
+def stacked(tensors: Sequence[Tensor], fill: float = 0) -> Tensor:
+    """Join the tensors of B images, of shapes (N, ...), to (B, N, ...), as large as the largest in each dimension.
+
+    Args:
+        tensors: With the same number of dimensions.
+        fill: The value of what is beyond a smaller one.
+    """
+    if len(tensors) == 1:
+        return tensors[0][None]
+    shape = tuple(max(sides) for sides in zip(*(tensor.shape for tensor in tensors), strict=True))
+    if all(tensor.shape == shape for tensor in tensors):
+        return torch.stack(list(tensors))
+    together = tensors[0].new_full((len(tensors), *shape), fill)
+    for place, tensor in zip(together, tensors, strict=True):
+        place[tuple(slice(side) for side in tensor.shape)] = tensor
+    return together
 
 
 def common_annotation(sample: DetDataSample, source: Source) -> Annotation:

@@ -1,12 +1,11 @@
 """Supervision by only boxes: the projections of a mask on the axes, and the colours inside its box.
 
-Letters: L decoder outputs, Q queries, N boxes of an image, R matched rows of all outputs together, E = 8 neighbours of
-a cell, (H, W) the grid of the mask logits.
+Letters: B images, L decoder outputs, Q queries, N boxes of the image that has most, R matched rows of all outputs and
+images together, E = 8 neighbours of a cell, (H, W) the grid of the mask logits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,8 +15,8 @@ from torch.utils.checkpoint import checkpoint
 
 from mmdataseg.errors import UserError
 from mmdataseg.models.data_preprocessors.color_similarity import AFFINITY_DILATION
-from mmdataseg.models.targets.base import Annotation, Targets, common_annotation, float32
-from mmdataseg.models.targets.image_masks import ImageMasks
+from mmdataseg.models.targets.base import Annotation, Targets, common_annotation, float32, stacked
+from mmdataseg.models.targets.proposal_masks import ProposalMasks
 from mmdataseg.ops.box_projection import box_profiles, mask_profiles
 from mmdataseg.ops.color_affinity import color_affinity_loss
 from mmdataseg.registry import MODELS, TASK_UTILS
@@ -103,50 +102,66 @@ class BoxTargets(Targets):
             similarity_EHW = sample.gt_color_similarity.data
         return BoxAnnotation(common.labels_N, common.size, sample.gt_instances.bboxes, similarity_EHW)
 
-    def cost(self, masks: ImageMasks, annotation: BoxAnnotation) -> Tensor:
-        """(L, Q, N) projection costs. The masks of one output at a time are computed, for their projections.
+    def cost(self, masks: ProposalMasks, annotations: Sequence[BoxAnnotation]) -> Tensor:
+        """(B, L, Q, N) projection costs. The masks of one output at a time are computed, for their projections.
 
         Raises:
             UserError: The cost is set for another stride than that of the mask features.
         """
-        num_outputs, num_queries, _ = masks.embeds_LQC.shape
+        boxes_BN4 = stacked([annotation.boxes_N4 for annotation in annotations])
         if self.projection_cost is None:
-            return annotation.boxes_N4.new_zeros(num_outputs, num_queries, len(annotation.boxes_N4))
+            return boxes_BN4.new_zeros(*masks.embeds_BLQC.shape[:3], boxes_BN4.shape[1])
         if self.projection_cost.stride != masks.stride:
             raise UserError(
                 f"the projection cost is set for cells of {self.projection_cost.stride} pixels, the mask features "
                 f"have {masks.stride}; set targets.boxes.cost.stride={masks.stride}"
             )
-        profiles = [mask_profiles(mask_logits_QHW) for mask_logits_QHW in masks.candidates()]
-        rows_LQH, columns_LQW = (torch.stack(sides) for sides in zip(*profiles, strict=True))
-        with float32(rows_LQH):
-            return self.projection_cost.of_profiles(rows_LQH, columns_LQW, annotation.boxes_N4)
+        profiles = [mask_profiles(mask_logits_BQHW) for mask_logits_BQHW in masks.candidates()]
+        rows_BLQH, columns_BLQW = (torch.stack(sides, dim=1) for sides in zip(*profiles, strict=True))
+        with float32(rows_BLQH):
+            return self.projection_cost.of_profiles(rows_BLQH, columns_BLQW, boxes_BN4)
 
-    def loss(self, mask_logits_RHW: Tensor, targets_R: Tensor, masks: ImageMasks, annotation: BoxAnnotation) -> Tensor:
+    def loss(
+        self,
+        mask_logits_RHW: Tensor,
+        images_R: Tensor,
+        targets_R: Tensor,
+        masks: ProposalMasks,
+        annotations: Sequence[BoxAnnotation],
+    ) -> Tensor:
         """(T,) sums over the rows.
 
         Raises:
             UserError: The affinity has a weight, and the colour similarity has another grid than the mask features.
         """
-        boxes_R4 = annotation.boxes_N4[targets_R]
-        terms = [self.projection_loss(mask_logits_RHW, boxes_R4, stride=masks.stride, avg_factor=1)]
+        boxes_R4 = stacked([annotation.boxes_N4 for annotation in annotations])[images_R, targets_R]
+        none_outside_RHW = masks.none_outside(mask_logits_RHW, images_R)
+        terms = [self.projection_loss(none_outside_RHW, boxes_R4, stride=masks.stride, avg_factor=1)]
         if self.affinity_weight:
-            if annotation.similarity_EHW.shape[1:] != mask_logits_RHW.shape[1:]:
+            # 0, unlike, outside the image
+            similarity_BEHW = stacked([annotation.similarity_EHW for annotation in annotations])
+            if similarity_BEHW.shape[2:] != masks.grid:
                 raise UserError(
-                    f"the colour similarity has {tuple(annotation.similarity_EHW.shape[1:])} cells, the mask features "
-                    f"have {tuple(mask_logits_RHW.shape[1:])}; it is made for features of stride 4"
+                    f"the colour similarity has {tuple(similarity_BEHW.shape[2:])} cells, the mask features have "
+                    f"{masks.grid}; it is made for features of stride 4"
                 )
-            affinity = _affinity(mask_logits_RHW, boxes_R4, annotation.similarity_EHW, masks.stride)
+            affinity = _affinity(mask_logits_RHW, boxes_R4, images_R, similarity_BEHW, masks.stride)
             terms.append(self.affinity_weight * affinity)
         return torch.stack(terms)
 
 
-def _affinity(mask_logits_RHW: Tensor, boxes_R4: Tensor, similarity_EHW: Tensor, stride: int) -> Tensor:
+def _affinity(
+    mask_logits_RHW: Tensor, boxes_R4: Tensor, images_R: Tensor, similarity_BEHW: Tensor, stride: int
+) -> Tensor:
     """(), sum over the rows: colour affinity among the cells of which a box covers at least half in both directions."""
     with torch.no_grad():
         rows_RH, columns_RW = box_profiles(boxes_R4, tuple(mask_logits_RHW.shape[-2:]), stride)
         inside_RHW = (rows_RH >= 0.5)[:, :, None] & (columns_RW >= 0.5)[:, None]
-    loss = partial(color_affinity_loss, dilation=AFFINITY_DILATION, threshold=AFFINITY_THRESHOLD)
-    chunks = zip(mask_logits_RHW.split(AFFINITY_CHUNK), inside_RHW.split(AFFINITY_CHUNK), strict=True)
+
+    def loss(mask_logits_MHW: Tensor, images_M: Tensor, inside_MHW: Tensor) -> Tensor:
+        options = {"dilation": AFFINITY_DILATION, "threshold": AFFINITY_THRESHOLD}
+        return color_affinity_loss(mask_logits_MHW, similarity_BEHW[images_M], inside_MHW, **options)
+
+    chunks = zip(*(part.split(AFFINITY_CHUNK) for part in (mask_logits_RHW, images_R, inside_RHW)), strict=True)
     # recomputed in the backward pass: the neighbour maps of all outputs and boxes would fill a GPU if they were kept
-    return sum(checkpoint(loss, m, similarity_EHW, inside, use_reentrant=False).sum() for m, inside in chunks)
+    return sum(checkpoint(loss, *chunk, use_reentrant=False).sum() for chunk in chunks)

@@ -1,9 +1,11 @@
 """Supervision by masks: regions of an id map, or bitmaps that may overlap.
 
-Letters: L decoder outputs, Q queries, N targets of an image, R matched rows of all outputs together, P points, (H, W)
-the grid of the mask logits; in annotations (H, W) is the image in pixels.
+Letters: B images, L decoder outputs, Q queries, N targets of the image that has most, R matched rows of all outputs and
+images together, P points, X any leading dimensions, (H, W) the grid of the mask logits; in annotations (H, W) is the
+image in pixels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +13,9 @@ from mmdet.structures import DetDataSample
 from torch import Tensor
 
 from mmdataseg.errors import UserError
-from mmdataseg.models.targets.base import Annotation, Targets, common_annotation, float32
-from mmdataseg.models.targets.image_masks import ImageMasks
-from mmdataseg.ops.id_map import VOID, known_at, sample_bitmaps, sample_id_map
+from mmdataseg.models.targets.base import Annotation, Targets, common_annotation, float32, stacked
+from mmdataseg.models.targets.proposal_masks import ProposalMasks
+from mmdataseg.ops.id_map import VOID, known_at, masks_from_id_map, sample_id_maps
 from mmdataseg.ops.point_losses import (
     point_bce_cost,
     point_bce_loss,
@@ -32,9 +34,9 @@ TERMS = {
     "dice": (point_dice_cost, point_dice_loss),
 }
 # Rows times points that cost and loss hold at a time. A CPU works several times faster on tensors that fit its caches;
-# a GPU takes all rows at once, as each further step costs a launch.
-VALUES_AT_A_TIME = {"cpu": 2**20}
-# Pixels of bitmaps that are read at a time, in float32: those of all rows of an image would take gigabytes.
+# on a GPU each step costs launches, so this only bounds the memory.
+VALUES_AT_A_TIME = {"cpu": 2**20, "gpu": 2**24}
+# Pixels of bitmaps that are read at a time, in float32: those of all rows would take gigabytes.
 PIXELS_AT_A_TIME = 2**26
 
 
@@ -52,26 +54,57 @@ class MaskAnnotation(Annotation):
     id_map_HW: Tensor | None = None
     masks_NHW: Tensor | None = None
 
-    def masks_at(self, targets_N: Tensor, points: Tensor) -> Tensor:
-        """The given targets' masks at points, bilinear.
+    def bitmaps(self) -> Tensor:
+        """(N, H, W) bool."""
+        return masks_from_id_map(self.id_map_HW, len(self.labels_N)) if self.masks_NHW is None else self.masks_NHW
+
+
+class TrueMasks:
+    """The true masks of a batch, read at points.
+
+    Args:
+        annotations: Of the B images.
+        sizes_B2: (B, 2) width and height of each image.
+    """
+
+    def __init__(self, annotations: Sequence[MaskAnnotation], sizes_B2: Tensor) -> None:
+        self.sizes_B2 = sizes_B2
+        self.void_BHW = stacked([annotation.void_HW for annotation in annotations], fill=True)
+        self.id_maps_BHW = self.bitmaps_BNHW = None
+        if all(annotation.id_map_HW is not None for annotation in annotations):
+            self.id_maps_BHW = stacked([annotation.id_map_HW for annotation in annotations], fill=VOID)
+        else:
+            self.bitmaps_BNHW = stacked([annotation.bitmaps() for annotation in annotations])
+
+    def at(self, images_X: Tensor, targets_X: Tensor, points_XP2: Tensor) -> Tensor:
+        """The targets' masks at points, bilinear.
 
         Args:
-            targets_N: (N,) int64 rows.
-            points: (N, P, 2) own points for each target, or (P, 2) shared by all; (x, y) in [0, 1] of the image.
+            images_X: (...) int64; broadcast with the two others.
+            targets_X: (...) int64.
+            points_XP2: (..., P, 2), (x, y) in [0, 1] of the image.
 
         Returns:
-            (N, P) float32 in [0, 1].
+            (..., P) float32 in [0, 1].
         """
-        if self.id_map_HW is not None:
-            return sample_id_map(self.id_map_HW, targets_N, points)
-        masks = max(1, PIXELS_AT_A_TIME // max(1, self.void_HW.numel()))
-        points_NP2 = points.expand(len(targets_N), *points.shape[-2:])
-        parts = zip(targets_N.split(masks), points_NP2.split(masks), strict=True)
-        return torch.cat([sample_bitmaps(self.masks_NHW[targets], own) for targets, own in parts])
+        if self.id_maps_BHW is not None:
+            return sample_id_maps(self.id_maps_BHW, self.sizes_B2, images_X, targets_X, points_XP2)
+        shape = torch.broadcast_shapes(images_X.shape, targets_X.shape, points_XP2.shape[:-2])
+        points = points_XP2.expand(*shape, *points_XP2.shape[-2:]).flatten(0, -3)
+        masks = max(1, PIXELS_AT_A_TIME // max(1, self.void_BHW[0].numel()))
+        images, targets = images_X.expand(shape).flatten(), targets_X.expand(shape).flatten()
+        parts = zip(images.split(masks), targets.split(masks), points.split(masks), strict=True)
+        height, width = self.void_BHW.shape[1:]
+        extents_B2 = torch.stack([self.sizes_B2[:, 0] / width, self.sizes_B2[:, 1] / height], dim=1)
+        read = [
+            sample_maps(self.bitmaps_BNHW[image, target].float(), own, extents_B2[image])
+            for image, target, own in parts
+        ]
+        return torch.cat(read).unflatten(0, shape)
 
-    def known_at(self, points: Tensor) -> Tensor:
-        """(...) float32 weights of (..., 2) points: 0 on void, else 1."""
-        return known_at(self.void_HW, points).float()
+    def known_at(self, images_X: Tensor, points_XP2: Tensor) -> Tensor:
+        """(..., P) float32 weights of points: 0 on void, else 1; arguments as in `at`."""
+        return known_at(self.void_BHW, self.sizes_B2, images_X, points_XP2).float()
 
 
 @MODELS.register_module()
@@ -145,59 +178,83 @@ class MaskTargets(Targets):
             remedy="load them, or set supervision='boxes'",
         )
 
-    def cost(self, masks: ImageMasks, annotation: MaskAnnotation) -> Tensor:
-        """(L, Q, N) weighted terms on points that all candidates and targets share."""
-        device = masks.features_CHW.device
+    def cost(self, masks: ProposalMasks, annotations: Sequence[MaskAnnotation]) -> Tensor:
+        """(B, L, Q, N) weighted terms on points that all candidates and targets of an image share."""
+        batch_size, num_outputs, num_queries, _ = masks.embeds_BLQC.shape
+        device, true = masks.sizes_B2.device, TrueMasks(annotations, masks.sizes_B2)
+        targets_N = torch.arange(max(len(annotation.labels_N) for annotation in annotations), device=device)
+        at_a_time = _rows_at_a_time(num_outputs * num_queries * self._points_per_mask(masks), device)
+        starts = range(0, batch_size, at_a_time)
+        parts = [slice(start, min(start + at_a_time, batch_size)) for start in starts]
+        return torch.cat([self._cost_of_some(part, masks, targets_N, true) for part in parts])
+
+    def _cost_of_some(self, images: slice, masks: ProposalMasks, targets_N: Tensor, true: TrueMasks) -> Tensor:
+        images_B = torch.arange(images.start, images.stop, device=targets_N.device)
         if self.num_points is None:
-            points_P2 = cell_points(tuple(masks.features_CHW.shape[-2:]), masks.extent_2, masks.stride)
+            points_BP2 = cell_points(masks.grid, masks.extents_B2[images], masks.stride)
         else:
-            points_P2 = random_points(1, self.num_points, device)[0]
-        logits_LQP = masks.candidates_at(points_P2)
-        masks_NP = annotation.masks_at(torch.arange(len(annotation.labels_N), device=device), points_P2)
-        known_P = annotation.known_at(points_P2)
-        outputs = _rows_at_a_time(len(logits_LQP), logits_LQP[0].numel(), device)
-        with float32(logits_LQP):
-            parts = [self._cost_of_some(part, masks_NP, known_P) for part in logits_LQP.split(outputs)]
-        return torch.cat(parts)
+            points_BP2 = random_points(len(images_B), self.num_points, images_B.device)
+        masks_BNP = true.at(images_B[:, None], targets_N, points_BP2[:, None])
+        known_BP = self._known(true, masks, images_B, points_BP2)
+        logits_BLQP = masks.of_images(images).candidates_at(points_BP2)
+        candidates = _rows_at_a_time(logits_BLQP[:, 0, 0].numel(), logits_BLQP.device)
+        with float32(logits_BLQP):
+            parts = [
+                sum(weight * TERMS[name][0](part, masks_BNP, known_BP) for name, weight in self.weights.items())
+                for part in logits_BLQP.flatten(1, 2).split(candidates, dim=1)
+            ]
+        return torch.cat(parts, dim=1).unflatten(1, logits_BLQP.shape[1:3])
 
-    def _cost_of_some(self, logits_LQP: Tensor, masks_NP: Tensor, known_P: Tensor) -> Tensor:
-        return sum(weight * TERMS[name][0](logits_LQP, masks_NP, known_P) for name, weight in self.weights.items())
-
-    def loss(self, mask_logits_RHW: Tensor, targets_R: Tensor, masks: ImageMasks, annotation: MaskAnnotation) -> Tensor:
+    def loss(
+        self,
+        mask_logits_RHW: Tensor,
+        images_R: Tensor,
+        targets_R: Tensor,
+        masks: ProposalMasks,
+        annotations: Sequence[MaskAnnotation],
+    ) -> Tensor:
         """(T,) weighted terms, each row on its own points."""
-        num_points = self.num_points or mask_logits_RHW[0].numel()
-        rows = _rows_at_a_time(len(mask_logits_RHW), num_points, mask_logits_RHW.device)
-        parts = zip(mask_logits_RHW.split(rows), targets_R.split(rows), strict=True)
-        return sum(self._loss_of_some(logits, targets, masks, annotation) for logits, targets in parts)
+        true = TrueMasks(annotations, masks.sizes_B2)
+        rows = _rows_at_a_time(self._points_per_mask(masks), mask_logits_RHW.device)
+        parts = zip(*(part.split(rows) for part in (mask_logits_RHW, images_R, targets_R)), strict=True)
+        return sum(self._loss_of_some(*part, masks, true) for part in parts)
 
     def _loss_of_some(
-        self, mask_logits_RHW: Tensor, targets_R: Tensor, masks: ImageMasks, annotation: MaskAnnotation
+        self, mask_logits_RHW: Tensor, images_R: Tensor, targets_R: Tensor, masks: ProposalMasks, true: TrueMasks
     ) -> Tensor:
         with torch.no_grad():
-            points = self._loss_points(mask_logits_RHW, masks)
-            masks_RP = annotation.masks_at(targets_R, points)
-            known_RP = annotation.known_at(points).expand_as(masks_RP)
-        points_RP2 = points.expand(len(mask_logits_RHW), -1, -1)
-        logits_RP = sample_maps(mask_logits_RHW, points_RP2, masks.extent_2)
+            points_RP2 = self._loss_points(mask_logits_RHW, masks, images_R)
+            masks_RP = true.at(images_R, targets_R, points_RP2)
+            known_RP = self._known(true, masks, images_R, points_RP2)
+        logits_RP = sample_maps(mask_logits_RHW, points_RP2, masks.extents_B2[images_R])
         terms = [weight * TERMS[name][1](logits_RP, masks_RP, known_RP).sum() for name, weight in self.weights.items()]
         return torch.stack(terms)
 
-    def _loss_points(self, mask_logits_RHW: Tensor, masks: ImageMasks) -> Tensor:
-        """(R, P, 2) points drawn for each row, or (P, 2) cells for all."""
+    def _points_per_mask(self, masks: ProposalMasks) -> int:
+        return self.num_points or masks.features_BCHW[0, 0].numel()
+
+    def _loss_points(self, mask_logits_RHW: Tensor, masks: ProposalMasks, images_R: Tensor) -> Tensor:
+        """(R, P, 2) points drawn for each row, or the cells of its image."""
         if self.num_points is None:
-            return cell_points(tuple(mask_logits_RHW.shape[-2:]), masks.extent_2, masks.stride)
+            return cell_points(masks.grid, masks.extents_B2[images_R], masks.stride)
         return uncertain_points(
             mask_logits_RHW,
             num_points=self.num_points,
             oversample_ratio=self.oversample_ratio,
             importance_ratio=self.importance_ratio,
-            extent_2=masks.extent_2,
+            extents_N2=masks.extents_B2[images_R],
         )
 
+    def _known(self, true: TrueMasks, masks: ProposalMasks, images_X: Tensor, points_XP2: Tensor) -> Tensor:
+        """(..., P) weights of the points: 0 on void, and for cells outside the image."""
+        known_XP = true.known_at(images_X, points_XP2)
+        if self.num_points is None and masks.inside_BHW is not None:
+            known_XP *= masks.inside_BHW[images_X].flatten(-2)
+        return known_XP
 
-def _rows_at_a_time(num_rows: int, values_per_row: int, device: torch.device) -> int:
-    values = VALUES_AT_A_TIME.get(device.type)
-    return num_rows if values is None else max(1, values // values_per_row)
+
+def _rows_at_a_time(values_per_row: int, device: torch.device) -> int:
+    return max(1, VALUES_AT_A_TIME["cpu" if device.type == "cpu" else "gpu"] // max(1, values_per_row))
 
 
 def _check_size(map_HW: Tensor, sample: DetDataSample, source: Source) -> None:

@@ -5,8 +5,9 @@ import torch
 
 from mmdataseg.errors import UserError
 from mmdataseg.models.targets import mask_targets
-from mmdataseg.models.targets.mask_targets import MaskAnnotation
-from mmdataseg.ops.id_map import VOID
+from mmdataseg.models.targets.mask_targets import MaskAnnotation, TrueMasks
+from mmdataseg.ops.id_map import VOID, masks_from_id_map
+from mmdataseg.ops.points import sample_maps
 from tests.models.criterion_cases import (
     BACKGROUND,
     BOTTOM_LEFT,
@@ -93,16 +94,35 @@ class TestMaskLoss:
     def test_bitmaps_are_read_a_few_at_a_time(self, monkeypatch, shared):
         """Those of all decoder outputs at once, in float32, would take gigabytes."""
         generator = torch.Generator().manual_seed(0)
+        known = torch.zeros(SIZE, dtype=torch.bool)
         masks = torch.rand(3, *SIZE, generator=generator) > 0.5
-        annotation = MaskAnnotation(torch.arange(3), SIZE, torch.zeros(SIZE, dtype=torch.bool), masks_NHW=masks)
-        rows = torch.tensor([2, 0, 1, 2, 1])
-        points = torch.rand(*(() if shared else (5,)), 7, 2, generator=generator)
-        expected, sizes, read = annotation.masks_at(rows, points), [], mask_targets.sample_bitmaps
+        annotation = MaskAnnotation(torch.arange(3), SIZE, known, masks_NHW=masks)
+        true = TrueMasks([annotation, annotation], torch.tensor([SIZE[::-1]] * 2).float())
+        images, rows = torch.tensor([0, 1, 1, 0, 1]), torch.tensor([2, 0, 1, 2, 1])
+        points = torch.rand(1 if shared else 5, 7, 2, generator=generator)
+        expected, sizes, read = true.at(images, rows, points), [], mask_targets.sample_maps
         monkeypatch.setattr(mask_targets, "PIXELS_AT_A_TIME", 2 * masks[0].numel())
-        monkeypatch.setattr(mask_targets, "sample_bitmaps", lambda m, p: (sizes.append(len(m)), read(m, p))[1])
-        assert torch.equal(annotation.masks_at(rows, points), expected)
+        monkeypatch.setattr(mask_targets, "sample_maps", lambda m, *rest: (sizes.append(len(m)), read(m, *rest))[1])
+        assert torch.equal(true.at(images, rows, points), expected)
         assert sizes == [2, 2, 1]
-        assert annotation.masks_at(rows[:0], points[..., :0, :, :] if not shared else points).shape == (0, 7)
+        assert true.at(images[:0], rows[:0], points[:0]).shape == (0, 7)
+
+    def test_bitmaps_and_regions_of_one_batch_are_read_alike(self):
+        """The second image is smaller, has fewer targets, and an id map instead of bitmaps."""
+        generator = torch.Generator().manual_seed(0)
+        sizes = (SIZE, (20, 26))
+        maps = [torch.randint(-1, n, size, generator=generator) for n, size in zip((3, 2), sizes, strict=True)]
+        masks = masks_from_id_map(maps[0], 3)
+        annotations = [
+            MaskAnnotation(torch.zeros(3), sizes[0], maps[0] == VOID, masks_NHW=masks),
+            regions(maps[1], 0, 0),
+        ]
+        ours = TrueMasks(annotations, torch.tensor([size[::-1] for size in sizes]).float())
+        points = torch.rand(2, 1, 30, 2, generator=generator)
+        read = ours.at(torch.arange(2)[:, None], torch.arange(3), points)
+        for image, id_map in enumerate(maps):
+            expected = sample_maps(masks_from_id_map(id_map, 3).float(), points[image].expand(3, -1, -1))
+            torch.testing.assert_close(read[image], expected, atol=1e-5, rtol=0)
 
     def test_focal_and_dice_are_the_default_and_weights_are_those_given(self, left_map):
         masks, targets = masks_of(TOP_LEFT) / 4, regions(left_map, 0)

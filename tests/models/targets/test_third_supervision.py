@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdataseg.models.targets.base import Annotation, Targets, common_annotation
+from mmdataseg.models.targets.base import Annotation, Targets, common_annotation, stacked
 from mmdataseg.ops.points import sample_maps
 from mmdataseg.registry import MODELS
 from tests.models.conftest import make_batch, make_sample, model_config
@@ -37,12 +37,12 @@ class ClickTargets(Targets):
         common = common_annotation(sample, source)
         return ClickAnnotation(common.labels_N, common.size, sample.gt_instances.clicks)
 
-    def cost(self, masks, annotation):
-        return F.softplus(-masks.candidates_at(annotation.clicks_N2))
+    def cost(self, masks, annotations):
+        return F.softplus(-masks.candidates_at(stacked([a.clicks_N2 for a in annotations])))
 
-    def loss(self, mask_logits_RHW, targets_R, masks, annotation):
-        clicks_R12 = annotation.clicks_N2[targets_R][:, None]
-        return F.softplus(-sample_maps(mask_logits_RHW, clicks_R12, masks.extent_2)).sum()[None]
+    def loss(self, mask_logits_RHW, images_R, targets_R, masks, annotations):
+        clicks_R12 = stacked([a.clicks_N2 for a in annotations])[images_R, targets_R, None]
+        return F.softplus(-sample_maps(mask_logits_RHW, clicks_R12, masks.extents_B2[images_R])).sum()[None]
 
 
 @pytest.fixture
@@ -101,20 +101,19 @@ def test_as_many_terms_as_names(monkeypatch, names):
         )
 
 
-@pytest.mark.parametrize("lost", [0, 1, 2])
+@pytest.mark.parametrize("lost", [0, 1, 2, 3])
 def test_a_cost_that_would_broadcast_is_refused(monkeypatch, lost):
-    """One output, two candidates and two targets: without one of these dimensions, wrong pairs would be matched."""
+    """Without one of the dimensions of a cost, wrong pairs would be matched."""
 
-    def cost(targets, masks, annotation):
-        return ClickTargets.cost(targets, masks, annotation).select(lost, 0)
+    def cost(targets, masks, annotations):
+        return ClickTargets.cost(targets, masks, annotations).select(lost, 0)
 
     criterion = criterion_with(monkeypatch, cost=cost)
     annotation = ClickAnnotation(torch.tensor([0, 1]), SIZE, torch.tensor([[0.75, 0.5], [0.25, 0.9]]))
-    shape = [1, 2, 2]
+    shape = [1, 1, 2, 2]
     del shape[lost]
-    with pytest.raises(
-        ValueError, match=rf"Changed.cost: expected shape \(1, 2, 2\) .*, got \({shape[0]}, {shape[1]}\); "
-    ):
+    got = ", ".join(str(side) for side in shape)
+    with pytest.raises(ValueError, match=rf"Changed.cost: expected shape \(1, 1, 2, 2\) .*, got \({got}\); "):
         criterion(
             proposals_of(masks_of(RIGHT, TOP_LEFT)[None]),
             classes_of(0, 1),
