@@ -126,8 +126,9 @@ class SemanticSegDataset(BaseDataset):
     def _list_images(self) -> dict[str, str]:
         """Return name -> suffix of each image."""
         images: dict[str, str] = {}
+        files = list_files(self.img_dir, "")
         for suffix in self.image_suffixes:
-            for name in list_files(self.img_dir, suffix):
+            for name in (file.removesuffix(suffix) for file in files if file.endswith(suffix)):
                 if name in images:
                     raise UserError(
                         f"has both '{name}{images[name]}' and '{name}{suffix}', for one label PNG",
