@@ -38,8 +38,8 @@ def crowded_threads(device: str) -> str | None:
         return None
     return (
         f"PyTorch uses {threads} threads, but only {idle:.1f} cores are idle. While other programs use the cores, the "
-        "threads wait for each other, and everything can take ten times as long. If they go on, start this command "
-        f"again with OMP_NUM_THREADS={max(1, int(idle))}. Results then differ by rounding."
+        "threads wait for each other, and everything can take ten times as long. If they keep running, start this "
+        f"command again with OMP_NUM_THREADS={max(1, int(idle))}. Results then differ by rounding."
     )
 
 
