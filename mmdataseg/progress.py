@@ -1,4 +1,4 @@
-"""Progress bars for terminals and log files, numbers with their nouns, and the first of many names."""
+"""Progress bars for terminals and log files, and text for counts and long lists of names."""
 
 import sys
 from collections.abc import Sequence

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,28 @@ def test_the_example_with_instances_builds(
     assert truth.masks.shape == (1, 48, 64), "at the size on disk"
     assert truth.is_crowd.tolist() == [False]
     MultiSourceEvaluator(metrics=[source])
+
+
+def test_masks_and_boxes_at_full_size_are_the_example_with_another_name(
+    page: str, repo_root: Path, tmp_path: Path
+) -> None:
+    """The two files that the page says to copy, with what it says to write in them."""
+    assert "write `garden_instances` in place of\n`garden`: `./garden_instances.py`, `_base_.garden_instances`." in page
+    for name in ("garden_with_boxes.py", "_base_/garden_boxes.py"):
+        text = (repo_root / "configs/own_data" / name).read_text().replace("./garden.py", "./garden_instances.py")
+        text = re.sub(r"_base_\.garden\b", "_base_.garden_instances", text).replace('"../', f'"{repo_root}/configs/')
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    shutil.copy(repo_root / "configs/own_data/_base_/garden_instances.py", tmp_path / "_base_")
+    cfg = Config.fromfile(tmp_path / "garden_with_boxes.py")
+    masks, boxes = cfg.train_sources
+    assert (masks.name, masks.supervision, boxes.name, boxes.supervision) == (
+        *("garden_instances", "masks"),
+        *("garden_boxes", "boxes"),
+    )
+    assert masks.label_space == boxes.label_space
+    assert masks.embeddings == boxes.embeddings
+    assert [source.name for source in cfg.test_sources] == ["garden_instances"]
 
 
 def five_minutes(page: str) -> list[list[str]]:

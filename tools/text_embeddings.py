@@ -21,7 +21,7 @@ from mmdataseg.errors import UserError
 from mmdataseg.progress import counted
 from mmdataseg.text.embeddings import TextEmbeddings, matrix_sha256, read_metadata, save_embeddings
 from mmdataseg.text.encoding import TextEncoder, embed_classes, import_matrix
-from mmdataseg.text.hashing import HashingEncoder
+from mmdataseg.text.hashing import HashingEncoder, warn_of_stand_in
 from mmdataseg.text.open_clip import OpenClipEncoder
 from mmdataseg.text.prompts import ClassPrompt, add_synonyms, default_prompts, read_class_file, read_synonyms
 from mmdataseg.text.recipe import TextRecipe
@@ -67,6 +67,7 @@ def write_encoded(args: argparse.Namespace, vocabularies: Sequence[Vocabulary]) 
     encoder: TextEncoder
     if args.encoder == "hashing":
         encoder, tag, usual = HashingEncoder(dim=args.dim), "hashing", "name"
+        warn_of_stand_in()
     else:
         encoder = OpenClipEncoder(
             model=args.model, pretrained=args.pretrained, quick_gelu=args.quick_gelu, device=args.device

@@ -13,6 +13,7 @@ from mmdataseg.apis.config.checking import check_components, check_leaf
 from mmdataseg.apis.config.data_roots import check_data_roots
 from mmdataseg.apis.config.reading import read_config
 from mmdataseg.apis.config.stored import completed_for_test
+from mmdataseg.apis.cpu_threads import crowded_threads
 from mmdataseg.apis.registration import register_all_modules
 from mmdataseg.apis.training.initial_weights import fetch_initial_weights
 from mmdataseg.apis.training.ranks import (
@@ -93,6 +94,8 @@ def run_training(
     units = {"max_iters": "iterations", "max_epochs": "epochs"}
     amounts = [f"{cfg.train_cfg[key]} {unit}" for key, unit in units.items() if key in cfg.train_cfg]
     runner.logger.info(f"training: {', '.join(amounts)} on {get_device()}, into {runner.work_dir}")
+    if crowded := crowded_threads(get_device()):
+        runner.logger.warning(crowded)
     earlier = Path(runner.work_dir, "last_checkpoint")
     if earlier.is_file() and not cfg.get("resume"):
         ended = earlier.read_text(encoding="utf-8")
@@ -157,6 +160,8 @@ def run_testing(
     check_data_roots(cfg, "test_dataloader")
     start_without_gpus(cfg)
     runner = build_runner(cfg)
+    if crowded := crowded_threads(get_device()):
+        runner.logger.warning(crowded)
     runner.register_hook(dict(type="mmdataseg.CheckWeights", testing=True))
     if out is not None:
         runner.register_hook(DumpPredictionsHook(out_file=out))

@@ -11,7 +11,7 @@ from mmengine.dataset import BaseDataset
 
 from mmdataseg.datasets.class_names import class_names
 from mmdataseg.errors import MissingFileError, UserError
-from mmdataseg.formats.categories import UNKNOWN, check_targets
+from mmdataseg.formats.categories import UNKNOWN, check_mapped_classes
 from mmdataseg.formats.coco_values import as_id
 from mmdataseg.formats.id_maps import label_table
 from mmdataseg.formats.paths import list_files, other_form, require_dir, require_file, resolve
@@ -126,8 +126,9 @@ class SemanticSegDataset(BaseDataset):
     def _list_images(self) -> dict[str, str]:
         """Return name -> suffix of each image."""
         images: dict[str, str] = {}
+        files = list_files(self.img_dir, "")
         for suffix in self.image_suffixes:
-            for name in list_files(self.img_dir, suffix):
+            for name in (file.removesuffix(suffix) for file in files if file.endswith(suffix)):
                 if name in images:
                     raise UserError(
                         f"has both '{name}{images[name]}' and '{name}{suffix}', for one label PNG",
@@ -174,7 +175,7 @@ def _table_by_order(num_classes: int, zero_is_void: bool, ignore_index: int | No
 
 
 def _table_by_name(label_map: Mapping[int, str | None], classes: Sequence[str], ignore_index: int | None) -> np.ndarray:
-    check_targets(label_map.values(), classes)
+    check_mapped_classes(label_map.values(), classes)
     label_of = {name.strip(): label for label, name in enumerate(classes)}
     table = np.full(1 << 16, UNKNOWN, np.int32)
     if ignore_index is not None and 0 <= ignore_index < len(table):

@@ -72,7 +72,7 @@ def category_labels(
     names = check_categories(categories, path)
     label_of = {name.strip(): label for label, name in enumerate(classes)}
     renamed = {str(name).strip(): target for name, target in (label_map or {}).items()}
-    check_targets(renamed.values(), classes)
+    check_mapped_classes(renamed.values(), classes)
     labels: dict[Any, int] = {}
     for number, name in names.items():
         target = renamed.get(name, name)
@@ -87,14 +87,14 @@ def category_labels(
     return labels
 
 
-def check_targets(targets: Iterable[str | None], classes: Sequence[str]) -> None:
+def check_mapped_classes(names: Iterable[str | None], classes: Sequence[str]) -> None:
     """Check the values of a label map.
 
     Raises:
         UserError: A value is neither a class name of the label space nor None.
     """
     known = {name.strip() for name in classes}
-    wrong = [t for t in targets if t is not None and (not isinstance(t, str) or t.strip() not in known)]
+    wrong = [n for n in names if n is not None and (not isinstance(n, str) or n.strip() not in known)]
     if wrong:
         raise UserError(
             f"label_map maps to {wrong[0]!r}, which is not a class of the label space",

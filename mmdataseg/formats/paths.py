@@ -55,12 +55,12 @@ def list_files(folder: Path, suffix: str) -> set[str]:
 
     Args:
         folder: The folder.
-        suffix: Suffix of the files to list.
+        suffix: Suffix of the files to list; '' for all files.
 
     Returns:
         Paths relative to the folder, with '/' and without the suffix.
     """
-    return {name[: -len(suffix)] if suffix else name for name in _names_in(folder, "", ()) if name.endswith(suffix)}
+    return {name.removesuffix(suffix) for name in _names_in(folder, "", ()) if name.endswith(suffix)}
 
 
 def _names_in(folder: str | Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:

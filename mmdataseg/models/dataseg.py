@@ -103,13 +103,19 @@ class DaTaSeg(BaseDetector):
                     source=source.name,
                     remedy="add one to model.postprocessors",
                 )
-        self.to(memory_format=self.memory_format)
+        self._lay_out(self.memory_format)
 
     def init_weights(self) -> None:
         """Initialise all weights. The memory layout does not change the numbers that a seed gives."""
-        self.to(memory_format=torch.contiguous_format)  # random numbers are drawn in the order of the memory
+        self._lay_out(torch.contiguous_format)  # random numbers are drawn in the order of the memory
         super().init_weights()
-        self.to(memory_format=self.memory_format)
+        self._lay_out(self.memory_format)
+
+    def _lay_out(self, memory_format: torch.memory_format) -> None:
+        """Put what has four dimensions into a memory layout; torch's `to` refuses five, as of a 3D convolution."""
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.dim() == 4:
+                tensor.data = tensor.data.contiguous(memory_format=memory_format)
 
     def source_of(self, sample: DetDataSample) -> Source:
         """The source of a sample, by its metainfo.

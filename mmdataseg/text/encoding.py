@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from mmdataseg.errors import MissingFileError, UserError, naming
 from mmdataseg.progress import progress_bar
 from mmdataseg.text.embeddings import TextEmbeddings
-from mmdataseg.text.hashing import HashingEncoder
+from mmdataseg.text.hashing import HashingEncoder, warn_of_stand_in
 from mmdataseg.text.open_clip import OpenClipEncoder
 from mmdataseg.text.prompts import ClassPrompt, default_prompts
 from mmdataseg.text.recipe import EncoderInfo
@@ -37,7 +37,7 @@ class TextEncoder(Protocol):
 def find_encoder(
     info: EncoderInfo, *, dim: int, pretrained: str | None = None, device: str | torch.device | None = None
 ) -> TextEncoder:
-    """Return the encoder that made given text embeddings, to embed further texts in the same way.
+    """Return the encoder that made given text embeddings, to embed further texts in the same way. Warn of a stand-in.
 
     Args:
         info: Identity of the encoder.
@@ -55,6 +55,7 @@ def find_encoder(
     if info == HashingEncoder.info:
         if pretrained is not None:
             raise UserError(f"'{info}' has no weights", file=pretrained, remedy="leave pretrained out")
+        warn_of_stand_in()
         return HashingEncoder(dim=dim)
     if pretrained is not None and not Path(pretrained).is_file():
         raise MissingFileError(f"no such file; expected the weights of '{info}', in a file", file=pretrained)

@@ -13,17 +13,20 @@ from torch import Tensor
 from mmdataseg.errors import UserError
 from mmdataseg.text.recipe import EncoderInfo
 
-logger = logging.getLogger(__name__)
-
 _WORD = re.compile(r"[^\W_]+")
 
 
 @functools.cache
 def warn_of_stand_in() -> None:
     """Warn, once per process, that embeddings of this encoder are in use."""
-    logger.warning(
-        "Text embeddings come from the HASHING ENCODER, A STAND-IN that does not know what words mean: names are only "
-        "similar if they share words. For real embeddings: python tools/text_embeddings.py"
+    from mmengine.logging import print_log
+
+    print_log(
+        "The text embeddings are from the hashing encoder, which compares the words of class names but knows no "
+        "meanings. The toy world needs no more; for other data, use embeddings of a text encoder such as CLIP "
+        "(docs/text_embeddings.md).",
+        logger="current",
+        level=logging.WARNING,
     )
 
 
@@ -49,7 +52,6 @@ class HashingEncoder:
             raise UserError(f"hashing encoder: expected dim of at least 1, got {dim}")
         self.dim = dim
         self._directions: dict[str, Tensor] = {}
-        warn_of_stand_in()
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Embed texts.

@@ -16,8 +16,7 @@ from tqdm import tqdm
 
 from mmdataseg.apis.parsers import Parser
 from mmdataseg.progress import progress_bar
-from mmdataseg.structures import LabelSpace
-from mmdataseg.text.embeddings import load_embeddings, save_embeddings
+from mmdataseg.text.embeddings import TextEmbeddings, read_metadata, save_embeddings
 from mmdataseg.text.encoding import embed_classes
 from mmdataseg.text.hashing import HashingEncoder
 from projects.toy.world.preview import contact_sheet
@@ -69,7 +68,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def write_embeddings(folder: Path) -> int:
-    """Write the text embeddings of every label space that has none yet.
+    """Write the text embeddings of every label space whose file does not hold them yet.
 
     Args:
         folder: Where to write; each label space gets ``<label space>.safetensors``.
@@ -78,21 +77,21 @@ def write_embeddings(folder: Path) -> int:
         How many files were written.
     """
     spaces = [*(source.label_space for source in TOY_SOURCES.values()), TOY_MIXED]
-    missing = [space for space in spaces if not _is_current(folder / f"{space.name}.safetensors", space)]
-    if missing:
-        encoder = HashingEncoder()
-        for space in missing:
-            embeddings = embed_classes(encoder, space.classes, vocabulary=space.name)
-            save_embeddings(folder / f"{space.name}.safetensors", embeddings)
+    encoder = HashingEncoder()
+    made = {
+        folder / f"{space.name}.safetensors": embed_classes(encoder, space.classes, vocabulary=space.name)
+        for space in spaces
+    }
+    missing = [path for path, embeddings in made.items() if not _is_current(path, embeddings)]
+    for path in missing:
+        save_embeddings(path, made[path])
     return len(missing)
 
 
-def _is_current(path: Path, label_space: LabelSpace) -> bool:
-    """Whether the file holds a hashing encoder's embeddings of these classes."""
-    if not path.is_file():
-        return False
+def _is_current(path: Path, embeddings: TextEmbeddings) -> bool:
+    """Whether the file was made of the same classes, texts and encoder."""
     try:
-        return load_embeddings(path, label_space=label_space).encoder == HashingEncoder.info
+        return path.is_file() and read_metadata(path)["sha256"] == embeddings.recipe.sha256
     except ValueError:
         return False
 

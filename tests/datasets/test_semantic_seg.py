@@ -1,5 +1,7 @@
 """Folders of images and label PNGs."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -101,6 +103,14 @@ def test_images_of_several_suffixes(tmp_path):
     paths = [dataset.get_data_info(i)["img_path"] for i in range(len(dataset))]
     assert paths == [str(tmp_path / "img" / name) for name in ("a.jpg", "b.JPG", "city/c.png")]
     assert all(load(dataset, index)["img"].shape == (2, 3, 3) for index in range(3))
+
+
+def test_images_of_several_suffixes_are_found_by_one_listing_of_each_folder(tmp_path, monkeypatch):
+    arguments = make(tmp_path)
+    listed, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: listed.append(str(folder)) or scandir(folder))
+    SemanticSegDataset(**arguments, suffixes=([".jpg", ".jpeg", ".JPG"], ".png"))
+    assert listed == [str(tmp_path / "img"), str(tmp_path / "ann")]
 
 
 def test_two_images_for_one_label_png(tmp_path):

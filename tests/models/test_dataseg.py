@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmdet.models.backbones import ResNet
 
 from mmdataseg.errors import UserError
 from mmdataseg.models import criterion
@@ -200,6 +201,23 @@ def test_a_seed_gives_the_same_weights_in_both_layouts(embeddings_file):
         assert model.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last) is channels_last
     for name, expected in weights[0].items():
         assert torch.equal(weights[1][name], expected), name
+
+
+def test_weights_of_other_than_four_dimensions_keep_their_layout(embeddings_file):
+    """Torch's `Module.to` refuses channels-last memory for a 3D convolution."""
+
+    @MODELS.register_module(force=True)
+    class ResNetWithVolume(ResNet):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.volume = torch.nn.Conv3d(2, 3, 2)
+
+    torch.manual_seed(0)
+    config = model_config(embeddings_file, channels_last=True)
+    model = MODELS.build({**config, "backbone": {**config["backbone"], "type": "mmdataseg.ResNetWithVolume"}})
+    model.init_weights()
+    assert model.backbone.volume.weight.is_contiguous()
+    assert model.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_an_unknown_dtype_of_inference_is_refused(embeddings_file):

@@ -1,5 +1,4 @@
 import json
-import logging
 import shlex
 from dataclasses import asdict
 
@@ -16,7 +15,7 @@ from mmdataseg.text.embeddings import (
     read_metadata,
     save_embeddings,
 )
-from mmdataseg.text.hashing import HashingEncoder, warn_of_stand_in
+from mmdataseg.text.hashing import HashingEncoder
 from mmdataseg.text.prompts import ClassPrompt
 from mmdataseg.text.recipe import EncoderInfo
 
@@ -197,16 +196,15 @@ def test_a_file_cut_short_is_refused(path):
         load_embeddings(path)
 
 
-def test_a_stand_in_is_announced_and_a_real_encoder_is_not(tmp_path, caplog):
+def test_a_stand_in_is_announced_once_and_a_real_encoder_is_not(tmp_path, warnings_of_stand_in):
     real = save_embeddings(tmp_path / "real.safetensors", make())
     stand_in = save_embeddings(tmp_path / "hashing.safetensors", make(encoder=HashingEncoder.info))
-    warn_of_stand_in.cache_clear()
-    with caplog.at_level(logging.WARNING):
-        assert not load_embeddings(real).is_stand_in
-        assert caplog.text == ""
-        for _ in range(2):
-            assert load_embeddings(stand_in, source="toy").is_stand_in
-    assert caplog.text.count("A STAND-IN") == 1, "once, not for every source"
+    assert not load_embeddings(real).is_stand_in
+    assert warnings_of_stand_in == []
+    for _ in range(2):
+        assert load_embeddings(stand_in, source="toy").is_stand_in
+    (message,) = warnings_of_stand_in  # once, not for every source
+    assert "from the hashing encoder, which compares the words of class names but knows no meanings" in message
 
 
 def test_all_sources_must_have_the_same_encoder():

@@ -155,3 +155,11 @@ def test_weights_for_an_encoder_without_weights_are_refused():
         find_encoder(LAION, dim=512, pretrained="laion2b_e16")  # a tag
     with pytest.raises(UserError, match=r"x\.pt': 'hashing \(stand-in\)' has no weights; leave pretrained out"):
         find_encoder(HashingEncoder.info, dim=8, pretrained="x.pt")
+
+
+def test_own_words_of_the_stand_in_are_announced(warnings_of_stand_in):
+    """A model's checkpoint has its embeddings, so that no file of them is read."""
+    HashingEncoder(dim=8)
+    assert warnings_of_stand_in == [], "to make the encoder is not to use its embeddings"
+    find_encoder(HashingEncoder.info, dim=8)
+    assert len(warnings_of_stand_in) == 1

@@ -13,6 +13,10 @@ from mmdataseg.formats.masks import decode_mask
 from tests.layouts import load_tool
 
 tool = load_tool("draw_garden.py")
+TEMPLATES = (
+    *("garden_small.py", "garden_with_boxes.py", "garden_masks_boxes_small.py"),
+    *("garden_instances.py", "garden_instances_small.py"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +27,14 @@ def gardens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "name", ["garden_small.py", "garden_with_boxes.py", "garden_instances.py", "garden_instances_small.py"]
-)
+@pytest.mark.parametrize("name", TEMPLATES)
 def test_the_templates_read_the_drawn_gardens(
     name: str, gardens: Path, repo_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(gardens)
     cfg = Config.fromfile(repo_root / "configs/own_data" / name)
-    sizes = {"garden": 24, "garden_boxes": 40, "garden_small": 24, "garden_instances": 24, "garden_instances_small": 24}
+    names = ("garden", "garden_small", "garden_instances", "garden_instances_small")
+    sizes = dict.fromkeys(names, 24) | {"garden_boxes": 40, "garden_boxes_small": 40}
     for loader, split, expected in ((cfg.train_dataloader, "train", sizes), (cfg.val_dataloader, "test", None)):
         dataset = MultiSourceDataset(sources=loader.dataset.sources, split=split)
         assert dataset.sizes == [8 if expected is None else expected[source] for source in dataset.source_names]

@@ -1,8 +1,7 @@
 r"""Eight real images with boxes only, under 80 of the Objects365 classes, tested on the same images' held-back masks:
 does it overfit?
 
-Data: a small part of Objects365 in its official layout, below the folder that the environment variable
-MMDATASEG_MINI_WORLD names.
+Data: as mini_panoptic
 Text embeddings: python tools/text_embeddings.py objects365_coco80 --import-npy \
     $MMDATASEG_MINI_WORLD/text/objects365_80.npy --encoder-name "CLIP ViT-B/16" --templates single --out \
     data/embeddings/mini/objects365_coco80.safetensors

@@ -1,7 +1,7 @@
 r"""Eight real images with COCO panoptic segments, trained on and tested on: does it overfit?
 
-Data: a small part of COCO in its official layout, below the folder that the environment variable MMDATASEG_MINI_WORLD
-names.
+Data: small parts of ADE20K, COCO and Objects365 in their official layouts, below the folder that the environment
+variable MMDATASEG_MINI_WORLD names (docs/datasets.md)
 Text embeddings: python tools/text_embeddings.py coco133 --import-npy $MMDATASEG_MINI_WORLD/text/coco133.npy \
     --encoder-name "CLIP ViT-B/16" --templates single --out data/embeddings/mini/coco133.safetensors
 """

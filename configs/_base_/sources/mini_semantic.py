@@ -1,7 +1,6 @@
 r"""Eight real images with ADE20K label maps, trained on and tested on: does it overfit?
 
-Data: a small part of ADE20K in its official layout, below the folder that the environment variable MMDATASEG_MINI_WORLD
-names.
+Data: as mini_panoptic
 Text embeddings: python tools/text_embeddings.py ade150 --import-npy $MMDATASEG_MINI_WORLD/text/ade150.npy \
     --encoder-name "CLIP ViT-B/16" --templates single --out data/embeddings/mini/ade150.safetensors
 """

@@ -34,7 +34,7 @@ def check_versions() -> Iterator[Finding]:
         found = _version(name)
         if found is None:
             text, remedy = f"is not installed; needed for {use}", f'pip install "{requirement}", if you use that'
-            yield Finding(name, "missing", text, remedy)
+            yield Finding(name, "optional", text, remedy)
         else:
             yield Finding(name, "ok", found)
 
@@ -45,11 +45,11 @@ def check_gpu() -> Iterator[Finding]:
 
     if torch.version.cuda is None and torch.version.hip is None:
         text, remedy = "this torch was built without GPU support", "install a torch with CUDA, if there is a GPU"
-        yield Finding("GPU", "missing", text, remedy)
+        yield Finding("GPU", "optional", text, remedy)
         return
     if not torch.cuda.is_available():
         text, remedy = f"torch (CUDA {torch.version.cuda}) sees none", "run nvidia-smi, if there is a GPU"
-        yield Finding("GPU", "missing", text, remedy)
+        yield Finding("GPU", "optional", text, remedy)
         return
     for index in range(torch.cuda.device_count()):
         found = torch.cuda.get_device_properties(index)
@@ -97,7 +97,7 @@ def _matrix_products() -> Finding:
     slow = "AuthenticAMD" in cpu and "avx512f" in cpu.split()
     if slow and not hasattr(ctypes.CDLL(None), "mkl_serv_intel_cpu_true"):
         remedy = "preload the function that docs/benchmarks.md names, if you train on the CPU"
-        return Finding(name, "missing", "MKL does not use AVX-512 on this AMD processor", remedy)
+        return Finding(name, "optional", "MKL does not use AVX-512 on this AMD processor", remedy)
     return Finding(name, "ok", "by MKL")
 
 
@@ -112,7 +112,7 @@ def _attention_on_gpu() -> Finding:
     if deformops_is_installed():
         return Finding(name, "ok", other)
     remedy = "compile mmcv with CUDA, or pip install deformops==3.0.1 (Python 3.12 or 3.13, torch >= 2.11)"
-    return Finding(name, "missing", f"{other}, which is slower", remedy)
+    return Finding(name, "optional", f"{other}, which is slower", remedy)
 
 
 def _version(distribution: str) -> str | None:

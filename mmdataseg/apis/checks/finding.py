@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-State = Literal["ok", "missing", "broken"]
+State = Literal["ok", "optional", "broken"]
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Finding:
 
     Args:
         name: The item that was checked.
-        state: ``ok``, ``missing`` (only some uses need it) or ``broken`` (must be repaired).
+        state: ``ok``, ``optional`` (not there, and only some uses need it) or ``broken`` (must be repaired).
         text: What was found.
         remedy: What to do about it; empty if the state is ``ok``.
         area: Group of the check, such as ``versions`` or ``gpu``; `guarded` sets it.
@@ -27,7 +27,7 @@ class Finding:
 
     def __str__(self) -> str:
         remedy = f"; {self.remedy}" if self.remedy else ""
-        return f"{self.state:<8}{self.name}: {self.text}{remedy}"
+        return f"{self.state:<9}{self.name}: {self.text}{remedy}"
 
 
 def guarded(area: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:

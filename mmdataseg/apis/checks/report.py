@@ -3,22 +3,22 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import asdict
 
 from mmdataseg.apis.checks.environment import check_gpu, check_operators, check_versions
 from mmdataseg.apis.checks.files import check_data, check_embeddings
-from mmdataseg.apis.checks.finding import Finding, guarded
+from mmdataseg.apis.checks.finding import Finding, State, guarded
 from mmdataseg.apis.checks.forward import check_forward
 
 CHECKS: dict[str, Callable[[], Iterable[Finding]]] = {
     "versions": check_versions,
     "gpu": check_gpu,
     "operators": check_operators,
+    "forward pass": check_forward,
     "data": check_data,
     "embeddings": check_embeddings,
-    "forward pass": check_forward,
 }
 
 
@@ -45,9 +45,16 @@ def print_report(findings: Iterable[Finding], *, as_json: bool = False) -> int:
     if as_json:
         print(json.dumps([asdict(finding) for finding in seen], indent=1))
     else:
-        hint = "; you may not need what is missing" if counts["missing"] and not counts["broken"] else ""
-        print(f"{counts['ok']} ok, {counts['missing']} missing, {counts['broken']} broken{hint}")
+        print(_summary(counts))
     return 1 if counts["broken"] else 0
+
+
+def _summary(counts: Mapping[State, int]) -> str:
+    """Say whether the installation works."""
+    broken, optional = counts.get("broken", 0), counts.get("optional", 0)
+    verdict = "Something is broken: repair what those lines name." if broken else "The installation works."
+    hint = " The first steps in docs/getting_started.md need nothing optional." if optional and not broken else ""
+    return f"{verdict} {counts.get('ok', 0)} ok, {optional} optional and not there, {broken} broken.{hint}"
 
 
 def _quietly(findings: Iterable[Finding]) -> Iterator[Finding]:

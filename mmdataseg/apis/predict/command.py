@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 
+from mmdataseg.apis.cpu_threads import crowded_threads
 from mmdataseg.apis.images.decoding import MAX_PIXELS
 from mmdataseg.apis.images.inputs import ImageInput, ImageInputs
 from mmdataseg.apis.images.paths import common_root, count_images
@@ -194,3 +195,5 @@ def _announce(total: int | None, segmenter: Segmenter, vocabulary: Vocabulary, t
         print(f"the instance task finds things only; it leaves out: {', '.join(space.stuff_classes)}")
     if Task.SEMANTIC in tasks:
         print("semantic: every pixel gets one of these classes, whatever it shows; panoptic may leave pixels out")
+    if crowded := crowded_threads(str(segmenter.device)):
+        print(crowded)

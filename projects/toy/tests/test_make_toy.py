@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from mmdataseg.structures import LabelSpace
 from mmdataseg.text.embeddings import load_embeddings
+from mmdataseg.text.hashing import warn_of_stand_in
 from projects.toy.world.vocabulary import BOX_ONLY_CLASSES, TOY_MIXED, TOY_SOURCES
 
 SMALL = ["--size", "64", "--train-images", "1", "2", "1", "--val-images", "1"]
@@ -57,6 +58,19 @@ def test_embeddings_fit_the_source_configs_and_share_directions(make_toy, tmp_pa
     semantic, panoptic = loaded["toy_semantic"], loaded["toy_panoptic"]
     alike = semantic.matrix[semantic.classes.index("red round disc")] @ panoptic.matrix.T
     assert panoptic.classes[int(torch.argmax(alike))] == "red disc"
+
+
+def test_embeddings_of_other_classes_are_made_again_and_the_stand_in_is_one_line(make_toy, tmp_path, capfd):
+    warn_of_stand_in.cache_clear()
+    make_toy.main([str(tmp_path), *SMALL])
+    path = tmp_path / "embeddings/toy_open.safetensors"
+    path.write_bytes((path.parent / "toy_boxes.safetensors").read_bytes())
+    capfd.readouterr()
+    make_toy.main([str(tmp_path), *SMALL])
+    printed = capfd.readouterr()
+    assert "0 images drawn, 1 files of embeddings (hashing encoder, a stand-in) written" in printed.out
+    assert (printed.out + printed.err).count("hashing encoder") == 1
+    assert load_embeddings(path).vocabulary == "toy_open"
 
 
 @pytest.mark.parametrize("damage", ["missing", "broken"])

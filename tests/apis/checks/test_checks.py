@@ -29,7 +29,7 @@ def test_everything_runs_here_and_the_json_has_it(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     cli.main(["checks", "--json"])  # exit code 0: nothing is broken where tests run
     printed = capsys.readouterr()
-    assert "STAND-IN" not in printed.err, "it is not about the user's embeddings"
+    assert "hashing encoder" not in printed.err, "it is not about the user's embeddings"
     found = json.loads(printed.out)
     assert set(found[0]) == {"area", "name", "state", "text", "remedy"}
     assert list(dict.fromkeys(one["area"] for one in found)) == list(report.CHECKS)
@@ -42,7 +42,7 @@ def test_everything_runs_here_and_the_json_has_it(tmp_path, monkeypatch, capsys)
 
 @pytest.mark.parametrize(
     ("processor", "preloaded", "state"),
-    [("AuthenticAMD avx2 avx512f", False, "missing"), ("AuthenticAMD avx2 avx512f", True, "ok"),
+    [("AuthenticAMD avx2 avx512f", False, "optional"), ("AuthenticAMD avx2 avx512f", True, "ok"),
      ("AuthenticAMD avx2", False, "ok"), ("GenuineIntel avx512f", False, "ok")],
 )  # fmt: skip
 def test_a_matrix_product_without_avx512_is_found(monkeypatch, tmp_path, processor, preloaded, state):
@@ -55,12 +55,22 @@ def test_a_matrix_product_without_avx512_is_found(monkeypatch, tmp_path, process
 
 
 def test_the_text_has_a_line_per_finding_and_the_sums(capsys):
-    several = [finding(), finding("missing", remedy="get it"), finding(area="b")]
+    several = [finding(), finding("optional", remedy="get it"), finding(area="b")]
     assert report.print_report(several) == 0
     assert capsys.readouterr().out.splitlines() == [
-        *("a:", "  ok      n: t", "  missing n: t; get it"),
-        *("b:", "  ok      n: t", "2 ok, 1 missing, 0 broken; you may not need what is missing"),
+        *("a:", "  ok       n: t", "  optional n: t; get it"),
+        *("b:", "  ok       n: t"),
+        "The installation works. 2 ok, 1 optional and not there, 0 broken. "
+        "The first steps in docs/getting_started.md need nothing optional.",
     ]
+
+
+def test_the_last_line_says_whether_the_installation_works(capsys):
+    assert report.print_report([finding()]) == 0
+    assert capsys.readouterr().out.endswith("The installation works. 1 ok, 0 optional and not there, 0 broken.\n")
+    assert report.print_report([finding("optional"), finding("broken")]) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "Something is broken: repair what those lines name. 0 ok, 1 optional and not there, 1 broken."
 
 
 def test_something_broken_is_exit_code_1(monkeypatch, capsys):
@@ -68,7 +78,7 @@ def test_something_broken_is_exit_code_1(monkeypatch, capsys):
     with pytest.raises(SystemExit) as exit_info:
         cli.main(["checks"])
     assert exit_info.value.code == 1
-    assert "broken  n: t; mend it" in capsys.readouterr().out
+    assert "broken   n: t; mend it" in capsys.readouterr().out
 
 
 def test_a_check_that_fails_is_a_finding_and_the_others_go_on():
@@ -93,11 +103,11 @@ def test_what_libraries_print_is_not_in_the_report(capsys):
     assert "hello" in printed.err
 
 
-def test_a_package_that_is_not_installed_is_broken_or_missing(monkeypatch):
+def test_a_package_that_is_not_installed_is_broken_or_optional(monkeypatch):
     installed = environment._version
     monkeypatch.setattr(environment, "_version", lambda d: None if d in ("timm", "gradio") else installed(d))
     found = list(environment.check_versions())
-    assert [states(found)[name] for name in ("timm", "gradio", "torch")] == ["broken", "missing", "ok"]
+    assert [states(found)[name] for name in ("timm", "gradio", "torch")] == ["broken", "optional", "ok"]
     assert 'pip install "gradio>=6.31,<7", if you use that' in [one.remedy for one in found]
 
 
@@ -106,9 +116,9 @@ def test_two_families_are_broken(monkeypatch):
     assert states(environment.check_versions())["OpenMMLab"] == "broken"
 
 
-def test_no_gpu_is_missing_and_not_broken(monkeypatch):
+def test_no_gpu_is_optional_and_not_broken(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert states(environment.check_gpu()) == {"GPU": "missing"}
+    assert states(environment.check_gpu()) == {"GPU": "optional"}
 
 
 def test_operators_of_another_torch_are_broken(monkeypatch):
@@ -122,17 +132,35 @@ def test_operators_of_another_torch_are_broken(monkeypatch):
 
 def test_data_that_are_there_are_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert set(states(files.check_data()).values()) == {"missing"}
+    assert set(states(files.check_data()).values()) == {"optional"}
     root = Path("data/ADEChallengeData2016")
     for folder in ("images/training", "images/validation", "annotations/training"):
         (root / folder).mkdir(parents=True)
     found = {one.name: one for one in files.check_data()}["ade_semantic"]
-    assert found.state == "missing"
+    assert found.state == "optional"
     assert found.text == f"{root}/annotations/validation is not there, and 3 of 4 paths are"
     (root / "annotations/validation").mkdir()
     found = {one.name: one for one in files.check_data()}
     assert (found["ade_semantic"].state, found["ade_semantic"].text) == ("ok", f"in {root}")
-    assert found["coco_panoptic"].state == "missing"
+    assert "coco_panoptic" not in found
+    assert found["data/coco"].state == "optional"
+
+
+def test_data_and_embeddings_that_are_not_there_have_a_line_per_folder(tmp_path, monkeypatch):
+    """Each line says which configs need them, and how to get them. A perfect install needs none."""
+    monkeypatch.chdir(tmp_path)
+    found = {one.name: one for one in files.check_data()}
+    assert list(found) == [
+        f"data/{name}"
+        for name in ("ADEChallengeData2016", "cityscapes", "coco", "mini_world", "objects365", "VOCdevkit")
+    ]
+    ade = found["data/ADEChallengeData2016"]
+    assert ade.text.startswith("not prepared; only for configs with ade_panoptic, ade_semantic or merged_ade, such as ")
+    assert ade.text.endswith("configs/dataseg_r50_3ds.py")
+    assert ade.remedy == "to prepare: docs/datasets.md, python tools/dataset_converters/ade_panoptic.py"
+    embeddings = {one.name: one for one in files.check_embeddings()}
+    assert list(embeddings) == ["data/embeddings", "data/embeddings/mini"]
+    assert "ade150_vit-l-14_openai, " in embeddings["data/embeddings"].text
 
 
 @pytest.mark.parametrize(
@@ -152,7 +180,7 @@ def test_embeddings_are_found_and_wrong_ones_are_broken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sources = files.own_sources()
     ade, coco = sources["ade_semantic"]["embeddings"], sources["coco_panoptic"]["embeddings"]
-    assert states(files.check_embeddings())[ade] == "missing"
+    assert ade not in states(files.check_embeddings())
     from mmdataseg.sources import Source
 
     space = Source.from_config(sources["ade_semantic"]).label_space

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from mmdataseg.apis import cli
+from mmdataseg.apis.predict import command
 from mmdataseg.models import DaTaSeg
 from tests.apis.predict.predicting import predict, refused
 
@@ -51,6 +52,12 @@ def test_what_is_not_looked_for_is_said(here, capsys):
     assert "leaves out" not in said
     predict("--tasks", "instance", "--out", str(here / "all"))
     assert "leaves out" not in capsys.readouterr().out, "nobody asked for the source's stuff"
+
+
+def test_threads_on_busy_cores_are_named(here, capsys, monkeypatch):
+    monkeypatch.setattr(command, "crowded_threads", lambda device: f"more threads than idle cores: {device}")
+    predict("--out", str(here))
+    assert "more threads than idle cores: cpu\n" in capsys.readouterr().out
 
 
 def test_settings_of_the_config_can_be_changed(here, capsys):

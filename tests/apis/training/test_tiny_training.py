@@ -13,7 +13,11 @@ from tests.mim import skip_unless_it_finds_editable_packages
 
 DRIVER = """
 import sys
+from itertools import count
+from mmdataseg.apis import runs
 from mmdataseg.apis.cli import main
+calls = count(1)  # mmengine leaves out a warning that it has given
+runs.crowded_threads = lambda device: f"more threads than idle cores, call {next(calls)}"
 main(["train", "tiny.py", "--work-dir", "run"])
 main(["train", "tiny.py", "--work-dir", "run", "--resume", "--cfg-options", "train_cfg.max_iters=4"])
 main(["train", "tiny.py", "--work-dir", "run", "--cfg-options", "train_cfg.max_iters=4"])
@@ -34,6 +38,7 @@ def test_a_training_is_run_resumed_and_tested(tmp_path):
     assert "resumed epoch: 0, iter: 2" in output
     assert re.findall(r"training: (\d) iterations on \w+, into \S*run", output) == ["2", "4", "4"]
     assert output.count("holds an earlier run, which ended at") == 1, "not printed for a resumed run"
+    assert re.findall(r"WARNING - more threads than idle cores, call (\d)", output) == ["1", "2", "3", "4"]
     assert f"pictures: True {tmp_path / 'seen'}" in output
     assert "seen: 3" in output
     samples = pickle.loads((tmp_path / "out.pkl").read_bytes())
