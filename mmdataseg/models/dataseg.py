@@ -13,6 +13,7 @@ from mmdet.structures import DetDataSample
 from torch import Tensor
 
 from mmdataseg.errors import UserError
+from mmdataseg.models.compilation import compile_parts, naming_missing_compiler
 from mmdataseg.models.heads.dataseg_head import Proposals
 from mmdataseg.models.targets.base import Targets
 from mmdataseg.ops.postprocess import ImageSizes
@@ -44,6 +45,8 @@ class DaTaSeg(BaseDetector):
             Weights, answers and scores stay float32. Training is not affected; see `Bfloat16OptimWrapper`.
         channels_last: Whether images, and weights of convolutions, are in channels-last memory. The values are the same
             up to rounding. docs/benchmarks.md has the times.
+        compile: Settings of `mmdataseg.models.compilation.compile_parts`: the ``parts`` that ``torch.compile``
+            compiles, and its own arguments. None: nothing is compiled. docs/benchmarks.md has the times.
         neck: Config of a neck, or None.
         data_preprocessor: Config of mmdet's ``DetDataPreprocessor``.
         init_cfg: mmengine's.
@@ -51,7 +54,7 @@ class DaTaSeg(BaseDetector):
     Raises:
         UserError: Two sources have the same name; a task is unknown or has no post-processor; a supervision has no
             targets or cannot train the task; or ``queries`` or ``inference_dtype`` is unknown. Also what
-            `mmdataseg.sources.parameter_owners` raises.
+            `mmdataseg.sources.parameter_owners` and `compile_parts` raise.
     """
 
     def __init__(  # noqa: PLR0913 -- the parts of the network
@@ -66,6 +69,7 @@ class DaTaSeg(BaseDetector):
         queries: str = "shared",
         inference_dtype: str = "float32",
         channels_last: bool = False,
+        compile: Mapping[str, Any] | None = None,
         neck: Mapping[str, Any] | None = None,
         data_preprocessor: Mapping[str, Any] | None = None,
         init_cfg: Mapping[str, Any] | None = None,
@@ -104,6 +108,8 @@ class DaTaSeg(BaseDetector):
                     remedy="add one to model.postprocessors",
                 )
         self._lay_out(self.memory_format)
+        if compile is not None:
+            compile_parts(self, compile)
 
     def init_weights(self) -> None:
         """Initialise all weights. The memory layout does not change the numbers that a seed gives."""
@@ -152,6 +158,7 @@ class DaTaSeg(BaseDetector):
         features = self.backbone(batch_inputs.contiguous(memory_format=self.memory_format))
         return self.neck(features) if self.with_neck else features
 
+    @naming_missing_compiler()
     def propose(self, batch_inputs: Tensor, batch_data_samples: Sequence[DetDataSample]) -> Proposals:
         """Proposals of (B, 3, height, width) images; the samples only say which source's queries to use."""
         query_set_per_image = None

@@ -10,9 +10,10 @@ from mmengine.config import Config
 
 from mmdataseg.apis import cli
 from mmdataseg.apis.config.plain import PlainConfig
-from mmdataseg.apis.config.stored import parse_literals
+from mmdataseg.apis.config.stored import parse_literals, stored_config
 from mmdataseg.apis.segmenter import Segmenter
 from mmdataseg.apis.trained_model import load_trained_model
+from mmdataseg.checkpoints.reading import read_checkpoint
 from mmdataseg.errors import MissingFileError, UserError
 from mmdataseg.registry import MODELS
 
@@ -61,6 +62,19 @@ def test_options_change_the_stored_config(here):
     options = {"model.postprocessors.panoptic.score_threshold": 0.25}
     found = load_trained_model(here / "trained.pth", options=options, device="cpu")
     assert found.model.postprocessors["panoptic"].score_threshold == 0.25
+
+
+def test_a_compiled_training_gives_a_checkpoint_that_needs_no_compiler(content, tmp_path):
+    """Options compile here, too."""
+    cfg = parse_literals(content["meta"]["cfg"])
+    cfg["model"]["compile"] = dict(parts=["backbone"])
+    text = "\n".join(f"{name} = {value!r}" for name, value in cfg.items())
+    file = stored(tmp_path / "x.pth", content, cfg=text)
+    assert "compile" not in stored_config(read_checkpoint(file)).model
+    options = {"model.compile.parts": ["neck"], "model.compile.backend": "nobody's"}
+    with pytest.raises(UserError, match=r"model\.compile: .*nobody's"):
+        load_trained_model(file, options=options, device="cpu")
+    load_trained_model(file, device="cpu")
 
 
 def test_weights_alone_need_a_config(here):

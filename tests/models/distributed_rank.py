@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmdataseg.models.compilation import compile_parts
 from tests.models import test_per_source
 from tests.models.conftest import build_model, make_batch, make_sample
 
@@ -25,6 +26,7 @@ CASES = {
         ("instances", (0, 1)),
     ],
     "per_source": [("panoptic", ()), ("boxes", ()), ("boxes", (0,)), ("panoptic", (0, 1))],
+    "compiled": [("panoptic", ()), ("boxes", (0,))],
 }
 _BASE = torch.rand(4096, 2, generator=torch.Generator().manual_seed(3))
 
@@ -50,8 +52,14 @@ def samples(source: str, empty: tuple[int, ...], world_size: int) -> list[dict[s
 
 
 def build(design: str, embeddings: str) -> nn.Module:
-    """The paper's model, or the one with queries and backgrounds per source; the same weights at each call."""
-    return build_model(embeddings) if design == "shared" else test_per_source.build_model(embeddings)
+    """The paper's model, with a compiled backbone or not, or the one with queries and backgrounds per source; the same
+    weights at each call."""
+    if design == "per_source":
+        return test_per_source.build_model(embeddings)
+    network = build_model(embeddings)
+    if design == "compiled":
+        compile_parts(network, {"parts": ["backbone"], "backend": "eager"})
+    return network
 
 
 def gradients(network: nn.Module, forward: Callable[..., dict[str, Tensor]], batch: list[dict[str, Any]]) -> Any:

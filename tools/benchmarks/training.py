@@ -9,6 +9,7 @@ import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor, nn
 
+from mmdataseg.errors import UserError
 from mmdataseg.models import TimmBackbone
 from mmdataseg.models.heads.pixel_decoder import DeformableAttention, deformops_is_installed
 from tools.benchmarks import networks
@@ -61,6 +62,7 @@ def train_steps(setting: Setting) -> list[Comparison]:
             Comparison(f"{name}, channels-last, both ways", "contiguous", partial(_channels_last, setting, name), sizes)
             for name in ("mobilenetv2_100", "resnet50")
         ),
+        Comparison("whole step, masks, compiled backbone", "ours, eager", lambda: _compiled(setting), sizes),
     ]
 
 
@@ -70,6 +72,9 @@ def inferences(setting: Setting) -> list[Comparison]:
     return [
         Comparison("image to panoptic answer", "mmdet Mask2Former", lambda: _predictions(setting), sizes),
         Comparison("image to panoptic answer, bfloat16", "ours, float32", lambda: _in_bfloat16(setting), sizes),
+        Comparison(
+            "image to panoptic answer, compiled backbone", "ours, eager", lambda: _compiled(setting, train=False), sizes
+        ),
         Comparison("deformable attention, forward", "mmcv", lambda: _attention(setting, backward=False), sizes),
         *whole_paths(setting),
     ]
@@ -106,6 +111,20 @@ def _in_bfloat16(setting: Setting) -> dict[str, Callable[[], Any]]:
     images, samples, _ = networks.batch(setting, "panoptic")
     models = {"ours": networks.our_model(setting, inference_dtype="bfloat16"), "theirs": networks.our_model(setting)}
     return {side: _prediction(model.eval(), images, copy.deepcopy(samples)) for side, model in models.items()}
+
+
+def _compiled(setting: Setting, *, train: bool = True) -> dict[str, Callable[[], Any]]:
+    images, samples, _ = networks.batch(setting, "panoptic")
+    calls = {}
+    try:
+        for side, compile in (("ours", {"parts": ["backbone"]}), ("theirs", None)):
+            model = networks.our_model(setting, compile=compile).train(train)
+            call = _step if train else _prediction
+            calls[side] = call(model, images, copy.deepcopy(samples))
+        calls["ours"]()  # compiles
+    except UserError as error:
+        raise Missing(str(error)) from error
+    return calls
 
 
 def _prediction(model: nn.Module, images: Tensor, samples: list[Any]) -> Callable[[], Any]:

@@ -33,6 +33,9 @@ _OWN_CONFIG = "if you trust the file, put its config, a .py file, before it"
 def stored_config(checkpoint: Checkpoint) -> Config:
     """Return the config that a checkpoint was trained with. Its components are not checked yet; see `check_stored`.
 
+    Its ``model.compile`` is left out: it was chosen for that training, and the machine that tests or predicts may have
+    no compiler.
+
     Raises:
         UserError: The checkpoint has no config, or the text of its config contains more than literals.
     """
@@ -44,7 +47,10 @@ def stored_config(checkpoint: Checkpoint) -> Config:
             remedy="put its training config, a .py file, before it",
         )
     try:
-        return Config(parse_literals(text))
+        content = parse_literals(text)
+        if isinstance(content.get("model"), dict):
+            content["model"].pop("compile", None)
+        return Config(content)
     except (ValueError, TypeError, KeyError) as error:  # no literal; a key that is a list; a name that Config reserves
         raise UserError(f"its config cannot be read: {error}", file=checkpoint.origin, remedy=_OWN_CONFIG) from error
 
