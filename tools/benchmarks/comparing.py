@@ -1,5 +1,5 @@
-"""Compare our code with an alternative on the same inputs: alternating runs in one process, peak memory in fresh
-ones."""
+"""Compare our code with an alternative on the same inputs: alternating runs in a process for each row, peak memory in
+fresh processes."""
 
 import ctypes
 import gc
@@ -271,6 +271,8 @@ def _status(field_name: str) -> int:
 
 def memory_of(name: str, subcommand: str, arguments: Sequence[str], script: Path) -> dict[str, float]:
     """Peak memory of both sides of a comparison, each in a fresh process.
+
+    A forked process is not used: it maps the libraries' pages anew, and those that the call needs would count.
 
     Args:
         name: Name of the comparison.

@@ -1,4 +1,4 @@
-"""`data`: training pipelines from files to packed samples, ours against mmdet's, in one process."""
+"""`data`: training pipelines from files to packed samples, ours against mmdet's."""
 
 import contextlib
 import sys
