@@ -15,7 +15,7 @@ from mmdataseg.apis.segmenter import Segmenter
 from tools.benchmarks import networks, pipelines
 from tools.benchmarks.comparing import Comparison, Setting, temporary_folder
 
-IMAGES = {1: 2, 8: 8}  # of each batch size
+IMAGES = {1: 2, 8: 8}  # at most, of each batch size
 
 
 def whole_paths(setting: Setting) -> list[Comparison]:
@@ -29,7 +29,7 @@ def whole_paths(setting: Setting) -> list[Comparison]:
             partial(_sides, replace(setting, images=images), make, batch_size),
             f"{images} images, {height} x {width}, resized to {setting.size}",
         )
-        for batch_size, images in IMAGES.items()
+        for batch_size, images in ((size, min(setting.images, most)) for size, most in IMAGES.items())
         for name, make in callers.items()
     ]
 
