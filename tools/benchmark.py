@@ -1,6 +1,6 @@
 """Compare our code with the best alternatives: ratios of time and peak memory on the same inputs.
 
-    python tools/benchmark.py all                             # sizes for two cores: about XX minutes
+    python tools/benchmark.py all                             # sizes for two cores: about 6 minutes if idle
     python tools/benchmark.py train-step --preset paper --device cuda --memory
     python tools/benchmark.py postprocess --rounds 9 --json work_dirs/benchmark/post.json --plot post.png
     python tools/benchmark.py inference --trace trace.json     # for chrome://tracing; ours only, one call per row
@@ -12,8 +12,9 @@ Each row is measured in a process of its own, in which both sides run alternatel
 first in odd ones. The first round is not counted. Without --rounds, a row then has as many rounds as take three
 seconds, at least one. A ratio below 1 means that ours is faster, or smaller. On a CPU, the time is processor time (of
 all threads together), which other work on the machine disturbs less than wall-clock time; on a GPU, it is wall-clock
-time, synchronised. Alternatives that are not installed are skipped, with the reason. A row whose process fails is
-named, the others are measured, and the command then exits with 1.
+time, synchronised. On a busy CPU, use --threads 1: threads that wait for others count, too. Alternatives that are not
+installed are skipped, with the reason. A row whose process fails is named, the others are measured, and the command
+then exits with 1.
 """
 
 import argparse
