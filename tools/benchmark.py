@@ -1,6 +1,6 @@
 """Compare our code with the best alternatives: ratios of time and peak memory on the same inputs.
 
-    python tools/benchmark.py all                             # sizes for two cores: about 6 minutes if idle
+    python tools/benchmark.py all                             # sizes for two cores; 6 minutes of processor time
     python tools/benchmark.py train-step --preset paper --device cuda --memory
     python tools/benchmark.py postprocess --rounds 9 --json work_dirs/benchmark/post.json --plot post.png
     python tools/benchmark.py inference --trace trace.json     # for chrome://tracing; ours only, one call per row
