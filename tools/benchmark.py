@@ -1,6 +1,6 @@
-"""Compare our code with the best alternatives: ratios of time and peak memory on the same inputs, in one process.
+"""Compare our code with the best alternatives: ratios of time and peak memory on the same inputs.
 
-    python tools/benchmark.py all                             # sizes for two cores
+    python tools/benchmark.py all                             # sizes for two cores; 6 minutes of processor time
     python tools/benchmark.py train-step --preset paper --device cuda --memory
     python tools/benchmark.py postprocess --rounds 9 --json work_dirs/benchmark/post.json --plot post.png
     python tools/benchmark.py inference --trace trace.json     # for chrome://tracing; ours only, one call per row
@@ -8,27 +8,35 @@
     python tools/benchmark.py annotations --images 2000 --boxes 30000 --repeats 1
     python tools/benchmark.py saved configs/dataseg_r50_3ds.py  # memory of a training step, without a GPU
 
-Both sides run alternately, ours first in even rounds and theirs first in odd ones. A ratio below 1 means that ours is
-faster, or smaller. On a CPU, the time is processor time (of all threads together), which other work on the machine
-disturbs less than wall-clock time; on a GPU, it is wall-clock time, synchronised. Alternatives that are not installed
-are skipped, with the reason.
+Each row is measured in a process of its own, in which both sides run alternately, ours first in even rounds and theirs
+first in odd ones. The first round is not counted. Without --rounds, a row then has as many rounds as take three
+seconds, at least one. A ratio below 1 means that ours is faster, or smaller. On a CPU, the time is processor time (of
+all threads together), which other work on the machine disturbs less than wall-clock time; on a GPU, it is wall-clock
+time, synchronised. On a busy CPU, use --threads 1: threads that wait for others count, too. Alternatives that are not
+installed are skipped, with the reason. A row whose process fails is named, the others are measured, and the command
+then exits with 1.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+# mmengine looks for a GPU at its import; torch's usual way to look starts CUDA, which a forked process cannot use then
+os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
 
 from mmdataseg.apis.parsers import Parser
-from mmdataseg.progress import progress_bar
+from mmdataseg.progress import counted, progress_bar
 from tools.benchmarks import annotations, answers, comparing, metrics, pipelines, report, sampling, saved, training
 from tools.benchmarks.comparing import PRESETS, Comparison, Result, Setting
+from tools.benchmarks.operations import operations
 
 _ABOUT = {
     "train-step": "training steps of whole networks, and their parts",
@@ -84,7 +92,7 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--size", type=int, help="side of a training image in pixels, instead of the preset's")
     parser.add_argument("--batch", type=int, help="images of a training batch, instead of the preset's")
-    parser.add_argument("--rounds", type=int, help="runs of each side, instead of the preset's")
+    parser.add_argument("--rounds", type=int, help="runs of each side (default: by the time of a row)")
     parser.add_argument("--threads", type=int, help="torch's number of threads (default: its own choice)")
     parser.add_argument("--only", default="", help="measure only rows whose name contains this")
     parser.add_argument("--memory", action="store_true", help="also measure peak memory, each side in a fresh process")
@@ -97,7 +105,8 @@ def _add_arguments(parser: Parser) -> None:
 
 def setting_of(args: argparse.Namespace) -> Setting:
     """The preset, with the changes of the command line."""
-    changes = {name: getattr(args, name) for name in ("size", "batch", "rounds") if getattr(args, name) is not None}
+    names = ("size", "batch", "rounds", "threads")
+    changes = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     return replace(PRESETS[args.preset], device=args.device, **changes)
 
 
@@ -117,10 +126,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.subcommand == "saved":
         saved.run(args)
         return
-    if args.threads is not None:
-        torch.set_num_threads(args.threads)
+    with comparing.folder_of_temporary_files():
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     setting = setting_of(args)
     rows = comparisons_of(args, setting)
+    if args.trace or args.operations or args.memory_of:
+        comparing.set_threads(setting)
     if args.memory_of:
         name, side = args.memory_of
         row = next(row for _, row in rows if f"{row.name} / {row.yardstick}" == name)
@@ -133,20 +147,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _count([row for _, row in rows])
         return
     results = _measure(rows, args, setting)
-    settings = {"preset": args.preset, **asdict(setting)}
     if args.json:
-        report.write_json(results, settings, args.json)
+        report.write_json(results, {"preset": args.preset, **asdict(setting)}, args.json)
     if args.plot:
         report.plot(results, args.plot)
+    failed = sum(bool(result.failed) for result in results)
+    if failed:
+        sys.exit(f"{counted(failed, 'row')} failed")
 
 
 def _measure(rows: Sequence[tuple[str, Comparison]], args: argparse.Namespace, setting: Setting) -> list[Result]:
     """Measure all rows, and print each at once, as the next one may take minutes; the skipped ones at the end."""
     results = []
     print(report.HEADER, report.RULE, sep="\n", flush=True)
+    tqdm.monitor_interval = 0  # without tqdm's thread: no thread may hold a lock while a process is forked
     for name, row in progress_bar(rows, desc="comparisons"):
-        result = comparing.compare(row, setting)
-        if args.memory and not result.skipped:
+        result = comparing.measure(row, setting)
+        if args.memory and result.seconds:
             full_name = f"{row.name} / {row.yardstick}"
             memory = comparing.memory_of(full_name, name, _sizes(args), Path(__file__))
             result = replace(result, memory=memory)
@@ -172,7 +189,7 @@ def _count(rows: Sequence[Comparison]) -> None:
     """Print the number of operations of each side of each row."""
     for row in rows:
         try:
-            found = ", ".join(f"{side} {count}" for side, count in comparing.operations(row).items())
+            found = ", ".join(f"{side} {count}" for side, count in operations(row).items())
         except comparing.Missing as reason:
             found = f"skipped: {reason}"
         print(f"{row.name} / {row.yardstick}: {found}")

@@ -1,16 +1,19 @@
 """The benchmark runs at tiny sizes, so that it keeps working; times are not checked."""
 
 import json
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from tests import layouts
-from tools.benchmarks import comparing, metrics, report
+from tools.benchmarks import comparing, metrics, operations, report
 from tools.benchmarks.comparing import PRESETS, Comparison, Missing, Result, Setting
 
 
@@ -40,6 +43,18 @@ def test_a_small_ratio_keeps_a_digit():
     assert report.line(row) == "| row | size | them | 0.003 | 0.001 to 0.005 | - |"
 
 
+def test_a_single_round_has_no_spread():
+    row = Result("row", "them", "size", {"ours": [1.0], "theirs": [4.0]})
+    assert report.line(row) == "| row | size | them | 0.25 | one round | - |"
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(20, 1), (1, 2), (1e-3, comparing.MOST_ROUNDS)])
+def test_a_row_without_a_number_of_rounds_is_run_for_three_seconds(monkeypatch, seconds, rounds):
+    monkeypatch.setattr(comparing, "_seconds", lambda *_: seconds)
+    row = comparing.compare(Comparison("row", "them", lambda: dict.fromkeys(comparing.SIDES, int), "size"), Setting())
+    assert [len(row.seconds[side]) for side in comparing.SIDES] == [rounds, rounds]
+
+
 def test_a_missing_yardstick_is_skipped_with_its_reason():
     def prepare():
         raise Missing("not installed")
@@ -48,7 +63,7 @@ def test_a_missing_yardstick_is_skipped_with_its_reason():
     assert report.line(row) == "skipped: row, against them: not installed"
 
 
-@pytest.mark.skipif(torch.__version__ < comparing.PROFILER, reason="the profiler of this torch is too coarse")
+@pytest.mark.skipif(torch.__version__ < operations.PROFILER, reason="the profiler of this torch is too coarse")
 def test_operations_are_counted_without_views_and_the_first_call():
     calls = []
 
@@ -57,20 +72,20 @@ def test_operations_are_counted_without_views_and_the_first_call():
         return torch.ones(4).view(2, 2).T @ torch.ones(2, 2) if len(calls) % 2 == 0 else torch.eye(9).exp()
 
     row = Comparison("row", "them", lambda: {"ours": call, "theirs": lambda: torch.ones(2).add_(1)}, "size")
-    assert comparing.operations(row) == {"ours": 3, "theirs": 2}  # two fills and a product; a fill and a sum
+    assert operations.operations(row) == {"ours": 3, "theirs": 2}  # two fills and a product; a fill and a sum
 
 
 def test_operations_are_not_counted_by_a_coarse_profiler(monkeypatch):
     monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion("2.1.2+cpu"))
     with pytest.raises(Missing, match=r"operations are counted with torch >= 2\.5, here is 2\.1\.2\+cpu"):
-        comparing.operations(Comparison("row", "them", dict, "size"))
+        operations.operations(Comparison("row", "them", dict, "size"))
 
 
 def test_a_row_is_printed_as_soon_as_it_is_measured(command, capsys, monkeypatch):
     printed = []
-    compare = comparing.compare
-    monkeypatch.setattr(comparing, "compare", lambda *a: (printed.append(capsys.readouterr().out), compare(*a))[1])
-    command.main(["sampler", "--preset", "tiny"])
+    measure = comparing.measure
+    monkeypatch.setattr(comparing, "measure", lambda *a: (printed.append(capsys.readouterr().out), measure(*a))[1])
+    command.main(["sampler", "--preset", "tiny", "--threads", "1"])
     assert report.HEADER in printed[0]
     assert all("| mmdet MultiDataSampler |" in before for before in printed[1:])
 
@@ -92,15 +107,18 @@ def test_peak_memory_is_that_of_the_call(before):
 @pytest.mark.parametrize("subcommand", ["postprocess", "metric", "sampler"])
 def test_table_json_and_plot(command, subcommand, tmp_path, capsys):
     files = [tmp_path / "a/result.json", tmp_path / "b/plot.png"]
-    command.main([subcommand, "--preset", "tiny", "--json", str(files[0]), "--plot", str(files[1])])
+    words = [subcommand, "--preset", "tiny", "--threads", "1"]
+    command.main([*words, "--json", str(files[0]), "--plot", str(files[1])])
     printed = capsys.readouterr().out
     assert report.HEADER in printed
     content = json.loads(files[0].read_text())
     assert content["settings"]["preset"] == "tiny"
+    assert content["threads"] == 1
     assert torch.__version__.startswith(content["versions"]["torch"])
     rows = len(command.SUBCOMMANDS[subcommand](PRESETS["tiny"]))
     assert len(content["results"]) == rows
     assert all(row["ratio"] > 0 for row in content["results"] if not row["skipped"])
+    assert all(row["wall_seconds"] > sum(map(sum, row["seconds"].values())) for row in content["results"])
     assert files[1].stat().st_size > 0
 
 
@@ -112,15 +130,73 @@ def test_names_of_rows_are_unique(command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("subcommand", ["train-step", "inference"])
-def test_networks_run(command, subcommand, capsys):
-    command.main([subcommand, "--preset", "tiny"])
-    lines = capsys.readouterr().out.splitlines()
-    assert sum(line.startswith("| ") for line in lines) > 1
+@pytest.mark.parametrize("subcommand", ["train-step", "inference", "data"])
+def test_rows_run_with_threads_and_workers(subcommand):
+    """In a fresh process, as the threads of earlier tests do not survive a fork."""
+    words = [sys.executable, "tools/benchmark.py", subcommand, "--preset", "tiny", "--threads", "2"]
+    passive = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # threads that wait leave the cores to other work
+    done = subprocess.run(words, cwd=layouts.ROOT, capture_output=True, text=True, check=True, env=passive)
+    assert sum(line.startswith("| ") for line in done.stdout.splitlines()) > 1
+    assert "failed" not in done.stdout
+
+
+def test_a_row_that_fails_is_named_and_the_others_are_measured(command, capsys, monkeypatch, tmp_path):
+    folders = tmp_path / "folders"
+
+    def killed():
+        folders.write_text(str(comparing.temporary_folder()))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def wrong():
+        return {"ours": int, "theirs": lambda: [].pop()}
+
+    rows = {"killed": killed, "wrong": wrong, "right": lambda: dict.fromkeys(comparing.SIDES, int)}
+    rows = [Comparison(name, "them", prepare, "size") for name, prepare in rows.items()]
+    monkeypatch.setitem(command.SUBCOMMANDS, "sampler", lambda _: rows)
+    words = [
+        "sampler",
+        "--preset",
+        "tiny",
+        "--json",
+        str(tmp_path / "found.json"),
+        "--plot",
+        str(tmp_path / "found.svg"),
+    ]
+    with pytest.raises(SystemExit, match="2 rows failed"):
+        command.main(words)
+    lines = capsys.readouterr().out.splitlines()[2:]
+    killed_by = "its process was killed (signal 9), as it is if the machine has no memory left"
+    assert lines[0] == f"failed: killed, against them: {killed_by}"
+    assert lines[1] == "failed: wrong, against them: IndexError: pop from empty list"
+    assert lines[2].startswith("| right | size | them |")
+    found = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert [bool(row["failed"]) for row in found] == [True, True, False]
+    assert not Path(folders.read_text()).exists()
+
+
+def test_threads_are_set_only_in_the_process_of_a_row():
+    before = torch.get_num_threads()
+
+    def prepare():
+        raise Missing(str(torch.get_num_threads()))
+
+    row = comparing.measure(Comparison("row", "them", prepare, "size"), Setting(threads=before + 1))
+    assert row.skipped == str(before + 1)
+    assert torch.get_num_threads() == before
+
+
+def test_imports_start_no_cuda():
+    """A forked process could not use it. NVML, which the test replaces, finds a GPU; the runtime is not asked."""
+    code = (
+        "import torch; torch.cuda._device_count_nvml = lambda: 1; from tools import benchmark; "
+        "from tools.benchmarks.apart import apart; print(apart(torch.cuda._is_in_bad_fork))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=layouts.ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_memory_of_each_side_in_a_fresh_process(command, capsys):
-    command.main(["sampler", "--preset", "tiny", "--only", "resumed", "--memory"])
+    command.main(["sampler", "--preset", "tiny", "--threads", "1", "--only", "resumed", "--memory"])
     assert re.search(r"^\| resumed sampler .* \| (-|[\d.]+) \|$", capsys.readouterr().out, flags=re.M)
 
 

@@ -1,39 +1,32 @@
-"""Compare our code with an alternative on the same inputs: alternating runs in one process, peak memory in fresh
-ones."""
+"""Compare our code with an alternative on the same inputs: alternating runs in a process for each row, peak memory in
+fresh processes."""
 
-import atexit
 import ctypes
 import gc
 import json
 import os
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tools.benchmarks.apart import Died, apart, died
+
 SIDES = ("ours", "theirs")
 MIB = 1 << 20
-PROFILER = "2.5"  # torch whose profiler was tried; that of 2.1.2 has microseconds, in which short operations overlap
+# how often a row is run, if --rounds is not given
+SECONDS = 3.0  # its counted runs take at least this long together,
+MOST_ROUNDS = 50  # if this number is enough
 _CLEAR_REFS = Path("/proc/self/clear_refs")
-# torch operations that start nothing on a GPU, unless an operation inside them does
-_NO_LAUNCH = frozenset(
-    f"aten::{name}"
-    for name in (
-        "alias as_strided chunk contiguous detach empty empty_like empty_strided expand expand_as flatten item "
-        "lift_fresh matrix_H movedim narrow new_empty numpy_T permute reshape resize_ resolve_conj resolve_neg "
-        "result_type select slice split split_with_sizes squeeze t to transpose type_as unbind unflatten unsqueeze "
-        "view view_as _reshape_alias _unsafe_view"
-    ).split()
-)
 
 
 class Missing(Exception):
@@ -52,8 +45,9 @@ class Setting:
         answer: (height, width) of the image on disk, for post-processing and metrics.
         images: Images of the benchmarks of data and metrics.
         annotations: (images, boxes) of the generated annotation file.
-        rounds: Alternating pairs of runs.
+        rounds: Alternating pairs of runs, after one that is not counted. None: as many as take `SECONDS`, at least one.
         device: ``cpu`` or ``cuda``.
+        threads: torch's number of threads. None: its own choice.
     """
 
     size: int = 512
@@ -63,8 +57,9 @@ class Setting:
     answer: tuple[int, int] = (512, 1024)
     images: int = 8
     annotations: tuple[int, int] = (2_000, 30_000)
-    rounds: int = 5
+    rounds: int | None = None
     device: str = "cpu"
+    threads: int | None = None
 
 
 PRESETS = {
@@ -98,6 +93,8 @@ class Comparison:
 class Result:
     """A row of the table: the seconds of each run, and the MiB that a call adds to the process.
 
+    Without seconds, nothing was measured: the row was skipped or failed.
+
     Attributes:
         name: As in `Comparison`.
         yardstick: As in `Comparison`.
@@ -105,7 +102,9 @@ class Result:
         seconds: For each side the seconds of each round: on a CPU, processor time with that of workers; otherwise
             wall-clock time.
         memory: For each side MiB; empty if not measured.
-        skipped: Why nothing was measured; otherwise empty.
+        skipped: Why the alternative is missing; otherwise empty.
+        failed: Why the process of the row ended; otherwise empty.
+        wall_seconds: Wall-clock time of the row's process, with the preparation and all runs.
     """
 
     name: str
@@ -114,6 +113,8 @@ class Result:
     seconds: Mapping[str, Sequence[float]] = field(default_factory=dict)
     memory: Mapping[str, float] = field(default_factory=dict)
     skipped: str = ""
+    failed: str = ""
+    wall_seconds: float = 0.0
 
     @property
     def ratio(self) -> float:
@@ -134,38 +135,79 @@ class Result:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        measured = {} if self.skipped else {"ratio": self.ratio, "spread": self.spread, "peak": self.memory_ratio}
+        measured = {"ratio": self.ratio, "spread": self.spread, "peak": self.memory_ratio} if self.seconds else {}
         return {**asdict(self), **measured}
 
 
 def temporary_folder() -> Path:
-    """Return a new folder, which is removed when the process ends."""
-    folder = Path(tempfile.mkdtemp(prefix="mmdataseg-benchmark-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    """Return a new folder, for use inside of `folder_of_temporary_files`, which removes it."""
+    return Path(tempfile.mkdtemp())
+
+
+@contextmanager
+def folder_of_temporary_files() -> Iterator[None]:
+    """Put all temporary files, also those of forked processes, into one folder, which is removed at the end."""
+    usual = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="mmdataseg-benchmark-") as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = usual
+
+
+def measure(comparison: Comparison, setting: Setting) -> Result:
+    """Compare in a process of its own: memory that other rows have freed would change the times.
+
+    Returns:
+        The row, with a reason if the alternative is missing or the process failed.
+    """
+    start = time.perf_counter()
+    try:
+        result = apart(compare, comparison, setting)
+    except Died as reason:
+        result = Result(comparison.name, comparison.yardstick, comparison.sizes, failed=str(reason))
+    return replace(result, wall_seconds=time.perf_counter() - start)
 
 
 def compare(comparison: Comparison, setting: Setting) -> Result:
     """Time both sides alternately: in even rounds ours first, in odd rounds theirs.
 
+    The first round is not counted, because some things are made only then.
+
     Args:
         comparison: The functions to run.
-        setting: Gives the rounds and the device.
+        setting: Gives the rounds, the device and the threads.
 
     Returns:
         The row, with a reason if the alternative is missing.
     """
+    set_threads(setting)
     try:
         sides = comparison.prepare()
     except Missing as reason:
         return Result(comparison.name, comparison.yardstick, comparison.sizes, skipped=str(reason))
     for side in SIDES:
-        sides[side]()  # the first call is not counted: some things are made only then
+        sides[side]()
     seconds: dict[str, list[float]] = {side: [] for side in SIDES}
-    for turn in range(setting.rounds):
+    while not _enough(seconds, setting.rounds):
+        turn = len(seconds["ours"])
         for side in SIDES if turn % 2 == 0 else reversed(SIDES):
             seconds[side].append(_seconds(sides[side], setting.device))
     return Result(comparison.name, comparison.yardstick, comparison.sizes, seconds)
+
+
+def set_threads(setting: Setting) -> None:
+    """Set torch's number of threads. Not before a fork: it may start threads, which do not survive it."""
+    if setting.threads is not None:
+        torch.set_num_threads(setting.threads)
+
+
+def _enough(seconds: Mapping[str, Sequence[float]], rounds: int | None) -> bool:
+    done = len(seconds["ours"])
+    if rounds is not None:
+        return done == rounds
+    return done == MOST_ROUNDS or sum(map(sum, seconds.values())) >= SECONDS
 
 
 def _processor_time() -> float:
@@ -219,34 +261,6 @@ def _return_free_memory() -> None:
         trim(0)
 
 
-def operations(comparison: Comparison) -> dict[str, int]:
-    """Count the torch operations of a call of each side. On a GPU, each is at least one launch.
-
-    An operation that consists of others is not counted itself; views and allocations are not counted either.
-
-    Returns:
-        Side -> number of operations.
-
-    Raises:
-        Missing: The alternative is not available, or the profiler of this torch cannot tell which operation is part of
-            which.
-    """
-    if torch.__version__ < PROFILER:
-        raise Missing(f"operations are counted with torch >= {PROFILER}, here is {torch.__version__}")
-    counts = {}
-    for side, call in comparison.prepare().items():
-        call()  # the first call is not counted: some things are made only then
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-            call()
-        counts[side] = sum(_launches(event) for event in profile.events() if event.cpu_parent is None)
-    return counts
-
-
-def _launches(event: Any) -> int:
-    inside = sum(map(_launches, event.cpu_children))
-    return inside or (event.name.startswith("aten::") and event.name not in _NO_LAUNCH)
-
-
 def _status(field_name: str) -> int:
     """A field of this process's status, in KiB."""
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -257,6 +271,8 @@ def _status(field_name: str) -> int:
 
 def memory_of(name: str, subcommand: str, arguments: Sequence[str], script: Path) -> dict[str, float]:
     """Peak memory of both sides of a comparison, each in a fresh process.
+
+    A forked process is not used: it maps the libraries' pages anew, and those that the call needs would count.
 
     Args:
         name: Name of the comparison.
@@ -273,9 +289,7 @@ def memory_of(name: str, subcommand: str, arguments: Sequence[str], script: Path
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
         lines = done.stdout.splitlines()
         if done.returncode or not lines:
-            why = (done.stderr.splitlines() or ["?"])[-1]
-            if done.returncode < 0:
-                why = f"its process was killed (signal {-done.returncode}), as it is if the machine has no memory left"
+            why = died(done.returncode) if done.returncode < 0 else (done.stderr.splitlines() or ["?"])[-1]
             print(f"{name}: no peak memory of {side}: {why}", file=sys.stderr)
             return {}
         found[side] = json.loads(lines[-1])["peak"]

@@ -4,6 +4,7 @@ import importlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -23,6 +24,7 @@ from mmdataseg.formats.categories import make_categories
 from mmdataseg.formats.coco_panoptic import PanopticSegments, rgb_to_id, write_panoptic_png
 from mmdataseg.formats.json_files import write_coco_json
 from mmdataseg.ops.panoptic_quality import FN, FP, TP, panoptic_counts, panoptic_quality, segment_intersections
+from mmdataseg.progress import counted
 from mmdataseg.text.vocabularies import get_label_space
 from tools.benchmarks.comparing import Comparison, Missing, Setting, temporary_folder
 from tools.benchmarks.networks import id_map
@@ -58,9 +60,12 @@ def pairs(setting: Setting) -> list[Pair]:
 
 def metrics(setting: Setting) -> list[Comparison]:
     """The comparisons of `metric`."""
-    sizes = f"{setting.images} images, {setting.answer[0]} x {setting.answer[1]}, {setting.targets} segments each"
-    yardsticks = {"torchmetrics": _torchmetrics, "vernier": _vernier}
-    found = [Comparison("panoptic quality", name, _prepare(setting, make), sizes) for name, make in yardsticks.items()]
+    sizes = _sizes(setting)
+    one = replace(setting, images=1)  # torchmetrics takes seconds per image
+    found = [
+        Comparison("panoptic quality", "torchmetrics", _prepare(one, _torchmetrics), _sizes(one)),
+        Comparison("panoptic quality", "vernier", _prepare(setting, _vernier), sizes),
+    ]
     only_files = {"hotcoco, files": _hotcoco_files, "panopticapi, files": _panopticapi_files}
     found += [
         Comparison("panoptic quality", name, partial(_arrays_and_files, setting, make), sizes)
@@ -77,6 +82,11 @@ def metrics(setting: Setting) -> list[Comparison]:
     ]
     sizes = f"{sizes}, {setting.queries} detections each"
     return [*found, Comparison("mask AP by hotcoco", "pycocotools", lambda: _mask_ap(setting), sizes)]
+
+
+def _sizes(setting: Setting) -> str:
+    height, width = setting.answer
+    return f"{counted(setting.images, 'image')}, {height} x {width}, {setting.targets} segments each"
 
 
 def our_counts(images: Sequence[Pair]) -> Tensor:

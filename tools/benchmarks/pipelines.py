@@ -1,4 +1,4 @@
-"""`data`: training pipelines from files to packed samples, ours against mmdet's, in one process."""
+"""`data`: training pipelines from files to packed samples, ours against mmdet's."""
 
 import contextlib
 import sys
@@ -28,6 +28,7 @@ from tools.benchmarks.networks import id_map
 SPACE = get_label_space("coco133")
 COCO_SIZE = (480, 640)
 PHOTOGRAPH = (3000, 4000)
+_TILE = 1000  # pixels; larger images repeat a tile of this side, as noise for each pixel would take seconds
 PASSES = 16  # of a loader over the images; a training starts its workers once, so their start must not dominate
 
 
@@ -88,9 +89,10 @@ def _picture(colors: np.ndarray, seed: int) -> np.ndarray:
 
 def _decodings(size: tuple[int, int]) -> dict[str, Callable[[], Any]]:
     """OpenCV decodes a JPEG at half size by libjpeg's scaling, or at full size."""
-    cells = np.random.default_rng(0).integers(0, 256, (-(-size[0] // 20), -(-size[1] // 20), 3))
-    colors = cells.repeat(20, axis=0).repeat(20, axis=1)[: size[0], : size[1]]
-    _, content = cv2.imencode(".jpg", _picture(colors, 0))
+    cells = np.random.default_rng(0).integers(0, 256, (_TILE // 20, _TILE // 20, 3))
+    tile = _picture(cells.repeat(20, axis=0).repeat(20, axis=1), 0)
+    down, right = -(-size[0] // _TILE), -(-size[1] // _TILE)
+    _, content = cv2.imencode(".jpg", np.tile(tile, (down, right, 1))[: size[0], : size[1]])
     times = range(max(1, PHOTOGRAPH[0] * PHOTOGRAPH[1] // (size[0] * size[1])))
     return {
         "ours": lambda: [cv2.imdecode(content, cv2.IMREAD_REDUCED_COLOR_2) is None for _ in times],

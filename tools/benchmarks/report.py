@@ -39,12 +39,14 @@ def versions() -> dict[str, str]:
 
 def line(row: Result) -> str:
     """A row of the table in Markdown, with the ratios ours / theirs: below 1 is faster, or smaller. A comparison that
-    was skipped has its reason instead."""
-    if row.skipped:
-        return f"skipped: {row.name}, against {row.yardstick}: {row.skipped}"
+    was skipped or failed has its reason instead."""
+    if not row.seconds:
+        state, reason = ("failed", row.failed) if row.failed else ("skipped", row.skipped)
+        return f"{state}: {row.name}, against {row.yardstick}: {reason}"
     low, high = row.spread
+    spread = f"{_number(low)} to {_number(high)}" if len(row.seconds["ours"]) > 1 else "one round"
     memory = "-" if row.memory_ratio is None else f"{row.memory_ratio:.2f}"
-    cells = (row.name, row.sizes, row.yardstick, _number(row.ratio), f"{_number(low)} to {_number(high)}", memory)
+    cells = (row.name, row.sizes, row.yardstick, _number(row.ratio), spread, memory)
     return f"| {' | '.join(cells)} |"
 
 
@@ -58,7 +60,7 @@ def write_json(results: Sequence[Result], settings: Mapping[str, Any], path: Pat
     content = {
         "settings": dict(settings),
         "versions": versions(),
-        "threads": torch.get_num_threads(),
+        "threads": settings["threads"] or torch.get_num_threads(),
         "results": [row.as_dict() for row in results],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +71,7 @@ def plot(results: Sequence[Result], path: Path) -> None:
     """A point for each ratio, with its spread and a line at 1, on a logarithmic axis."""
     from matplotlib.figure import Figure
 
-    rows = [row for row in results if not row.skipped][::-1]
+    rows = [row for row in results if row.seconds][::-1]
     figure = Figure(figsize=(9, 0.28 * len(rows) + 1), layout="constrained")
     axes = figure.add_subplot()
     errors = [[max(0, row.ratio - row.spread[0]) for row in rows], [max(0, row.spread[1] - row.ratio) for row in rows]]

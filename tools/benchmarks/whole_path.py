@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from mmdataseg.apis.segmenter import Segmenter
 from tools.benchmarks import networks, pipelines
 from tools.benchmarks.comparing import Comparison, Setting, temporary_folder
 
-BATCHES = (1, 8)
+IMAGES = {1: 2, 8: 8}  # at most, of each batch size
 
 
 def whole_paths(setting: Setting) -> list[Comparison]:
@@ -25,10 +26,10 @@ def whole_paths(setting: Setting) -> list[Comparison]:
         Comparison(
             f"image file to panoptic answer, batch {batch_size}",
             name,
-            partial(_sides, setting, make, batch_size),
-            f"{setting.images} images, {height} x {width}, resized to {setting.size}",
+            partial(_sides, replace(setting, images=images), make, batch_size),
+            f"{images} images, {height} x {width}, resized to {setting.size}",
         )
-        for batch_size in BATCHES
+        for batch_size, images in ((size, min(setting.images, most)) for size, most in IMAGES.items())
         for name, make in callers.items()
     ]
 
