@@ -5,16 +5,17 @@ segments or instances, (H, W) the grid of the mask logits, (Ho, Wo) the original
 """
 
 from collections.abc import Sequence
+from itertools import product
 
 import torch
 from torch import Tensor
 
 from mmdataseg.ops.box_masks import BoxMask, look_up_, pack_mask
-from mmdataseg.ops.enlarging import ImageSizes, block_elements, enlarge_blocks, enlarge_boxes
+from mmdataseg.ops.enlarging import Enlargement, ImageSizes, block_elements, enlarge_boxes
 from mmdataseg.ops.merge import merge_masks, merge_rows
 
 SEMANTIC_MERGES = ("max", "probability")
-_ROUNDING = 1e-4  # a mean of probabilities may be a little above 1
+_ROUNDING = 1e-4  # a mean of probabilities may be a little above 1; sums and products of them differ by less
 
 
 def semantic_map(class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageSizes, *, merge: str = "max") -> Tensor:
@@ -37,20 +38,53 @@ def semantic_map(class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageS
     if merge not in SEMANTIC_MERGES:
         raise ValueError(f"merge: expected one of {SEMANTIC_MERGES}, got {merge!r}")
     if merge == "probability":
-        scores_RK, logits_RHW = class_logits_QJ.float().softmax(-1)[:, :-1], mask_logits_QHW
-    else:
-        row_Q, probs_RJ = _rows(class_logits_QJ, (True,) * (class_logits_QJ.shape[1] - 1))
-        scores_RK, logits_RHW = probs_RJ[:, :-1], merge_masks(mask_logits_QHW, row_Q, len(probs_RJ))
-    best_R, class_R = scores_RK.max(1)
-    labels = torch.empty(sizes.original, dtype=torch.int32, device=mask_logits_QHW.device)
-    for rows, logits_Rhw in enlarge_blocks(logits_RHW, sizes):
-        masks_Rhw = logits_Rhw.sigmoid_()
-        if merge == "probability":
-            with torch.autocast(masks_Rhw.device.type, enabled=False):  # half precision would make ties
-                labels[rows] = torch.einsum("rk,rhw->khw", scores_RK, masks_Rhw).argmax(0)
-        else:
-            labels[rows] = class_R[(best_R[:, None, None] * masks_Rhw).argmax(0)]
+        classes = torch.arange(class_logits_QJ.shape[1] - 1, device=class_logits_QJ.device)
+        scores_KQ = class_logits_QJ.float().softmax(-1)[:, :-1].T
+        return _best(scores_KQ, mask_logits_QHW, sizes, classes)
+    row_Q, probs_RJ = _rows(class_logits_QJ, (True,) * (class_logits_QJ.shape[1] - 1))
+    best_R, class_R = probs_RJ[:, :-1].max(1)
+    return _best(best_R, merge_masks(mask_logits_QHW, row_Q, len(probs_RJ)), sizes, class_R)
+
+
+def _best(scores: Tensor, logits_RHW: Tensor, sizes: ImageSizes, class_A: Tensor) -> Tensor:
+    """The class of the answer with the largest score in each pixel.
+
+    In each tile of the image, only answers are compared that can be the best there, by the smallest and the largest
+    value of each mask in the tile. In most tiles that is one, so that no mask is enlarged there.
+
+    Args:
+        scores: (A, R): the score of an answer is a sum over all masks of its values here times their probabilities. Or
+            (R,): each mask is an answer, and its score is its value here times its probability.
+        logits_RHW: (R, H, W).
+        sizes: Sizes of the image.
+        class_A: (A,) int64, the class of each answer.
+
+    Returns:
+        (Ho, Wo) int32.
+    """
+    enlarge = Enlargement(logits_RHW.shape[1:], sizes, logits_RHW.device)
+    rows, columns = enlarge.tiles(len(logits_RHW))
+    with torch.autocast(logits_RHW.device.type, enabled=False):  # half precision would make ties
+        low_AT, high_AT = (
+            _score(scores, bound.flatten(1).sigmoid()) for bound in enlarge.bounds(logits_RHW, rows, columns)
+        )
+        possible_TA = (high_AT >= (1 - _ROUNDING) * low_AT.amax(0)).T
+        possible_TA |= ~possible_TA.any(1, keepdim=True)  # logits that are not finite
+        labels = torch.empty(sizes.original, dtype=torch.int32, device=logits_RHW.device)
+        for tile, possible in zip(product(rows, columns), possible_TA.cpu(), strict=True):
+            answers = possible.nonzero()[:, 0].to(class_A.device)
+            classes = class_A[answers]
+            if (classes == classes[0]).all():
+                labels[tile] = classes[0]
+                continue
+            probs = enlarge(logits_RHW, *tile, None if scores.dim() == 2 else answers).sigmoid_()
+            labels[tile] = classes[_score(scores[answers], probs.flatten(1)).argmax(0)].view(probs.shape[1:])
     return labels
+
+
+def _score(scores: Tensor, probs_RP: Tensor) -> Tensor:
+    """(A, P) the score of each answer at each point."""
+    return scores @ probs_RP if scores.dim() == 2 else scores[:, None] * probs_RP
 
 
 @torch.no_grad()

@@ -8,15 +8,19 @@ import torch.nn.functional as F
 
 from mmdataseg.ops import box_masks, enlarging, postprocess
 from mmdataseg.ops.box_masks import full_masks
-from mmdataseg.ops.enlarging import enlarge_blocks, enlarge_boxes
+from mmdataseg.ops.enlarging import Enlargement, enlarge_boxes
 from mmdataseg.ops.postprocess import ImageSizes, box_instances, panoptic_segments, semantic_map
 from tests.tolerances import SUMS
 
 SURE = 30.0
 
 
+def enlargement(logits, sizes):
+    return Enlargement(tuple(logits.shape[1:]), sizes, logits.device)
+
+
 def enlarged(logits, sizes):
-    return torch.cat([block for _, block in enlarge_blocks(logits, sizes)], dim=1)
+    return enlargement(logits, sizes)(logits, *(slice(0, side) for side in sizes.original))
 
 
 def plain(*size: int) -> ImageSizes:
@@ -49,16 +53,57 @@ class TestEnlarging:
         expected = F.interpolate(logits[None], original, mode="bilinear", align_corners=False)[0]
         torch.testing.assert_close(enlarged(logits, sizes), expected, **SUMS)
 
-    @pytest.mark.parametrize("elements", [1, 500, 3 * 51 * 2, 3 * 51 * 36, 10**6])
-    def test_the_size_of_a_block_changes_nothing(self, monkeypatch, elements):
+    @pytest.mark.parametrize("elements", [1, 500, 3 * 51 * 36])
+    def test_the_values_at_a_time_change_nothing(self, monkeypatch, elements):
         logits = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
         sizes = ImageSizes(padded=(24, 32), image=(21, 30), original=(37, 51))
         whole = enlarged(logits, sizes)
         monkeypatch.setattr(enlarging, "BLOCK_ELEMENTS", {"cpu": elements})
-        blocks = list(enlarge_blocks(logits, sizes))
-        assert max(block.shape[1] for _, block in blocks) <= max(1, elements // (3 * 51))
-        torch.testing.assert_close(torch.cat([block for _, block in blocks], dim=1), whole, **SUMS)
-        assert [rows.start for rows, _ in blocks][1:] == [rows.stop for rows, _ in blocks][:-1]
+        torch.testing.assert_close(enlarged(logits, sizes), whole, **SUMS)
+
+    @pytest.mark.parametrize("original", [(37, 51), (5, 200), (1, 1)])
+    @pytest.mark.parametrize("tile", [1, 2, 8])
+    def test_tiles_cover_the_image_and_hold_what_their_bounds_say(self, monkeypatch, original, tile):
+        monkeypatch.setattr(enlarging, "TILE", tile)
+        logits = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
+        sizes = ImageSizes(padded=(24, 32), image=(21, 30), original=original)
+        whole, enlarge = enlarged(logits, sizes), enlargement(logits, sizes)
+        rows, columns = enlarge.tiles(3)
+        low, high = enlarge.bounds(logits, rows, columns)
+        assert low.shape == high.shape == (3, len(rows), len(columns))
+        assert [part.start for part in rows] == [0, *(part.stop for part in rows[:-1])]
+        assert (rows[-1].stop, columns[-1].stop) == original
+        some = torch.tensor([2, 0])
+        assert torch.equal(enlarge(logits, rows[0], columns[0], some), enlarge(logits, rows[0], columns[0])[some])
+        for y, down in enumerate(rows):
+            for x, across in enumerate(columns):
+                found = enlarge(logits, down, across)
+                torch.testing.assert_close(found, whole[:, down, across], **SUMS)
+                assert (found >= low[:, y, x, None, None] - 1e-5).all()
+                assert (found <= high[:, y, x, None, None] + 1e-5).all()
+
+    def test_bounds_by_hand(self):
+        # one row of four cells to eight pixels, in tiles of two cells: the first reads cells 0 to 2, the second 1 to 3
+        logits, sizes = torch.tensor([[[5.0, 1.0, 2.0, 9.0]]]), ImageSizes((4, 16), (4, 16), (1, 8))
+        low, high = enlargement(logits, sizes).bounds(logits, [slice(0, 1)], [slice(0, 4), slice(4, 8)])
+        assert (low.tolist(), high.tolist()) == ([[[1.0, 1.0]]], [[[5.0, 9.0]]])
+
+    @pytest.mark.parametrize("elements", [1, 3 * 100, 3 * 37 * 51])
+    def test_on_a_cpu_the_memory_of_a_tile_is_bounded(self, monkeypatch, elements):
+        """Also where a few cells make a large image."""
+        monkeypatch.setattr(enlarging, "BLOCK_ELEMENTS", {"cpu": elements})
+        sizes = ImageSizes(padded=(24, 32), image=(21, 30), original=(3000, 4000))
+        rows, columns = Enlargement((6, 8), sizes, torch.device("cpu")).tiles(3)
+        assert max(3 * (y.stop - y.start) * (x.stop - x.start) for y in rows[:1] for x in columns[:1]) <= max(
+            3, elements
+        )
+
+    def test_on_a_gpu_tiles_are_as_wide_as_the_image_and_of_bounded_memory(self, monkeypatch):
+        monkeypatch.setattr(enlarging, "BLOCK_ELEMENTS_ELSEWHERE", 3 * 51 * 10)
+        sizes = ImageSizes(padded=(24, 32), image=(21, 30), original=(37, 51))
+        rows, columns = Enlargement((6, 8), sizes, torch.device("meta")).tiles(3)
+        assert columns == [slice(0, 51)]
+        assert rows == [slice(0, 10), slice(10, 20), slice(20, 30), slice(30, 37)]
 
     @pytest.mark.parametrize("bound", [-2.0, 0.0, 1.5, 100.0])
     def test_a_box_holds_every_pixel_from_the_bound_on(self, bound):
@@ -96,7 +141,7 @@ class TestEnlarging:
         padded = ImageSizes(padded=(24, 32), image=(16, 24), original=(31, 45))
         torch.testing.assert_close(enlarged(logits, padded), enlarged(logits[:, :4, :6], alone), **SUMS)
 
-    def test_without_proposals_there_are_no_blocks(self):
+    def test_without_proposals_the_result_is_empty(self):
         sizes = ImageSizes(padded=(24, 32), image=(24, 32), original=(5, 7))
         assert enlarged(torch.zeros(0, 6, 8), sizes).shape == (0, 5, 7)
 
@@ -130,6 +175,51 @@ class TestSemantic:
         assert torch.equal(found, merged.argmax(0))
         best, second = merged.topk(2, dim=0).values
         assert (best - second).min() > 1e-5  # no pixel where rounding decides
+
+    @pytest.mark.parametrize("merge", ["probability", "max"])
+    @pytest.mark.parametrize("seed", range(8))
+    def test_sure_masks_equal_brute_force_in_every_size_of_tile(self, monkeypatch, merge, seed):
+        """Discs of different slopes, so that tiles have one possible class, several or all."""
+        generator = torch.Generator().manual_seed(seed)
+        y, x = torch.meshgrid(torch.arange(24.0), torch.arange(32.0), indexing="ij")
+        top, left, radius, slope = (
+            factor * torch.rand(9, 1, 1, generator=generator) for factor in (24.0, 32.0, 12.0, 3.0)
+        )
+        masks = slope * (radius - ((y - top).square() + (x - left).square()).sqrt())
+        logits = 4 * torch.randn(9, 6, generator=generator)
+        sizes = ImageSizes(padded=(96, 128), image=(90, 125), original=(177, 240))
+        found = []
+        for tile in (1, 8, 1000):
+            monkeypatch.setattr(enlarging, "TILE", tile)
+            found.append(semantic_map(logits, masks, sizes, merge=merge))
+        assert torch.equal(found[1], found[0])
+        assert torch.equal(found[1], found[2])
+        if merge == "probability":
+            each = torch.einsum("qk,qhw->khw", logits.softmax(-1)[:, :-1], enlarged(masks, sizes).sigmoid())
+            assert torch.equal(found[0], each.argmax(0))
+
+    @pytest.mark.parametrize("merge", ["probability", "max"])
+    def test_no_mask_is_enlarged_where_one_class_is_sure(self, monkeypatch, merge):
+        read, call = [], Enlargement.__call__
+
+        def enlarge(enlargement, masks, rows, columns, only):
+            read.append((len(masks if only is None else only), columns.start, columns.stop))
+            return call(enlargement, masks, rows, columns, only)
+
+        monkeypatch.setattr(Enlargement, "__call__", enlarge)
+        logits = class_logits([0.9, 0.05, 0.02], [0.05, 0.9, 0.02], [0.0, 0.02, 0.02])
+        masks = torch.full((3, 64, 64), -SURE)
+        masks[0, :, :30], masks[1, :, 30:] = SURE, SURE
+        sizes = ImageSizes(padded=(256, 256), image=(256, 256), original=(256, 256))
+        found = semantic_map(logits, masks, sizes, merge=merge)
+        assert torch.equal(found, (torch.arange(256) >= 120).int().expand(256, -1))
+        assert set(read) == {(3 if merge == "probability" else 2, 96, 128)}  # the tiles of the border
+
+    @pytest.mark.parametrize("merge", ["probability", "max"])
+    def test_logits_that_are_not_finite_raise_nothing(self, merge):
+        masks = torch.full((2, 4, 4), float("nan"))
+        assert semantic_map(torch.zeros(2, 4), masks, plain(4, 4), merge=merge).shape == (4, 4)
+        assert semantic_map(torch.full((2, 4), float("nan")), masks, plain(4, 4), merge=merge).shape == (4, 4)
 
     def test_with_max_a_proposal_of_background_counts_with_its_best_class(self):
         """Every pixel gets a class, even where no proposal predicts one."""
