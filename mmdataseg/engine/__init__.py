@@ -5,6 +5,7 @@ from mmdataseg.engine.bfloat16 import Bfloat16OptimWrapper
 from mmdataseg.engine.check_weights import CheckWeights
 from mmdataseg.engine.draw_predictions import DrawPredictions
 from mmdataseg.engine.finite_training import FiniteTraining
+from mmdataseg.engine.fused_optimizer import FusedOptimWrapperConstructor
 from mmdataseg.engine.grouped_parameters import GroupedOptimWrapperConstructor
 from mmdataseg.engine.keep_freed_memory import KeepFreedMemory
 from mmdataseg.engine.layer_decay import LayerDecayOptimWrapperConstructor
@@ -18,6 +19,7 @@ __all__ = [
     "CheckWeights",
     "DrawPredictions",
     "FiniteTraining",
+    "FusedOptimWrapperConstructor",
     "GroupedOptimWrapperConstructor",
     "KeepFreedMemory",
     "LayerDecayOptimWrapperConstructor",

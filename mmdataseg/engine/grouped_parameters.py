@@ -1,17 +1,17 @@
 """Few groups of parameters for the optimizer: one for each combination of settings."""
 
-from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
+from mmdataseg.engine.fused_optimizer import FusedOptimWrapperConstructor
 from mmdataseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+class GroupedOptimWrapperConstructor(FusedOptimWrapperConstructor):
     """mmengine's default constructor, but parameters with the same settings share a group. The updates are the same.
 
     If ``paramwise_cfg`` is set, mmengine makes a group for each parameter. torch updates one group after the other, so
-    its optimizers could not update several parameters in one call, which they do on a GPU.
+    its optimizers could not update several parameters in one call.
 
     A training that was started with mmengine's constructor can only be resumed with it, and one that was started with
     this one only with this one: torch compares the groups.

@@ -4,9 +4,9 @@ import math
 from collections import defaultdict
 
 from mmengine.logging import print_log
-from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
+from mmdataseg.engine.fused_optimizer import FusedOptimWrapperConstructor
 from mmdataseg.errors import UserError
 from mmdataseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -14,7 +14,7 @@ EXAMPLE = "paramwise_cfg=dict(decay_rate=0.7)"
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+class LayerDecayOptimWrapperConstructor(FusedOptimWrapperConstructor):
     """Sets the learning rate of layer i of a backbone of n blocks to lr * decay_rate ** (n + 1 - i), and lr elsewhere.
 
     Layer 0 is the embeddings and layer i + 1 is block i, as in ViTDet. So the last block is scaled once. The backbone

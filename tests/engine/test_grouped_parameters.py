@@ -34,7 +34,8 @@ def wrapper_of(model: nn.Module, constructor: str, **paramwise: object) -> Optim
     cfg = {
         "type": "OptimWrapper",
         "constructor": constructor,
-        "optimizer": {"type": "AdamW", "lr": LR, "weight_decay": DECAY},
+        # not fused, as mmengine's constructor builds it: the same to the last bit
+        "optimizer": {"type": "AdamW", "lr": LR, "weight_decay": DECAY, "fused": False},
         "paramwise_cfg": {"custom_keys": custom_keys, "norm_decay_mult": 0.0, **paramwise},
     }
     return build_optim_wrapper(model, cfg)
