@@ -125,9 +125,7 @@ class ProposalMasks:
             if self.rows_BLQ is not None:
                 logits = row_maxima(logits, self.rows_BLQ[:, output])
             logits_BQHW = logits.unflatten(2, self.grid)
-            if self.inside_BHW is not None:
-                logits_BQHW = logits_BQHW.masked_fill(~self.inside_BHW[:, None], -torch.inf)
-            yield logits_BQHW
+            yield logits_BQHW if self.inside_BHW is None else logits_BQHW + self._none_outside_BHW[:, None]
 
     def matched_rows(self, members: Members) -> Tensor:
         """Mask logits of the matched rows, computed only for the proposals that belong to one.
@@ -149,7 +147,12 @@ class ProposalMasks:
         """(R, H, W) the mask logits of some images, with minus infinity outside the image."""
         if self.inside_BHW is None:
             return mask_logits_RHW
-        return mask_logits_RHW.masked_fill(~self.inside_BHW[images_R], -torch.inf)
+        return mask_logits_RHW + self._none_outside_BHW[images_R]
+
+    @cached_property
+    def _none_outside_BHW(self) -> Tensor:
+        """0 in the image, minus infinity outside it: on a CPU, torch adds many times faster than it fills by a mask."""
+        return torch.where(self.inside_BHW, 0.0, -torch.inf)
 
 
 def members_of(rows_BLQ: Tensor, targets_BLQ: Tensor, num_rows: int) -> Members:
@@ -199,7 +202,7 @@ def proposal_masks(
     if len(set(filled)) > 1:
         x, y = (stride * torch.arange(side, device=sizes_B2.device) for side in (width, height))
         inside_BHW = (y[:, None] < sizes_B2[:, 1, None, None]) & (x < sizes_B2[:, 0, None, None])
-        features_BCHW = features_BCHW.masked_fill(~inside_BHW[:, None], 0)
+        features_BCHW = features_BCHW * inside_BHW[:, None].to(features_BCHW)
     return ProposalMasks(
         proposals.mask_embeds_LBQC.transpose(0, 1), features_BCHW, stride, sizes_B2, inside_BHW, rows_BLQ
     )
