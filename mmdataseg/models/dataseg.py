@@ -15,7 +15,9 @@ from torch import Tensor
 from mmdataseg.errors import UserError
 from mmdataseg.models.compilation import compile_parts, naming_missing_compiler
 from mmdataseg.models.heads.dataseg_head import Proposals
+from mmdataseg.models.linear_layers import use_faster_products
 from mmdataseg.models.targets.base import Targets
+from mmdataseg.ops.linear import mask_logits
 from mmdataseg.ops.postprocess import ImageSizes
 from mmdataseg.registry import MODELS
 from mmdataseg.sources import Source, build_sources, parameter_owners
@@ -107,6 +109,7 @@ class DaTaSeg(BaseDetector):
                     source=source.name,
                     remedy="add one to model.postprocessors",
                 )
+        use_faster_products(self)
         self._lay_out(self.memory_format)
         if compile is not None:
             compile_parts(self, compile)
@@ -288,8 +291,8 @@ class DaTaSeg(BaseDetector):
         )
         source = self.source_of(sample).name
         class_logits_QJ = self.classifier(proposals.class_embeds_LBQD[-1, index], text_KD, source)
-        mask_logits_QHW = torch.einsum(
-            "qc,chw->qhw", proposals.mask_embeds_LBQC[-1, index], proposals.mask_features_BCHW[index]
+        (mask_logits_QHW,) = mask_logits(
+            proposals.mask_embeds_LBQC[-1, index, None], proposals.mask_features_BCHW[index, None]
         )
         answer = self.postprocessors[task.value](
             class_logits_QJ, mask_logits_QHW, label_space, sizes, compact=compact, min_score=min_score

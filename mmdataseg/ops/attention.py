@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmdataseg.ops.linear import linear, mask_logits
+
 
 def attend(
     attention: nn.MultiheadAttention, query_BQC: Tensor, key_BSC: Tensor, value_BSC: Tensor, masked_BQS: Tensor | None
@@ -35,13 +37,13 @@ def attend(
     weights = attention.in_proj_weight.chunk(3)
     biases = attention.in_proj_bias.chunk(3) if attention.in_proj_bias is not None else (None, None, None)
     query_BAQc, key_BASc, value_BASc = (
-        F.linear(x, w, b).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+        linear(x, w, b).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
         for x, w, b in zip((query_BQC, key_BSC, value_BSC), weights, biases, strict=True)
     )
     allowed = None if masked_BQS is None else ~masked_BQS[:, None]
     dropout = attention.dropout if attention.training else 0.0
     out_BAQc = F.scaled_dot_product_attention(query_BAQc, key_BASc, value_BASc, attn_mask=allowed, dropout_p=dropout)
-    return attention.out_proj(out_BAQc.transpose(1, 2).flatten(2))
+    return linear(out_BAQc.transpose(1, 2).flatten(2), attention.out_proj.weight, attention.out_proj.bias)
 
 
 def unmask_fully_masked_rows(masked_BQS: Tensor) -> Tensor:
@@ -65,5 +67,5 @@ def masks_to_attention(mask_embeds_BQC: Tensor, features_BCHW: Tensor) -> Tensor
         (B, Q, H * W) bool, True where masked; each row has a False.
     """
     with torch.no_grad():
-        logits_BQS = mask_embeds_BQC @ features_BCHW.flatten(2)
+        logits_BQS = mask_logits(mask_embeds_BQC, features_BCHW).flatten(2)
         return unmask_fully_masked_rows(logits_BQS < 0)

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mmdataseg.ops.linear import products
+
 DICE_EPS = 1.0  # Mask2Former's; keeps the ratio defined when both masks are empty
 # of sigmoid focal loss (Lin et al., 2017), MaskFormer's values
 FOCAL_ALPHA = 0.25  # weight of the mask's points; the others weigh 1 - alpha; gamma is 2
@@ -78,7 +80,7 @@ def point_focal_cost(logits_XQP: Tensor, targets_XNP: Tensor, weights_XP: Tensor
     outside = (1 - not_p).square_().mul_(softplus).mul_(1 - FOCAL_ALPHA)
     background_XQ1 = outside @ weights_XP[..., None]
     gain = not_p.square_().mul_(softplus.sub_(logits_XQP)).mul_(FOCAL_ALPHA).sub_(outside)
-    return (background_XQ1 + gain @ _known(targets_XNP, weights_XP).mT) / _number_known(weights_XP)
+    return (background_XQ1 + products(gain, _known(targets_XNP, weights_XP))) / _number_known(weights_XP)
 
 
 def point_bce_loss(logits_RP: Tensor, targets_RP: Tensor, weights_RP: Tensor) -> Tensor:
@@ -103,7 +105,7 @@ def point_bce_cost(logits_XQP: Tensor, targets_XNP: Tensor, weights_XP: Tensor) 
     """`point_bce_loss` of every query with every target; arguments and result as in `point_focal_cost`."""
     # bce(x, t) = softplus(x) - x t: one product instead of one for the ones and one for the zeros
     background_XQ1 = F.softplus(logits_XQP) @ weights_XP[..., None]
-    agreement_XQN = logits_XQP @ _known(targets_XNP, weights_XP).mT
+    agreement_XQN = products(logits_XQP, _known(targets_XNP, weights_XP))
     return (background_XQ1 - agreement_XQN) / _number_known(weights_XP)
 
 
@@ -111,7 +113,7 @@ def point_dice_cost(logits_XQP: Tensor, targets_XNP: Tensor, weights_XP: Tensor)
     """`point_dice_loss` of every query with every target; arguments and result as in `point_focal_cost`."""
     probs_XQP = logits_XQP.sigmoid() * weights_XP[..., None, :]
     targets_XNP = _known(targets_XNP, weights_XP)
-    overlap_XQN = 2 * probs_XQP @ targets_XNP.mT
+    overlap_XQN = 2 * products(probs_XQP, targets_XNP)
     total_XQN = probs_XQP.sum(-1)[..., None] + targets_XNP.sum(-1)[..., None, :]
     return 1 - (overlap_XQN + DICE_EPS) / (total_XQN + DICE_EPS)
 

@@ -122,6 +122,16 @@ def test_table_json_and_plot(command, subcommand, tmp_path, capsys):
     assert files[1].stat().st_size > 0
 
 
+def test_all_leaves_out_what_torch_has_to_compile(command):
+    def names(subcommand):
+        args = command.parse_args([subcommand, "--preset", "tiny"])
+        return {f"{row.name} / {row.yardstick}" for _, row in command.comparisons_of(args, command.setting_of(args))}
+
+    left_out = set().union(*map(names, command.SUBCOMMANDS)) - names("all")
+    assert len(left_out) == 2
+    assert all("compiled" in name for name in left_out)
+
+
 def test_names_of_rows_are_unique(command):
     """`--memory` finds a row by its name and yardstick."""
     for subcommand, comparisons in command.SUBCOMMANDS.items():

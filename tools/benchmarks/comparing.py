@@ -4,6 +4,7 @@ fresh processes."""
 import ctypes
 import gc
 import json
+import logging
 import os
 import resource
 import statistics
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -78,6 +80,7 @@ class Comparison:
         yardstick: Name of the alternative.
         prepare: Makes both functions, ``ours`` and ``theirs``, on the same inputs.
         sizes: Description of the inputs, for the table.
+        in_all: Whether ``all`` has this row, too.
 
     Raises:
         Missing: Raised by ``prepare`` if the alternative is not available.
@@ -87,6 +90,7 @@ class Comparison:
     yardstick: str
     prepare: Callable[[], Mapping[str, Callable[[], Any]]]
     sizes: str
+    in_all: bool = True
 
 
 @dataclass(frozen=True)
@@ -164,10 +168,17 @@ def measure(comparison: Comparison, setting: Setting) -> Result:
     """
     start = time.perf_counter()
     try:
-        result = apart(compare, comparison, setting)
+        result = apart(_compare_quietly, comparison, setting)
     except Died as reason:
         result = Result(comparison.name, comparison.yardstick, comparison.sizes, failed=str(reason))
     return replace(result, wall_seconds=time.perf_counter() - start)
+
+
+def _compare_quietly(comparison: Comparison, setting: Setting) -> Result:
+    """`compare` without the warnings that each row's process would repeat."""
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    return compare(comparison, setting)
 
 
 def compare(comparison: Comparison, setting: Setting) -> Result:

@@ -62,7 +62,7 @@ def train_steps(setting: Setting) -> list[Comparison]:
             Comparison(f"{name}, channels-last, both ways", "contiguous", partial(_channels_last, setting, name), sizes)
             for name in ("mobilenetv2_100", "resnet50")
         ),
-        Comparison("whole step, masks, compiled backbone", "ours, eager", lambda: _compiled(setting), sizes),
+        Comparison("whole step, masks, compiled backbone", "ours, eager", lambda: _compiled(setting), sizes, in_all=False),
     ]
 
 
@@ -73,7 +73,11 @@ def inferences(setting: Setting) -> list[Comparison]:
         Comparison("image to panoptic answer", "mmdet Mask2Former", lambda: _predictions(setting), sizes),
         Comparison("image to panoptic answer, bfloat16", "ours, float32", lambda: _in_bfloat16(setting), sizes),
         Comparison(
-            "image to panoptic answer, compiled backbone", "ours, eager", lambda: _compiled(setting, train=False), sizes
+            "image to panoptic answer, compiled backbone",
+            "ours, eager",
+            lambda: _compiled(setting, train=False),
+            sizes,
+            in_all=False,  # compiling takes most of a minute
         ),
         Comparison("deformable attention, forward", "mmcv", lambda: _attention(setting, backward=False), sizes),
         *whole_paths(setting),

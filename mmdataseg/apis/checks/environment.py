@@ -1,6 +1,5 @@
 """Check versions, GPUs and compiled operators."""
 
-import ctypes
 import platform
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from mmdataseg.apis.checks.finding import Finding
 from mmdataseg.dependencies import FAMILIES, OPTIONAL
 
 _NEEDED = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pycocotools", "safetensors", "scipy")
-_CPU_INFO = Path("/proc/cpuinfo")
 _DOCS = "docs/installation.md has the install commands"
 
 
@@ -91,11 +89,12 @@ def _matrix_products() -> Finding:
     """Report whether MKL leaves out AVX-512, as it does on an AMD processor unless one function is preloaded."""
     import torch
 
-    name, cpu = "fast matrix products on cpu", _CPU_INFO.read_text(encoding="utf-8") if _CPU_INFO.is_file() else ""
+    from mmdataseg.ops.linear import mkl_leaves_out_avx512
+
+    name = "fast matrix products on cpu"
     if not torch.backends.mkl.is_available():
         return Finding(name, "ok", "by another library than MKL")
-    slow = "AuthenticAMD" in cpu and "avx512f" in cpu.split()
-    if slow and not hasattr(ctypes.CDLL(None), "mkl_serv_intel_cpu_true"):
+    if mkl_leaves_out_avx512():
         remedy = "preload the function that docs/benchmarks.md names, if you train on the CPU"
         return Finding(name, "optional", "MKL does not use AVX-512 on this AMD processor", remedy)
     return Finding(name, "ok", "by MKL")

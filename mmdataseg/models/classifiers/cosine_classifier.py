@@ -13,6 +13,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmdataseg.errors import UserError
+from mmdataseg.ops.linear import linear
 
 INITIAL_SCALE = 1 / 0.07  # CLIP's (Radford et al., 2021)
 LARGEST_SCALE = 100.0  # CLIP's, too
@@ -92,7 +93,7 @@ class CosineClassifier(BaseModule):
         """
         with torch.autocast(class_embeds.device.type, enabled=False):  # cosines times 100 need float32
             embeds = class_embeds.float()
-            logits = embeds @ self.vectors(text_KD, source).T
+            logits = linear(embeds, self.vectors(text_KD, source))
             if self.normalize:  # the K + 1 products, not the D channels of each embedding
                 logits = logits / torch.linalg.vector_norm(embeds, dim=-1, keepdim=True).clamp(min=SHORTEST)
             return self._scale() * logits

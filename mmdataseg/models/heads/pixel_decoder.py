@@ -8,13 +8,13 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmcv.ops import MultiScaleDeformableAttention, get_compiling_cuda_version
 from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetMSDeformAttnPixelDecoder
 from torch import Tensor
 
 from mmdataseg.errors import UserError
 from mmdataseg.ops.deformable_attention import deformable_attention
+from mmdataseg.ops.linear import linear
 from mmdataseg.ops.softmax import softmax_over_few
 from mmdataseg.registry import MODELS
 
@@ -105,7 +105,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
         matrix, bias = self.sampling_offsets.weight.unflatten(0, (-1, 2)), self.sampling_offsets.bias.view(-1, 2)
         positions = []
         for axis in (0, 1):
-            offset = F.linear(query, matrix[:, axis], bias[:, axis]).unflatten(-1, shape)
+            offset = linear(query, matrix[:, axis], bias[:, axis]).unflatten(-1, shape)
             centre_BNL = reference_points[..., axis] * spatial_shapes[:, 1 - axis] - 0.5
             positions.append(centre_BNL[:, :, None, :, None] + offset)
         sizes = [(int(height), int(width)) for height, width in spatial_shapes.tolist()]

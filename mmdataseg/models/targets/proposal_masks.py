@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmdataseg.errors import UserError
 from mmdataseg.models.heads.dataseg_head import Proposals
+from mmdataseg.ops.linear import mask_logits, products
 from mmdataseg.ops.merge import merge_masks, row_maxima
 from mmdataseg.ops.points import sample_features
 
@@ -110,7 +111,7 @@ class ProposalMasks:
             (B, L, Q, P) float32.
         """
         features_BPC = sample_features(self.features_BCHW, points_BP2, self.extents_B2)
-        logits = self.embeds_BLQC.flatten(1, 2) @ features_BPC.transpose(1, 2).to(self.embeds_BLQC)
+        logits = products(self.embeds_BLQC.flatten(1, 2), features_BPC.to(self.embeds_BLQC))
         logits_BLQP = logits.float().view(*self.embeds_BLQC.shape[:3], -1)
         return logits_BLQP if self.rows_BLQ is None else row_maxima(logits_BLQP, self.rows_BLQ)
 
@@ -121,10 +122,9 @@ class ProposalMasks:
             (B, Q, H, W) float32; minus infinity outside the image.
         """
         for output, embeds_BQC in enumerate(self.embeds_BLQC.unbind(1)):
-            logits = (embeds_BQC @ self.features_BCHW.flatten(2)).float()
+            logits_BQHW = mask_logits(embeds_BQC, self.features_BCHW).float()
             if self.rows_BLQ is not None:
-                logits = row_maxima(logits, self.rows_BLQ[:, output])
-            logits_BQHW = logits.unflatten(2, self.grid)
+                logits_BQHW = row_maxima(logits_BQHW.flatten(2), self.rows_BLQ[:, output]).view_as(logits_BQHW)
             yield logits_BQHW if self.inside_BHW is None else logits_BQHW + self._none_outside_BHW[:, None]
 
     def matched_rows(self, members: Members) -> Tensor:
@@ -135,10 +135,8 @@ class ProposalMasks:
         """
         embeds_SC = self.embeds_BLQC[members.image_S, members.output_S, members.query_S]
         parts = zip(embeds_SC.split(members.per_image), self.features_BCHW, strict=True)
-        # not einsum: it makes several views for each product, and clones those of a batch of one
-        logits = [(own_SC @ features_CHW.flatten(1)).float() for own_SC, features_CHW in parts]
-        together = torch.cat(logits) if len(logits) > 1 else logits[0]
-        mask_logits_SHW = together.unflatten(1, self.grid)
+        logits = [mask_logits(own_SC[None], features_CHW[None])[0].float() for own_SC, features_CHW in parts]
+        mask_logits_SHW = torch.cat(logits) if len(logits) > 1 else logits[0]
         if len(mask_logits_SHW) == members.num_rows:  # rows of one member each, in the order of the rows
             return mask_logits_SHW
         return merge_masks(mask_logits_SHW, members.row_S, members.num_rows)
