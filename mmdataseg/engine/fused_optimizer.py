@@ -1,9 +1,12 @@
 """Optimizers that update all parameters of a group in one kernel, where torch has it."""
 
+from typing import Any
+
 import torch
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.utils import digit_version
 from torch import nn
+from torch.optim import Optimizer
 
 from mmdataseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -21,9 +24,24 @@ class FusedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the optimizer of a model, on whose device it will run."""
         cfg = self.optimizer_cfg
-        if cfg["type"] in FUSED and not {"fused", "foreach"} & set(cfg) and has_kernels(model):
-            self.optimizer_cfg = {**cfg, "fused": True}
-        return super().__call__(model)
+        name = getattr(cfg["type"], "__name__", cfg["type"])
+        fused = name in FUSED and not {"fused", "foreach"} & set(cfg) and has_kernels(model)
+        self.optimizer_cfg = {**cfg, "fused": True} if fused else cfg
+        try:
+            wrapper = super().__call__(model)
+        finally:
+            self.optimizer_cfg = cfg
+        wrapper.optimizer.register_load_state_dict_pre_hook(_stay_fused_or_not)
+        return wrapper
+
+
+def _stay_fused_or_not(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """Continue a state as this optimizer was built. torch would take ``fused`` from the state, although only an
+    optimizer that was built fused gets its loss scale from ``GradScaler``."""
+    if "fused" not in optimizer.defaults:
+        return state
+    fused = optimizer.defaults["fused"]
+    return {**state, "param_groups": [{**group, "fused": fused} for group in state["param_groups"]]}
 
 
 def has_kernels(model: nn.Module) -> bool:

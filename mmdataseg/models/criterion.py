@@ -1,7 +1,7 @@
 """MERGE, matching and losses of one batch of one source.
 
-Letters: B images, L decoder outputs, Q queries, K classes, J = K + 1 logits (background last), N targets of an image, R
-matched rows of all outputs and images together, T terms of the mask loss.
+Letters: B images, L decoder outputs, Q queries, K classes, J = K + 1 logits (background last), N targets of the
+image that has most, R matched rows of all outputs and images together, T terms of the mask loss.
 """
 
 from collections.abc import Mapping, Sequence
@@ -104,7 +104,8 @@ class DaTaSegCriterion(nn.Module):
         costs = [cost_LQN[..., :n] for cost_LQN, n in zip(cost_BLQN, num_targets, strict=True)]
         targets_BLQ = match(costs, None if rows_BLQ is None else merging.followers(rows_BLQ))
         num_outputs, num_queries = targets_BLQ.shape[1:]
-        num_pairs = sum(min(num_queries, n) for n in num_targets)
+        pairs_per_image = [min(num_queries, n) for n in num_targets]
+        num_pairs = sum(pairs_per_image)
 
         matched_rows_BLQ, labels_BLQ, weights_BLQ = self._class_targets(
             class_logits_BLQJ, rows_BLQ, targets_BLQ, labels_BN, mergeable
@@ -112,7 +113,7 @@ class DaTaSegCriterion(nn.Module):
         num_matched, class_norm_L = _normalisers(num_pairs, weights_BLQ)
         class_loss_BLQ = F.cross_entropy(class_logits_BLQJ.movedim(-1, 1), labels_BLQ, reduction="none") * weights_BLQ
         if num_pairs:
-            members = members_of(matched_rows_BLQ, targets_BLQ, num_outputs * num_pairs)
+            members = members_of(matched_rows_BLQ, targets_BLQ, [num_outputs * pairs for pairs in pairs_per_image])
             sums_T = _mask_losses(members, masks, annotations, targets)
         else:  # no target here: still, each rank must give the same parameters a gradient
             zero = 0 * (proposals.mask_embeds_LBQC.float().sum() + proposals.mask_features_BCHW.float().sum())

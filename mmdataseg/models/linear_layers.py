@@ -20,19 +20,19 @@ class _Conv2d:
 
 
 class TorchLinear(_Linear, nn.Linear):
-    """torch's layer."""
+    """torch's layer, computed by `mmdataseg.ops.linear`."""
 
 
 class MMCVLinear(_Linear, wrappers.Linear):
-    """mmcv's layer."""
+    """mmcv's layer, computed by `mmdataseg.ops.linear`."""
 
 
 class TorchConv2d(_Conv2d, nn.Conv2d):
-    """torch's layer."""
+    """torch's layer, computed by `mmdataseg.ops.linear` if its kernel has one cell."""
 
 
 class MMCVConv2d(_Conv2d, wrappers.Conv2d):
-    """mmcv's layer."""
+    """mmcv's layer, computed by `mmdataseg.ops.linear` if its kernel has one cell."""
 
 
 _CLASSES = {

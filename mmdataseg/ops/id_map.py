@@ -50,15 +50,25 @@ def boxes_from_masks(masks_NHW: Tensor) -> Tensor:
     return torch.stack([x1, y1, x2, y2], dim=1).float()
 
 
+def with_border(id_maps_BHW: Tensor) -> Tensor:
+    """(B, H + 4, W + 4) id maps in a border of void: a point outside an image reads it, and needs no check.
+
+    Raises:
+        ValueError: The id maps have another shape, or do not hold integers.
+    """
+    _check(id_maps_BHW, "(B, H, W)")
+    return F.pad(id_maps_BHW, (BORDER,) * 4, value=VOID)
+
+
 def sample_id_maps(
-    id_maps_BHW: Tensor, sizes_B2: Tensor, images_X: Tensor, ids_X: Tensor, points_XP2: Tensor
+    bordered_BHW: Tensor, sizes_B2: Tensor, images_X: Tensor, ids_X: Tensor, points_XP2: Tensor
 ) -> Tensor:
     """Bilinear samples of segments' masks, computed from the ids of the four neighbouring pixels.
 
-    Equals `sample_maps` of the masks ``id_maps_BHW[images_X] == ids_X``.
+    Equals `sample_maps` of the masks ``id_maps[images_X] == ids_X``.
 
     Args:
-        id_maps_BHW: (B, H, W) integer ids; void beyond the size of the image.
+        bordered_BHW: (B, H + 4, W + 4) of `with_border`; void beyond the size of the image.
         sizes_B2: (B, 2) width and height of each image.
         images_X: (...) int64, the image of each segment; broadcast with the two others.
         ids_X: (...) integer, the id of each segment.
@@ -66,20 +76,14 @@ def sample_id_maps(
 
     Returns:
         (..., P) float32 in [0, 1].
-
-    Raises:
-        ValueError: The id maps have another shape, or do not hold integers.
     """
-    _check(id_maps_BHW, "(B, H, W)")
-    height, width = id_maps_BHW.shape[1:]
-    # a point outside the map reads the border of void, so no corner needs a check of its own
-    ids = F.pad(id_maps_BHW, (BORDER,) * 4, value=VOID)
-    pitch, area = ids.shape[2], ids.shape[1] * ids.shape[2]
-    ids = ids.flatten()
+    lines, pitch = bordered_BHW.shape[1:]
+    height, width = lines - 2 * BORDER, pitch - 2 * BORDER
+    ids = bordered_BHW.flatten()
     x, y = (points_XP2[..., n] * sizes_B2[images_X, n, None] - 0.5 for n in (0, 1))
     left, top = x.floor().long().clamp(-BORDER, width), y.floor().long().clamp(-BORDER, height)
     right_share, lower_share = x - left, y - top
-    corner = (top + BORDER) * pitch + left + BORDER + (images_X * area)[..., None]
+    corner = (top + BORDER) * pitch + left + BORDER + (images_X * (lines * pitch))[..., None]
     lower, upper = lower_share, 1 - lower_share
     upper_right, lower_right = upper * right_share, lower * right_share
     shares = (upper - upper_right, upper_right, lower - lower_right, lower_right)

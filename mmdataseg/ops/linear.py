@@ -8,7 +8,6 @@ Letters: X any leading dimensions, B images, C input channels, D output channels
 """
 
 import ctypes
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -16,7 +15,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LEAST = 2**23  # multiplications from which a product is faster as a convolution
-_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def _leaves_out_avx512(cpu_info: Path) -> bool:
+    """Whether this is an AMD processor with AVX-512, and MKL was not told to use it (docs/benchmarks.md)."""
+    if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available() and cpu_info.is_file()):
+        return False
+    cpu = cpu_info.read_text(encoding="utf-8")
+    told = hasattr(ctypes.CDLL(None), "mkl_serv_intel_cpu_true")
+    return "AuthenticAMD" in cpu and "avx512f" in cpu.split() and not told
+
+
+# a value and not a function, whose files and libraries torch.compile would break a graph for
+MKL_LEAVES_OUT_AVX512 = _leaves_out_avx512(Path("/proc/cpuinfo"))
 
 
 def linear(x_XC: Tensor, weight_DC: Tensor, bias_D: Tensor | None = None) -> Tensor:
@@ -82,14 +93,4 @@ def _as_convolution(x_XC: Tensor, outputs: int) -> bool:
 
 
 def _by_onednn(x: Tensor) -> bool:
-    return x.device.type == "cpu" and x.dtype == torch.float32 and mkl_leaves_out_avx512()
-
-
-@cache
-def mkl_leaves_out_avx512() -> bool:
-    """Whether this is an AMD processor with AVX-512, and MKL was not told to use it (docs/benchmarks.md)."""
-    if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available() and _CPU_INFO.is_file()):
-        return False
-    cpu = _CPU_INFO.read_text(encoding="utf-8")
-    told = hasattr(ctypes.CDLL(None), "mkl_serv_intel_cpu_true")
-    return "AuthenticAMD" in cpu and "avx512f" in cpu.split() and not told
+    return MKL_LEAVES_OUT_AVX512 and x.device.type == "cpu" and x.dtype == torch.float32

@@ -92,8 +92,9 @@ def row_maxima(values_XQP: Tensor, rows_XQ: Tensor) -> Tensor:
         ValueError: The rows have another shape.
     """
     _check_rows(rows_XQ, values_XQP)
-    flat, rows = values_XQP.flatten(0, -2), rows_XQ.flatten(0, -2)
-    first = rows_XQ.shape[-1] * torch.arange(len(rows), device=rows.device)[:, None]
+    num_queries, num_points = values_XQP.shape[-2:]
+    flat, rows = values_XQP.reshape(rows_XQ.numel(), num_points), rows_XQ.reshape(-1, num_queries)
+    first = num_queries * torch.arange(len(rows), device=rows.device)[:, None]
     # along the first dimension: on a CPU torch then reduces P values at a time instead of single ones
     index = (first + rows).flatten()[:, None].expand_as(flat)
     return flat.scatter_reduce(0, index, flat, "amax").view_as(values_XQP)

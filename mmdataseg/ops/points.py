@@ -73,9 +73,10 @@ def cell_points(size: tuple[int, int], extents_N2: Tensor, stride: int) -> Tenso
         raise ValueError(f"stride: expected a positive number of pixels, got {stride}")
     y, x = ((torch.arange(side, device=extents_N2.device) + 0.5) / side for side in size)
     points_HW2 = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
-    extents_N12 = extents_N2[:, None]
-    last_pixel_N12 = 1 - 0.5 / (extents_N12 * extents_N2.new_tensor([stride * size[1], stride * size[0]]))
-    return torch.minimum(points_HW2.flatten(0, 1) / extents_N12, last_pixel_N12)
+    # in pixels; not by a tensor of the host's numbers, for which the host would wait for a GPU
+    sizes_N2 = torch.stack([stride * size[1] * extents_N2[:, 0], stride * size[0] * extents_N2[:, 1]], dim=1)
+    last_pixel_N2 = 1 - 0.5 / sizes_N2
+    return torch.minimum(points_HW2.flatten(0, 1) / extents_N2[:, None], last_pixel_N2[:, None])
 
 
 def uncertain_points(
@@ -107,7 +108,7 @@ def uncertain_points(
         raise ValueError(f"importance_ratio: expected a share in [0, 1], got {importance_ratio}")
     num_maps, device = len(logits_NHW), logits_NHW.device
     candidates = random_points(num_maps, int(num_points * oversample_ratio), device)
-    certainty = sample_maps(logits_NHW, candidates, extents_N2).abs_()
+    certainty = sample_maps(logits_NHW.detach(), candidates, extents_N2).abs_()
     num_uncertain = int(importance_ratio * num_points)
     chosen = _smallest(certainty, num_uncertain)
     uncertain = candidates.gather(1, chosen[..., None].expand(-1, -1, 2))

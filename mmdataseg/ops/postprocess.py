@@ -1,7 +1,8 @@
 """Compute the answer of a task from proposals, at the size of the original image and in bounded memory.
 
 Letters: Q proposals, K classes, J = K + 1 logits (background last), R rows of MERGE, U proposals that are used, N
-segments or instances, (H, W) the grid of the mask logits, (Ho, Wo) the original image in pixels, (h, w) a block of it.
+segments or instances, A answers, (H, W) the grid of the mask logits, (Ho, Wo) the original image in pixels, (h, w) a
+box of it.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ from mmdataseg.ops.enlarging import Enlargement, ImageSizes, block_elements, enl
 from mmdataseg.ops.merge import merge_masks, merge_rows
 
 SEMANTIC_MERGES = ("max", "probability")
-_ROUNDING = 1e-4  # a mean of probabilities may be a little above 1; sums and products of them differ by less
+_ROUNDING = 1e-4  # a mean of probabilities may be a little above 1
+_MARGIN = 2e-3  # relative rounding of sums of probabilities; products in TF32 have three digits
 
 
 def semantic_map(class_logits_QJ: Tensor, mask_logits_QHW: Tensor, sizes: ImageSizes, *, merge: str = "max") -> Tensor:
@@ -68,17 +70,19 @@ def _best(scores: Tensor, logits_RHW: Tensor, sizes: ImageSizes, class_A: Tensor
         low_AT, high_AT = (
             _score(scores, bound.flatten(1).sigmoid()) for bound in enlarge.bounds(logits_RHW, rows, columns)
         )
-        possible_TA = (high_AT >= (1 - _ROUNDING) * low_AT.amax(0)).T
+        possible_TA = (high_AT >= (1 - _MARGIN) * low_AT.amax(0)).T
         possible_TA |= ~possible_TA.any(1, keepdim=True)  # logits that are not finite
         labels = torch.empty(sizes.original, dtype=torch.int32, device=logits_RHW.device)
+        class_on_host = class_A.cpu()
         for tile, possible in zip(product(rows, columns), possible_TA.cpu(), strict=True):
-            answers = possible.nonzero()[:, 0].to(class_A.device)
-            classes = class_A[answers]
+            classes = class_on_host[possible]
             if (classes == classes[0]).all():
-                labels[tile] = classes[0]
+                labels[tile] = classes[0].item()
                 continue
+            answers = possible.nonzero()[:, 0].to(class_A.device)
             probs = enlarge(logits_RHW, *tile, None if scores.dim() == 2 else answers).sigmoid_()
-            labels[tile] = classes[_score(scores[answers], probs.flatten(1)).argmax(0)].view(probs.shape[1:])
+            best = answers[_score(scores[answers], probs.flatten(1)).argmax(0)]
+            labels[tile] = class_A[best].view(probs.shape[1:]).int()
     return labels
 
 

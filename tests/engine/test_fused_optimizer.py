@@ -53,13 +53,37 @@ def test_older_versions_of_torch_have_kernels_for_gpus_only(monkeypatch, version
 
 
 @on_this_torch
-def test_a_state_without_fused_kernels_is_continued_without_them():
-    """As torch does: the settings of the groups come from the state."""
+@pytest.mark.parametrize("kind", ["AdamW", torch.optim.AdamW])
+@pytest.mark.parametrize("started", [FUSED, MMENGINES])
+@pytest.mark.parametrize("continued", [FUSED, MMENGINES])
+def test_a_state_of_either_way_is_continued_as_the_optimizer_was_built(kind, started, continued):
     torch.manual_seed(0)
-    model = nn.Linear(2, 2)
+    model, images = nn.Linear(2, 2), torch.randn(3, 2)
+    other, constructors = copy.deepcopy(model), {}
+    for trained, first, second in ((model, started, continued), (other, MMENGINES, MMENGINES)):
+        wrapper = wrapper_of(trained, first, kind)
+        wrapper.update_params(trained(images).sum())
+        resumed = wrapper_of(trained, second, kind)
+        resumed.load_state_dict(wrapper.state_dict())
+        resumed.update_params(trained(images).sum())
+        constructors[trained] = resumed.optimizer.param_groups[0]["fused"]
+    if continued == FUSED:  # mmengine's takes it from the state, as torch does
+        assert constructors[model]
+    for ours, theirs in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@on_this_torch
+def test_a_state_without_fused_kernels_is_continued_with_a_loss_scale():
+    """`GradScaler` gives its scale to an optimizer that was built fused; an update that is not fused refuses it."""
+    torch.manual_seed(0)
+    model, images = nn.Linear(2, 2), torch.randn(3, 2)
     wrapper = wrapper_of(model, MMENGINES)
-    wrapper.update_params(model(torch.randn(3, 2)).sum())
-    resumed = wrapper_of(model)
+    wrapper.update_params(model(images).sum())
+    resumed = wrapper_of(model).optimizer
     resumed.load_state_dict(wrapper.state_dict())
-    assert not resumed.optimizer.param_groups[0]["fused"]
-    resumed.update_params(model(torch.randn(3, 2)).sum())
+    scaler = torch.amp.GradScaler("cpu")
+    before = model.weight.detach().clone()
+    scaler.scale(model(images).sum()).backward()
+    scaler.step(resumed)
+    assert not torch.equal(model.weight, before)

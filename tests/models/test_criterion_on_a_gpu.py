@@ -89,9 +89,9 @@ def test_all_tensors_are_on_the_device_of_the_proposals(annotated, monkeypatch):
     def some_targets(costs, _):
         return torch.zeros(len(costs), *costs[0].shape[:2], dtype=torch.int64, device=costs[0].device)
 
-    def some_members(rows_BLQ, _, num_rows):
+    def some_members(rows_BLQ, _, rows_per_image):
         some = torch.zeros(9, dtype=torch.int64, device=rows_BLQ.device)
-        return Members(some, some, some, some, some, (5, 4), num_rows)
+        return Members(some, some, some, some, some, (5, 4), rows_per_image)
 
     monkeypatch.setattr(module, "match", some_targets)  # both read values
     monkeypatch.setattr(module, "members_of", some_members)

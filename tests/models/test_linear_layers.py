@@ -33,7 +33,7 @@ def network() -> nn.Sequential:
 @pytest.mark.parametrize("onednn", [True, False])
 @pytest.mark.parametrize("change", [lambda m: m, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_results_and_gradients_stay_and_names_too(monkeypatch, onednn, change):
-    monkeypatch.setattr(linear, "mkl_leaves_out_avx512", lambda: onednn)
+    monkeypatch.setattr(linear, "MKL_LEAVES_OUT_AVX512", onednn)
     monkeypatch.setattr(linear, "LEAST", 1)
     plain, images = network(), torch.randn(2, 3, 10, 10, generator=torch.Generator().manual_seed(1))
     faster = copy.deepcopy(plain)
@@ -49,7 +49,7 @@ def test_results_and_gradients_stay_and_names_too(monkeypatch, onednn, change):
 
 
 def test_only_convolutions_of_one_cell_are_dilated(monkeypatch):
-    monkeypatch.setattr(linear, "mkl_leaves_out_avx512", lambda: True)
+    monkeypatch.setattr(linear, "MKL_LEAVES_OUT_AVX512", True)
     model, seen, convolve = network(), [], torch.nn.functional.conv2d
     use_faster_products(model)
 
@@ -60,6 +60,18 @@ def test_only_convolutions_of_one_cell_are_dilated(monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
     model(torch.randn(2, 3, 10, 10))
     assert [dilation for _, dilation in seen] == [(1, 1), 2, (1, 1), (1, 1), (1, 1), 2]
+
+
+def test_torch_compiles_the_layers_in_one_graph(monkeypatch):
+    monkeypatch.setattr(linear, "MKL_LEAVES_OUT_AVX512", True)
+    monkeypatch.setattr(linear, "LEAST", 1)
+    model = network()
+    use_faster_products(model)
+    try:
+        found = torch._dynamo.explain(model)(torch.randn(2, 3, 10, 10))
+    except RuntimeError as error:  # as on a Python that is newer than this torch
+        pytest.skip(str(error))
+    assert (found.graph_count, found.graph_break_count) == (1, 0)
 
 
 def test_subclasses_keep_their_own_forward():

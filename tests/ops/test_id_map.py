@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmdataseg.ops.id_map import boxes_from_masks, known_at, masks_from_id_map, sample_id_maps
+from mmdataseg.ops.id_map import boxes_from_masks, known_at, masks_from_id_map, sample_id_maps, with_border
 from mmdataseg.ops.points import sample_maps
 
 ID_MAP = torch.tensor([[0, 0, 1], [-1, 2, 1]], dtype=torch.int32)
@@ -59,7 +59,8 @@ def test_reading_the_ids_equals_reading_the_masks_of_each_image(own_points):
     id_maps = [torch.randint(-1, 4, size, generator=generator, dtype=torch.int32) for size in ((7, 9), (8, 5), (8, 9))]
     ids = torch.tensor([2, 0, 3, 2])
     points = 1.4 * torch.rand((3, 4 if own_points else 1, 200, 2), generator=generator) - 0.2  # also outside
-    read = sample_id_maps(*padded(id_maps), torch.arange(3)[:, None], ids, points)
+    maps, sizes = padded(id_maps)
+    read = sample_id_maps(with_border(maps), sizes, torch.arange(3)[:, None], ids, points)
     assert read.shape == (3, 4, 200)
     for id_map, own, found in zip(id_maps, points.expand(-1, 4, -1, -1), read, strict=True):
         expected = sample_maps(masks_from_id_map(id_map, 4)[ids].float(), own)
@@ -71,23 +72,23 @@ def test_rows_of_several_images_are_read_in_any_order():
     maps, sizes = padded([torch.randint(-1, 3, size, generator=generator) for size in ((7, 9), (8, 5))])
     images, ids = torch.tensor([1, 0, 1]), torch.tensor([0, 2, 1])
     points = torch.rand(3, 20, 2, generator=generator)
-    read = sample_id_maps(maps, sizes, images, ids, points)
+    read = sample_id_maps(with_border(maps), sizes, images, ids, points)
     for row in range(3):
-        one = sample_id_maps(maps, sizes, images[row], ids[row], points[row])
+        one = sample_id_maps(with_border(maps), sizes, images[row], ids[row], points[row])
         assert torch.equal(read[row], one)
 
 
 def test_a_sample_by_hand():
     # (1/3, 1/2) is the corner of four pixels 0 0 / -1 2
     corner = torch.tensor([[1 / 3, 0.5]])
-    read = sample_id_maps(ID_MAP[None], SIZES, FIRST, torch.arange(3), corner)
+    read = sample_id_maps(with_border(ID_MAP[None]), SIZES, FIRST, torch.arange(3), corner)
     torch.testing.assert_close(read, torch.tensor([[0.5], [0.0], [0.25]]))
 
 
 def test_without_segments_nothing_is_read():
     none = torch.zeros(0, dtype=torch.int64)
-    assert sample_id_maps(ID_MAP[None], SIZES, FIRST, none, torch.rand(5, 2)).shape == (0, 5)
-    assert sample_id_maps(ID_MAP[None], SIZES, none, none, torch.rand(0, 5, 2)).shape == (0, 5)
+    assert sample_id_maps(with_border(ID_MAP[None]), SIZES, FIRST, none, torch.rand(5, 2)).shape == (0, 5)
+    assert sample_id_maps(with_border(ID_MAP[None]), SIZES, none, none, torch.rand(0, 5, 2)).shape == (0, 5)
 
 
 def test_a_point_is_known_if_its_pixel_is_known():
@@ -108,7 +109,7 @@ def test_a_point_of_a_smaller_image_is_not_read_beyond_it():
 
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"id map: expected \(B, H, W\), got shape \(2, 3\)"):
-        sample_id_maps(ID_MAP, SIZES, FIRST, torch.arange(2), torch.rand(5, 2))
+        with_border(ID_MAP)
     with pytest.raises(ValueError, match=r"id map: expected integer ids, got torch.float32"):
         masks_from_id_map(ID_MAP.float(), 3)
     with pytest.raises(ValueError, match=r"id map: expected \(H, W\), got shape \(6,\)"):

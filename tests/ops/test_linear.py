@@ -14,7 +14,7 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
 @pytest.fixture(params=["by MKL", "by oneDNN"], autouse=True)
 def way(request, monkeypatch):
-    monkeypatch.setattr(module, "mkl_leaves_out_avx512", lambda: request.param == "by oneDNN")
+    monkeypatch.setattr(module, "MKL_LEAVES_OUT_AVX512", request.param == "by oneDNN")
     monkeypatch.setattr(module, "LEAST", 1000)
     convolutions = []
     convolve = F.conv2d
@@ -110,8 +110,7 @@ def test_processors_that_mkl_does_not_use_fully(monkeypatch, tmp_path, processor
     (tmp_path / "cpuinfo").write_text(processor)
     library = SimpleNamespace(mkl_serv_intel_cpu_true=None) if told else SimpleNamespace()
     monkeypatch.undo()
-    monkeypatch.setattr(module, "_CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(module.ctypes, "CDLL", lambda _: library)
     for backend in (torch.backends.mkl, torch.backends.mkldnn):
         monkeypatch.setattr(backend, "is_available", lambda: True)
-    assert module.mkl_leaves_out_avx512.__wrapped__() is expected
+    assert module._leaves_out_avx512(tmp_path / "cpuinfo") is expected

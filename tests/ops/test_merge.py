@@ -97,6 +97,7 @@ class TestValuesOfRows:
         apart = torch.cat([function(values[[output]], rows[[output]]) for output in range(2)])
         torch.testing.assert_close(function(values, rows), apart)
         torch.testing.assert_close(function(values[None], rows[None]), apart[None])
+        torch.testing.assert_close(function(values[0], rows[0]), apart[0])
 
     @pytest.mark.parametrize("function", [row_means, row_maxima])
     def test_without_values_rows_are_empty(self, function):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmdataseg.ops import points as points_module
-from mmdataseg.ops.id_map import sample_id_maps
+from mmdataseg.ops.id_map import sample_id_maps, with_border
 from mmdataseg.ops.points import cell_points, random_points, sample_features, sample_maps, uncertain_points
 from tests.tolerances import SUMS
 
@@ -138,7 +138,9 @@ class TestCellPoints:
         sizes, first = torch.tensor([[width, 4.0]]), torch.tensor([0])
         cells = -(-width // 4)
         points = cell_points((1, cells), torch.tensor([[width / (4 * cells), 1.0]]), 4)
-        torch.testing.assert_close(sample_id_maps(id_map, sizes, first, first, points), torch.ones(1, cells))
+        torch.testing.assert_close(
+            sample_id_maps(with_border(id_map), sizes, first, first, points), torch.ones(1, cells)
+        )
 
     def test_bad_input_is_refused(self):
         with pytest.raises(ValueError, match="stride: expected a positive number of pixels, got 0"):

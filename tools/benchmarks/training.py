@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmdataseg.errors import UserError
 from mmdataseg.models import TimmBackbone
 from mmdataseg.models.heads.pixel_decoder import DeformableAttention, deformops_is_installed
+from mmdataseg.models.linear_layers import use_faster_products
 from tools.benchmarks import networks
 from tools.benchmarks.comparing import Comparison, Missing, Setting
 from tools.benchmarks.whole_path import whole_paths
@@ -158,6 +159,7 @@ def _channels_last(setting: Setting, name: str) -> dict[str, Callable[[], Any]]:
     calls = {}
     for side, layout in (("ours", torch.channels_last), ("theirs", torch.contiguous_format)):
         backbone = TimmBackbone(model=name, out_indices=(1, 2, 3, 4)).train()
+        use_faster_products(backbone)  # as in a DaTaSeg
         backbone.to(setting.device, memory_format=layout)
         calls[side] = _backbone_step(backbone, images.to(setting.device, memory_format=layout))
     return calls

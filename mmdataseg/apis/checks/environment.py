@@ -89,12 +89,12 @@ def _matrix_products() -> Finding:
     """Report whether MKL leaves out AVX-512, as it does on an AMD processor unless one function is preloaded."""
     import torch
 
-    from mmdataseg.ops.linear import mkl_leaves_out_avx512
+    from mmdataseg.ops.linear import MKL_LEAVES_OUT_AVX512
 
     name = "fast matrix products on cpu"
     if not torch.backends.mkl.is_available():
         return Finding(name, "ok", "by another library than MKL")
-    if mkl_leaves_out_avx512():
+    if MKL_LEAVES_OUT_AVX512:
         remedy = "preload the function that docs/benchmarks.md names, if you train on the CPU"
         return Finding(name, "optional", "MKL does not use AVX-512 on this AMD processor", remedy)
     return Finding(name, "ok", "by MKL")

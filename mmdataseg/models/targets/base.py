@@ -39,8 +39,8 @@ class Targets(nn.Module, ABC):
     The detector calls `read` for each image of a batch. The criterion then calls `cost`, without gradients, and `loss`
     once for the whole batch, and divides the terms by the number of matched targets.
 
-    Points are (x, y) in [0, 1] of the image. The grid is that of the largest image and may reach beyond it, so give
-    ``masks.extents_B2[images_R]`` to `mmdataseg.ops.points.sample_maps`. `ProposalMasks.candidates_at` does this
+    Points are (x, y) in [0, 1] of the image. The grid covers the largest image, so it may reach beyond a smaller one:
+    give ``masks.extents_B2[images_R]`` to `mmdataseg.ops.points.sample_maps`. `ProposalMasks.candidates_at` does this
     itself.
     """
 

@@ -1,12 +1,13 @@
 """Supervision by masks: regions of an id map, or bitmaps that may overlap.
 
 Letters: B images, L decoder outputs, Q queries, N targets of the image that has most, R matched rows of all outputs and
-images together, P points, X any leading dimensions, (H, W) the grid of the mask logits; in annotations (H, W) is the
-image in pixels.
+images together, S bitmaps of all images, P points, X any leading dimensions, (H, W) the grid of the mask logits; in
+annotations (H, W) is the image in pixels.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from mmdet.structures import DetDataSample
@@ -15,7 +16,7 @@ from torch import Tensor
 from mmdataseg.errors import UserError
 from mmdataseg.models.targets.base import Annotation, Targets, common_annotation, float32, stacked
 from mmdataseg.models.targets.proposal_masks import ProposalMasks
-from mmdataseg.ops.id_map import VOID, known_at, masks_from_id_map, sample_id_maps
+from mmdataseg.ops.id_map import VOID, known_at, masks_from_id_map, sample_id_maps, with_border
 from mmdataseg.ops.point_losses import (
     point_bce_cost,
     point_bce_loss,
@@ -33,8 +34,8 @@ TERMS = {
     "bce": (point_bce_cost, point_bce_loss),
     "dice": (point_dice_cost, point_dice_loss),
 }
-# Rows times points that cost and loss hold at a time. A CPU works several times faster on tensors that fit its caches;
-# on a GPU each step costs launches, so this only bounds the memory.
+# Rows times points of cost and loss that are computed at a time. A CPU works several times faster on tensors that fit
+# its caches; on a GPU each step costs launches, so this only bounds the memory.
 VALUES_AT_A_TIME = {"cpu": 2**20, "gpu": 2**24}
 # Pixels of bitmaps that are read at a time, in float32: those of all rows would take gigabytes.
 PIXELS_AT_A_TIME = 2**26
@@ -70,18 +71,21 @@ class TrueMasks:
     def __init__(self, annotations: Sequence[MaskAnnotation], sizes_B2: Tensor) -> None:
         self.sizes_B2 = sizes_B2
         self.void_BHW = stacked([annotation.void_HW for annotation in annotations], fill=True)
-        self.id_maps_BHW = self.bitmaps_BNHW = None
+        self.id_maps_BHW = None
         if all(annotation.id_map_HW is not None for annotation in annotations):
-            self.id_maps_BHW = stacked([annotation.id_map_HW for annotation in annotations], fill=VOID)
+            self.id_maps_BHW = with_border(stacked([annotation.id_map_HW for annotation in annotations], fill=VOID))
         else:
-            self.bitmaps_BNHW = stacked([annotation.bitmaps() for annotation in annotations])
+            bitmaps = [annotation.bitmaps() for annotation in annotations]
+            firsts = accumulate(map(len, bitmaps[:-1]), initial=0)
+            self.first_B = torch.stack([sizes_B2.new_full((), first, dtype=torch.int64) for first in firsts])
+            self.bitmaps_SHW = _joined(bitmaps, tuple(self.void_BHW.shape[1:]))
 
     def at(self, images_X: Tensor, targets_X: Tensor, points_XP2: Tensor) -> Tensor:
         """The targets' masks at points, bilinear.
 
         Args:
             images_X: (...) int64; broadcast with the two others.
-            targets_X: (...) int64.
+            targets_X: (...) int64; the masks of those that an image does not have mean nothing.
             points_XP2: (..., P, 2), (x, y) in [0, 1] of the image.
 
         Returns:
@@ -92,19 +96,27 @@ class TrueMasks:
         shape = torch.broadcast_shapes(images_X.shape, targets_X.shape, points_XP2.shape[:-2])
         points = points_XP2.expand(*shape, *points_XP2.shape[-2:]).flatten(0, -3)
         masks = max(1, PIXELS_AT_A_TIME // max(1, self.void_BHW[0].numel()))
-        images, targets = images_X.expand(shape).flatten(), targets_X.expand(shape).flatten()
-        parts = zip(images.split(masks), targets.split(masks), points.split(masks), strict=True)
+        images = images_X.expand(shape).flatten()
+        place = (self.first_B[images] + targets_X.expand(shape).flatten()).clamp(max=len(self.bitmaps_SHW) - 1)
         height, width = self.void_BHW.shape[1:]
         extents_B2 = torch.stack([self.sizes_B2[:, 0] / width, self.sizes_B2[:, 1] / height], dim=1)
-        read = [
-            sample_maps(self.bitmaps_BNHW[image, target].float(), own, extents_B2[image])
-            for image, target, own in parts
-        ]
+        parts = zip(place.split(masks), points.split(masks), extents_B2[images].split(masks), strict=True)
+        read = [sample_maps(self.bitmaps_SHW[some].float(), own, extents) for some, own, extents in parts]
         return torch.cat(read).unflatten(0, shape)
 
     def known_at(self, images_X: Tensor, points_XP2: Tensor) -> Tensor:
         """(..., P) float32 weights of points: 0 on void, else 1; arguments as in `at`."""
         return known_at(self.void_BHW, self.sizes_B2, images_X, points_XP2).float()
+
+
+def _joined(bitmaps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    """(S, H, W) the (N, h, w) masks of all images, one after the other, in the size of the largest image."""
+    if len(bitmaps) == 1:
+        return bitmaps[0]
+    together = bitmaps[0].new_zeros(sum(map(len, bitmaps)), *size)
+    for place, masks in zip(together.split([len(masks) for masks in bitmaps]), bitmaps, strict=True):
+        place[:, : masks.shape[1], : masks.shape[2]] = masks
+    return together
 
 
 @MODELS.register_module()

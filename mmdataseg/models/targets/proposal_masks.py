@@ -31,7 +31,7 @@ class Members:
         row_S: (S,) int64, its row in 0..R-1.
         target_S: (S,) int64, the target of its row.
         per_image: The number of members of each image.
-        num_rows: R.
+        rows_per_image: The number of matched rows of each image, R in all.
     """
 
     image_S: Tensor
@@ -40,13 +40,14 @@ class Members:
     row_S: Tensor
     target_S: Tensor
     per_image: Sequence[int]
-    num_rows: int
+    rows_per_image: Sequence[int]
 
     def of_rows(self, values_S: Tensor) -> Tensor:
         """(R,) values of the rows, from (S,) values in which the members of a row agree."""
-        if len(values_S) == self.num_rows:  # rows of one member each
+        num_rows = sum(self.rows_per_image)
+        if len(values_S) == num_rows:  # rows of one member each
             return values_S
-        return values_S.new_empty(self.num_rows).scatter_(0, self.row_S, values_S)
+        return values_S.new_empty(num_rows).scatter_(0, self.row_S, values_S)
 
 
 @dataclass(frozen=True)
@@ -134,12 +135,16 @@ class ProposalMasks:
             (R, H, W) float32; 0 outside the image, as `mmdataseg.ops.points.sample_maps` reads outside a map.
         """
         embeds_SC = self.embeds_BLQC[members.image_S, members.output_S, members.query_S]
-        parts = zip(embeds_SC.split(members.per_image), self.features_BCHW, strict=True)
-        logits = [mask_logits(own_SC[None], features_CHW[None])[0].float() for own_SC, features_CHW in parts]
-        mask_logits_SHW = torch.cat(logits) if len(logits) > 1 else logits[0]
-        if len(mask_logits_SHW) == members.num_rows:  # rows of one member each, in the order of the rows
-            return mask_logits_SHW
-        return merge_masks(mask_logits_SHW, members.row_S, members.num_rows)
+        members_of_images = (x.split(members.per_image) for x in (embeds_SC, members.row_S))
+        parts = zip(*members_of_images, self.features_BCHW, members.rows_per_image, strict=True)
+        rows, first = [], 0
+        for own_SC, row_S, features_CHW, num_rows in parts:  # merged image by image: there may be many members
+            mask_logits_SHW = mask_logits(own_SC[None], features_CHW[None])[0].float()
+            if len(row_S) != num_rows:  # otherwise rows of one member each, in the order of the rows
+                mask_logits_SHW = merge_masks(mask_logits_SHW, row_S - first, num_rows)
+            rows.append(mask_logits_SHW)
+            first += num_rows
+        return torch.cat(rows) if len(rows) > 1 else rows[0]
 
     def none_outside(self, mask_logits_RHW: Tensor, images_R: Tensor) -> Tensor:
         """(R, H, W) the mask logits of some images, with minus infinity outside the image."""
@@ -153,20 +158,20 @@ class ProposalMasks:
         return torch.where(self.inside_BHW, 0.0, -torch.inf)
 
 
-def members_of(rows_BLQ: Tensor, targets_BLQ: Tensor, num_rows: int) -> Members:
+def members_of(rows_BLQ: Tensor, targets_BLQ: Tensor, rows_per_image: Sequence[int]) -> Members:
     """Find the members of the matched rows of a batch. Counting them waits for the device.
 
     Args:
         rows_BLQ: (B, L, Q) int64, the query that leads the row of each proposal, after the matching.
         targets_BLQ: (B, L, Q) int64, the target that each query is matched with, or -1.
-        num_rows: R, the number of queries that are matched.
+        rows_per_image: The number of queries of each image that are matched, in all outputs.
     """
     target_of_row_BLQ = targets_BLQ.gather(2, rows_BLQ)
     belongs_BLQ = target_of_row_BLQ >= 0
     per_image = belongs_BLQ.sum((1, 2)).tolist()
     index = belongs_BLQ.nonzero(as_tuple=True)
     number_BLQ = (targets_BLQ >= 0).flatten().cumsum(0).view_as(rows_BLQ) - 1
-    return Members(*index, number_BLQ.gather(2, rows_BLQ)[index], target_of_row_BLQ[index], per_image, num_rows)
+    return Members(*index, number_BLQ.gather(2, rows_BLQ)[index], target_of_row_BLQ[index], per_image, rows_per_image)
 
 
 def proposal_masks(

@@ -42,7 +42,7 @@ def test_everything_runs_here_and_the_json_has_it(tmp_path, monkeypatch, capsys)
 
 @pytest.mark.parametrize(("slow", "state"), [(True, "optional"), (False, "ok")])
 def test_a_matrix_product_without_avx512_is_found(monkeypatch, slow, state):
-    monkeypatch.setattr(linear, "mkl_leaves_out_avx512", lambda: slow)
+    monkeypatch.setattr(linear, "MKL_LEAVES_OUT_AVX512", slow)
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
     assert states(environment.check_operators())["fast matrix products on cpu"] == state
 
