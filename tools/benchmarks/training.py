@@ -63,7 +63,9 @@ def train_steps(setting: Setting) -> list[Comparison]:
             Comparison(f"{name}, channels-last, both ways", "contiguous", partial(_channels_last, setting, name), sizes)
             for name in ("mobilenetv2_100", "resnet50")
         ),
-        Comparison("whole step, masks, compiled backbone", "ours, eager", lambda: _compiled(setting), sizes, in_all=False),
+        Comparison(
+            "whole step, masks, compiled backbone", "ours, eager", lambda: _compiled(setting), sizes, in_all=False
+        ),
     ]
 
 
