@@ -18,7 +18,7 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -72,18 +72,27 @@ def first_losses(config: Config, iterations: int, *, same_points: bool = False) 
         runner.register_hook(recorder)
         _seed(runner.seed)
         runner.model.init_weights()  # in single precision, with the random numbers of the training
-        to_single, dtype, draw = Tensor.float, torch.get_default_dtype(), torch.rand
+        to_single, fill, dtype, draw = Tensor.float, Tensor.new_full, torch.get_default_dtype(), torch.rand
         try:
             if same_points:
                 torch.rand = points_for_all
             torch.set_default_dtype(torch.float64)
-            Tensor.float = Tensor.double
+            Tensor.float, Tensor.new_full = Tensor.double, _with_doubles(fill)
             runner.model.double()
             runner.train()
         finally:
-            Tensor.float, torch.rand = to_single, draw
+            Tensor.float, Tensor.new_full, torch.rand = to_single, fill, draw
             torch.set_default_dtype(dtype)
     return recorder.losses
+
+
+def _with_doubles(fill: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """``Tensor.new_full`` that makes doubles where float32 is asked for."""
+
+    def new_full(like: Tensor, *arguments: Any, dtype: torch.dtype | None = None, **options: Any) -> Tensor:
+        return fill(like, *arguments, dtype=torch.float64 if dtype == torch.float32 else dtype, **options)
+
+    return new_full
 
 
 def points_for_all(*size: int, **_: Any) -> Tensor:

@@ -198,9 +198,8 @@ def proposal_masks(
     filled = [tuple(-(-side // stride) for side in size) for size in sizes]
     height, width = (max(sides) for sides in zip(*filled, strict=True))
     features_BCHW, inside_BHW = proposals.mask_features_BCHW[:, :, :height, :width], None
-    dtype = torch.promote_types(features_BCHW.dtype, torch.float32)
     # filled in on the device: a copy from the host would wait for it
-    sides = [features_BCHW.new_full((), side, dtype=dtype) for size in sizes for side in reversed(size)]
+    sides = [features_BCHW.new_full((), side, dtype=torch.float32) for size in sizes for side in reversed(size)]
     sizes_B2 = torch.stack(sides).view(-1, 2)
     if len(set(filled)) > 1:
         x, y = (stride * torch.arange(side, device=sizes_B2.device) for side in (width, height))
