@@ -162,7 +162,7 @@ def matching_drawing() -> str:
             if framed:
                 drawing.rect(x, top + 10, 106, 40, fill="none", stroke="#222222", stroke_width="2")
             drawing.text(x + 53, top + 35, f"{cost_RN[r, n]:.2f}", text_anchor="middle")
-        if r not in {row for row, _ in chosen}:
+        if target_R[r] < 0:
             drawing.text(124, top + 50, "in no pair", font_size="12", fill="#666666")
     return drawing.to_text()
 
