@@ -34,6 +34,8 @@ class DaTaSeg(BaseDetector):
     What differs between sources (text embeddings, loss, MERGE, post-processing) follows from the sample's metainfo
     ``source``; nothing is guessed from tensors.
 
+    Linear layers and 1 x 1 convolutions are computed by `mmdataseg.ops.linear`, which is faster on some processors.
+
     Args:
         sources: Sources of the run, to train on or to test on, or their configs.
         backbone: Config of a backbone whose finest map has stride 4, e.g. four maps of strides 4, 8, 16 and 32.
