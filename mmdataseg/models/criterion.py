@@ -171,12 +171,12 @@ class DaTaSegCriterion(nn.Module):
             rows_BLQ, shares_BLQ = merging.absorb(class_logits_BLQJ, labels_BLQ, mergeable)
         elif rows_BLQ is None:
             rows_BLQ = torch.arange(targets_BLQ.shape[2], device=targets_BLQ.device).expand_as(targets_BLQ)
-            shares_BLQ = class_logits_BLQJ.new_ones((), dtype=torch.float32)
+            shares_BLQ = torch.ones_like(targets_BLQ, dtype=torch.float32)
         else:
             rows_BLQ, shares_BLQ = merging.split_rows(rows_BLQ, targets_BLQ >= 0)
-        targets_BLQ = targets_BLQ.gather(2, rows_BLQ)
-        labels_BLQ = _labels(targets_BLQ, labels_BN, otherwise=class_logits_BLQJ.shape[-1] - 1)
-        return rows_BLQ, labels_BLQ, shares_BLQ * torch.where(targets_BLQ >= 0, 1.0, self.background_weight)
+        target_of_row_BLQ = targets_BLQ.gather(2, rows_BLQ)
+        labels_BLQ = _labels(target_of_row_BLQ, labels_BN, otherwise=class_logits_BLQJ.shape[-1] - 1)
+        return rows_BLQ, labels_BLQ, shares_BLQ * torch.where(target_of_row_BLQ >= 0, 1.0, self.background_weight)
 
 
 def _labels(targets_BLQ: Tensor, labels_BN: Tensor, otherwise: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Linear layers, 1 x 1 convolutions and products by the faster of two libraries on a CPU.
 
-torch computes all of them by MKL's matrix products, which leave out the AVX-512 of AMD processors. oneDNN's
-convolutions do not, and take half the time there. torch gives a 1 x 1 convolution on one thread to oneDNN only if it is
+torch computes all of them by MKL's matrix products. MKL does not use AVX-512 on AMD processors. oneDNN's convolutions
+use it, and take half the time there. torch gives a 1 x 1 convolution on one thread to oneDNN only if it is
 strided or dilated; the dilation of a kernel of one cell changes nothing else.
 
 Letters: X any leading dimensions, B images, C input channels, D output channels, R rows, S masks.
@@ -26,7 +26,7 @@ def _leaves_out_avx512(cpu_info: Path) -> bool:
     return "AuthenticAMD" in cpu and "avx512f" in cpu.split() and not told
 
 
-# a value and not a function, whose files and libraries torch.compile would break a graph for
+# computed at import: reading a file or a library in the forward pass would break torch.compile's graph
 MKL_LEAVES_OUT_AVX512 = _leaves_out_avx512(Path("/proc/cpuinfo"))
 
 

@@ -47,11 +47,11 @@ def match(costs: Sequence[Tensor], last_resort_BLQ: Tensor | None = None) -> Ten
     # the first columns mark the last resorts of each image
     columns = [last_resort_BLQ.permute(1, 2, 0).float(), *(c.float() for c in costs)]
     together = torch.nan_to_num(torch.cat(columns, dim=2), UNMATCHABLE, UNMATCHABLE, -UNMATCHABLE)
-    last_resort_LQB, *costs_LQN = np.split(
+    last_resort_LQB, *costs_on_host = np.split(
         together.cpu().double().numpy(), np.cumsum([len(costs), *(c.shape[2] for c in costs[:-1])]), axis=2
     )
     targets_BLQ = np.full(last_resort_BLQ.shape, UNMATCHED, dtype=np.int64)
-    for image, cost_LQN in enumerate(costs_LQN):
+    for image, cost_LQN in enumerate(costs_on_host):
         if cost_LQN.shape[2]:
             _match_image(cost_LQN, last_resort_LQB[..., image], targets_BLQ[image])
     return torch.from_numpy(targets_BLQ).to(together.device)

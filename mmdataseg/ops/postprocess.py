@@ -1,8 +1,8 @@
 """Compute the answer of a task from proposals, at the size of the original image and in bounded memory.
 
 Letters: Q proposals, K classes, J = K + 1 logits (background last), R rows of MERGE, U proposals that are used, N
-segments or instances, A answers, (H, W) the grid of the mask logits, (Ho, Wo) the original image in pixels, (h, w) a
-box of it.
+segments or instances, A answers, T tiles of the image, P points, (H, W) the grid of the mask logits, (Ho, Wo) the
+original image in pixels, (h, w) a box of it.
 """
 
 from collections.abc import Sequence
@@ -164,9 +164,9 @@ def _compete(logits_RHW: Tensor, scores_R: Tensor, sizes: ImageSizes, winner: Te
             box = slice(start, start + len(logits)), columns
             mask = logits >= 0
             area_R[row] += mask.sum()
-            product = logits.sigmoid_().mul_(scores_R[row])
-            better = product > best[box]
-            best[box] = torch.where(better, product, best[box])
+            score = logits.sigmoid_().mul_(scores_R[row])
+            better = score > best[box]
+            best[box] = torch.where(better, score, best[box])
             winner[box] = torch.where(better, torch.where(mask, row, len(scores_R)), winner[box])
     return area_R
 

@@ -80,7 +80,7 @@ def inferences(setting: Setting) -> list[Comparison]:
             "ours, eager",
             lambda: _compiled(setting, train=False),
             sizes,
-            in_all=False,  # compiling takes most of a minute
+            in_all=False,  # compiling took 14 s (docs/benchmarks.md), and 47 s for the training step
         ),
         Comparison("deformable attention, forward", "mmcv", lambda: _attention(setting, backward=False), sizes),
         *whole_paths(setting),
